@@ -29,6 +29,7 @@ FLOORS = (
     ("groups",),
     ("composites",),
     ("pairs", "evaluation"),
+    ("stimuli",),
     ("report",),
     ("params.project",),
     ("serving", "run"),

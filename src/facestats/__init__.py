@@ -13,6 +13,7 @@ __version__ = "0.2.0"
 _MODULES = {
     "calculate_attractiveness_score": "facestats.serving.api",
     "detect_landmarks": "facestats.serving.api",
+    "face_continuum": "facestats.serving.stimuli",
     "filter_images": "facestats.serving.composites",
     "find_similar": "facestats.serving.api",
     "get_clip_embedding": "facestats.serving.api",
@@ -24,6 +25,7 @@ _MODULES = {
     "score_image": "facestats.serving.api",
     "tables": "facestats.core.tables",
     "train_regressor": "facestats.scores.training",
+    "transform_face": "facestats.serving.stimuli",
     "write_template": "facestats.composites.templates",
 }
 __all__ = list(_MODULES)  # pyright: ignore[reportUnsupportedDunderAll]

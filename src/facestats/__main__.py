@@ -24,6 +24,7 @@ from facestats.machine.output import end_quietly, plain_warnings, print_unwritte
 COMMANDS = (
     "score",
     "similar",
+    "transform",
     "serve",
     "import",
     "labels",
@@ -35,13 +36,21 @@ COMMANDS = (
 )
 
 
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """With room for the longest command, whose indent argparse does not count."""
+
+    def add_argument(self, action: argparse.Action) -> None:
+        super().add_argument(action)
+        self._action_max_length = max(self._action_max_length, 4 + max(map(len, COMMANDS)))
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The parser of all commands, each described by its module."""
     installed = Path(sys.argv[0]).stem == "facestats"
     parser = argparse.ArgumentParser(
         prog="facestats" if installed else "python -m facestats",
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
     )
     parser.add_argument("--version", action="version", version=f"facestats {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

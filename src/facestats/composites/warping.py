@@ -58,9 +58,23 @@ class Warper:
         -------
         ndarray, as the image
         """
+        return sample(image, self.positions(landmarks))
+
+    def positions(self, landmarks: np.ndarray) -> np.ndarray:
+        """Find where in an image the pixels of the target come from.
+
+        Parameters
+        ----------
+        landmarks : ndarray (468, 2 or 3)
+            The image's own.
+
+        Returns
+        -------
+        ndarray of float32 (size, size, 2)
+            x and y in pixels, 0 being the first pixel's centre.
+        """
         corners = self._mesh.unfolded(landmarks)[0] * self.size - 0.5
-        source = (self._interpolate @ corners.astype(np.float32)).reshape(self.size, self.size, 2)
-        return sample(image, source)
+        return (self._interpolate @ corners.astype(np.float32)).reshape(self.size, self.size, 2)
 
 
 class EyeAligner:

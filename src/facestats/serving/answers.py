@@ -62,7 +62,7 @@ def score(face: Face) -> Score:
 
     models, crop, embedding = face.models, face.crop, face.embedding[None]
     model, (weights, scale) = models.regressor, models.blend
-    checked, withheld, note = _check_age(face)
+    checked, withheld, note = check_age(face)
     if withheld:
         return Score(
             withheld=withheld,
@@ -185,7 +185,7 @@ def nearest(models: Models, vector: np.ndarray, k: int) -> pd.DataFrame:
     )
 
 
-def _check_age(face: Face) -> tuple[str | None, str | None, Sequence[str]]:
+def check_age(face: Face) -> tuple[str | None, str | None, Sequence[str]]:
     """Check the age.
 
     Returns what it was checked by, why there is no score, and a note where it can't be checked.

@@ -1,0 +1,308 @@
+"""Stimuli for people: single faces moved along differences, made symmetric, exaggerated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from facestats.core.files import read_json
+from facestats.core.layout import COMPOSITES
+from facestats.errors import ImageError, InputError, WithheldError, did_you_mean, nearest_names
+from facestats.faces.align import crop_transform
+from facestats.faces.crop import NO_FACE, PreprocessConfig, crop_face
+from facestats.pairs.built import Built, read_composite, why_not_comparable
+from facestats.pairs.continuum import continuum
+from facestats.params.errors import checked_options
+from facestats.serving import answers
+from facestats.serving.checks import whole_number
+from facestats.serving.loading import load
+from facestats.stimuli.changes import Change, along, caricature, symmetric
+from facestats.stimuli.moving import move_face
+from facestats.stimuli.params import How
+from facestats.stimuli.photo import FacePhoto, read_face
+
+if TYPE_CHECKING:
+    from facestats.serving.models import Models
+
+MAX_YAW = 25.0  # degrees, as `max_yaw` of composites: beyond, the far cheek is hidden
+MOST_STEPS = 25
+SIDES = 64, 1024  # px of a continuum's pictures
+DEFAULT = How(symmetric="both")
+FACTS = "facestats"
+
+
+def transform_face(
+    image: Any,
+    along: str | None = None,
+    shape: float = DEFAULT.shape,
+    colour: float = DEFAULT.colour,
+    texture: float = DEFAULT.texture,
+    symmetric: str | None = None,
+    amount: float = DEFAULT.amount,
+    caricature: float | None = None,
+    mean: str | None = None,
+) -> Image.Image:
+    """Move the largest face of a photo in shape, colour and texture.
+
+    Give one of `along`, `symmetric` and `caricature`.
+
+    Parameters
+    ----------
+    image : path, bytes, PIL image or uint8 array (height, width, 3)
+        The photo.
+    along : str, optional
+        Name of a difference in `params.yaml`. 1 is the whole difference towards its `of`.
+    shape, colour : float, default 0
+        Share of the difference, -2 to 2; below 0 leads the other way. With `caricature`, `colour`
+        is the share for colours.
+    texture : float, default 0
+        Power of the ratio of the two composites' detail (Tiddeman, Burt & Perrett 2001), -2 to 2.
+        Both need `render.texture: true`.
+    symmetric : {'shape', 'colour', 'both'}, optional
+        What is made symmetric.
+    amount : float, default 1
+        How far: 1 is wholly symmetric.
+    caricature : float, optional
+        Share by which differences in shape from `mean` are exaggerated; below 0, reduced.
+    mean : str, optional
+        Name of the composite that `caricature` leads away from.
+
+    Returns
+    -------
+    PIL image
+        Upright, of the photo's own size; grey and transparent as the photo is. What lies further
+        from the face than about an eye distance is unchanged.
+
+    Raises
+    ------
+    ImageError
+        The image can't be read, has no face, or one turned by more than 25°.
+    InputError
+        It is no image, there is no such file, or an option is unknown or out of range.
+    ModelError
+        There is no project folder with models.
+    WithheldError
+        The composites were chosen by score, and the face may be under `score.min_age`.
+    """
+    options = {
+        "along": along,
+        "shape": shape,
+        "colour": colour,
+        "texture": texture,
+        "symmetric": symmetric,
+        "amount": amount,
+        "caricature": caricature,
+        "mean": mean,
+    }
+    models = load()
+    return Mover(models, checked_options(How, options)).move(models.photo(image))[1]
+
+
+class Mover:
+    """Moves faces in one way.
+
+    Parameters
+    ----------
+    models : Models
+        Of the project whose composites are used.
+    how : How
+
+    Attributes
+    ----------
+    by_score : bool
+        Whether its composites were chosen by a score, which children do not get.
+
+    Raises
+    ------
+    InputError
+        A difference or composite does not exist or was not built.
+    """
+
+    def __init__(self, models: Models, how: How):
+        self.models, self.how = models, how
+        self.ends: tuple[Built, ...] = ()
+        if how.along is not None:
+            self.ends = read_difference(models.root, how.along)
+        elif how.mean is not None:
+            self.ends = (read_built(models.root, how.mean),)
+        self.by_score = any(
+            (end.facts.get("filter") or {}).get("attractiveness") for end in self.ends
+        )
+        if how.texture:
+            for end in self.ends:
+                if not (end.facts.get("render") or {}).get("texture"):
+                    raise InputError(
+                        f"texture = {how.texture:g} needs composites with their detail; set "
+                        f"composites.{end.name}.render.texture: true and run `dvc repro`"
+                    )
+
+    def parameters(self) -> dict[str, Any]:
+        """What the sheet says of how faces are moved."""
+        how = self.how
+        if how.symmetric is not None:
+            return how.model_dump(include={"symmetric", "amount"})
+        if how.caricature is not None:
+            return how.model_dump(include={"caricature", "mean", "colour"})
+        return how.model_dump(include={"along", "shape", "colour", "texture"})
+
+    def move(self, image: Any) -> tuple[FacePhoto, Image.Image]:
+        """Move the largest face of a photo; see `transform_face`."""
+        crop_options = self.models.serving["crop"]
+        limits = {key: crop_options[key] for key in ("max_megabytes", "max_pixels")}
+        with self.models.parts.lock:
+            photo = read_face(image, self.models.landmarker, **limits)
+            if self.by_score:
+                self._check_age(image)
+        check_turned(photo.yaw)
+        return photo, move_face(photo, self.change(photo))
+
+    def change(self, photo: FacePhoto) -> Change:
+        """What is done to a face."""
+        how = self.how
+        if how.symmetric is not None:
+            return symmetric(photo, how.symmetric, how.amount)
+        if how.caricature is not None:
+            return caricature(photo, self.ends[0], how.caricature, how.colour)
+        of, minus = self.ends
+        return along(photo, of, minus, how.shape, how.colour, how.texture)
+
+    def _check_age(self, image: Any) -> None:
+        """Raise `WithheldError` for a face that gets no score."""
+        crop = self.models.crop(image)
+        face = answers.Face(self.models, crop, self.models.jpeg(crop), self.models.embed(crop))
+        withheld = answers.check_age(face)[1]
+        if withheld:
+            raise WithheldError(f"no stimulus along a score: {withheld}")
+
+
+def check_turned(yaw: float) -> None:
+    """Raise `ImageError` for a face that is turned too far to be warped."""
+    if abs(yaw) > MAX_YAW:
+        raise ImageError(
+            f"the face is turned by {abs(yaw):.0f}° to a side; its hidden cheek can't be drawn, so "
+            f"at most {MAX_YAW:.0f}° are possible"
+        )
+
+
+def read_difference(root: Path, name: str) -> tuple[Built, Built]:
+    """Read the two composites of a difference.
+
+    Raises
+    ------
+    InputError
+        There is no such difference, or it was not built.
+    """
+    path = _named(root, name, "difference")
+    facts = read_json(path)
+    if not facts.get("built"):
+        raise InputError(f"the difference {name} was not built: {facts.get('why')}")
+    ends = [read_built(root, facts[end]["name"]) for end in ("of", "minus")]
+    why = why_not_comparable(*ends)
+    if why:
+        raise InputError(f"the difference {name}: {why}")
+    return ends[0], ends[1]
+
+
+def read_built(root: Path, name: str) -> Built:
+    """Read a composite that has a picture and landmarks.
+
+    Raises
+    ------
+    InputError
+        There is no such composite, or it was not built.
+    """
+    built = read_composite(_named(root, name, "composite").parent)
+    if built.why:
+        raise InputError(built.why)
+    return built
+
+
+def _named(root: Path, name: str, kind: str) -> Path:
+    """The JSON file of a difference or composite."""
+    folder = root / COMPOSITES
+    known = sorted(path.parent.name for path in folder.glob(f"*/{kind}.json"))
+    if name in known:
+        return folder / name / f"{kind}.json"
+    hint = did_you_mean(nearest_names(name, known))
+    raise InputError(
+        f"there is no {kind} {name!r}.{hint} There are {', '.join(known) or 'none'}; a new one in "
+        "params.yaml is drawn by `dvc repro`"
+    )
+
+
+def face_continuum(start: Any, end: Any, steps: int = 7) -> list[Image.Image]:
+    """Draw pictures in equal steps from one face to another, in shape and colour.
+
+    Parameters
+    ----------
+    start, end : str, path, bytes, PIL image or uint8 array (height, width, 3)
+        The name of a composite, or a photo, whose largest face is cut out.
+    steps : int, default 7
+        Pictures with both ends, 2 to 25.
+
+    Returns
+    -------
+    list of PIL image
+        Square ones, as large as the smaller of both faces' crops, at most 1,024 px a side.
+
+    Raises
+    ------
+    ImageError, InputError, ModelError
+        See `transform_face`.
+    """
+    return draw_continuum(load(), start, end, check_steps(steps))
+
+
+def check_steps(steps: Any) -> int:
+    """Raise `InputError` for a number of pictures that is not possible."""
+    if whole_number("steps", steps, 2) > MOST_STEPS:
+        raise InputError(f"steps = {steps} is not possible: 2 to {MOST_STEPS}")
+    return int(steps)
+
+
+def draw_continuum(models: Models, start: Any, end: Any, steps: int) -> list[Image.Image]:
+    """`face_continuum` with given models."""
+    sides: list[float] = []
+    for one in (start, end):
+        if isinstance(one, str) and _is_composite(models.root, one):
+            sides.append(len(read_built(models.root, one).drawn[0]))
+        else:
+            sides.append(_crop_side(models, one))
+    side = int(np.clip(min(sides), *SIDES))
+    ends = [_end(models, one, side) for one in (start, end)]
+    return [Image.fromarray(picture) for picture in continuum(ends[0], ends[1], steps)]
+
+
+def _is_composite(root: Path, name: str) -> bool:
+    return name in {path.parent.name for path in (root / COMPOSITES).glob("*/composite.json")}
+
+
+def _crop_side(models: Models, image: Any) -> float:
+    """Side of a face's crop in px of its photo."""
+    crop = models.crop(models.photo(image))
+    points = crop.photo_landmarks
+    if points is None:
+        raise ImageError(NO_FACE)
+    options = models.serving["crop"]
+    return crop_transform(points, crop.width, crop.height, options["margin"], "eyes").side
+
+
+def _end(models: Models, one: Any, side: int) -> Built:
+    """A composite or a photo's face, as a picture of a given side."""
+    if isinstance(one, str) and _is_composite(models.root, one):
+        built = read_built(models.root, one)
+        image, shape = built.drawn
+        if len(image) != side:
+            image = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
+        return Built(one, image, shape, built.facts)
+    options = models.serving["crop"] | {"size": side, "on_no_face": "reject", "align": "eyes"}
+    with models.parts.lock:
+        crop = crop_face(models.photo(one), PreprocessConfig(**options), models.landmarker)
+    if crop.pose is not None:
+        check_turned(crop.pose.yaw)
+    assert crop.landmarks is not None
+    return Built("face", crop.rgb, crop.landmarks[:, :2], {})

@@ -1,0 +1,122 @@
+"""Folders of stimuli: the pictures, and a sheet of how each was made and what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from PIL import Image
+
+from facestats.core.files import write_bytes, write_csv
+from facestats.errors import (
+    FaultError,
+    ImageError,
+    InputError,
+    ModelError,
+    WithheldError,
+    number_of,
+)
+from facestats.geometry.measurements import NAMES, measure
+from facestats.stimuli.photo import encoded
+
+if TYPE_CHECKING:
+    from facestats.serving.models import Models
+    from facestats.serving.stimuli import Mover
+
+KEPT = (".jpg", ".jpeg", ".png")  # formats in which a picture is written as it came
+SHEET = "stimuli.csv"
+SCORES = ("score", "geometric", "combined")  # fields of `Score`
+BEFORE = "_before"
+
+
+def stimulus_name(image: str) -> str:
+    """The name of a photo's stimulus: the photo's own, with `.png` appended to other formats."""
+    return image if PurePosixPath(image).suffix.lower() in KEPT else f"{image}.png"
+
+
+def write_stimuli(
+    mover: Mover, photos: Iterable[tuple[str, Any, Path]], sheet: Path
+) -> Iterator[dict[str, Any]]:
+    """Move the face of each photo, and write the pictures and their sheet.
+
+    Parameters
+    ----------
+    mover : Mover
+    photos : iterable of (str, image, Path)
+        Name, source, and where its picture goes.
+    sheet : Path
+        Where the sheet goes.
+
+    Yields
+    ------
+    dict
+        The photo's row of the sheet, with `error` for one that can't be used.
+    """
+    rows = []
+    for name, source, target in photos:
+        row: dict[str, Any] = {"image": name, "stimulus": None, "error": None}
+        row |= {key: value for key, value in mover.parameters().items() if value is not None}
+        try:
+            photo, picture = mover.move(source)
+            write_bytes(target, encoded(picture, target.suffix))
+            row["stimulus"] = target.relative_to(sheet.parent).as_posix()
+            row |= {"yaw": round(photo.yaw, 1), "faces": photo.faces}
+            row |= compared(mover.models, source, picture)
+        except FaultError:
+            raise
+        except (ImageError, InputError, WithheldError) as error:
+            row["error"] = str(error)
+        rows.append(row)
+        yield row
+    table = pd.DataFrame(rows)
+    write_csv(sheet, table[[column for column in table if table[column].notna().any()]])
+
+
+def compared(models: Models, before: Any, after: Any) -> dict[str, Any]:
+    """Measurements and scores of a face before and after; a score only where both get one."""
+    columns = {}
+    was, now = (_figures(models, image) for image in (before, after))
+    for name in (*SCORES, *NAMES):
+        if name in was and name in now:
+            columns[name + BEFORE], columns[name] = was[name], now[name]
+    for key in ("score_withheld", "score_warning"):
+        if texts := list(dict.fromkeys(found[key] for found in (was, now) if key in found)):
+            columns[key] = "; ".join(texts)
+            if key == "score_withheld":
+                columns = {k: v for k, v in columns.items() if k.removesuffix(BEFORE) not in SCORES}
+    return columns
+
+
+def _figures(models: Models, image: Any) -> dict[str, Any]:
+    figures: dict[str, Any] = {}
+    source = image.convert("RGB") if isinstance(image, Image.Image) else image
+    try:
+        crop = models.crop(source)
+    except ImageError:  # the moved face is not found any more
+        return figures
+    try:
+        result = models.score(source)
+        figures |= {name: getattr(result, name) for name in SCORES if result[name] is not None}
+        figures = {name: round(value, 2) for name, value in figures.items()}
+        if result.withheld:
+            figures["score_withheld"] = result.withheld
+        elif result.warnings:
+            figures["score_warning"] = result.warnings[0]
+    except (ModelError, WithheldError) as error:
+        figures["score_withheld"] = str(error)
+    if crop.landmarks is not None:
+        measured = measure(crop.landmarks[None]).iloc[0]
+        figures |= {str(name): round(float(value), 4) for name, value in measured.items()}
+    return figures
+
+
+def check_free(paths: Iterable[Path], overwrite: bool) -> None:
+    """Raise `InputError` where a file is there already, unless it may be replaced."""
+    there = [path for path in paths if path.exists()]
+    if there and not overwrite:
+        more = f" (and {number_of(len(there) - 1, 'other')})" if len(there) > 1 else ""
+        raise InputError(
+            f"{there[0]} exists{more}; name another --output, or replace it with --overwrite"
+        )

@@ -1,0 +1,57 @@
+"""What is done to a face, as options: the section `stimuli` of `params.yaml`, and the library's.
+
+The text below a key is its comment in params.yaml and its line in docs/parameters.md.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, model_validator
+
+from facestats.params.names import Name
+from facestats.params.types import Section
+
+MOST = 2.0  # differences; further, faces fall apart
+
+
+def _within(amount: float) -> float:
+    if abs(amount) > MOST:
+        raise ValueError(f"it goes from {-MOST:g} to {MOST:g}; 1 is the whole difference")
+    return amount
+
+
+Amount = Annotated[float, AfterValidator(_within)]
+
+
+class How(Section):
+    along: Name | None = None
+    """difference along which faces are moved"""
+    shape: Amount = 0.0
+    """share of the difference in shape, -2 to 2; below 0 leads the other way"""
+    colour: Amount = 0.0
+    """share of the difference in colour, -2 to 2"""
+    texture: Amount = 0.0
+    """power of the ratio of detail, -2 to 2; both composites need render.texture"""
+    symmetric: Literal["shape", "colour", "both"] | None = None
+    """what is made symmetric: shape | colour | both"""
+    amount: Amount = 1.0
+    """how far: 1 is wholly symmetric; below 0, less symmetric than the face is"""
+    caricature: Amount | None = None
+    """share by which differences from the composite `mean` are exaggerated; below 0, reduced"""
+    mean: Name | None = None
+    """composite that `caricature` leads away from"""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        ways = [
+            way for way in ("along", "symmetric", "caricature") if getattr(self, way) is not None
+        ]
+        if len(ways) != 1:
+            found = f"found {' and '.join(ways)}" if ways else "none is given"
+            raise ValueError(f"exactly one of along, symmetric and caricature; {found}")
+        if self.along and not (self.shape or self.colour or self.texture):
+            raise ValueError("shape, colour and texture are all 0: nothing would change")
+        if (self.caricature is None) != (self.mean is None):
+            raise ValueError("caricature and mean go together: how far, and away from what")
+        return self

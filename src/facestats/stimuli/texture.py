@@ -1,0 +1,94 @@
+"""Detail by scale, as in Tiddeman, Burt & Perrett (2001).
+
+An average has lost the detail that its faces do not share: pores, wrinkles, beards. Their strength
+is known all the same: the mean magnitude of each band of a band-pass pyramid at each place. Bands
+of a picture are multiplied by the ratio of two such magnitudes.
+
+B. Tiddeman, D. M. Burt, D. I. Perrett: Prototyping and transforming facial textures for perception
+research. IEEE Computer Graphics and Applications 21 (5), 42–50 (2001).
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+SCALES = 5
+_AROUND = 2.0  # width of the neighbourhood of a magnitude, in widths of its band
+_FLOOR = 2e-4  # a magnitude that no eye sees, as a share of white
+MOST = 6.0  # times by which detail is strengthened, or weakened, at most
+
+
+def bands(luminance: np.ndarray, unit: float = 1.0) -> list[np.ndarray]:
+    """Split a picture into differences of Gaussians.
+
+    Parameters
+    ----------
+    luminance : ndarray of float32 (height, width)
+    unit : float
+        Width of the first Gaussian, px; that of each further one is twice that of the last.
+
+    Returns
+    -------
+    list of ndarray
+        `SCALES` bands, fine to coarse; the picture less their sum is what is coarser.
+    """
+    found, finer = [], luminance.astype(np.float32)
+    for scale in range(SCALES):
+        coarser = cv2.GaussianBlur(
+            luminance.astype(np.float32),
+            (0, 0),
+            unit * 2**scale,
+            borderType=cv2.BORDER_REPLICATE,
+        )
+        found.append(finer - coarser)
+        finer = coarser
+    return found
+
+
+def magnitudes(luminance: np.ndarray) -> np.ndarray:
+    """Measure how strong each band is at each place.
+
+    Parameters
+    ----------
+    luminance : ndarray of float32 (height, width)
+
+    Returns
+    -------
+    ndarray of float32 (height, width, SCALES)
+    """
+    return np.stack(
+        [
+            cv2.GaussianBlur(
+                np.abs(band), (0, 0), _AROUND * 2**scale, borderType=cv2.BORDER_REPLICATE
+            )
+            for scale, band in enumerate(bands(luminance))
+        ],
+        axis=-1,
+    )
+
+
+def gains(wanted: np.ndarray, present: np.ndarray, amount: float = 1.0) -> np.ndarray:
+    """By how much bands have to be multiplied: float32, as `wanted` and `present` (…, SCALES)."""
+    ratio = (wanted + np.float32(_FLOOR)) / (present + np.float32(_FLOOR))
+    return np.clip(ratio**amount, 1 / MOST, MOST).astype(np.float32)
+
+
+def strengthened(luminance: np.ndarray, gain: np.ndarray, unit: float = 1.0) -> np.ndarray:
+    """Multiply the bands of a picture.
+
+    Parameters
+    ----------
+    luminance : ndarray of float32 (height, width)
+    gain : ndarray of float32 (height, width, SCALES)
+    unit : float
+        See `bands`.
+
+    Returns
+    -------
+    ndarray of float32 (height, width)
+    """
+    result = luminance.astype(np.float32)
+    for scale, band in enumerate(bands(luminance, unit)):
+        result = result + (gain[:, :, scale] - 1) * band
+    return result

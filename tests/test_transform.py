@@ -1,0 +1,235 @@
+"""`facestats transform` and `transform_face`: differences by name, sheets, and users' mistakes."""
+
+import json
+import threading
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import facestats.cli.transform
+import facestats.serving.loading
+import facestats.serving.stimuli as stimuli
+from drawn_shapes import shape, smooth
+from facestats.__main__ import main
+from facestats.errors import ImageError, InputError, WithheldError
+from facestats.params.errors import checked_options
+from facestats.serving.stimuli import Mover, face_continuum, transform_face
+from facestats.serving.types import Score
+from facestats.stimuli.params import How
+from facestats.stimuli.photo import FacePhoto
+
+SIZE = 96
+CROP = {"size": 96, "margin": 0.3, "quality": 95, "align": "eyes", "on_no_face": "reject"}
+
+
+class Stand:
+    """Models that find the drawn face in the middle of every photo."""
+
+    def __init__(self, root, withheld=None):
+        self.root, self.landmarker = root, None
+        self.serving = {"crop": CROP | {"max_megabytes": 256, "max_pixels": 10**8}}
+        self.parts = SimpleNamespace(lock=threading.RLock())
+        self.withheld = withheld
+
+    def photo(self, image):
+        if isinstance(image, str) and not image.endswith(("jpg", "png", "webp")):
+            raise InputError(f"{image}: no such file")
+        return image
+
+    def crop(self, image):
+        return SimpleNamespace(landmarks=shape(), pose=SimpleNamespace(yaw=0))
+
+    def jpeg(self, crop):
+        return b""
+
+    def embed(self, crop):
+        return np.zeros(4, np.float32)
+
+    def score(self, image):
+        if self.withheld:
+            return Score(withheld=self.withheld)
+        rgb = np.asarray(Image.open(image) if isinstance(image, str) else image)
+        return Score(score=float(rgb.mean()), geometric=50.0, combined=60.0)
+
+
+def read(image, landmarker, **limits):
+    """As `read_face`, with the drawn face; the file's name says what is wrong with it."""
+    if "nobody" in str(image):
+        raise ImageError("no face found")
+    rgb = np.asarray(Image.open(image).convert("RGB"))
+    yaw = 40.0 if "turned" in str(image) else 0.0
+    return FacePhoto(
+        rgb, shape()[:, :2].astype(float) * len(rgb), yaw, 2 if "two" in str(image) else 1
+    )
+
+
+def composite(root, name, seed, wanted=None, built=True, **render):
+    folder = root / "data/processed/composites" / name
+    folder.mkdir(parents=True)
+    facts = {"name": name, "built": built, "why": None if built else "too few", "n": 12}
+    facts |= {"filter": wanted or {}, "members": [], "render": {"align": "warp"} | render}
+    (folder / "composite.json").write_text(json.dumps(facts))
+    if built:
+        Image.fromarray(smooth(seed)).save(folder / "composite.jpg", quality=95)
+        np.save(folder / "shape.npy", shape(seed=seed)[:, :2])
+
+
+def pair(root, name, of, minus, built=True):
+    folder = root / "data/processed/composites" / name
+    folder.mkdir(parents=True)
+    facts = {"of": {"name": of}, "minus": {"name": minus}, "built": built, "why": "of is not built"}
+    (folder / "difference.json").write_text(json.dumps(facts))
+
+
+@pytest.fixture
+def models(tmp_path, monkeypatch):
+    root = tmp_path / "project"
+    for seed, name in enumerate(("women", "men")):
+        composite(root, name, seed)
+    composite(root, "best", 2, {"attractiveness": [9, 10]})
+    composite(root, "nobody", 3, built=False)
+    pair(root, "women_minus_men", "women", "men")
+    pair(root, "best_minus_men", "best", "men")
+    pair(root, "unbuilt", "nobody", "men", built=False)
+    models = Stand(root)
+    monkeypatch.setattr(stimuli, "read_face", read)
+    monkeypatch.setattr(stimuli, "load", lambda *_: models)
+    monkeypatch.setattr(facestats.serving.loading, "load", lambda *_: models)
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.jpg", "b.jpg"):
+        Image.fromarray(smooth(5)).save(tmp_path / name)
+    return models
+
+
+def moved(models, image="a.jpg", **how):
+    return Mover(models, checked_options(How, how)).move(image)[1]
+
+
+def run(*arguments):
+    return main(["transform", *arguments])
+
+
+def test_a_face_moves_along_a_difference_of_params_yaml(models):
+    picture = transform_face("a.jpg", along="women_minus_men", shape=0.5, colour=0.5)
+    assert picture.size == (SIZE, SIZE)
+    assert np.abs(np.asarray(picture).astype(int) - smooth(5)).max() > 10
+    other = transform_face("a.jpg", along="women_minus_men", shape=-0.5, colour=-0.5)
+    assert not np.array_equal(np.asarray(picture), np.asarray(other))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"along": "women_minus_man", "shape": 1}, "Did you mean women_minus_men?"),
+        ({"along": "unbuilt", "shape": 1}, "the difference unbuilt was not built: of is not built"),
+        ({"caricature": 0.5, "mean": "nobody"}, "the composite nobody was not built: too few"),
+        ({"caricature": 0.5, "mean": "womin"}, "no composite 'womin'. Did you mean women?"),
+        (
+            {"along": "women_minus_men", "shape": 50},
+            "shape = 50 is not possible: it goes from -2 to 2",
+        ),
+        ({"along": "women_minus_men"}, "shape, colour and texture are all 0"),
+        ({"along": "women_minus_men", "texture": 1}, "composites.women.render.texture: true"),
+        ({"shape": 1}, "exactly one of along, symmetric and caricature; none is given"),
+        ({"symmetric": "both", "caricature": 1, "mean": "men"}, "found symmetric and caricature"),
+        ({"caricature": 0.5}, "caricature and mean go together"),
+        ({"symmetric": "left"}, "symmetric = 'left' is not possible"),
+    ],
+)
+def test_what_is_not_possible_is_named(models, options, message):
+    with pytest.raises(InputError) as error:
+        transform_face("a.jpg", **options)
+    assert message in str(error.value)
+
+
+def test_a_turned_face_and_a_photo_without_a_face_are_refused(models):
+    Image.fromarray(smooth(5)).save("turned.jpg")
+    with pytest.raises(ImageError, match=r"turned by 40° to a side.* at most 25° are possible"):
+        moved(models, "turned.jpg", symmetric="both")
+    with pytest.raises(ImageError, match="no face found"):
+        moved(models, "nobody.jpg", symmetric="both")
+
+
+def test_no_stimulus_leads_a_child_along_a_score(models, monkeypatch):
+    withheld = (None, "may be under 18", [])
+    monkeypatch.setattr(stimuli.answers, "check_age", lambda face: withheld)
+    with pytest.raises(WithheldError, match="no stimulus along a score: may be under 18"):
+        moved(models, along="best_minus_men", shape=1)
+    assert moved(models, along="women_minus_men", shape=1).size == (SIZE, SIZE)
+
+
+def test_one_photo_gives_a_picture_and_its_sheet(models, tmp_path):
+    assert run("a.jpg", "--along", "women_minus_men", "--shape", "1", "--output", "out.png") == 0
+    assert Image.open("out.png").size == (SIZE, SIZE)
+    row = pd.read_csv("out.csv").iloc[0]
+    assert (row["image"], row["stimulus"], row["along"]) == ("a.jpg", "out.png", "women_minus_men")
+    assert (row["shape"], row["colour"]) == (1, 0)
+    assert row["score_before"] == pytest.approx(smooth(5).mean(), abs=1)
+    assert row["score"] != row["score_before"]
+    assert row["face_height"] == row["face_height_before"]
+
+
+def test_of_a_folder_one_bad_photo_is_a_row_and_the_rest_goes_on(models, tmp_path, capsys):
+    (tmp_path / "photos/more").mkdir(parents=True)
+    for name in ("one.jpg", "nobody.jpg", "more/two.webp"):
+        Image.fromarray(smooth(5)).save(tmp_path / "photos" / name)
+    assert run("photos", "--symmetric", "both", "--output", "out") == 1
+    sheet = pd.read_csv("out/stimuli.csv").set_index("image")
+    assert sheet.loc["photos/nobody.jpg", "error"] == "no face found"
+    assert sheet.loc["photos/more/two.webp", "stimulus"] == "more/two.webp.png"
+    assert sheet.loc["photos/more/two.webp", "faces"] == 2
+    assert (tmp_path / "out/one.jpg").is_file()
+    assert not (tmp_path / "out/nobody.jpg").exists()
+    assert "nobody.jpg: no face found" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("a.jpg", "--output", "b.jpg"), "b.jpg exists; name another --output, or replace it"),
+        (("a.jpg", "b.jpg", "--output", "out.jpg"), "names a file, but there are several photos"),
+        (("a.jpg", "x/a.jpg", "--output", "out"), "a.jpg and x/a.jpg would both be written to"),
+        (("a.jpg", "b.jpg", "--output", "file"), "file is no folder; name another --output"),
+        (("gone", "--output", "out.jpg"), "gone: no such file"),
+        (("a.jpg", "--output", "file/out.jpg"), "file"),
+    ],
+)
+def test_an_output_that_cannot_be_used_is_named(models, tmp_path, capsys, arguments, message):
+    (tmp_path / "file").write_text("")
+    assert run(*arguments, "--symmetric", "both") == 2
+    assert message in capsys.readouterr().err
+
+
+def test_an_output_is_replaced_when_that_is_said(models):
+    arguments = ("a.jpg", "--symmetric", "both", "--output", "out.jpg")
+    assert run(*arguments) == 0
+    assert run(*arguments) == 2
+    assert run(*arguments, "--overwrite") == 0
+
+
+def test_a_sheet_holds_no_score_of_a_child(models):
+    models.withheld = "may be under 18"
+    assert run("a.jpg", "--symmetric", "shape", "--output", "out.jpg") == 0
+    row = pd.read_csv("out.csv").iloc[0]
+    assert row["score_withheld"] == "may be under 18"
+    assert not {"score", "score_before", "geometric", "combined_before"} & set(row.index)
+
+
+def test_a_continuum_leads_from_one_face_to_another(models, monkeypatch):
+    pictures = face_continuum("women", "men", 3)
+    assert [picture.size for picture in pictures] == [(SIZE, SIZE)] * 3
+    first = np.asarray(pictures[0]).astype(int)
+    assert np.abs(first - np.asarray(Image.open(stimuli_picture(models, "women")))).max() <= 1
+    assert run("women", "--to", "men", "--steps", "3", "--output", "out") == 0
+    sheet = pd.read_csv("out/stimuli.csv")
+    assert sheet["share"].tolist() == [0, 0.5, 1]
+    assert Image.open("out/02.png").size == (SIZE, SIZE)
+    with pytest.raises(InputError, match="steps = 90 is not possible: 2 to 25"):
+        face_continuum("women", "men", 90)
+
+
+def stimuli_picture(models, name):
+    return models.root / "data/processed/composites" / name / "composite.jpg"
