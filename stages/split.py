@@ -17,6 +17,7 @@ from facestats.labels.splits import (
     split_faces,
     split_report,
     straddling_warning,
+    strata_of,
 )
 from facestats.labels.tables import LABELS, SPLITS
 
@@ -26,9 +27,9 @@ def main(params, faces, labels, splits):
     known = tables.read_all(labels, LABELS).set_index("filename")
     persons, labelled, options = known["person"], labelled_faces(known), params.split
     official = official_splits(known) if options.official else None
-    table = split_faces(
-        accepted, persons, labelled, options.val, options.test, options.seed, official
-    )
+    strata = strata_of(known, options.stratify, tables.rating_scale(labels))
+    shares = options.val, options.test, options.seed
+    table = split_faces(accepted, persons, labelled, *shares, official, strata)
     tables.write(table, splits, SPLITS)
     if message := exclusion_warning(table, accepted, persons, labelled):
         warn(message)

@@ -308,9 +308,12 @@ def test_persons_are_dealt_out_by_the_hash_that_always_was():
         }
     )
     persons = pd.Series(["ann", None, "bob"], index=["a", "b", "c"], dtype="str")
-    assert split_faces(faces, persons, persons.notna(), val=0.3, test=0.1, seed=7)[
-        "split"
-    ].tolist() == ["val", "train", "test"]
+    nobody = pd.Series(False, index=persons.index)
+    assert split_faces(faces, persons, nobody, val=0.3, test=0.1, seed=7)["split"].tolist() == [
+        "val",
+        "train",
+        "test",
+    ]
 
 
 # Memory

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from facestats.core.stats.identity import count_once, same_faces, several_faces
-from facestats.labels.splits import split_faces
+from facestats.errors import LabelError
+from facestats.labels.splits import split_faces, strata_of
 
 
 def faces(n, prefix="f"):
@@ -42,8 +43,83 @@ def test_shares_are_about_what_was_asked():
 
 def test_adding_images_moves_no_one():
     few = split(faces(200))
-    more = split(pd.concat([faces(300, "a"), faces(200)]))
+    more = split(pd.concat([faces(300, "a"), faces(200)]), labelled=few.index)
     assert more[few.index].equals(few)
+
+
+def rated(n, rng):
+    """Labels of n faces: gender, and a rating from 1 to 7 where somebody rated."""
+    return pd.DataFrame(
+        {
+            "gender": rng.choice(["female", "male", None], n, p=[0.5, 0.45, 0.05]),
+            "rating": np.where(rng.random(n) < 0.9, rng.normal(4, 1, n).clip(1, 7), np.nan),
+        },
+        index=faces(n)["filename"],
+    )
+
+
+def stratified(labels, seed=0, val=0.15, test=0.2):
+    """Split of faces whose labels these are."""
+    table, scale = faces(len(labels)), (1.0, 7.0)
+    strata = strata_of(labels, ["gender", "rating"], scale)
+    everybody = pd.Series(True, index=labels.index)
+    persons = pd.Series(dtype="str")
+    split = split_faces(table, persons, everybody, val, test, seed, strata=strata)
+    return split.set_index("filename")["split"]
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("n", [60, 61, 67, 600])
+def test_shares_hold_within_a_face_in_each_stratum(n, seed):
+    labels = rated(n, np.random.default_rng(seed))
+    result = stratified(labels, seed)
+    known = labels["rating"].notna()
+    fifth = ((labels["rating"] - 1) / 6 * 5 // 1).clip(upper=4)
+    strata = [known, [known, labels["gender"]], [known, labels["gender"], fifth]]
+    for keys, slack in zip(strata, (0.5, 1, 1), strict=True):
+        by = result.groupby(keys, dropna=False)
+        size, held = by.size(), by.value_counts().unstack(fill_value=0)
+        for name, share, times in (("test", 0.2, 1), ("val", 0.15, 1), ("train", 0.65, 2)):
+            assert (held[name] - share * size).abs().max() <= slack * times + 1e-9, name
+
+
+def test_of_60_faces_39_are_for_training():
+    counts = stratified(rated(60, np.random.default_rng(0)).fillna({"rating": 4})).value_counts()
+    assert counts.to_dict() == {"train": 39, "test": 12, "val": 9}
+
+
+def test_one_labelled_face_more_moves_one_percent_at_most():
+    def moved(n, seed):
+        labels = rated(n + 1, np.random.default_rng(seed))
+        return (stratified(labels[:-1]) != stratified(labels)[:-1]).sum()
+
+    assert np.mean([moved(200, seed) for seed in range(12)]) <= 2
+    assert max(moved(600, seed) for seed in range(6)) <= 6
+
+
+def test_a_label_that_changes_moves_few():
+    labels = rated(400, np.random.default_rng(0))
+    other = labels.copy()
+    other.loc["f0007.jpg", "rating"] = 7.0
+    assert (stratified(labels) != stratified(other)).sum() <= 8
+
+
+def test_persons_of_many_faces_keep_the_shares_as_far_as_they_allow():
+    table = faces(600)
+    rng = np.random.default_rng(0)
+    persons = {name: f"p{i}" for name, i in zip(table["filename"], rng.zipf(1.6, 600), strict=True)}
+    result = split(table, persons)
+    largest = pd.Series(persons).value_counts().iloc[1:].max()
+    assert abs((result == "test").sum() - 120) <= largest
+    assert result.groupby(persons).nunique().max() == 1
+
+
+def test_columns_that_make_no_strata_are_errors():
+    labels = rated(5, np.random.default_rng(0)).assign(age=30.0)
+    with pytest.raises(LabelError, match=r"no column gendre\. Did you mean gender\?"):
+        strata_of(labels, ["gendre"], None)
+    with pytest.raises(LabelError, match="age holds numbers; name classes or rating"):
+        strata_of(labels, ["age"], None)
 
 
 def test_a_person_stays_in_one_split():

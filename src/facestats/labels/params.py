@@ -54,11 +54,15 @@ class Labels(Section):
 
 class Split(Section):
     val: Annotated[float, Field(gt=0, lt=1)] = 0.15
-    """share of persons for early stopping and choices"""
+    """share of faces for early stopping and choices, persons as a whole"""
     test: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    """share of persons for the metrics, seen by no model"""
+    """share of faces for the metrics, seen by no model, persons as a whole"""
     seed: Annotated[int, Field(ge=0)] = 0
     """another seed deals people out anew"""
+    stratify: list[str] = Field(default=["gender", "rating"])
+    """columns of the labels in whose classes, and in fifths of the raters' scale, the shares of
+    labelled faces hold; [] for none
+    """
     official: bool = False
     """true: the column split_official of labels.csv decides where it says train, val or test; faces
     without it are dealt out as usual

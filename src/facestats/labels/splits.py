@@ -1,12 +1,17 @@
-"""Train, val and test: by hash of the person, so that adding images moves no one."""
+"""Train, val and test: by hash of the person, with the shares met among those with labels."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
 
 import numpy as np
 import pandas as pd
 
 from facestats.core.stats.identity import split_identities, uniform
-from facestats.errors import LabelError, number_of
+from facestats.core.stats.scale import to_score
+from facestats.errors import LabelError, did_you_mean, number_of
+from facestats.labels.quotas import choose_share
 
 TRAIN, VAL, TEST, EXCLUDED = "train", "val", "test", "excluded"
 OFFICIAL = "split_official"
@@ -25,6 +30,7 @@ def split_faces(
     test: float,
     seed: int,
     official: pd.Series | None = None,
+    strata: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Assign faces to train, val and test.
 
@@ -32,8 +38,11 @@ def split_faces(
     them; else the bytes of its best labelled image, or of its best image if none is labelled. So
     further copies move nobody who is labelled, unless they are labelled, too, and better; they move
     no known person at all. The hash of seed and identity is a number in [0, 1): below `test` it is
-    test, below `test + val` val, else train. There is no stratification, and nobody's split depends
-    on who else is in the collection.
+    test, below `test + val` val, else train.
+
+    Labelled units next to a bound change sides until each split has its share of their pictures,
+    rounded up or down, of those in each stratum. An unlabelled face moves no one; a labelled one
+    more moves one or two others on average and six at most, however many there are.
 
     Parameters
     ----------
@@ -50,6 +59,8 @@ def split_faces(
     official : Series of str, optional
         Split that a dataset's authors give, by filename, null where there is none; it counts before
         the hash. See `official_splits`.
+    strata : DataFrame, optional
+        Strata of the labelled faces by filename, a column a level, see `strata_of`.
 
     Returns
     -------
@@ -59,10 +70,11 @@ def split_faces(
     """
     faces = faces.sort_values("filename").reset_index(drop=True)
     codes, identities = pd.factorize(split_identities(faces, persons, labelled))
-    place = uniform(seed, identities)[codes]
-    split = pd.Series(
-        np.select([place < test, place < test + val], [TEST, VAL], TRAIN), index=faces.index
-    )
+    place = uniform(seed, identities)
+    by_unit = np.select([place < test, place < test + val], [TEST, VAL], TRAIN).astype(object)
+    units = _labelled_units(faces, codes, labelled, strata)
+    by_unit[units.index] = _shared_out(place[units.index], units, val, test)
+    split = pd.Series(by_unit[codes], index=faces.index)
     if official is not None:
         split = _use_official(split, faces["filename"].map(official), codes)
     group = faces["copy_group"]
@@ -72,6 +84,75 @@ def split_faces(
         straddles.reindex(split.index, fill_value=False) & split.isin([VAL, TEST]), EXCLUDED
     )
     return pd.DataFrame({"filename": faces["filename"], "split": split})
+
+
+def _labelled_units(
+    faces: pd.DataFrame, codes: np.ndarray, labelled: pd.Series, strata: pd.DataFrame | None
+) -> pd.DataFrame:
+    """`pictures` and strata of each unit with a labelled face, by the unit's number."""
+    known = faces["filename"].isin(labelled.index[labelled.to_numpy(dtype=bool)]).to_numpy()
+    rows = faces.assign(unit=codes)[known].sort_values(["copy_rank", "filename"])
+    units = rows.groupby("unit")["copy_group"].nunique().to_frame("pictures")
+    if strata is not None:
+        levels = strata.reindex(rows["filename"]).set_axis(rows["unit"])
+        units = units.join(levels.groupby(level=0).first())
+    return units
+
+
+def _shared_out(place: np.ndarray, units: pd.DataFrame, val: float, test: float) -> np.ndarray:
+    """The split of each labelled unit: first who is in test, then who of the others is in val."""
+    levels = units.columns[1:]
+    strata = [
+        units.groupby([*levels[: n + 1]], dropna=False).ngroup().to_numpy()
+        for n in reversed(range(len(levels)))
+    ]
+    pictures = units["pictures"].to_numpy(dtype=float)
+    in_test = choose_share(place, pictures, strata, test)
+    # those whom test could not take stand first in line for val
+    in_val = choose_share(np.maximum(place - test, 0), pictures, strata, val, in_test)
+    return np.select([in_test, in_val], [TEST, VAL], TRAIN).astype(object)
+
+
+def strata_of(
+    labels: pd.DataFrame, columns: Sequence[str], scale: tuple[float, float] | None
+) -> pd.DataFrame:
+    """Strata in which `split_faces` keeps the shares.
+
+    Parameters
+    ----------
+    labels : DataFrame
+        `labels.parquet` by filename.
+    columns : sequence of str
+        Whose values make strata, each within those of the columns before it. Classes as they are;
+        ratings by fifths of the raters' scale, and known or not on a level above all others.
+    scale : (float, float), optional
+        Ends of the raters' scale; None where nobody rated.
+
+    Returns
+    -------
+    DataFrame
+        By filename, a column a level, the coarsest first.
+
+    Raises
+    ------
+    LabelError
+        There is no such column, or it holds other numbers than ratings.
+    """
+    levels = {}
+    for name in columns:
+        if name not in labels:
+            known = [each for each in map(str, labels) if not each.endswith("_source")]
+            near = did_you_mean(get_close_matches(name, known, n=1))
+            raise LabelError(f"split.stratify: the labels have no column {name}.{near}")
+        values = labels[name]
+        if name == "rating":
+            levels = {"rated": values.notna()} | levels
+            fifths = to_score(values.to_numpy(), scale) // 20 if scale else values
+            values = np.minimum(fifths, 4)
+        elif pd.api.types.is_numeric_dtype(values):
+            raise LabelError(f"split.stratify: {name} holds numbers; name classes or rating")
+        levels[name] = values
+    return pd.DataFrame(levels, index=labels.index)
 
 
 def _use_official(split: pd.Series, official: pd.Series, identity: np.ndarray) -> pd.Series:
