@@ -6,7 +6,7 @@ import re
 
 import pandas as pd
 
-from facestats.errors import number_of
+from facestats.errors import InputError, number_of
 from facestats.importers.content import (
     COPY,
     GENDERS,
@@ -14,6 +14,7 @@ from facestats.importers.content import (
     Choices,
     Content,
     Dataset,
+    leave_unnamed,
     photos_by_tail,
 )
 from facestats.importers.tree import Tree, is_photo
@@ -30,7 +31,20 @@ CLASSES = {
     "60-69": 64.5,
     "more than 70": 75,
 }
-DATES = {"9-Mar": "3-9", "3-Sep": "3-9", "19-Oct": "10-19", "Oct-19": "10-19"}  # by Excel
+RACES = (
+    "White",
+    "Black",
+    "Latino_Hispanic",
+    "East Asian",
+    "Southeast Asian",
+    "Indian",
+    "Middle Eastern",
+)
+# What spreadsheets make of 3-9 and 10-19.
+DATES = (
+    ("3-9", r"0?9-mar|0?3[-. ]+sep|mar-0?9|sep-0?3|0?3[./]0?9[./].*"),
+    ("10-19", r"19-oct|oct-19|19[. ]+okt|okt[. -]+19|10[./]19[./].*"),
+)
 MIDDLES = "ages are classes (`age_class`); `age` is the middle of the class"
 
 
@@ -43,19 +57,27 @@ def read_fairface(tree: Tree, _: Choices) -> Content:
     rows = pd.concat(parts, ignore_index=True)
     content = Content({}, rows, notes=[MIDDLES])
     content.photos = photos_by_tail(tree, rows["file"], content)
-    dated = rows["age"].isin(DATES)
+    if len(rows) and any(rows[name].str.fullmatch(r"\d+").all() for name in ("gender", "race")):
+        raise InputError(
+            f"{tree.top}: gender and race are numbers, which copies of FairFace on Hugging Face "
+            "give different meanings (0 is male in one, female in another); get the authors' "
+            "fairface_label_train.csv, or use `import csv` with the codes of your copy"
+        )
+    age = rows["age"].replace({"70+": "more than 70"})
+    for name, date in DATES:
+        age = age.mask(age.str.fullmatch(date, case=False), name)
+    dated = (age != rows["age"]) & (rows["age"] != "70+")
     if dated.any():
         content.notes.append(
             f"{number_of(int(dated.sum()), 'age')} written as a date, as spreadsheets do with 3-9 "
             f"and 10-19, such as {rows.loc[dated, 'age'].iloc[0]}; read as the class"
         )
-    age = rows["age"].replace(DATES)
     known = content.codes(age, rows["file"], {name: name for name in CLASSES})
     content.labels = pd.DataFrame(
         {
             "image": rows["file"],
             "gender": content.codes(rows["gender"], rows["file"], GENDERS),
-            "ethnicity": rows["race"],
+            "ethnicity": content.codes(rows["race"], rows["file"], {name: name for name in RACES}),
             "age": known.map(CLASSES),
             "split_official": rows["split_official"],
             "age_class": known,
@@ -64,16 +86,22 @@ def read_fairface(tree: Tree, _: Choices) -> Content:
     return content
 
 
-UTK_NAME = re.compile(r"(\d+)_([01])_([0-4])_(\d{17}) ?\.?(?:jpg)?(?:\.chip)?(?:\.jpg)")
-UTK_NO_RACE = re.compile(r"(\d+)_(\d)_(\d{17}) ?\.?(?:jpg)?(?:\.chip)?(?:\.jpg)")
+UTK_END = r"_(\d{17}) ?\.?(?:jpg)?(?:\.chip)?(?:\.jpg)"
+UTK_NAME = re.compile(r"(\d+)_([01])_([0-4])" + UTK_END, re.IGNORECASE)
+UTK_NO_RACE = re.compile(r"(\d+)_(\d)" + UTK_END, re.IGNORECASE)
+UTK_WHOLE = "the whole photo of a face that is there cut out, too"
 UTK_RACES = ("white", "black", "asian", "indian", "other")
 UTK_DOUBTFUL = "39_1_20170116174525125"  # people disagree about the gender
 
 
 def read_utkface(tree: Tree, _: Choices) -> Content:
     content, rows, copies = Content({}, pd.DataFrame()), [], []
+    chips = {_utk_face(name) for name in tree.by_name if ".chip." in name.lower()}
     for name in sorted(tree.by_name):
         paths = sorted(tree.by_name[name], key=lambda path: (path.count("/"), path))
+        if is_photo(name) and ".chip." not in name.lower() and _utk_face(name) in chips:
+            content.leave_out(UTK_WHOLE, paths)
+            continue
         whole, short = UTK_NAME.fullmatch(name), UTK_NO_RACE.fullmatch(name)
         if whole:
             age, gender, race = whole[1], int(whole[2]), UTK_RACES[int(whole[3])]
@@ -104,6 +132,11 @@ def read_utkface(tree: Tree, _: Choices) -> Content:
     return content
 
 
+def _utk_face(name: str) -> str:
+    """`age_gender_race_date` of a file's name, which a photo and its cut-out share."""
+    return name.partition(".")[0].removesuffix("jpg").strip()
+
+
 AGEDB_NAME = re.compile(r"(\d+)_(.+)_(\d+)_([fm])\.jpe?g", re.IGNORECASE)
 
 
@@ -112,14 +145,16 @@ def read_agedb(tree: Tree, _: Choices) -> Content:
     for path in tree.files:
         name = path.rpartition("/")[2]
         match = AGEDB_NAME.fullmatch(name)
-        if match:
+        if match and name in content.photos:
+            content.leave_out(COPY, [path])
+        elif match:
             content.photos[name] = tree.one_of(tree.by_name[name])
             rows.append((name, GENDERS[match[4].lower()], match[3], match[2]))
         elif is_photo(name):
             content.leave_out("a photo whose name is not number_name_age_gender", [path])
     labels = pd.DataFrame(rows, columns=["image", "gender", "age", "person"])
     labels["age"] = content.numbers(labels["age"], labels["image"], 0)
-    content.labels = labels.drop_duplicates("image")
+    content.labels = labels
     return content
 
 
@@ -127,8 +162,10 @@ AFAD_PATH = re.compile(r"(?:.*/)?((\d+)/(111|112)/(\d+)-(\d+)\.jpe?g)", re.IGNOR
 
 
 def read_afad(tree: Tree, _: Choices) -> Content:
-    content, rows = Content({}, pd.DataFrame()), []
+    content, rows, named = Content({}, pd.DataFrame()), [], []
     for path in tree.files:
+        if re.fullmatch(r"(?:.*/)?AFAD-(?:Full|Lite)\.txt", path):
+            named += re.findall(r"^(?:.*/)?(\d+/11[12]/[^/\n]+)$", tree.text(path), re.MULTILINE)
         match = AFAD_PATH.fullmatch(path)
         if match and match[1] not in content.photos:
             content.photos[match[1]] = tree.one_of(tree.ending(match[1]))
@@ -138,6 +175,8 @@ def read_afad(tree: Tree, _: Choices) -> Content:
             content.leave_out(COPY, [path])
         elif is_photo(path):
             content.leave_out("a photo that is not at age/gender/id-number.jpg", [path])
+    absent = [image for image in dict.fromkeys(named) if image not in content.photos]
+    content.leave_out(NO_PHOTO, absent)
     columns = ["image", "gender", "ethnicity", "age", "person"]
     labels = pd.DataFrame(rows, columns=columns)
     labels["age"] = content.numbers(labels["age"], labels["image"], 0)
@@ -156,6 +195,9 @@ def read_lagenda(tree: Tree, _: Choices) -> Content:
     wide, high = boxes["face_x1"] - boxes["face_x0"], boxes["face_y1"] - boxes["face_y0"]
     area = (wide * high).where(boxes.ge(0).all(axis=1), -1)
     rows = rows.assign(area=area).sort_values("area", ascending=False, kind="stable")
+    hidden = rows["area"] <= 0
+    content.leave_out("a person without a box of the face", rows.loc[hidden, "img_name"])
+    rows = rows[~hidden]
     first = ~rows["img_name"].duplicated()
     content.leave_out(
         "a further face of a photo, for only its largest is read", rows.loc[~first, "img_name"]
@@ -202,6 +244,7 @@ def read_adience(tree: Tree, _: Choices) -> Content:
         else:
             absent.append(tails[0])
     content.leave_out(NO_PHOTO, absent)
+    leave_unnamed(tree, content, content.photos.values())
     rows, image = rows[[bool(name) for name in names]], [name for name in names if name]
     name = pd.Series(image, rows.index, dtype="str")
     content.labels = pd.DataFrame(

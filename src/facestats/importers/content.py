@@ -8,11 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from facestats.importers.tree import Tree
+from facestats.importers.tree import Tree, is_photo
 from facestats.labels.cells import MAX_AGE
 
 NO_PHOTO = "no such photo"
 COPY = "a copy of another file of the dataset"
+UNNAMED = "a photo without labels"
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ def photos_by_tail(
 ) -> dict[str, str]:
     """Find photos by the end of their path, at any depth.
 
-    Equal copies in other folders are noted; tails without a photo, too.
+    Equal copies in other folders are noted; tails without a photo, and other photos, too.
 
     Raises
     ------
@@ -165,4 +166,11 @@ def photos_by_tail(
             absent.append(tail)
     content.leave_out(missing, absent)
     content.leave_out(COPY, copies)
+    leave_unnamed(tree, content, [*found.values(), *copies])
     return found
+
+
+def leave_unnamed(tree: Tree, content: Content, taken: Iterable[str]) -> None:
+    """Note the photos of the dataset that are none of these paths."""
+    known = {*taken}
+    content.leave_out(UNNAMED, (path for path in tree.files if is_photo(path) and path not in known))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
-import unicodedata
 
 import pandas as pd
 
 from facestats.errors import InputError, number_of
-from facestats.importers.content import NO_PHOTO, Choices, Content, Dataset
-from facestats.importers.tree import Tree, is_photo
+from facestats.importers.content import COPY, NO_PHOTO, Choices, Content, Dataset
+from facestats.importers.tree import Tree, is_photo, plain_path
+from facestats.labels.traits import trait_name
 
 SCUT_NAME = re.compile(r"(AF|AM|CF|CM|fty|ftw|mty|mtw)(\d+)\.jpg", re.IGNORECASE)
 SCUT_KINDS = {
@@ -30,11 +30,16 @@ def read_scut(tree: Tree, _: Choices) -> Content:
     content, rows = Content({}, pd.DataFrame(), scale=(1.0, 5.0)), []
     for path in tree.files:
         name = path.rpartition("/")[2]
-        match = SCUT_NAME.fullmatch(name)
-        if match and name not in content.photos:
-            content.photos[name] = tree.one_of(tree.ending(name))
-            rows.append((name, *SCUT_KINDS[match[1].lower()]))
-        elif not match and is_photo(path):
+        if match := SCUT_NAME.fullmatch(name):
+            kind = match[1].lower()
+            image = f"{kind if len(kind) == 3 else kind.upper()}{match[2]}.jpg"
+            if image in content.photos:
+                tree.one_of([content.photos[image], path])
+                content.leave_out(COPY, [path])
+                continue
+            content.photos[image] = path
+            rows.append((image, *SCUT_KINDS[kind]))
+        elif is_photo(path):
             content.leave_out("a photo whose name is not AF1.jpg or fty1.jpg", [path])
         if name.lower().endswith(".pts"):
             with tree.open(path) as file:
@@ -44,15 +49,16 @@ def read_scut(tree: Tree, _: Choices) -> Content:
     labels = pd.DataFrame(rows, columns=["image", "gender", "ethnicity"])
     first = next(iter(content.photos), "AF1.jpg")
     content.version = "v1" if first[:1] in "fm" else "v2"
-    means, official = _scut_lists(tree)
+    means, official, folds = _scut_lists(tree)
     if means:
         scores = pd.Series(means, dtype="str").rename("rating")
         missing = [name for name in means if name not in content.photos]
         content.leave_out(NO_PHOTO, missing)
         cells = labels["image"].map(scores).fillna("").rename("rating")
         labels["rating"] = content.numbers(cells, labels["image"], 1, 5)
-        if official:
-            labels["split_official"] = labels["image"].map(official)
+        for column, known in (("split_official", official), ("fold", folds)):
+            if known:
+                labels[column] = labels["image"].map(known)
     if paths := tree.ending("All_Ratings.xlsx"):
         content.ratings = ratings = _scut_ratings(tree, tree.one_of(paths), content)
         if not means:
@@ -65,30 +71,42 @@ def read_scut(tree: Tree, _: Choices) -> Content:
         )
     else:
         content.notes.append("All_Ratings.xlsx is not there: mean ratings, without raters")
+    rated = {*means} if content.ratings is None else {*means, *content.ratings["image"]}
+    content.leave_out("a photo without ratings", [*content.photos.keys() - rated])
     content.labels = labels
     return content
 
 
-def _scut_lists(tree: Tree) -> tuple[dict[str, str], dict[str, str]]:
-    """Mean scores, and the official split of 60 to 40: in v1 the first of five folds."""
+SCUT_LIST = re.compile(
+    r"(?:.*/)?(?:All_labels\.txt|[^/]*60%training[^/]*/(train|test)\.txt"
+    r"|(?:cross_validation_)?([1-5])/(train|test)_\2\.txt)"
+)
+
+
+def _scut_lists(tree: Tree) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
+    """Mean scores, the official split, and the fold of five in whose test list a photo stands.
+
+    The split is that of 60 to 40; in v1, which has none, that of the first fold.
+    """
     means: dict[str, str] = {}
     official: dict[str, str] = {}
-    lists = [(path, "") for path in tree.ending("All_labels.txt")]
-    for part in ("train", "test"):
-        for path in tree.files:
-            folder, _, name = path.rpartition("/")
-            if (name == f"{part}.txt" and "60%training" in folder) or (
-                name == f"{part}_1.txt" and folder.rpartition("/")[2] == "1"
-            ):
-                lists.append((path, part))
-    for path, part in lists:
-        for line in tree.text(path).split("\n"):
+    first: dict[str, str] = {}
+    folds: dict[str, str] = {}
+    for path in tree.files:
+        match = SCUT_LIST.fullmatch(path)
+        for line in tree.text(path).split("\n") if match else ():
             name, _, score = line.strip().rpartition(" ")
-            if name:
-                means[name] = score
-                if part:
-                    official[name] = part
-    return means, official
+            if not (match and name):
+                continue
+            part, fold, part_of_fold = match.groups()
+            means[name] = score
+            if part:
+                official[name] = part
+            if fold == "1":
+                first[name] = part_of_fold
+            if part_of_fold == "test":
+                folds[name] = fold
+    return means, official or first, folds
 
 
 def _scut_ratings(tree: Tree, path: str, content: Content) -> pd.DataFrame:
@@ -108,33 +126,43 @@ def _scut_ratings(tree: Tree, path: str, content: Content) -> pd.DataFrame:
 
 
 MEB_PATH = re.compile(r"(?:.*/)?((?:female|male)/[a-z]+/[^/]+)", re.IGNORECASE)
-MEB_SPLITS = ("train", "test", "val")
+SPLITS = ("train", "test", "val")
+# Files of the official split, the newest first; another set of files has other parts.
+MEB_SPLITS = ("{}_2022.txt", "{}.txt", "{}_universal_scores.csv")
+MEB_TRAITS = {"attractive": "generic", "date": "date"}  # the question asked, by the file's name
 
 
-def read_mebeauty(tree: Tree, _: Choices) -> Content:
+def read_mebeauty(tree: Tree, choices: Choices) -> Content:
     content = Content({}, pd.DataFrame(), scale=(1.0, 10.0))
     paths: dict[str, str] = {}
     for path in tree.files:
         match = MEB_PATH.fullmatch(path)
         if match and is_photo(path) and "original_images/" in f"/{path}":
             image = match[1]
+            if image in content.photos:
+                tree.one_of([content.photos[image], path])
+                content.leave_out(COPY, [path])
+                continue
             content.photos[image] = path
-            paths[_plain_key(image)] = image
+            paths[plain_path(image)] = image
     labels = pd.DataFrame({"image": list(content.photos)}, dtype="str")
     labels["gender"] = [image.split("/")[0] for image in content.photos]
     groups = pd.Series([image.split("/")[1] for image in content.photos], dtype="str")
     labels["ethnicity"] = groups.replace("mideastern", "middle-eastern")
-    content.ratings = _meb_ratings(tree, content, paths)
-    official, means = {}, {}
-    for part in MEB_SPLITS:
-        for name in (f"{part}_2022.txt", f"{part}.txt"):
-            found = tree.ending(f"scores/{name}")
-            if found:
-                for key, score in _meb_scores(tree, found[0]):
-                    if image := paths.get(key):
-                        official[image], means[image] = part, score
-                break
+    content.ratings = _meb_ratings(tree, content, paths, choices)
+    official, means, twice = {}, {}, []
+    for name in MEB_SPLITS:
+        lists = {part: tree.ending("scores/" + name.format(part)) for part in SPLITS}
+        for part, found in lists.items():
+            for key, score in _meb_scores(tree, found[0]) if found else ():
+                if image := paths.get(key):
+                    twice += [image] if official.get(image, part) != part else []
+                    official[image], means[image] = part, score
+        if official:
+            break
+    content.leave_out("the split of a photo that two lists name", dict.fromkeys(twice))
     if official:
+        official |= dict.fromkeys(twice, "")
         labels["split_official"] = labels["image"].map(official)
     if content.ratings is None:
         if not means:
@@ -144,23 +172,24 @@ def read_mebeauty(tree: Tree, _: Choices) -> Content:
         cells = labels["image"].map(means).fillna("").rename("rating")
         labels["rating"] = content.numbers(cells, labels["image"], 1, 10)
         content.notes.append("generic_scores_all_2022.xlsx is not there: means without raters")
+    rated = {*means} if content.ratings is None else {*content.ratings["image"]}
+    content.leave_out("a photo without ratings", [*content.photos.keys() - rated])
     content.labels = labels
     return content
-
-
-def _plain_key(path: str) -> str:
-    """A path for comparison: Unicode composed, in small letters."""
-    return unicodedata.normalize("NFC", path).lower()
 
 
 def _meb_key(path: str) -> str:
     """`female/asian/name.jpg` of whatever path a table writes; '' if it has none."""
     match = MEB_PATH.fullmatch(path.strip())
-    return _plain_key(match[1]) if match else ""
+    return plain_path(match[1]) if match else ""
 
 
 def _meb_scores(tree: Tree, path: str) -> list[tuple[str, str]]:
-    """Paths and scores; a path with blanks stands in quotes."""
+    """Paths and scores; in the text files, a path with blanks stands in quotes."""
+    if path.endswith(".csv"):
+        table = tree.table(path, "image", "score")
+        pairs = zip(table["image"].map(_meb_key), table["score"], strict=True)
+        return [pair for pair in pairs if pair[0]]
     rows = []
     for line in tree.text(path).split("\n"):
         name, _, score = line.strip().rpartition(" ")
@@ -173,38 +202,66 @@ def _meb_scores(tree: Tree, path: str) -> list[tuple[str, str]]:
     return [row for row in rows if row[0]]
 
 
-def _meb_ratings(tree: Tree, content: Content, paths: dict[str, str]) -> pd.DataFrame | None:
-    """Judgements of the workbook, one column a rater."""
-    found = [
-        path
-        for name in ("generic_scores_all_2022.xlsx", "generic_scores_all.xlsx")
-        for path in tree.ending(name)
-    ]
-    if not found:
-        return None
-    sheets = [rows for rows in tree.sheets(found[0]).values() if rows and "path" in rows[0]]
+def _meb_ratings(
+    tree: Tree, content: Content, paths: dict[str, str], choices: Choices
+) -> pd.DataFrame | None:
+    """Judgements of the chosen questions; None if the usual one's workbook is not there."""
+    chosen = [trait_name(name) for name in choices.traits] or ["attractive"]
+    tables = []
+    for trait in chosen:
+        if trait not in MEB_TRAITS:
+            raise InputError(
+                f"--trait {trait}: MEBeauty has no such question; it has {', '.join(MEB_TRAITS)}"
+            )
+        stem = f"{MEB_TRAITS[trait]}_scores_all"
+        found = [path for end in ("_2022.xlsx", ".xlsx") for path in tree.ending(stem + end)]
+        if found:
+            table = _meb_judgements(tree, content, found[0], paths)
+            tables.append(table.assign(trait=trait) if choices.traits else table)
+        elif choices.traits:
+            raise InputError(f"{tree.top}: {stem}_2022.xlsx is missing; get the whole dataset")
+    return pd.concat(tables, ignore_index=True) if tables else None
+
+
+def _meb_judgements(
+    tree: Tree, content: Content, path: str, paths: dict[str, str]
+) -> pd.DataFrame:
+    """Judgements of a workbook, one column a rater."""
+    sheets = [rows for rows in tree.sheets(path).values() if rows and "path" in rows[0]]
     if not sheets:
         raise InputError(
-            f"{tree.top / found[0]}: no sheet has the columns 'image' and 'path' in its first row"
+            f"{tree.top / path}: no sheet has the columns 'image' and 'path' in its first row"
         )
-    table = tree.frame(found[0], sheets[0][0], sheets[0][1:], ["image", "path"])
-    raters = [name for name in table.columns if name not in ("mean", "image", "path", "")]
-    raters = [name for name in dict.fromkeys(raters) if not name.startswith("Unnamed")]
-    empty = table["path"] == ""
-    content.leave_out("a row of the ratings without a path", table.loc[empty, "image"])
-    table = table[~empty]
-    keys = table["path"].map(_meb_key)
-    image = keys.map(paths)
-    content.leave_out(NO_PHOTO, table.loc[image.isna(), "path"])
-    table = table.loc[image.notna(), ~table.columns.duplicated()].assign(image=image)
-    long = table.melt("image", raters, "rater", "rating")
+    header, cells = sheets[0][0], sheets[0][1:]
+    table = tree.frame(path, header, cells, ["image", "path"])
+    names, places = table.columns, range(len(table.columns))
+    places = [place for place in places if names[place] not in ("mean", "image", "path")]
+    nameless = [p for p in places if not names[p] or names[p].startswith("Unnamed")]
+    content.leave_out(
+        "a column of ratings without a rater's name",
+        (f"column {p + 1}" for p in nameless if (table.iloc[:, p] != "").any()),
+    )
+    written, shown = table["path"], table["image"]
+    empty = (written == "") & (table != "").any(axis=1)
+    content.leave_out("a row of the ratings without a path", shown[empty])
+    image = written.map(_meb_key).map(paths)
+    content.leave_out(NO_PHOTO, written[image.isna() & (written != "")])
+    there = image.notna()
+    raters = [p for p in places if p not in nameless]
+    parts = [
+        pd.DataFrame({"image": image, "rater": names[p], "rating": table.iloc[:, p]})[there]
+        for p in raters
+    ]
+    long = pd.concat(parts, ignore_index=True)
     long = long[long["rating"].str.strip() != ""]
-    long["rating"] = content.numbers(long["rating"], long["image"] + " by " + long["rater"], 1, 10)
-    long = long.dropna(subset="rating").drop_duplicates(["image", "rater"])
-    return long[["image", "rater", "rating"]]
+    who = long["image"] + " by " + long["rater"]
+    long["rating"] = content.numbers(long["rating"], who, 1, 10)
+    long = long.dropna(subset="rating")
+    again = long.duplicated(["image", "rater"])
+    content.leave_out("a rater's second rating of a photo", who[again[again].index])
+    return long[~again]
 
 
-US_FILES = "target-filenames.txt"
 US_AGES = {"1": 18.0, "2": 25.0, "3": 37.5, "4": 52.5, "5": 65.0}
 US_CLASSES = {"1": "below 20", "2": "20-30", "3": "30-45", "4": "45-60", "5": "above 60"}
 US_RACES = {
@@ -215,6 +272,17 @@ US_RACES = {
     "4": "south asian",
     "5": "hispanic",
     "6": "middle-eastern",
+}
+US_EMOTIONS = ("neutral", "happy", "sad", "anger", "fear", "surprise", "disgust")
+# Further columns of numbers, with the ends of their scales.
+US_FURTHER = {
+    "Common": (1, 5),
+    "Memorable": (1, 5),
+    "Image quality": (1, 5),
+    "Famous": (0, 2),
+    "Facial hair": (0, 2),
+    "Makeup": (0, 2),
+    "Teeth": (0, 2),
 }
 US_DROPPED = ("catch", "catchAns", "subage", "subrace", "submale", "Filename", "Image #")
 
@@ -231,7 +299,9 @@ def read_10kus(tree: Tree, _: Choices) -> Content:
                 content.photos[name] = tree.one_of(
                     [path for path in tree.ending(name) if "49 Face" not in path] or [path]
                 )
-    table = _us_values(tree, "demographic-others-labels")
+        elif is_photo(path):
+            content.leave_out("a photo whose name does not end in _oval.jpg", [path])
+    table, answers = _us_sheets(tree, "demographic-others-labels")
     names = table["Filename"]
     table = table[names != ""]
     there = table["Filename"].isin(content.photos)
@@ -257,8 +327,15 @@ def read_10kus(tree: Tree, _: Choices) -> Content:
     )
     if "Attractive" in table:
         labels["rating"] = content.numbers(table["Attractive"], names, 1, 5)
+    if "Emotion" in table:
+        emotions = {str(place): word for place, word in enumerate(US_EMOTIONS)}
+        labels["emotion"] = content.codes(code("Emotion"), names, emotions)
+    for header, ends in US_FURTHER.items():
+        if header in table:
+            labels[header.lower().replace(" ", "_")] = content.numbers(table[header], names, *ends)
+    content.ratings = _us_answers(answers, content)
     if psychology := [path for path in tree.files if "psychology-attributes" in path]:
-        traits = _us_values(tree, "psychology-attributes", psychology)
+        traits, _ = _us_sheets(tree, "psychology-attributes", psychology)
         traits = traits.drop_duplicates("Filename").set_index("Filename").reindex(names)
         for name in traits.columns:
             if name not in US_DROPPED and name:
@@ -277,20 +354,36 @@ def read_10kus(tree: Tree, _: Choices) -> Content:
 MIDDLE_NOTE = "ages are classes (`age_class`); `age` is the middle of the class"
 
 
-def _us_values(tree: Tree, stem: str, paths: list[str] | None = None) -> pd.DataFrame:
-    """The sheet `Final Values` of a workbook, or that sheet as CSV."""
+def _us_answers(answers: pd.DataFrame | None, content: Content) -> pd.DataFrame | None:
+    """The single answers on attractiveness, a dozen a photo; raters have no names."""
+    if answers is None or "Attractive" not in answers:
+        content.notes.append("no sheet 'All Data': mean ratings, without single answers")
+        return None
+    answers = answers[answers["Filename"].isin(content.photos)]
+    rating = content.numbers(answers["Attractive"], answers["Filename"], 1, 5)
+    frame = pd.DataFrame({"image": answers["Filename"], "rater": "", "rating": rating})
+    return frame.dropna(subset="rating")
+
+
+def _us_sheets(
+    tree: Tree, stem: str, paths: list[str] | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    """The sheets `Final Values` and `All Data` of a workbook, or the former as CSV."""
     paths = paths or [path for path in tree.files if stem in path.rpartition("/")[2]]
     books = [path for path in paths if path.endswith(".xlsx")]
     if books:
         sheets = tree.sheets(books[0])
-        rows = sheets.get("Final Values")
+        rows, every = sheets.get("Final Values"), sheets.get("All Data")
         if not rows:
             raise InputError(f"{tree.top / books[0]} has no sheet 'Final Values'")
-        return tree.frame(books[0], rows[0], rows[1:], ["Filename"])
+        answers = tree.frame(books[0], every[0], every[1:]) if every else None
+        return tree.frame(books[0], rows[0], rows[1:], ["Filename"]), (
+            answers if answers is not None and "Filename" in answers else None
+        )
     tables = [path for path in paths if path.endswith(".csv")]
     if not tables:
         raise InputError(f"{tree.top}: {stem}.xlsx is missing; get the whole dataset")
-    return tree.table(tables[0], "Filename")
+    return tree.table(tables[0], "Filename"), None
 
 
 DATASETS = (
@@ -319,7 +412,7 @@ DATASETS = (
         "MEBeauty",
         (
             r"original_images/(?:female|male)/[a-z]+/[^/]+",
-            r"scores/[^/]+\.(?:xlsx|txt)",
+            r"scores/[^/]+\.(?:xlsx|txt|csv)",
         ),
         read_mebeauty,
         "research only, not commercial; the terms of about half of the photos bar machine learning",

@@ -197,13 +197,13 @@ def _looks_like(files: list[str], dataset: Dataset) -> bool:
 
 def _roots(files: list[str], marker: str) -> list[str]:
     """Folders (as prefixes of paths) below which a file matches, the least deep first."""
-    pattern = re.compile(rf"(?:^|(?<=/)){marker}$", re.IGNORECASE)
+    pattern = re.compile(rf"(?:^|(?<=/))(?:{marker})$", re.IGNORECASE)
     roots = {path[: match.start()] for path in files if (match := pattern.search(path))}
     return sorted(roots, key=lambda root: (root.count("/"), root))
 
 
 def _matches(files: list[str], marker: str) -> bool:
-    pattern = re.compile(rf"(?:^|/){marker}$", re.IGNORECASE)
+    pattern = re.compile(rf"(?:^|/)(?:{marker})$", re.IGNORECASE)
     return any(pattern.search(path) for path in files)
 
 

@@ -13,6 +13,7 @@ import io
 import os
 import re
 import stat
+import unicodedata
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -29,8 +30,11 @@ from facestats.machine.output import one_line
 MOST_BYTES = 512 << 20  # of a table; that of IMDB-WIKI, the largest, takes 300 MB
 MOST_PACKED = 100  # how often a workbook may unpack
 MOST_CELLS = 40_000_000  # of a workbook; the ratings of SCUT-FBP5500 take 3 million
-JUNK = ("thumbs.db", "desktop.ini", "__macosx")
-ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".xz", ".bz2", ".7z", ".rar")
+JUNK = ("thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "icon\r", "__macosx")
+JUNK_STARTS = (".", "~$")  # hidden files; what Excel puts beside a workbook that is open
+ARCHIVE = re.compile(
+    r"\.(zip|tar|tgz|gz|xz|bz2|7z|rar)(a[a-z]|\.?\d{2,3}|\.a[a-z])?$|\.z\d\d$", re.IGNORECASE
+)  # also parts of one: AFAD-Full.tar.xzaa, img_celeba.7z.001
 PHOTOS = tuple(".jpg .jpeg .jpe .png .bmp .webp .tif .tiff .gif .heic .heif .avif .jp2".split())
 SHOWN = 3  # names in a message
 
@@ -47,7 +51,7 @@ class Tree:
     ----------
     files : list of str
         POSIX paths of all that is no folder, sorted, without what systems leave behind: hidden
-        files (`._1.jpg`, `.DS_Store`), `__MACOSX`, `Thumbs.db`.
+        files (`._1.jpg`, `.DS_Store`), `__MACOSX`, `Thumbs.db`, `~$Ratings.xlsx`.
     skipped : list of str
         Such files and folders.
     folders : set of str
@@ -77,7 +81,7 @@ class Tree:
             with os.scandir(top / prefix) as entries:
                 for entry in entries:
                     path = prefix + entry.name
-                    if entry.name.startswith(".") or entry.name.lower() in JUNK:
+                    if entry.name.startswith(JUNK_STARTS) or entry.name.lower() in JUNK:
                         self.skipped.append(path)
                     elif entry.is_dir(follow_symlinks=False):
                         self.folders.add(path)
@@ -95,13 +99,29 @@ class Tree:
             paths[path.rpartition("/")[2]].append(path)
         return paths
 
+    @cached_property
+    def by_plain_name(self) -> dict[str, list[str]]:
+        """Paths by the file's name in small letters and composed Unicode."""
+        paths = defaultdict(list)
+        for name, own in self.by_name.items():
+            paths[plain_path(name)] += own
+        return paths
+
     def ending(self, tail: str) -> list[str]:
-        """The files whose path is `tail` or ends with it, the least deep first."""
+        """The files whose path is `tail` or ends with it, the least deep first.
+
+        Where there is none, case does not count, nor whether letters with accents are composed:
+        systems rename `1.jpg` to `1.JPG`, and macOS takes `é` apart.
+        """
         paths = self.by_name.get(tail.rpartition("/")[2], ())
         found = [path for path in paths if path.endswith(tail)]
         if len(found) == 1 and len(found[0]) == len(tail):
             return found
         found = [path for path in found if path == tail or path.endswith("/" + tail)]
+        if not found:
+            plain = plain_path(tail)
+            paths = self.by_plain_name.get(plain.rpartition("/")[2], ())
+            found = [path for path in paths if f"/{plain_path(path)}".endswith("/" + plain)]
         return sorted(found, key=lambda path: (path.count("/"), path)) if found[1:] else found
 
     def table_named(self, *tails: str) -> str:
@@ -269,8 +289,13 @@ class Tree:
         return sheets
 
 
+def plain_path(path: str) -> str:
+    """A path for comparison: in small letters and composed Unicode."""
+    return path.lower() if path.isascii() else unicodedata.normalize("NFC", path).lower()
+
+
 def is_archive(name: str) -> bool:
-    return name.lower().endswith(ARCHIVES)
+    return bool(ARCHIVE.search(name))
 
 
 def is_photo(name: str) -> bool:
