@@ -19,10 +19,12 @@ page is written from the importers by `python docs/reference.py`.
 | `--append` | adds the dataset to the imported one: photos in a folder of its name, ratings of \
 different scales as shares of each scale from 0 to 100 |
 | `--partial` | accepts a dataset most of whose photos are missing |
-| `--trait TRAIT…` | takes these rated traits, the first for `rating` (`omi`, `3dsk`) |
+| `--trait TRAIT…` | takes these rated traits, the first for `rating` (`omi`, `3dsk`, `mebeauty`, \
+`cfd`), or these attributes (`celeba`, `lfw`) |
 | `--as COLUMN` | says what the subfolders of `folder` are |
 | `--image`, `--gender`, `--ethnicity`, `--age`, `--rating`, `--person COLUMN` | say which column \
 of `csv` is meant, perhaps with codes: `sex:0=female,1=male` |
+| `--scale LOW HIGH` | gives the ends of the scale of the ratings of `csv` |
 
 The dataset's own files are only read, and links in it are not followed. What is left out is counted
 and named by reason, never guessed. If an import fails, both folders are as before.

@@ -321,7 +321,9 @@ def imdbwiki(folder):
 
     wiki = [f"17/{i}_1981-05-05_2009.jpg" for i in range(4)]
     put(folder, *(f"wiki_crop/{name}" for name in wiki))
-    savemat(folder / "wiki_crop/wiki.mat", {"wiki": meta(wiki, "", None)})
+    data = meta(wiki, "", None)
+    data["name"][0, 1] = np.array(["Q R"])
+    savemat(folder / "wiki_crop/wiki.mat", {"wiki": data})
     imdb = [f"01/nm{i}_rm1_1981-5-13_2009.jpg" for i in range(3)]
     put(folder, f"imdb_crop/{imdb[0]}")
     data = meta(imdb, "celeb_id", np.array([[6488.0, 7.0, 8.0]]))

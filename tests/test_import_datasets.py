@@ -182,8 +182,9 @@ EXPECTED = {
         3,
         {
             "wiki_crop/17/0_1981-05-05_2009.jpg": {
-                "age": "28", "gender": "male", "person": "wiki:A B"
+                "age": "28", "gender": "male", "person": "imdb:6488"  # by the name
             },
+            "wiki_crop/17/1_1981-05-05_2009.jpg": {"gender": "female", "person": "wiki:Q R"},
             "imdb_crop/01/nm0_rm1_1981-5-13_2009.jpg": {"gender": "female", "person": "imdb:6488"},
         },
         {
@@ -267,6 +268,8 @@ def test_a_dataset_comes_in_as_its_layout_says(tmp_path, name):
     assert {one["reason"]: one["n"] for one in facts["left_out"]} == {
         reason: len(names) for reason, names in reasons.items()
     }
+    if name == "ffhq":  # one digest for its many files of one face each
+        assert len(facts["label_files"].pop("json/*.json")) == 64
     for path, digest in facts["label_files"].items():
         (file,) = [p for p in (tmp_path / "source").rglob("*") if p.as_posix().endswith("/" + path)]
         assert hashlib.sha256(file.read_bytes()).hexdigest() == digest

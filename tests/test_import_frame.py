@@ -291,7 +291,7 @@ def test_the_command_takes_the_choices_and_lists_the_datasets(tmp_path, monkeypa
     for arguments, part in (
         (["import"], "name a dataset and its folder"),
         (["import", "utk", "s"], "'utk' is no dataset"),
-        (["import", "utkface", "s", "--trait", "att"], "--trait is for omi and 3dsk"),
+        (["import", "utkface", "s", "--trait", "att"], "--trait is for omi, mebeauty, cfd, 3dsk,"),
         (["import", "utkface", "s", "--as", "person"], "--as is for `import folder`"),
     ):
         assert main(arguments) == 2

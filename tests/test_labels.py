@@ -79,6 +79,12 @@ def test_ratings_are_averaged_without_repeats(join):
     assert joined.scale == (1, 5)
 
 
+def test_ratings_without_a_line_are_legal(join):
+    joined = join("image,rating\nb.jpg,4\n", ratings="image,rater,rating\n")
+    assert joined.summary["rating"]["judgements"] == 0
+    assert joined.judgements.empty
+
+
 def test_own_columns_are_kept(join):
     assert join("image,glasses\nb.jpg,yes\n").table.loc["b.jpg", "glasses"] == "yes"
 

@@ -74,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="TRAIT",
-        help="rated traits to take, of which the first is `rating` (omi, 3dsk)",
+        help="traits to take: rated ones, of which the first is `rating`, or attributes",
     )
     own = parser.add_argument_group("folder and csv")
     own.add_argument(
@@ -83,6 +83,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         metavar="COLUMN",
         help="what the subfolders of `folder` are: person, gender, ethnicity, or any name",
+    )
+    own.add_argument(
+        "--scale",
+        type=float,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+        help="ends of the scale of the ratings of `csv`",
     )
     own.add_argument("--table", default="", help="the table of `csv`, if there are several")
     for column in ("image", "gender", "ethnicity", "age", "rating", "person"):
@@ -126,7 +133,13 @@ def run(options: argparse.Namespace) -> int:
         KNOWN,
         source,
         options.into,
-        Choices(tuple(options.trait), options.subfolders, columns, table),
+        Choices(
+            tuple(options.trait),
+            options.subfolders,
+            columns,
+            table,
+            tuple(options.scale) if options.scale else None,
+        ),
         link=options.link,
         limit=options.limit,
         partial=options.partial,
@@ -157,8 +170,15 @@ def _named(options: argparse.Namespace, datasets: Mapping[str, Dataset]) -> Data
     if name not in datasets:
         near = did_you_mean(nearest_names(name, [*datasets]))
         raise InputError(f"{name!r} is no dataset (`facestats import --list` shows them).{near}")
-    if options.trait and name not in ("omi", "3dsk"):
-        raise InputError(f"--trait is for omi and 3dsk; {name} has no choice of traits")
+    if options.trait and not datasets[name].has_traits:
+        some = [other.name for other in datasets.values() if other.has_traits]
+        raise InputError(
+            f"--trait is for {', '.join(some[:-1])} and {some[-1]}; {name} has no choice of traits"
+        )
+    if options.scale and name != "csv":
+        raise InputError("--scale is for `import csv`; other datasets have scales of their own")
+    if options.scale and not options.scale[0] < options.scale[1]:
+        raise InputError("--scale: the lower end comes first, as in --scale 1 7")
     if options.subfolders and name != "folder":
         raise InputError("--as is for `import folder`")
     return datasets[name]

@@ -275,7 +275,8 @@ DATASETS = (
         "fairface_label_train.csv and fairface_label_val.csv beside train/1.jpg … and val/1.jpg …",
         "`file` is `image`; `race` is `ethnicity`; `age` is `age_class`, its middle is `age`",
         "No identities. The official split has no test set: `val` is used for it. Ages that a "
-        "spreadsheet has turned into dates (`9-Mar`) are read as classes.",
+        "spreadsheet has turned into dates (`9-Mar`) are read as classes. Copies that code gender "
+        "and race as numbers differ in their meaning: give them to `import csv`.",
     ),
     Dataset(
         "utkface",
@@ -292,7 +293,8 @@ DATASETS = (
         "from the name: `age`, `gender` (0 male, 1 female), `ethnicity` (0 white, 1 black, "
         "2 asian, 3 indian, 4 other)",
         "Names without a race are taken with an empty `ethnicity`, and named. Copies in "
-        "crop_part1/ count once. Ages of 0, or 110 and more, are often wrong.",
+        "crop_part1/ count once, and whole photos (part1/ to part3/) only where there is no "
+        "cut-out. Ages of 0, or 110 and more, are often wrong.",
     ),
     Dataset(
         "agedb",
@@ -336,7 +338,7 @@ DATASETS = (
         "lagenda_annotation.csv and lagenda_benchmark_images/….jpg",
         "`img_name` is `image`; `age`, `gender` (M, F); -1 is unknown",
         "Each row is a face. Only the largest of a photo is labelled, the others are counted as "
-        "left out.",
+        "left out, as are persons without a box of the face.",
     ),
     Dataset(
         "adience",

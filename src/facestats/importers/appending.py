@@ -92,6 +92,16 @@ def joined(
     ratings = None if content.ratings is None else _with_prefix(content.ratings, name)
     before, own = earlier.facts.get("stored_scale") or earlier.facts["rating_scale"], content.scale
     scale = before or own
+    if before and not own and _is_rated(labels):
+        raise InputError(
+            f"--append: the scale of the ratings of {name} is not known; give its ends, as in "
+            "--scale 1 7"
+        )
+    if own and not before and _is_rated(old_labels):
+        raise InputError(
+            "--append: the scale of the ratings that are there is not known; import them again "
+            "with --scale LOW HIGH"
+        )
     if before and own and tuple(before) != tuple(own):
         old_labels, labels = _rescaled(old_labels, before), _rescaled(labels, own)
         old_ratings = None if old_ratings is None else _rescaled(old_ratings, before)
@@ -113,6 +123,10 @@ def joined(
     appended = [*earlier.facts.get("appended", []), facts]
     stored = {"stored_scale": list(scale) if scale else None}
     return merged, {**earlier.facts, "appended": appended, **stored}
+
+
+def _is_rated(labels: pd.DataFrame) -> bool:
+    return "rating" in labels and bool((labels["rating"].notna() & (labels["rating"] != "")).any())
 
 
 def _with_prefix(table: pd.DataFrame, name: str) -> pd.DataFrame:

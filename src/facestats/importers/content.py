@@ -30,12 +30,15 @@ class Choices:
         The table's column by that of labels.csv, perhaps with codes: `sex:0=female,1=male`.
     table : str
         The table to read where a folder has several.
+    scale : (float, float) or None
+        Ends of the scale of a table's ratings.
     """
 
     traits: tuple[str, ...] = ()
     subfolders: str = ""
     columns: dict[str, str] = field(default_factory=dict)
     table: str = ""
+    scale: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,8 @@ class Dataset:
         How many faces, and what labels it has.
     layout, columns, pitfalls : str
         For docs/datasets.md: files, what becomes of their columns, what to know.
+    has_traits : bool
+        Whether one can choose among its traits.
     """
 
     name: str
@@ -70,6 +75,7 @@ class Dataset:
     layout: str
     columns: str
     pitfalls: str = ""
+    has_traits: bool = False
 
 
 @dataclass
@@ -137,8 +143,8 @@ class Content:
 GENDERS = {
     word: gender
     for gender, words in (
-        ("female", ("f", "F", "female", "Female", "woman", "w")),
-        ("male", ("m", "M", "male", "Male", "man")),
+        ("female", ("f", "F", "female", "Female", "woman", "women", "w")),
+        ("male", ("m", "M", "male", "Male", "man", "men")),
     )
     for word in words
 }
@@ -173,4 +179,6 @@ def photos_by_tail(
 def leave_unnamed(tree: Tree, content: Content, taken: Iterable[str]) -> None:
     """Note the photos of the dataset that are none of these paths."""
     known = {*taken}
-    content.leave_out(UNNAMED, (path for path in tree.files if is_photo(path) and path not in known))
+    content.leave_out(
+        UNNAMED, (path for path in tree.files if is_photo(path) and path not in known)
+    )

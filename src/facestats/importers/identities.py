@@ -1,15 +1,15 @@
-"""Datasets of known people or of a model's labels: CelebA, LFW, IMDB-WIKI, FFHQ."""
+"""Datasets of known people: CelebA, LFW, IMDB-WIKI."""
 
 from __future__ import annotations
 
-import json
 import re
 from datetime import date
 
 import numpy as np
 import pandas as pd
 
-from facestats.importers.content import NO_PHOTO, Choices, Content, Dataset, photos_by_tail
+from facestats.errors import InputError
+from facestats.importers.content import COPY, NO_PHOTO, Choices, Content, Dataset, photos_by_tail
 from facestats.importers.tree import Tree, is_photo, naming
 
 CELEBA_SPLITS = {"0": "train", "1": "val", "2": "test"}
@@ -22,14 +22,19 @@ CELEBA_ATTRIBUTES = tuple(
 YES_NO = {"1": "yes", "-1": "no", "0": "no"}
 
 
-def read_celeba(tree: Tree, _: Choices) -> Content:
-    rows = _celeba_attributes(tree)
-    content = Content({}, rows)
+def read_celeba(tree: Tree, choices: Choices) -> Content:
+    content = Content({}, pd.DataFrame())
+    rows = _celeba_attributes(tree, content)
     image = rows["image"]
     splits = _celeba_column(tree, "list_eval_partition", "partition")
     person = _celeba_column(tree, "identity_CelebA", "identity")
-    tails = photos_by_tail(tree, image, content)
-    content.photos = tails
+    # The whole photos of img_celeba/ have the same names.
+    aligned = {"img_align_celeba", "img_celeba"} <= {
+        part for folder in tree.folders for part in folder.split("/")
+    }
+    tails = {name: f"img_align_celeba/{name}" if aligned else name for name in image}
+    found = photos_by_tail(tree, tails.values(), content)
+    content.photos = {name: found[tail] for name, tail in tails.items() if tail in found}
     labels = {
         "image": image,
         "gender": content.codes(rows["Male"], image, {"1": "male", "-1": "female", "0": "female"}),
@@ -46,14 +51,38 @@ def read_celeba(tree: Tree, _: Choices) -> Content:
         labels["split_official"] = content.codes(
             image.map(splits).fillna("").rename("partition"), image, CELEBA_SPLITS
         )
-    for name in CELEBA_ATTRIBUTES:
+    for name in _attributes(choices, [*rows.columns[1:]], CELEBA_ATTRIBUTES, "CelebA"):
         if name in rows:
             labels[name.lower()] = content.codes(rows[name], image, YES_NO)
     content.labels = pd.DataFrame(labels)
     return content
 
 
-def _celeba_attributes(tree: Tree) -> pd.DataFrame:
+def _attributes(
+    choices: Choices, there: list[str], usual: tuple[str, ...], title: str
+) -> tuple[str, ...]:
+    """The attributes to take: those chosen, by their names in whatever case, or the usual ones.
+
+    Raises
+    ------
+    InputError
+        The dataset has no such attribute.
+    """
+    if not choices.traits:
+        return usual
+    words = {name.lower().replace(" ", "_"): name for name in there}
+    chosen = []
+    for name in choices.traits:
+        word = name.lower().replace(" ", "_")
+        if word not in words:
+            raise InputError(
+                f"--trait {name}: {title} has no such attribute; it has {', '.join(there)}"
+            )
+        chosen.append(words[word])
+    return tuple(dict.fromkeys(chosen))
+
+
+def _celeba_attributes(tree: Tree, content: Content) -> pd.DataFrame:
     """The attributes: text with a count in its first line, or Kaggle's CSV."""
     path = tree.table_named("list_attr_celeba.txt", "list_attr_celeba.csv")
     if path.endswith(".csv"):
@@ -61,6 +90,11 @@ def _celeba_attributes(tree: Tree) -> pd.DataFrame:
     lines = [line.split() for line in tree.text(path).split("\n") if line.strip()]
     header = next((line for line in lines[:2] if len(line) > 1), [])
     rows = lines[lines.index(header) + 1 :] if header else []
+    count = lines[0][0] if lines and len(lines[0]) == 1 else ""
+    if count.isdecimal() and int(count) != len(rows):
+        content.notes.append(
+            f"{path}: its first line promises {count} rows, and it has {len(rows)}"
+        )
     return tree.frame(path, ["image", *header], rows, ["Male"])
 
 
@@ -80,18 +114,22 @@ LFW_NAME = re.compile(r"(.+)_(\d{4})\.jpg", re.IGNORECASE)
 LFW_ATTRIBUTES = ("Smiling", "Eyeglasses", "Mustache", "Bald", "Youth", "Senior")
 
 
-def read_lfw(tree: Tree, _: Choices) -> Content:
+def read_lfw(tree: Tree, choices: Choices) -> Content:
     content, rows = Content({}, pd.DataFrame()), []
     for path in tree.files:
         parts = path.rsplit("/", 2)
         match = LFW_NAME.fullmatch(parts[-1])
         if match and len(parts) > 1 and parts[-2] == match[1]:
             image = f"{parts[-2]}/{parts[-1]}"
-            content.photos[image] = tree.one_of(tree.ending(image))
+            if image in content.photos:
+                tree.one_of([content.photos[image], path])
+                content.leave_out(COPY, [path])
+                continue
+            content.photos[image] = path
             rows.append((image, match[1], int(match[2])))
         elif is_photo(path):
             content.leave_out("a photo that is not Name/Name_0001.jpg", [path])
-    labels = pd.DataFrame(rows, columns=["image", "person", "number"]).drop_duplicates("image")
+    labels = pd.DataFrame(rows, columns=["image", "person", "number"])
     parts = {"train": "peopleDevTrain.txt", "test": "peopleDevTest.txt"}
     people = {part: tree.ending(name) for part, name in parts.items()}
     official = {
@@ -102,13 +140,36 @@ def read_lfw(tree: Tree, _: Choices) -> Content:
     }
     if official:
         labels["split_official"] = labels["person"].map(official)
+    if folds := _lfw_folds(tree):
+        labels["fold"] = labels["person"].map(folds)
     if paths := tree.ending("lfw_attributes.txt"):
-        labels = _with_lfw_attributes(tree, paths[0], labels)
+        labels = _with_lfw_attributes(tree, paths[0], labels, choices)
+        content.leave_out(
+            "the gender and attributes of a photo that lfw_attributes.txt does not name",
+            labels.loc[labels["gender"].isna(), "image"],
+        )
+    elif choices.traits:
+        raise InputError(f"{tree.top}: --trait needs lfw_attributes.txt, which is missing; get it")
     content.labels = labels.drop(columns="number")
     return content
 
 
-def _with_lfw_attributes(tree: Tree, path: str, labels: pd.DataFrame) -> pd.DataFrame:
+def _lfw_folds(tree: Tree) -> dict[str, str]:
+    """The fold of each person: people.txt has the number of folds, then each with its size."""
+    paths = tree.ending("people.txt")
+    folds, fold = {}, 0
+    for line in tree.text(paths[0]).split("\n")[1:] if paths else ():
+        person, tab, _ = line.partition("\t")
+        if tab:
+            folds[person] = str(fold)
+        elif line.strip():
+            fold += 1
+    return folds
+
+
+def _with_lfw_attributes(
+    tree: Tree, path: str, labels: pd.DataFrame, choices: Choices
+) -> pd.DataFrame:
     """Margins of classifiers, of which above 0 is yes."""
     lines = [line for line in tree.text(path).split("\n") if line.strip()]
     header = next((line for line in lines if "person\t" in line), "")
@@ -125,11 +186,11 @@ def _with_lfw_attributes(tree: Tree, path: str, labels: pd.DataFrame) -> pd.Data
         labels["gender"] = pd.Series(np.where(male > 0, "male", "female"), labels.index).mask(
             nothing
         )
-        for name in LFW_ATTRIBUTES:
+        for name in _attributes(choices, names[2:], LFW_ATTRIBUTES, "LFW"):
             if name in margins:
                 values = pd.to_numeric(margins[name]).to_numpy()
                 words = pd.Series(np.where(values > 0, "yes", "no"), labels.index)
-                labels[name.lower()] = words.mask(np.isnan(values))
+                labels[name.lower().replace(" ", "_")] = words.mask(np.isnan(values))
     return labels
 
 
@@ -138,14 +199,20 @@ FACE_SCORE = 1.0  # below it, the detector of the authors saw no clear face
 
 def read_imdbwiki(tree: Tree, _: Choices) -> Content:
     content, parts = Content({}, pd.DataFrame()), []
+    files = {*tree.files}
     for name in ("imdb", "wiki"):
         if paths := tree.ending(f"{name}.mat"):
-            rows = _matlab(tree, paths[0], name)
-            folder = paths[0].rpartition("/")[0]
-            rows["path"] = [f"{folder}/{path}" if folder else path for path in rows["file"]]
+            path = tree.one_of(paths)
+            rows = _matlab(tree, path, name)
+            folder = path.rpartition("/")[0]
+            beside = [f"{folder}/{file}" if folder else file for file in rows["file"]]
+            if not files.intersection(beside):  # the table lies elsewhere
+                tails = [tree.ending(f"{name}_crop/{file}") for file in rows["file"]]
+                beside = [found[0] if found else "" for found in tails]
+            rows["path"] = beside
             rows["image"] = f"{name}_crop/" + rows["file"]
             parts.append(rows)
-    rows = pd.concat(parts, ignore_index=True)
+    rows = _one_person_for_both(pd.concat(parts, ignore_index=True))
     doubtful = (
         ("a photo without a clear face (face_score below 1)", ~(rows["face_score"] >= FACE_SCORE)),
         ("a photo with a second face", rows["second_face_score"].notna()),
@@ -155,7 +222,7 @@ def read_imdbwiki(tree: Tree, _: Choices) -> Content:
     for reason, bad in doubtful:
         content.leave_out(reason, rows.loc[bad.reindex(rows.index), "image"])
         rows = rows[~bad.reindex(rows.index)]
-    there = rows["path"].isin(set(tree.files))
+    there = rows["path"].isin(files)
     content.leave_out(NO_PHOTO, rows.loc[~there, "image"])
     rows = rows[there]
     content.photos = dict(zip(rows["image"], rows["path"], strict=True))
@@ -165,6 +232,14 @@ def read_imdbwiki(tree: Tree, _: Choices) -> Content:
         "are wrong"
     )
     return content
+
+
+def _one_person_for_both(rows: pd.DataFrame) -> pd.DataFrame:
+    """A person of Wikipedia who is in IMDB, too, by the same name: else splits would share them."""
+    imdb = rows[rows["person"].str.startswith("imdb:", na=False) & (rows["name"] != "")]
+    known = imdb.drop_duplicates("name").set_index("name")["person"]
+    same = rows["person"].str.startswith("wiki:", na=False) & rows["name"].isin(known.index)
+    return rows.assign(person=rows["person"].mask(same, rows["name"].map(known)))
 
 
 def _matlab(tree: Tree, path: str, name: str) -> pd.DataFrame:
@@ -178,7 +253,10 @@ def _matlab(tree: Tree, path: str, name: str) -> pd.DataFrame:
         def column(key: str) -> np.ndarray:
             return np.asarray(meta[key]).reshape(-1)
 
-        born = [date.fromordinal(max(int(day) - 366, 1)) for day in column("dob")]
+        days = column("dob").astype(float)
+        days = np.where(np.isfinite(days), days, 0)  # the first year of all: an impossible age
+        last = date.max.toordinal()
+        born = [date.fromordinal(int(np.clip(day - 366, 1, last))) for day in days]
         taken = column("photo_taken").astype(int)
         late = np.array([(day.month, day.day) > (7, 1) for day in born])
         gender = pd.Series(column("gender").astype(float))
@@ -192,6 +270,7 @@ def _matlab(tree: Tree, path: str, name: str) -> pd.DataFrame:
                 "face_score": column("face_score").astype(float),
                 "second_face_score": column("second_face_score").astype(float),
                 "person": [f"{name}:{person}" if person else None for person in persons],
+                "name": [str(_inner(value)).strip().casefold() for value in column("name")],
             }
         )
 
@@ -203,106 +282,6 @@ def _inner(value: object) -> object:
             return ""
         value = value.reshape(-1)[0]
     return value
-
-
-FFHQ_PHOTO = re.compile(r"\d{5}\.(png|jpe?g|webp)", re.IGNORECASE)
-MIDDLE = 0.5
-
-
-def read_ffhq(tree: Tree, _: Choices) -> Content:
-    content = Content({}, pd.DataFrame())
-    numbers: dict[str, str] = {}
-    for path in tree.files:
-        name = path.rpartition("/")[2]
-        if FFHQ_PHOTO.fullmatch(name) and not path.startswith("thumbnails128x128/"):
-            number = name[:5]
-            if number in numbers:
-                content.leave_out("a further file of one number", [path])
-                continue
-            numbers[number] = path
-            content.photos[name] = path
-    features = {
-        path.rpartition("/")[2][:5]: path
-        for path in tree.files
-        if re.fullmatch(r"\d{5}\.json", path.rpartition("/")[2])
-    }
-    rows = []
-    for number, path in sorted(features.items()):
-        if number not in numbers:
-            content.leave_out(NO_PHOTO, [path])
-            continue
-        face = _ffhq_face(tree, path, content)
-        if face:
-            rows.append({"image": numbers[number].rpartition("/")[2], **face})
-    tree.read_files.clear()  # 70,000 files of one face each
-    content.leave_out("a photo without features", sorted(set(numbers) - set(features)))
-    labels = pd.DataFrame(rows, columns=["image", *_FFHQ_COLUMNS])
-    labels["model_age"] = content.numbers(labels["model_age"], labels["image"], 0)
-    content.labels = labels.merge(_ffhq_split(tree, content), on="image", how="outer")
-    content.notes.append(
-        "the features are guesses of a model: their columns begin with model_, and none is "
-        "gender or age"
-    )
-    return content
-
-
-_FFHQ_COLUMNS = ("model_gender", "model_age", "model_glasses", "model_smile", "model_makeup")
-
-
-def _ffhq_face(tree: Tree, path: str, content: Content) -> dict | None:
-    """Features of the face nearest to the middle of the photo."""
-    try:
-        faces = json.loads(tree.read(path, most=4 << 20))
-        if not faces:
-            content.leave_out("features without a face", [path])
-            return None
-        if len(faces) > 1:
-            content.leave_out("a further face in the features", [path])
-        if len(faces) > 1:
-            boxes = [face["faceRectangle"] for face in faces]
-            reach = max(box["left"] + box["width"] for box in boxes)
-            size = 1024 if reach > 128 else 128
-            faces = [faces[int(np.argmin([_off_middle(box, size) for box in boxes]))]]
-        found = faces[0]["faceAttributes"]
-        makeup = found.get("makeup") or {}
-        return {
-            "model_gender": found.get("gender"),
-            "model_age": found.get("age"),
-            "model_glasses": found.get("glasses"),
-            "model_smile": found.get("smile"),
-            "model_makeup": _answer(makeup.get("eyeMakeup")),
-        }
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        content.leave_out("features that can't be read", [path])
-        return None
-
-
-def _answer(value: object) -> str | None:
-    return ("yes" if value else "no") if isinstance(value, bool) else None
-
-
-def _off_middle(box: dict, size: int) -> float:
-    x, y = box["left"] + box["width"] / 2, box["top"] + box["height"] / 2
-    return (x / size - MIDDLE) ** 2 + (y / size - MIDDLE) ** 2
-
-
-def _ffhq_split(tree: Tree, content: Content) -> pd.DataFrame:
-    """The official split, and each photo's own licence."""
-    by_number = {name[:5]: name for name in content.photos}
-    paths = tree.ending("ffhq-dataset-v2.json")
-    rows = []
-    if paths:
-        with naming(tree.top / paths[0], "FFHQ"):
-            known = json.loads(tree.read(paths[0]))
-            for key, facts in known.items():
-                image = by_number.get(f"{int(key):05d}")
-                if image:
-                    split = {"training": "train", "validation": "test"}[facts["category"]]
-                    rows.append((image, split, facts["metadata"].get("license", "")))
-    else:
-        rows = [(image, None, None) for image in sorted(content.photos)]
-    table = pd.DataFrame(rows, columns=["image", "split_official", "licence"], dtype="str")
-    return table if paths else table[["image"]]
 
 
 DATASETS = (
@@ -321,7 +300,9 @@ DATASETS = (
         "`Male` is `gender`; identity is `person`; the partition is `split_official`; `Young "
         "Attractive Eyeglasses Smiling Wearing_Hat No_Beard Heavy_Makeup Bald Blurry` are yes or "
         "no, in lower case",
-        "`attractive` is a class, not a rating. Kaggle's copy has no identities.",
+        "`attractive` is a class, not a rating. Kaggle's copy has no identities. `--trait` takes "
+        "others of the 40 attributes instead.",
+        has_traits=True,
     ),
     Dataset(
         "lfw",
@@ -334,13 +315,16 @@ DATASETS = (
         "13,233",
         "person; gender and attributes where lfw_attributes.txt is there; official split",
         "lfw/Name/Name_0001.jpg, perhaps peopleDevTrain.txt, peopleDevTest.txt, lfw_attributes.txt",
-        "the folder is `person`; margins above 0 in lfw_attributes.txt are yes or male",
-        "The attributes are a model's, not people's.",
+        "the folder is `person`; margins above 0 in lfw_attributes.txt are yes or male; people.txt "
+        "gives `fold`",
+        "The attributes are a model's, not people's. `--trait` takes others of the 73 instead of "
+        "the usual six.",
+        has_traits=True,
     ),
     Dataset(
         "imdbwiki",
         "IMDB-WIKI",
-        (r"(?:imdb_crop/)?imdb\.mat|(?:wiki_crop/)?wiki\.mat",),
+        (r"(?:.*/)?(?:imdb|wiki)\.mat",),
         read_imdbwiki,
         "academic research only",
         "https://data.vision.ee.ethz.ch/cvl/rrothe/imdb-wiki/",
@@ -353,24 +337,5 @@ DATASETS = (
         "`person`",
         "Photos without a clear face, with a second face, of an impossible age or of unknown "
         "gender are left out and counted.",
-    ),
-    Dataset(
-        "ffhq",
-        "FFHQ with features",
-        (r"(?:.*/)?(?:images1024x1024/)?(?:\d{5}/)?\d{5}\.png", r"\d{5}\.json"),
-        read_ffhq,
-        "photos: CC BY, CC BY-NC or public domain, each its own; metadata and features: "
-        "CC BY-NC-SA 4.0",
-        "https://github.com/NVlabs/ffhq-dataset",
-        "Karras, Laine & Aila 2019, A style-based generator architecture for generative "
-        "adversarial networks, CVPR; features: https://github.com/DCGM/ffhq-features-dataset",
-        "70,000",
-        "a model's gender, age, glasses, smile, makeup; official split",
-        "images1024x1024/00000/00000.png … (or flat), ffhq-features-dataset/json/00000.json …, "
-        "perhaps ffhq-dataset-v2.json",
-        "`gender age glasses smile` and eye `makeup` as `model_…`; `category` is "
-        "`split_official` (validation is test); `licence` of each photo",
-        "The features are guesses of a model, so they are no `gender` and `age`. 529 files are "
-        "empty, 70 have several faces, of which the one nearest to the middle is taken.",
     ),
 )

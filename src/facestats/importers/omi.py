@@ -19,6 +19,7 @@ from facestats.importers.tree import Tree, naming
 
 GROUPS = ("asian", "middle-eastern", "hispanic", "islander", "native", "black", "white")
 MEANS, JUDGEMENTS = "attribute_means.csv", "attribute_ratings.zip"
+UNPACKED = "attribute_ratings.csv"  # as some browsers leave it
 MOST_BYTES = 128 << 20  # of a table, unpacked: a million judgements take a sixth
 MIDDLE = 50  # of the scale from 0 (feminine) to 100 (masculine)
 ATTRACTIVE = "attractive"
@@ -57,7 +58,8 @@ def import_omi(source: Path, into: Path, again: bool = False) -> dict[str, int]:
 
 
 def read_omi(tree: Tree, choices: Choices) -> Content:
-    for part in ("images", MEANS, JUDGEMENTS):
+    unpacked = UNPACKED in tree.files and JUDGEMENTS not in tree.files
+    for part in ("images", MEANS, UNPACKED if unpacked else JUDGEMENTS):
         if not (tree.top / part).exists():
             raise InputError(
                 f"{tree.top} is not the OMI dataset: {part} is missing "
@@ -70,13 +72,25 @@ def read_omi(tree: Tree, choices: Choices) -> Content:
     traits = choices.traits or (ATTRACTIVE,)
     with naming(tree.top / MEANS, "the OMI dataset"):
         labels = _labels(tree.read(MEANS, MOST_BYTES), set(photos), traits)
-    with naming(tree.top / JUDGEMENTS, "the OMI dataset"):
-        judgements = _judgements(tree.read(JUDGEMENTS, MOST_BYTES), set(labels["image"]), traits)
-    return Content(photos, labels, judgements, (0.0, 100.0))
+    part = UNPACKED if unpacked else JUDGEMENTS
+    with naming(tree.top / part, "the OMI dataset"):
+        data = tree.read(part, MOST_BYTES)
+        every = (
+            pd.read_csv(io.BytesIO(data), dtype={"stimulus": "str"}) if unpacked else _unpack(data)
+        )
+        judgements = _judgements(every, set(labels["image"]), traits)
+    content = Content(photos, labels, judgements, (0.0, 100.0))
+    judged = {*judgements["trait"]} if _named(traits) else {*traits}
+    if missing := [name for name in traits if name not in judged]:
+        content.notes.append(f"no single judgements of {', '.join(missing)}: means alone")
+        if traits[0] in missing:  # else the judgements of another trait would be `rating`
+            content.ratings = None
+    content.leave_out("a photo without a row of means", {*photos} - {*labels["image"]})
+    return content
 
 
 def _labels(data: bytes, images: set[str], traits: tuple[str, ...]) -> pd.DataFrame:
-    """`labels.csv` for the existing photos; the mean of each further trait is a column."""
+    """`labels.csv` for the existing photos; the mean of each chosen trait is a column."""
     means = pd.read_csv(io.BytesIO(data), dtype={"stimulus": "str"})
     means = means[(means["stimulus"] + ".jpg").isin(images)]
     if unknown := [name for name in traits if name != ATTRACTIVE and name not in [*means][1:]]:
@@ -89,19 +103,30 @@ def _labels(data: bytes, images: set[str], traits: tuple[str, ...]) -> pd.DataFr
             "ethnicity": means[list(GROUPS)].idxmax(axis=1),
             "age": means["age"],
             "rating": means[traits[0]],
-            **({f"rating_{name}": means[name] for name in traits} if len(traits) > 1 else {}),
+            **({f"rating_{name}": means[name] for name in traits} if _named(traits) else {}),
         }
     ).sort_values("image")
 
 
-def _judgements(data: bytes, images: set[str], traits: tuple[str, ...]) -> pd.DataFrame:
-    """`ratings.csv`: judgements of the traits without raters' names; repeats stay marked."""
+def _named(traits: tuple[str, ...]) -> bool:
+    """Whether tables must say which trait was rated: one that is not told is attractiveness."""
+    return traits != (ATTRACTIVE,)
+
+
+def _unpack(data: bytes) -> pd.DataFrame:
+    """The table of an archive."""
     with zipfile.ZipFile(io.BytesIO(data)) as file:
         entry = file.infolist()[0]
         if entry.file_size > MOST_BYTES:
             raise ValueError(f"{entry.filename} is larger than {MOST_BYTES >> 20} MiB")
         with file.open(entry) as table:  # which ends where the archive says
-            judgements = pd.read_csv(table, dtype={"stimulus": "str"})
+            return pd.read_csv(table, dtype={"stimulus": "str"})
+
+
+def _judgements(
+    judgements: pd.DataFrame, images: set[str], traits: tuple[str, ...]
+) -> pd.DataFrame:
+    """`ratings.csv`: judgements of the traits without raters' names; repeats stay marked."""
     judgements = judgements[judgements["attribute"].isin(traits)]
     frame = pd.DataFrame(
         {
@@ -109,12 +134,12 @@ def _judgements(data: bytes, images: set[str], traits: tuple[str, ...]) -> pd.Da
             "rater": "",
             "rating": judgements["rating"],
             "rating_type": judgements["rating_type"],
-            **({"trait": judgements["attribute"]} if len(traits) > 1 else {}),
+            **({"trait": judgements["attribute"]} if _named(traits) else {}),
         }
     )
     frame = frame[frame["image"].isin(images)]
     order = ["image", "rating_type", "rating"]
-    if len(traits) == 1:
+    if not _named(traits):
         return frame.sort_values(order, kind="stable")
     place = frame["trait"].map({name: i for i, name in enumerate(traits)})
     frame = frame.assign(place=place).sort_values(["place", *order], kind="stable")
@@ -135,5 +160,7 @@ OMI = Dataset(
     f"images/, {MEANS} and {JUDGEMENTS}",
     "`attractive` is `rating`; `gender` above 50 is male; `ethnicity` is the highest of seven "
     "scales; `--trait` takes others of the 34 attributes, each as `rating_<trait>`",
-    "The faces are made by a computer. Raters have no names.",
+    "The faces are made by a computer. Raters have no names. Traits without single judgements are "
+    "means alone.",
+    has_traits=True,
 )

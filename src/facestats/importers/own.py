@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 
 import pandas as pd
 
 from facestats.errors import InputError
-from facestats.importers.content import NO_PHOTO, Choices, Content, Dataset
+from facestats.importers.content import GENDERS, NO_PHOTO, Choices, Content, Dataset
 from facestats.importers.tree import Tree, is_archive, is_photo, listed
 
 ANY = (r".*",)
@@ -28,16 +29,39 @@ def read_folder(tree: Tree, choices: Choices) -> Content:
     if column in ("age", "rating"):
         raise InputError(f"--as {column}: subfolders are classes or persons; use `import csv`")
     content, rows = Content({}, pd.DataFrame()), []
+    below = _common_folder([path for path in tree.files if is_photo(path)])
+    if below:
+        content.notes.append(f"all subfolders lie in {below}, which is taken for DIR")
     for path in tree.files:
         if not is_photo(path):
             content.leave_out("a file that is no photo", [path])
-        elif "/" not in path:
+        elif "/" not in path[len(below) :]:
             content.leave_out("a photo outside of any subfolder", [path])
         else:
-            content.photos[path] = path
-            rows.append((path, path.split("/")[0]))
-    content.labels = pd.DataFrame(rows, columns=["image", column], dtype="str")
+            image = path[len(below) :]
+            content.photos[image] = path
+            rows.append((image, image.split("/")[0]))
+    labels = pd.DataFrame(rows, columns=["image", column], dtype="str")
+    if column == "gender":  # as all other datasets spell it
+        words = [GENDERS.get(word.lower(), word) for word in labels["gender"]]
+        labels["gender"] = pd.Series(words, labels.index, dtype="str")
+    content.labels = labels
     return content
+
+
+def _common_folder(photos: list[str]) -> str:
+    """The folder, with a slash, that holds all photos in subfolders of its own: archives have one.
+
+    One that holds photos itself is a class.
+    """
+    below = ""
+    while photos:
+        uppermost = {path[len(below) :].split("/")[0] for path in photos}
+        inner = below + "".join(uppermost) + "/"
+        if len(uppermost) != 1 or any(path.count("/") <= inner.count("/") for path in photos):
+            break
+        below = inner
+    return below
 
 
 def read_csv(tree: Tree, choices: Choices) -> Content:
@@ -57,7 +81,7 @@ def read_csv(tree: Tree, choices: Choices) -> Content:
         tree.frame(path, [*table.columns], [], [column])  # raises
     table = table[table[key] != ""]
     content = Content({}, table)
-    found = table[key].map(lambda name: _photo(tree, name))
+    found = _photos(tree, table[key], content)
     content.leave_out(NO_PHOTO, table.loc[found.isna(), key])
     table, found = table[found.notna()], found[found.notna()]
     content.photos = {path: path for path in found}
@@ -67,12 +91,13 @@ def read_csv(tree: Tree, choices: Choices) -> Content:
         if codes:
             cells = content.codes(cells, found, _codes(codes))
         if name in ("age", "rating"):
-            low, high = (0, 130) if name == "age" else (-1e6, 1e6)
+            low, high = (0, 130) if name == "age" else choices.scale or (-1e6, 1e6)
             cells = content.numbers(cells.fillna(""), found, low, high)
         labels[name] = cells
     if not specs:  # a table that has the names already
-        labels |= {name: table[name] for name in table if name != key}
+        labels |= {str(name): table[name] for name in table if name != key}
     content.labels = pd.DataFrame(labels)
+    content.scale = choices.scale if "rating" in labels else None
     unnamed = [path for path in tree.files if is_photo(path) and path not in content.photos]
     content.leave_out("a photo that the table does not name", unnamed)
     return content
@@ -98,9 +123,26 @@ def _table(tree: Tree, name: str) -> str:
     raise InputError(f"{tree.top} holds {listed(tables)}; name one of them with --table")
 
 
-def _photo(tree: Tree, name: str) -> str | None:
+def _photos(tree: Tree, cells: pd.Series, content: Content) -> pd.Series:
+    """The file that each cell names, null without one.
+
+    Where none is found, the folder that all cells share, as on the machine where the table was
+    made, does not count.
+    """
+    names = cells.str.replace("\\", "/", regex=False)
+    tails = names.str.replace(r"^(?:\.*/)+", "", regex=True)
+    found = tails.map(lambda tail: _photo(tree, tail))
+    folders = [*dict.fromkeys(tail.rpartition("/")[0] for tail in tails)]
+    shared = posixpath.commonpath(folders) if folders else ""
+    if shared and found.isna().all():
+        found = tails.map(lambda tail: _photo(tree, tail[len(shared) + 1 :]))
+        if found.notna().any():
+            content.notes.append(f"photos are found without {shared}/, with which all names begin")
+    return found
+
+
+def _photo(tree: Tree, tail: str) -> str | None:
     """The file that a cell names, at any depth, perhaps without its suffix."""
-    tail = name.replace("\\", "/").lstrip("./")
     paths = tree.ending(tail)
     if not paths and not is_photo(tail):
         paths = [
@@ -131,6 +173,7 @@ DATASETS = (
         "what `--as` says the subfolders are",
         "subfolders with photos, at any depth",
         "the uppermost subfolder is the value of `--as person`, `gender`, `ethnicity` or any name",
+        "A single folder around the subfolders does not count.",
     ),
     Dataset(
         "csv",
@@ -145,6 +188,7 @@ DATASETS = (
         "one table (.csv, .tsv, .txt, .xlsx; else --table) and the photos, at any depth",
         '`--image file --rating score --gender "sex:0=female,1=male"`; without a mapping the '
         "table's own names",
-        "Several rows on one photo: the first counts.",
+        "Several rows on one photo: the first counts. `--scale 1 7` says which scale the ratings "
+        "have; `--append` needs it.",
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from facestats.importers import ages, identities, own, rated, studies
+from facestats.importers import ages, cfd, ffhq, identities, own, rated, studies, us_adults
 from facestats.importers.content import Dataset
 from facestats.importers.omi import OMI
 
@@ -12,8 +12,11 @@ KNOWN: dict[str, Dataset] = {
         OMI,
         *ages.DATASETS,
         *rated.DATASETS,
+        *us_adults.DATASETS,
+        *cfd.DATASETS,
         *studies.DATASETS,
         *identities.DATASETS,
+        *ffhq.DATASETS,
     )
 }
 DATASETS: dict[str, Dataset] = {

@@ -251,7 +251,7 @@ def _choose(content: Content, limit: int | None) -> None:
     content.labels = kept.sort_values("image", ignore_index=True)
     if content.ratings is not None:
         judged = content.ratings[content.ratings["image"].isin(content.photos)]
-        content.ratings = judged.reset_index(drop=True)
+        content.ratings = judged.reset_index(drop=True) if len(judged) else None
 
 
 def _facts(dataset: Dataset, tree: Tree, content: Content, limit: int | None) -> dict[str, Any]:

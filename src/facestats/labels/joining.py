@@ -196,7 +196,7 @@ def join_labels(
     )
     use_judgements(table, kept)
     by_trait = {trait: frame for trait, (frame, _) in further.items() if frame is not None}
-    if traits[:1] != [""] and kept is not None:
+    if traits and traits[0] != "" and kept is not None:
         by_trait = {traits[0]: kept, **by_trait}
     for trait, frame in by_trait.items():
         extras += use_trait(table, trait, frame)

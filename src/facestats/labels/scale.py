@@ -11,6 +11,7 @@ import pandas as pd
 
 from facestats.errors import LabelError
 from facestats.labels.cells import Mistakes
+from facestats.labels.levels import DATASET
 
 # Ends of the scales that rating studies use; `auto` takes the narrowest that holds every rating.
 USUAL_SCALES = (
@@ -145,7 +146,10 @@ def usual_scale(values: pd.Series) -> tuple[float, float] | None:
 
 
 def use_judgements(table: pd.DataFrame, judgements: pd.DataFrame | None) -> None:
-    """Put mean, number and spread of the judgements into the table; a rating by hand stays."""
+    """Put mean, number and spread of the judgements into the table.
+
+    A rating by hand stays, and so does that of a dataset without judgements.
+    """
     table["rating_n"] = pd.Series(
         np.where(table["rating"].notna(), 1, 0), index=table.index, dtype="int32"
     )
@@ -153,6 +157,9 @@ def use_judgements(table: pd.DataFrame, judgements: pd.DataFrame | None) -> None
     if judgements is None:
         return
     by_hand = table["rating_source"] == "manual"
+    if DATASET in table:  # of one that has means alone, these stay
+        judged = table.index.isin(judgements["filename"])
+        by_hand |= ~table[DATASET].isin(table.loc[judged, DATASET])
     faces = judgements.groupby("filename")["rating"]
     mean, count, spread = (
         s.reindex(table.index) for s in (faces.mean(), faces.count(), faces.std())
