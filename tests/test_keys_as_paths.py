@@ -15,6 +15,7 @@ STAGES = {
     "composites": "select",
     "continua": "continuum",
     "differences": "difference",
+    "stimuli": "stimuli",
     "attributes.targets": "train_attribute",
 }
 UP = "../" * 60
@@ -46,6 +47,7 @@ def repo(tmp_path, monkeypatch):
         "data/interim/warnings",
         "data/interim/keys",
         "data/processed/composites",
+        "data/processed/stimuli",
         "models/attributes",
         "metrics/attributes",
     ):
@@ -87,7 +89,7 @@ def test_a_key_that_leads_elsewhere_removes_nothing(repo, section, key):
     items, key = raw, key.format(repo.parent.as_posix().lstrip("/"))
     for part in section.split("."):
         items = items[part]
-    items[key] = copy.deepcopy(next(iter(items.values())))
+    items[key] = copy.deepcopy(next(iter(items.values()), {}))
     (repo / "params.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
     before = kept(repo)
     with (

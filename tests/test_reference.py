@@ -61,6 +61,11 @@ def test_the_picture_has_every_stage_once_and_no_arrow_that_follows_from_others(
         "```",
     ]
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    # `dvc dag` has no stage for a section without entries.
+    of_nothing = {
+        name for name, stage in stages.items() if params.get(stage.get("foreach", "  ")[2:-1]) == {}
+    }
     picture = (
         (ROOT / "README.md")
         .read_text(encoding="utf-8")
@@ -70,7 +75,7 @@ def test_the_picture_has_every_stage_once_and_no_arrow_that_follows_from_others(
     assert {name for line in picture.splitlines() for name in re.findall(r"\w+", line)} - {
         "flowchart",
         "TD",
-    } == set(stages)
+    } == set(stages) - of_nothing
 
 
 def test_every_key_says_what_it_does(reference):

@@ -1,5 +1,7 @@
 """`facestats transform` and `transform_face`: differences by name, sheets, and users' mistakes."""
 
+from facestats.run.stage import StageItem
+
 import json
 import threading
 from types import SimpleNamespace
@@ -7,19 +9,25 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from PIL import Image
 
-import facestats.cli.transform
 import facestats.serving.loading
 import facestats.serving.stimuli as stimuli
 from drawn_shapes import shape, smooth
 from facestats.__main__ import main
-from facestats.errors import ImageError, InputError, WithheldError
+from facestats.core import tables
+from facestats.core.photo_files import face_filename
+from facestats.errors import ImageError, InputError, ParamsError, WithheldError
 from facestats.params.errors import checked_options
+from facestats.params.project import check_params
+from facestats.photos.reading import hash_photo
 from facestats.serving.stimuli import Mover, face_continuum, transform_face
 from facestats.serving.types import Score
 from facestats.stimuli.params import How
 from facestats.stimuli.photo import FacePhoto
+from resources import ROOT
+from stages import call_stage
 
 SIZE = 96
 CROP = {"size": 96, "margin": 0.3, "quality": 95, "align": "eyes", "on_no_face": "reject"}
@@ -51,7 +59,7 @@ class Stand:
     def score(self, image):
         if self.withheld:
             return Score(withheld=self.withheld)
-        rgb = np.asarray(Image.open(image) if isinstance(image, str) else image)
+        rgb = np.asarray(image if isinstance(image, Image.Image) else Image.open(image))
         return Score(score=float(rgb.mean()), geometric=50.0, combined=60.0)
 
 
@@ -233,3 +241,69 @@ def test_a_continuum_leads_from_one_face_to_another(models, monkeypatch):
 
 def stimuli_picture(models, name):
     return models.root / "data/processed/composites" / name / "composite.jpg"
+
+
+@pytest.fixture
+def stage(models, tmp_path, monkeypatch):
+    """The stage with three photos, of which one has no face any more; a way to run it."""
+    names = ["nobody.jpg", "one.jpg", "two.webp"]
+    (tmp_path / "crops").mkdir()
+    (tmp_path / "photos").mkdir()
+    for name in names:
+        Image.fromarray(smooth(5)).save(tmp_path / "crops" / face_filename(name), "JPEG")
+        Image.fromarray(smooth(6, 2 * SIZE)).save(tmp_path / "photos" / name)
+    final = pd.DataFrame({"image": names, "filename": [face_filename(name) for name in names]})
+    final["gender_final"] = ["female", "female", "male"]
+    hashes = [hash_photo(tmp_path / "photos" / name) for name in names]
+    monkeypatch.setattr(tables, "read_all", lambda *_: final)
+    monkeypatch.setattr(tables, "read", lambda *_: final[["image"]].assign(sha256=hashes))
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["data"]["images"] = "photos"
+
+    def run(**options):
+        params["stimuli"] = {"some": options}
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+        names = {"attributes": "a", "faces": "f", "crops": "crops", "stimuli": "stimuli"}
+        warned = call_stage("stimuli", tmp_path, name=StageItem("some"), **names)
+        return pd.read_csv(tmp_path / "stimuli/some/stimuli.csv"), warned
+
+    return run
+
+
+def test_the_stage_moves_the_faces_of_a_filter(stage, tmp_path):
+    how = {"along": "women_minus_men", "shape": 0.5}
+    sheet, warned = stage(**how, filter={"gender": "female", "min_results": 2})
+    assert sheet["image"].tolist() == ["nobody.jpg", "one.jpg"]
+    assert sheet["error"].tolist()[0] == "no face found"
+    assert "stimuli.some: no face found (1 of 2 faces)" in warned
+    assert Image.open(tmp_path / "stimuli/some/one.jpg").size == (SIZE, SIZE)
+    facts = json.loads((tmp_path / "stimuli/some/stimuli.json").read_text())
+    assert (facts["n"], facts["errors"], facts["shape"]) == (1, 1, 0.5)
+    assert "too few: 2 faces" in stage(**how, filter={"gender": "female"})[1]
+
+
+def test_the_stage_moves_listed_photos_at_their_own_size(stage, tmp_path):
+    sheet, warned = stage(symmetric="both", images=["two.webp", "thre.jpg"], originals=True)
+    assert sheet["stimulus"].tolist() == ["two.webp.png"]
+    assert "thre.jpg is no photo with a face." in warned
+    assert Image.open(tmp_path / "stimuli/some/two.webp.png").size == (2 * SIZE, 2 * SIZE)
+    Image.fromarray(smooth(7)).save(tmp_path / "photos/two.webp")
+    with pytest.raises(InputError, match="not the photo that its face was cut out of"):
+        stage(symmetric="both", images=["two.webp"], originals=True)
+
+
+def test_stimuli_of_what_is_not_there_are_refused_before_a_run():
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    raw["stimuli"] = {
+        "a": {"along": "women_minus_man", "shape": 1},
+        "b": {"caricature": 1, "mean": "womin"},
+        "c": {"along": "women_minus_men"},
+    }
+    with pytest.raises(ParamsError) as error:
+        check_params({**raw, "stimuli": {name: raw["stimuli"][name] for name in "ab"}})
+    assert "stimuli.a.along = 'women_minus_man' is no difference. Did you mean women" in str(
+        error.value
+    )
+    assert "stimuli.b.mean = 'womin' is no composite. Did you mean women?" in str(error.value)
+    with pytest.raises(ParamsError, match=r"stimuli\.c.*shape, colour and texture are all 0"):
+        check_params({**raw, "stimuli": {"c": raw["stimuli"]["c"]}})

@@ -190,6 +190,7 @@ def _warnings(root: Path, params: Params) -> list[str]:
         "composite": params.composites,
         "continuum": params.continua,
         "difference": params.differences,
+        "stimuli": params.stimuli,
     }
     lines, total, absent = [], 0, 0
     for stage, facts in stages.items():

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from facestats.attributes.params import Attributes
 from facestats.clip.params import Clip
@@ -33,6 +33,7 @@ from facestats.prompts.params import Zeroshot, check_ranges
 from facestats.report.params import Report
 from facestats.sample.params import Sample
 from facestats.scores.params import Mlp, Score
+from facestats.stimuli.params import Stimuli, check_stimuli
 
 _MOST = 20_000  # values of a file; a project with a hundred composites has two thousand
 _LONGEST = 1000  # characters of a number; Python can't print one of more than 4300 digits
@@ -117,6 +118,8 @@ class Params(Section):
     """pictures from one composite to another, shape and colour; {} for none"""
     differences: dict[FolderName, Difference]
     """where two composites differ, in colour and in shape; {} for none"""
+    stimuli: dict[FolderName, Stimuli] = Field(default_factory=dict)
+    """faces moved in shape, colour and texture, each in its own picture; {} for none"""
     evaluate: Evaluate
     """how the metrics are measured"""
     report: Report
@@ -200,6 +203,7 @@ def check_params(raw: Any, where: str = "params.yaml") -> Params:
             {name: target.kind for name, target in params.attributes.targets.items()},
         )
         problems += check_pairs(params.composites, params.continua, params.differences)
+        problems += check_stimuli(params.stimuli, params.composites, params.differences)
     except ValidationError as error:
         problems = explain(error.errors(include_url=False), raw, Params)
     if problems:

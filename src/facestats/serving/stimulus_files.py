@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +17,19 @@ from facestats.errors import (
     InputError,
     ModelError,
     WithheldError,
+    did_you_mean,
+    nearest_names,
     number_of,
 )
 from facestats.geometry.measurements import NAMES, measure
+from facestats.groups.filters import filter_faces
+from facestats.photos.reading import hash_photo
 from facestats.stimuli.photo import encoded
 
 if TYPE_CHECKING:
     from facestats.serving.models import Models
     from facestats.serving.stimuli import Mover
+    from facestats.stimuli.params import Stimuli
 
 KEPT = (".jpg", ".jpeg", ".png")  # formats in which a picture is written as it came
 SHEET = "stimuli.csv"
@@ -70,8 +76,8 @@ def write_stimuli(
             row["error"] = str(error)
         rows.append(row)
         yield row
-    table = pd.DataFrame(rows)
-    write_csv(sheet, table[[column for column in table if table[column].notna().any()]])
+    table = pd.DataFrame(rows, columns=None if rows else ["image", "stimulus"])
+    write_csv(sheet, table[[c for c in table if c == "image" or table[c].notna().any()]])
 
 
 def compared(models: Models, before: Any, after: Any) -> dict[str, Any]:
@@ -120,3 +126,74 @@ def check_free(paths: Iterable[Path], overwrite: bool) -> None:
         raise InputError(
             f"{there[0]} exists{more}; name another --output, or replace it with --overwrite"
         )
+
+
+@dataclass(frozen=True)
+class ChosenFaces:
+    """Faces of the project that are to be moved.
+
+    Attributes
+    ----------
+    names : list of (str, str)
+        Photo and crop, sorted.
+    sha256 : dict of str to str
+        Of the photos, where these are to be moved rather than the crops.
+    """
+
+    names: list[tuple[str, str]]
+    sha256: dict[str, str] = field(default_factory=dict)
+
+    def photos(self, crops: Path, images: str | Path, out: Path) -> Iterator[tuple[str, Any, Path]]:
+        """Name, source and target of each, as `write_stimuli` takes them.
+
+        Raises
+        ------
+        InputError
+            A photo is missing, or not the one that the crop was made of.
+        """
+        for image, crop in self.names:
+            path = Path(images) / image if self.sha256 else crops / crop
+            if self.sha256 and (not path.is_file() or hash_photo(path) != self.sha256[image]):
+                raise InputError(
+                    f"{path} is not the photo that its face was cut out of; run `dvc repro`"
+                )
+            yield image, path, out / (stimulus_name(image) if self.sha256 else crop)
+
+
+def chosen_faces(
+    table: pd.DataFrame, faces: pd.DataFrame, options: Stimuli
+) -> tuple[ChosenFaces, list[str]]:
+    """Choose the faces that a section of `params.yaml` asks for.
+
+    Parameters
+    ----------
+    table : DataFrame
+        `attributes_final.parquet`.
+    faces : DataFrame
+        `image` and `sha256`.
+    options : Stimuli
+
+    Returns
+    -------
+    chosen : ChosenFaces
+    warnings : list of str
+        Photos without a face, or a filter that finds too few faces.
+    """
+    if options.images is None:
+        selection = filter_faces(table, options.filter)
+        rows, warnings = selection.rows, selection.hints
+        if not selection.enough:
+            rows, warnings = rows.iloc[:0], [f"too few: {selection}"]
+    else:
+        rows = table[table["image"].isin(options.images)].sort_values("filename")
+        unknown = sorted({*options.images} - {*rows["image"]})
+        known = table["image"].tolist()
+        warnings = [
+            f"{image} is no photo with a face.{did_you_mean(nearest_names(image, known))}"
+            for image in unknown
+        ]
+    names = list(zip(rows["image"], rows["filename"], strict=True))
+    hashes = faces.set_index("image")["sha256"] if options.originals else {}
+    return ChosenFaces(
+        names, {image: hashes[image] for image, _ in names} if options.originals else {}
+    ), list(warnings)

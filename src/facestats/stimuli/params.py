@@ -5,10 +5,13 @@ The text below a key is its comment in params.yaml and its line in docs/paramete
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from facestats.errors import did_you_mean, nearest_names
+from facestats.groups.params import Filter
 from facestats.params.names import Name
 from facestats.params.types import Section
 
@@ -55,3 +58,44 @@ class How(Section):
         if (self.caricature is None) != (self.mean is None):
             raise ValueError("caricature and mean go together: how far, and away from what")
         return self
+
+
+class Stimuli(How):
+    filter: Filter = Field(default_factory=Filter, examples=[{"gender": "female", "n": 20}])
+    """whose faces: every condition must hold"""
+    images: list[str] | None = None
+    """these photos, by their paths below data.images, whatever the filter | null: by the filter"""
+    originals: bool = False
+    """true: the photos at their own size | false: the face crops"""
+
+
+def check_stimuli(
+    stimuli: dict[str, Stimuli], composites: Iterable[str], differences: Iterable[str]
+) -> list[str]:
+    """Find differences and composites that do not exist.
+
+    Parameters
+    ----------
+    stimuli : dict
+        The section of `params.yaml`.
+    composites, differences : iterable of str
+        The names that there are.
+
+    Returns
+    -------
+    list of str
+    """
+    problems = []
+    for name, one in stimuli.items():
+        for key, kind, known in (
+            ("along", "difference", sorted(differences)),
+            ("mean", "composite", sorted(composites)),
+        ):
+            end = getattr(one, key)
+            if end is not None and end not in known:
+                hint = did_you_mean(nearest_names(end, known))
+                problems.append(
+                    f"stimuli.{name}.{key} = {end!r} is no {kind}.{hint} There are "
+                    f"{', '.join(known) or 'none'}"
+                )
+    return problems
