@@ -30,7 +30,7 @@ from facestats.attributes.tables import (
 )
 from facestats.clip.tables import embeddings_schema
 from facestats.clusters.tables import WITH_CLUSTERS
-from facestats.core.tables import Schema
+from facestats.core.tables import BOOLEAN, Schema
 from facestats.faces.tables import FACES
 from facestats.geometry.definitions import MEASUREMENTS
 from facestats.geometry.tables import GEOMETRY, WITH_META
@@ -39,6 +39,7 @@ from facestats.labels.tables import LABELS, SPLITS
 from facestats.params.project import Params
 from facestats.prompts.tables import ZEROSHOT
 from facestats.scores.tables import SCORES, SCORES_OUT_OF_FOLD, SCORES_WITH_ATTRIBUTES
+from facestats.traits.tables import ONE_TRAIT, TRAIT_SCORES
 
 TABLES = (
     FINAL,
@@ -60,6 +61,8 @@ TABLES = (
     PREDICTIONS_OUT_OF_FOLD,
     SCORES,
     SCORES_WITH_ATTRIBUTES,
+    ONE_TRAIT,
+    TRAIT_SCORES,
     WITH_CLUSTERS,
     MEMBER_LANDMARKS,
 )
@@ -230,6 +233,8 @@ def column_type(table: Schema, column: str) -> str:
             if column.endswith(("_final", "_source")) or column == "<column>"
             else "text or float64"
             if column in ("<attribute>", "<attribute>_said")
+            else TYPES[BOOLEAN]
+            if column.endswith("_out_of_fold")
             else "float64"
         )
     return (

@@ -1,8 +1,9 @@
 """Stage `labels`: all label files checked and joined, one row a face; odd raters and reliability.
 
 Reads   faces.parquet, the label folder (`data.labels`: labels and ratings, as .csv or .xlsx,
-        and dataset.json), the manual labels (`data.manual_labels`); params `labels`
-Writes  data/processed/metadata/labels.parquet, metrics/labels.json
+        and dataset.json), the manual labels (`data.manual_labels`); params `labels`,
+        `score.traits`
+Writes  data/processed/metadata/labels.parquet, metrics/labels.json, data/interim/traits/in_use.json
 Alone   dvc repro -sf labels
 """
 
@@ -17,9 +18,10 @@ from facestats.faces.tables import FACES
 from facestats.labels.joining import join_labels
 from facestats.labels.reliability import measure_agreement
 from facestats.labels.tables import LABELS
+from facestats.labels.traits import write_traits
 
 
-def main(params, faces, labels, metrics):
+def main(params, faces, labels, metrics, traits):
     photos = tables.read(faces, FACES, ["image", *IDENTITY])
     joined = join_labels(
         photos[["image", "filename"]],
@@ -29,7 +31,9 @@ def main(params, faces, labels, metrics):
         params.labels.drop_raters,
         params.labels.raters,
         params.labels.level,
+        params.score.traits,
     )
+    write_traits(traits, params.score.traits)
     warn(*joined.warnings)
     tables.write(joined.table, labels, LABELS, joined.metadata())
     persons = joined.table.set_index("filename")["person"]

@@ -1,7 +1,7 @@
 """Stage `serving`: what a photo needs, and which model files belong together; it runs last.
 
 Reads   models/ (landmarker/, clip/, attributes/, attractiveness_regressor.pt, blend.json,
-        attributes.json, geometry_regressor.safetensors, zeroshot.npz, age_check.json),
+        attributes.json, geometry_regressor.safetensors, zeroshot.npz, age_check.json, traits/),
         embeddings_clip, faces, age_check (tables); params `preprocess`, `data.images`
 Writes  models/serving.json: the crop, the CLIP variant, whether a regressor was trained, and the
         sha256 of every file above
@@ -11,6 +11,7 @@ Alone   dvc repro -sf serving
 from facestats.run.stage import run_stage
 
 from facestats.attributes.model import model_path
+from facestats.labels.traits import read_traits
 from facestats.serving.checks import read_facts
 from facestats.serving.manifest import check_kinds, files_in, model_facts, write_manifest
 
@@ -31,6 +32,7 @@ def main(params, models, embeddings, faces, ages, manifest):
         "faces": [faces],
         "age_check": [models / "age_check.json"],
         "ages": [ages],
+        "traits": files_in(models / "traits") if read_traits(models / "traits")[1:] else [],
     }
     check_kinds(parts)
     crop = {"crop": params.preprocess.model_dump(), "images": params.data.images}

@@ -130,15 +130,17 @@ def test_every_out_with_a_key_is_guarded():
         if "foreach" not in facts:
             assert "${key}" not in str(facts.get("outs")) + str(facts.get("plots"))
             continue
+        key = "${item}" if facts["foreach"] == "${score.traits}" else "${key}"  # a list has no keys
         outs = [
             out if isinstance(out, str) else next(iter(out))
             for out in [*facts["do"]["outs"], *facts["do"].get("plots", ())]
         ]
-        guards = {f"${{interim}}/warnings/${{key}}/{stage}.stage.json"}
-        if stage == "select":  # its members lie beside the warnings: DVC refuses overlapping outs
-            assert "data/interim/members/${key}" in outs
+        guards = {f"${{interim}}/warnings/{key}/{stage}.stage.json"}
+        if stage in ("select", "trait"):  # what they write lies beside the warnings: DVC refuses
+            folder = {"select": "data/interim/members", "trait": "${interim}/traits"}[stage]
+            assert f"{folder}/{key}" in outs  # overlapping outs
         else:
-            guards.add(f"${{interim}}/keys/${{key}}/{stage}.stage.json")
+            guards.add(f"${{interim}}/keys/{key}/{stage}.stage.json")
         assert guards < set(outs)
         two_deep = [
             out for out in outs if not out.startswith("${") and out.count("/") == 2

@@ -26,6 +26,7 @@ FLOORS = (
     ("landmarker", "prompts", "labels"),
     ("importers", "attributes"),
     ("age", "clusters", "scores", "geometry"),
+    ("traits",),
     ("groups",),
     ("composites",),
     ("pairs", "evaluation"),

@@ -28,7 +28,7 @@ WITH_WOMEN = PAIRED | {"difference@women_minus_nobody"}
 ANSWERED = ("attributes", "geometry", "score", "clusters", "finalize")
 LABELLED = {"labels", "split", "train_attractiveness"} | TRAINED
 # What `score` reaches, and what reads the attributes.
-SCORED = {"score", "serving", "finalize", "evaluate", "model_card", "report"}
+SCORED = {"score", "traits", "serving", "finalize", "evaluate", "model_card", "report"}
 SCORED |= SELECTED | COMPOSED | WITH_WOMEN
 ATTRIBUTED = {"attributes", "geometry", "clusters"} | SCORED
 EMBEDDED = {"preprocess", "embed", "rejected", "zeroshot", "age_check"} | LABELLED | ATTRIBUTED
@@ -59,7 +59,7 @@ READ = {
     "data/manual_labels.csv": {"age_check"} | LABELLED | ATTRIBUTED,
     "src/facestats/report/code.py": {"report", "model_card"},
     "src/facestats/pairs/code.py": WITH_WOMEN | {"report"},
-    "stages/finalize.py": SCORED - {"score", "serving", "evaluate", "model_card"},
+    "stages/finalize.py": SCORED - {"score", "traits", "serving", "evaluate", "model_card"},
 }
 QUICKLY = {"no_commit": True, "run_cache": False}  # what ran is not kept for another run
 

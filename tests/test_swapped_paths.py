@@ -20,15 +20,17 @@ from facestats.clip.tables import embeddings_schema
 from facestats.clusters.tables import WITH_CLUSTERS
 from facestats.core import tables
 from facestats.core.files import write_json
-from facestats.core.layout import CROPS, EMBEDDINGS, METADATA, OUT_OF_FOLD
+from facestats.core.layout import CROPS, EMBEDDINGS, METADATA, OUT_OF_FOLD, TRAITS
 from facestats.errors import FaceStatsError, of_file
 from facestats.faces.tables import FACES
 from facestats.geometry.tables import GEOMETRY, WITH_META
 from facestats.groups.tables import FINAL
 from facestats.labels.tables import LABELS, SPLITS
+from facestats.labels.traits import write_traits
 from facestats.params.project import check_params
 from facestats.prompts.tables import ZEROSHOT
 from facestats.scores.tables import SCORES, SCORES_OUT_OF_FOLD
+from facestats.traits.tables import TRAIT_SCORES
 from models_of_runs import write_models
 from resources import ROOT, landmarker_dir, names
 
@@ -75,7 +77,7 @@ def project(tmp_path_factory, clip_models):
         rows = pd.DataFrame(IDENTITIES)
         for schema in (
             *(AGE_CHECK, CLEAN, FLAGS, PREDICTIONS, WITH_CLUSTERS, FACES, GEOMETRY, WITH_META),
-            *(FINAL, LABELS, SPLITS, ZEROSHOT, SCORES, SCORES_OUT_OF_FOLD),
+            *(FINAL, LABELS, SPLITS, ZEROSHOT, SCORES, SCORES_OUT_OF_FOLD, TRAIT_SCORES),
         ):
             kinds = {"box": (N, 4), "landmarks": (N, 1404)}
             vectors = {k: np.zeros(shape) for k, shape in kinds.items() if k in schema.columns}
@@ -92,6 +94,8 @@ def project(tmp_path_factory, clip_models):
         tables.write(table, EMBEDDINGS, embeddings_schema(384), facts, vectors)
         write_json(Path("metrics/labels.json"), {"reliability": {}})
         write_json(Path("metrics/train_attractiveness/metrics.json"), {"why": None})
+        for folder in (TRAITS, Path("models/traits")):
+            write_traits(folder, [])
         CROPS.mkdir(parents=True)
         Path("data/sample").mkdir()
     return root
@@ -117,7 +121,7 @@ def files(root: Path) -> dict[Path, int]:
     [
         *("embed", "split", "train_attribute", "zeroshot", "attributes", "age_check"),
         *("train_attractiveness", "geometry", "score", "serving", "clusters", "finalize"),
-        *("select", "evaluate", "model_card"),
+        *("trait", "traits", "select", "evaluate", "model_card"),
     ],
 )
 def test_swapped_inputs_are_an_error(stage, project, monkeypatch):
@@ -125,7 +129,7 @@ def test_swapped_inputs_are_an_error(stage, project, monkeypatch):
     raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     raw["attributes"]["targets"] = {"age": {"kind": "regression"}}
     params, before = check_params(raw), files(project)
-    item = {"train_attribute": ["age"], "select": ["women"]}.get(stage, [])
+    item = {"train_attribute": ["age"], "select": ["women"], "trait": ["kind"]}.get(stage, [])
     section = PIPELINE["stages"][stage]
     section = section.get("do", section)
     main, paths = runpy.run_path(str(ROOT / section["cmd"].split()[1]))["main"], arguments(section)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from facestats.attributes.model import AttributeModel
+from facestats.attributes.model import AttributeModel, load_models
 from facestats.attributes.resolution import target_kinds
 from facestats.attributes.tables import PREDICTIONS
 from facestats.attributes.zeroshot import zeroshot_models
@@ -24,7 +24,7 @@ from facestats.evaluation.params import Evaluate
 from facestats.faces.tables import FACES
 from facestats.labels.tables import LABELS
 from facestats.prompts.tables import ZEROSHOT
-from facestats.prompts.zeroshot import PromptClassifier
+from facestats.prompts.zeroshot import PromptClassifier, load_classifiers
 from facestats.scores.blending import BlendWeights, load_blend, load_verdicts
 from facestats.scores.tables import SCORES
 
@@ -124,30 +124,27 @@ def read_tables(names: pd.Index, metadata: Path) -> ProjectTables:
     )
 
 
-def read_models(
-    trained: dict[str, AttributeModel],
-    prompts: Mapping[str, PromptClassifier],
-    blend: Path,
-    metrics: Path,
-) -> ProjectModels:
-    """Read what else is known of the models of a project.
+def read_models(models: Path, metrics: Path, weights_sha256: str) -> ProjectModels:
+    """Read the models of a project, and what else is known of them.
 
     Parameters
     ----------
-    trained, prompts
-        See `ProjectModels`.
-    blend : Path
-        `models/blend.json`.
+    models : Path
+        Folder of the models.
     metrics : Path
         Folder of the metrics of earlier stages.
+    weights_sha256 : str
+        Of the CLIP model behind the embeddings.
 
     Returns
     -------
     ProjectModels
     """
+    targets = read_json(models / "attributes.json")["targets"]
+    blend = models / "blend.json"
     return ProjectModels(
-        trained,
-        prompts,
+        load_models(models / "attributes", targets),
+        load_classifiers(models / "zeroshot.npz", weights_sha256),
         weights=load_blend(blend)[0],
         verdicts=load_verdicts(blend),
         reliability=read_json(metrics / "labels.json")["reliability"],
@@ -179,7 +176,7 @@ def evaluate_project(
     scores, resampling = data.scores, (options.bootstrap, options.seed)
     test = scores["split"] == "test"
     n_rated = int((data.labels["rating"].notna() & test).sum())
-    labels = _counted(data.labels, data.faces)
+    labels = counted_labels(data.labels, data.faces)
     labels = tables.called_as(labels, models.trained)
     counted = labels["rating"].notna() & test
     labels["rating"] = labels["rating"].mask(scores["score_withheld"].notna())
@@ -221,7 +218,7 @@ def evaluate_project(
     return Evaluation(attractiveness, attributes, fairness)
 
 
-def _counted(labels: pd.DataFrame, faces: pd.DataFrame) -> pd.DataFrame:
+def counted_labels(labels: pd.DataFrame, faces: pd.DataFrame) -> pd.DataFrame:
     """Labels that count, with `person` null where a face is alone in its group."""
     groups = several_faces(same_faces(faces, labels["person"]))
     once = count_once(labels.drop(columns=["image", "person"]), faces)

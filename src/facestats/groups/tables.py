@@ -9,6 +9,7 @@ from facestats.faces.tables import FACES
 from facestats.geometry.tables import WITH_META
 from facestats.labels.tables import LABELS
 from facestats.scores.tables import SCORES
+from facestats.traits.tables import TRAIT_SCORES
 
 FINAL = Schema(
     "attributes_final.parquet",
@@ -31,7 +32,12 @@ FINAL = Schema(
             "so do copies",
         ),
     },
-    further=WITH_META.further,
+    further={
+        **WITH_META.further,
+        **TRAIT_SCORES.further,
+        "<column>": "further column of labels.csv that is no attribute, as text",
+        "rating_<trait>": LABELS.further["rating_<trait>"],
+    },
 )
 
 MEMBER_LANDMARKS = Schema(

@@ -8,7 +8,7 @@ so that an error can name file, line, column and value.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ from facestats.labels.names import NameIndex, refuse_other_photos
 from facestats.labels.raters import rater_warnings, without_raters
 from facestats.labels.ratings import read_ratings
 from facestats.labels.scale import find_scale, use_judgements
-from facestats.labels.traits import PREFIX, use_trait
+from facestats.labels.traits import PREFIX, choose_traits, use_trait
 
 COLUMNS = ("gender", "ethnicity", "age", "rating", "person")
 CLASSES = ("gender", "ethnicity")
@@ -70,6 +70,8 @@ class JoinedLabels:
         The same by trait, if ratings.csv names traits.
     dataset : list of dict or None
         Name, licence and citation of each dataset, if an import has written them.
+    trait : str or None
+        The trait that `rating` is of, if `score.traits` names it.
     summary : dict
         Counts for `metrics/labels.json`.
     warnings : list of str
@@ -86,13 +88,15 @@ class JoinedLabels:
     notes: list[str] = field(default_factory=list)
     traits: dict[str, pd.DataFrame] = field(default_factory=dict)
     dataset: list[dict[str, Any]] | None = None
+    trait: str | None = None
 
     def metadata(self) -> dict[str, str]:
-        """Metadata of `labels.parquet`: the ends of the ratings' scale."""
+        """Metadata of `labels.parquet`: the ends of the ratings' scale, and the rated trait."""
+        named = {"trait": self.trait} if self.trait else {}
         if not self.scale:
-            return {}
+            return named
         low, high = map(str, self.scale)
-        return {"rating_low": low, "rating_high": high}
+        return named | {"rating_low": low, "rating_high": high}
 
     def report(self) -> str:
         """One line of counts, then lines on how files were read and which raters are left out."""
@@ -115,6 +119,7 @@ def join_labels(
     drop_raters: str | list[str] | None = None,
     raters: Mapping[str, str | list[str]] | None = None,
     level: bool = True,
+    chosen: Sequence[str] = (),
 ) -> JoinedLabels:
     """Check and join all label files.
 
@@ -135,6 +140,8 @@ def join_labels(
         Values that columns of ratings.csv must have; see `traits.only_raters`.
     level : bool
         Bring the ratings of several datasets to one mean; see `levels.level_ratings`.
+    chosen : sequence of str
+        Traits that are scored; `rating` is that of the first. By default, of the first in the file.
 
     Raises
     ------
@@ -142,7 +149,8 @@ def join_labels(
         The folder does not exist.
     LabelError
         Unusable values, each with file, line, column and value; a file that can't be read, or none
-        of whose names is a photo; a rater to drop who is in no file.
+        of whose names is a photo; a rater to drop who is in no file; a chosen trait that nobody
+        rated.
     """
     if not folder.is_dir():
         problem = (
@@ -174,6 +182,7 @@ def join_labels(
     if rating_scale == "auto" and dataset and dataset.scale:
         rating_scale = [*dataset.scale]
     listed = drop_raters if isinstance(drop_raters, list) else []
+    traits = choose_traits([] if judgements is None else ratings.traits(), table, chosen)
     scale = find_scale(
         rating_scale,
         None if judgements is None else judgements[~judgements["rater"].isin(listed)],
@@ -182,13 +191,15 @@ def join_labels(
         mistakes,
     )
     mistakes.raise_any()
-    traits = [] if judgements is None else [*dict.fromkeys(ratings.traits())]
     further = {}
     for trait in traits[1:]:
         assert judgements is not None
         own = judgements.loc[judgements["trait"] == trait, COLUMNS_OF_RATINGS]
         further[trait] = without_raters(own, _among(drop_raters, own, judgements))
-    if judgements is not None and len(traits) > 1:
+    if traits and traits[0] not in ratings.traits():  # its means alone are known
+        drop_raters = None if isinstance(drop_raters, list) else drop_raters
+        judgements = None
+    elif judgements is not None and len(traits) > 1:
         own = judgements[judgements["trait"] == traits[0]]
         drop_raters, judgements = _among(drop_raters, own, judgements), own
     kept, report = without_raters(
@@ -200,7 +211,7 @@ def join_labels(
         by_trait = {traits[0]: kept, **by_trait}
     for trait, frame in by_trait.items():
         extras += use_trait(table, trait, frame)
-    rated = ["rating", *(PREFIX + trait for trait in by_trait)]
+    rated = ["rating", *dict.fromkeys(PREFIX + trait for trait in [*by_trait, *chosen[1:]])]
     shifts = level_ratings(table, rated, scale) if level else {}
     if kept is not None:
         kept = level_judgements(kept, table, shifts.get("rating", {}))
@@ -241,6 +252,7 @@ def join_labels(
         ],
         by_trait,
         dataset.facts if dataset else None,
+        chosen[0] if chosen else None,
     )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from facestats.core.files import read_json, write_json
 from facestats.errors import LabelError, did_you_mean, nearest_names
 from facestats.labels.cells import without_empty
 from facestats.labels.columns import plain
@@ -24,6 +26,7 @@ NAMES = {
     "trust": "trustworthy",
     "trustworthiness": "trustworthy",
 }
+IN_USE = "in_use.json"  # the traits that are scored
 PREFIX = "rating_"  # of the column of a trait's mean
 
 
@@ -103,6 +106,81 @@ def only_raters(
     return raw[kept]
 
 
+def choose_traits(named: Sequence[str], table: pd.DataFrame, chosen: Sequence[str]) -> list[str]:
+    """Put the first chosen trait first, and find the others among judgements or means.
+
+    Means of a label file, text so far, become numbers; those of the first chosen trait become
+    `rating` if ratings.csv does not have it.
+
+    Parameters
+    ----------
+    named : sequence of str
+        Traits in ratings.csv, in its order; '' if it names none.
+    table : DataFrame
+        Labels by face, changed in place.
+    chosen : sequence of str
+        `score.traits`.
+
+    Returns
+    -------
+    list of str
+        `named`, the first chosen trait first.
+
+    Raises
+    ------
+    LabelError
+        Nobody rated a chosen trait, or a mean is no number.
+    """
+    named = list(dict.fromkeys(named))
+    if not chosen:
+        return named
+    means = {name for name in chosen if PREFIX + name in table}
+    for name in means:
+        text = table[PREFIX + name]
+        table[PREFIX + name] = numbers = pd.to_numeric(text, errors="coerce").astype("float64")
+        if wrong := [*text[text.notna() & ~np.isfinite(numbers)]]:
+            raise LabelError(
+                f"the column {PREFIX + name} of the labels has {wrong[0]!r}, no number"
+            )
+    first = chosen[0]
+    if first in named:
+        named = [first, *(name for name in named if name != first)]
+    elif first in means:  # what else was judged stays beside it
+        table["rating"] = table[PREFIX + first]
+        table["rating_source"] = table[f"{PREFIX}{first}_source"]
+        named = [first, *(name for name in named if name)]
+    unnamed = first not in means and first not in named
+    if unnamed and (any(named) or ("" not in named and table["rating"].isna().all())):
+        raise _unrated(first, [*filter(None, named), *_means(table)])
+    there = {*named, *means, *([first] if unnamed else [])}
+    if missing := [name for name in chosen if name not in there]:
+        raise _unrated(missing[0], [*filter(None, named), *_means(table)])
+    return named
+
+
+def _means(table: pd.DataFrame) -> list[str]:
+    """The traits whose means stand in the label files."""
+    return [
+        column.removeprefix(PREFIX)
+        for column in map(str, table)
+        if column.startswith(PREFIX)
+        and column not in NO_TARGETS
+        and not any(part in column for part in COLUMN_PARTS)
+    ]
+
+
+def _unrated(name: str, there: list[str]) -> LabelError:
+    there = sorted(set(there))
+    near = did_you_mean(
+        [trait_name(name)] if trait_name(name) in there else nearest_names(name, there)
+    )
+    return LabelError(
+        f"score.traits names {name!r}, which nobody rated: it is no trait in ratings.csv and no "
+        f"column {PREFIX}{name} in labels.csv. Rated are {', '.join(there) or 'no named traits'}."
+        f"{near}"
+    )
+
+
 def use_trait(table: pd.DataFrame, trait: str, judgements: pd.DataFrame) -> list[str]:
     """Put the mean judgement of a trait into the table; a value by hand stays.
 
@@ -122,3 +200,13 @@ def use_trait(table: pd.DataFrame, trait: str, judgements: pd.DataFrame) -> list
     table[column] = mean.astype("float64")
     table[f"{column}_source"] = source
     return [column]
+
+
+def read_traits(folder: Path) -> list[str]:
+    """The traits that are scored, the main one first, from `in_use.json`; empty without any."""
+    return read_json(folder / IN_USE)["traits"]
+
+
+def write_traits(folder: Path, traits: list[str]) -> None:
+    """Write `in_use.json`: a trait that was removed leaves its files behind."""
+    write_json(folder / IN_USE, {"traits": traits})

@@ -87,6 +87,7 @@ def fit_regressor(
     faces: pd.DataFrame,
     scale: tuple[float, float] | None,
     on_epoch: Callable[[int, float, float], None] | None = None,
+    name: str = "attractiveness",
 ) -> FittedRegressor:
     """Train the regressor on rated train and val faces, and predict these out of fold.
 
@@ -104,6 +105,8 @@ def fit_regressor(
         Ends of the raters' scale; None where nobody rated.
     on_epoch : callable, optional
         See `train_regressor`.
+    name : str
+        What is predicted, for warnings.
 
     Returns
     -------
@@ -145,7 +148,7 @@ def fit_regressor(
         ]
     predicted = predicted[predicted["filename"].map(faces["scored"]).to_numpy(bool)]
     if model is None:
-        warnings.append(f"attractiveness is not trained: {why}")
+        warnings.append(f"{name} is not trained: {why}")
     else:
         model.scale = model.scale or scale
         model.reference = _reference(model, embeddings, faces["scored"], predicted)

@@ -5,10 +5,11 @@ The text below a key is its comment in params.yaml and its line in docs/paramete
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from facestats.params.names import FolderName
 from facestats.params.types import Folds, PathText, Section, Share
 
 
@@ -62,7 +63,32 @@ class Weights(Section):
         return self
 
 
+# Their columns would be those of the main score.
+TAKEN = ("attractiveness", "geometric", "combined", "geometry")
+
+
+def _trait(name: Any) -> Any:
+    """A trait whose columns no other table has; pydantic reports what is no text."""
+    if name in TAKEN:
+        raise ValueError(f"{name}_… are columns of the main score; traits are named as in ratings")
+    return name
+
+
+def _different(names: list[str]) -> list[str]:
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"{twice[0]} stands there twice")
+    return names
+
+
+Trait = Annotated[FolderName, BeforeValidator(_trait)]
+
+
 class Score(Section):
+    traits: Annotated[list[Trait], AfterValidator(_different)] = Field(
+        default_factory=list, examples=[[]]
+    )
+    """rated traits to score, the main one first: [attractive, trustworthy] | []: the only one, or
+    the first of ratings.csv"""
     weights: Weights | Literal["learned"]
     """shares of the combined score, which add up to 1 | learned: what fits the ratings of val faces
     best"""

@@ -46,6 +46,17 @@ class Answer(BaseModel):
     request_id: str
 
 
+class TraitScore(BaseModel):
+    """The scores of a further trait; fields as in `Score`, null where nothing was trained."""
+
+    raw: float | None
+    score: float | None
+    pct: float | None
+    decile: int | None
+    geometric: float | None
+    combined: float | None
+
+
 class Score(BaseModel):
     """The fields of `facestats.score_image`."""
 
@@ -60,6 +71,9 @@ class Score(BaseModel):
         description="by what: manual, label, copy or model; null if by nothing"
     )
     warnings: list[str] = Field(description="doubts about the photo or the scores")
+    traits: dict[str, TraitScore] | None = Field(
+        default=None, description="further traits (`score.traits`); absent where there are none"
+    )
 
 
 class Attributes(BaseModel):

@@ -15,13 +15,15 @@ from facestats.core.layout import CROPS
 from facestats.errors import FaceStatsError, ImageError, ModelError, WithheldError
 from facestats.serving.checks import whole_number
 from facestats.serving.manifest import OF_TWO_RUNS, MixedPartsError, identity
-from facestats.serving.types import Attribute, Attributes, Score
+from facestats.serving.types import Attribute, Attributes, Score, TraitScore
 
 if TYPE_CHECKING:
     from facestats.faces.crop import FaceCrop
     from facestats.serving.models import Models
+    from facestats.serving.parts import TraitModels
 
 SENSITIVE = "ethnicity"
+SHOWN = {"holistic": "score", "geometric": "geometric", "combined": "combined"}
 HOLISTIC = "facestats.score_image gives the holistic score alone"
 
 
@@ -84,6 +86,13 @@ def score(face: Face) -> Score:
         for name, verdict in models.verdicts.items()
         if verdict["text"] and np.isfinite(shown[name]).all()
     ]
+    traits = {name: _trait(face, trait) for name, trait in models.traits.items()}
+    of_traits = [
+        f"{name}: {verdict['text']}"
+        for name, trait in models.traits.items()
+        for kind, verdict in trait.verdicts.items()
+        if verdict["text"] and traits[name][SHOWN[kind]] is not None
+    ]
     return Score(
         raw=float(raw[0]),
         score=float(holistic[0]),
@@ -92,7 +101,37 @@ def score(face: Face) -> Score:
         geometric=_number(geometric),
         combined=_number(combined),
         age_checked=checked,
-        warnings=[*note, *worthless, *face.doubt_texts, *([str(missing)] if missing else [])],
+        warnings=[
+            *note,
+            *worthless,
+            *of_traits,
+            *face.doubt_texts,
+            *([str(missing)] if missing else []),
+        ],
+        traits=traits,
+    )
+
+
+def _trait(face: Face, models: TraitModels) -> TraitScore:
+    """The scores of a further trait."""
+    from facestats.core.stats.scale import to_decile, to_pct, to_score
+
+    crop, geometric, holistic = face.crop, np.full(1, np.nan), np.full(1, np.nan)
+    if models.geometry.trained and models.scale and crop.landmarks is not None:
+        raw = models.geometry.predict(crop.landmarks[None], [face.jpeg])
+        geometric = to_score(raw, models.scale)
+    model, own = models.regressor, {}
+    if model is not None:
+        assert model.scale is not None
+        assert model.reference is not None
+        raw = model.predict(face.embedding[None])
+        holistic, pct = to_score(raw, model.scale), to_pct(raw, model.reference)
+        own = {"raw": float(raw[0]), "pct": float(pct[0]), "decile": int(to_decile(pct)[0])}
+    return TraitScore(
+        score=_number(holistic),
+        geometric=_number(geometric),
+        combined=_number(models.weights(geometric, holistic)),
+        **own,
     )
 
 

@@ -43,13 +43,15 @@ PARTS = (
     "faces",
     "age_check",
     "ages",
+    "traits",
 )
 OF_TWO_RUNS = (
     "a run is under way, or files of two runs are mixed: wait for its end, or `dvc repro`, `dvc "
     "pull` or `dvc checkout`"
 )
 Identity = tuple[int, ...] | None
-MAYBE_EMPTY = frozenset({"classifiers"})
+MAYBE_EMPTY = frozenset({"classifiers", "traits"})
+FURTHER = "traits"  # a manifest without further traits does not name them
 # What tells the file of a part from those of others.
 ENDINGS = {
     "landmarker": ".tflite",
@@ -117,6 +119,8 @@ class Manifest:
             raise ModelError(f"{root / SERVING} is no file; remove it and run `dvc repro`")
         facts = read_facts(root / SERVING, "clip", "crop", "images", "parts")
         parts = facts.pop("parts")
+        if isinstance(parts, dict):
+            parts.setdefault(FURTHER, {})
         try:
             facts["crop"] = Facts.model_validate(facts).crop.model_dump()
         except ValidationError as error:
@@ -231,7 +235,9 @@ def write_manifest(
         folder.
     """
     hashes = {
-        name: {file.as_posix(): sha256_file(file) for file in sorted(parts[name])} for name in PARTS
+        name: {file.as_posix(): sha256_file(file) for file in sorted(parts[name])}
+        for name in PARTS
+        if name != FURTHER or parts.get(name)
     }
     write_json(path, {**facts, "parts": hashes})
 

@@ -30,7 +30,7 @@ from facestats.labels.names import SLASHES, UNICODE, PhotoNames, Reading, sugges
 from facestats.serving import answers
 from facestats.serving.answers import Face
 from facestats.serving.checks import whole_number
-from facestats.serving.parts import Parts
+from facestats.serving.parts import Parts, TraitModels
 from facestats.serving.types import Attributes, Score
 
 if TYPE_CHECKING:
@@ -102,6 +102,11 @@ class Models:
     def blend(self) -> tuple[BlendWeights, tuple[float, float] | None]:
         """Weights of the combined score, and the scale of the geometric model's ratings."""
         return self.parts.get("blend")[0]
+
+    @property
+    def traits(self) -> dict[str, TraitModels]:
+        """The models of each further trait; empty where none was scored."""
+        return self.parts.get("traits")
 
     @property
     def verdicts(self) -> dict[str, dict]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -35,6 +35,11 @@ from facestats.serving.manifest import (
     is_readable,
 )
 
+if TYPE_CHECKING:
+    from facestats.geometry.regressor import GeometryModel
+    from facestats.scores.blending import BlendWeights
+    from facestats.scores.regressor import Regressor
+
 HASHED_BY_ENCODER = ("config.json", "model.safetensors")
 BY_WEIGHTS = frozenset({"clip", "zeroshot", "embeddings"})  # they depend on `clip` in the manifest
 BY_PART = {"classifiers": "attributes", "ages": "faces"}  # they are read with another part
@@ -49,6 +54,31 @@ class InUse(BaseModel):
     mostly_drawn: bool = False
     on_photographs: dict[str, FiniteFloat | None] | None = None
     doubts: dict[str, str] = {}
+
+
+@dataclass(frozen=True)
+class TraitModels:
+    """The models of a further trait.
+
+    Attributes
+    ----------
+    regressor : Regressor or None
+        Of the holistic score; None if it was not trained.
+    geometry : GeometryModel
+        Of the geometric score.
+    weights : BlendWeights
+        Of the combined score.
+    scale : (float, float) or None
+        Ends of the raters' scale.
+    verdicts : dict of str to dict
+        By score.
+    """
+
+    regressor: Regressor | None
+    geometry: GeometryModel
+    weights: BlendWeights
+    scale: tuple[float, float] | None
+    verdicts: dict[str, dict]
 
 
 @dataclass(frozen=True)
@@ -253,6 +283,23 @@ def _blend(root: Path, files: list[Path], manifest: Manifest, values: Mapping[st
     return load_blend(files[0]), load_verdicts(files[0])
 
 
+def _traits(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str, Any]) -> Any:
+    from facestats.geometry.regressor import load_geometry
+    from facestats.scores.blending import load_blend, load_verdicts
+    from facestats.scores.regressor import load_regressor
+
+    folders = [file.parent for file in files if file.name == "regressor.pt"]
+    return {
+        folder.name: TraitModels(
+            load_regressor(folder / "regressor.pt"),
+            load_geometry(folder / "geometry.safetensors"),
+            *load_blend(folder / "blend.json"),
+            load_verdicts(folder / "blend.json"),
+        )
+        for folder in folders
+    }
+
+
 def _attributes(
     root: Path, files: list[Path], manifest: Manifest, values: Mapping[str, Any]
 ) -> Any:
@@ -361,6 +408,7 @@ READERS: dict[str, Callable[[Path, list[Path], Manifest, Mapping[str, Any]], Any
     "regressor": _regressor,
     "blend": _blend,
     "geometry": _geometry,
+    "traits": _traits,
     "attributes": _attributes,
     "classifiers": _classifiers,
     "zeroshot": _zeroshot,

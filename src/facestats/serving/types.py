@@ -29,6 +29,21 @@ class Result(Mapping[str, Any]):
 
 
 @dataclass(frozen=True, eq=False)
+class TraitScore(Result):
+    """The predicted ratings of a face on a further trait; fields as in `Score`."""
+
+    raw: float | None = None
+    score: float | None = None
+    pct: float | None = None
+    decile: int | None = None
+    geometric: float | None = None
+    combined: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {one.name: getattr(self, one.name) for one in fields(self)}
+
+
+@dataclass(frozen=True, eq=False)
 class Score(Result):
     """The predicted ratings of a face; see `facestats.score_image`.
 
@@ -52,6 +67,8 @@ class Score(Result):
         What the age was checked by: `manual`, `label`, `copy` or `model`; None if by nothing.
     warnings : list of str
         Doubts about the photo or the scores.
+    traits : dict of str to TraitScore
+        The further traits of `score.traits`; no key of the dict where there are none.
     """
 
     raw: float | None = None
@@ -63,9 +80,12 @@ class Score(Result):
     withheld: str | None = None
     age_checked: str | None = None
     warnings: list[str] = field(default_factory=list)
+    traits: dict[str, TraitScore] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        return {one.name: getattr(self, one.name) for one in fields(self)}
+        answer = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "traits"}
+        traits = {name: scores.to_dict() for name, scores in self.traits.items()}
+        return answer | ({"traits": traits} if traits else {})
 
 
 @dataclass(frozen=True, eq=False)
