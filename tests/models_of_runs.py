@@ -122,6 +122,7 @@ def parts_of(**values) -> Parts:
     )
     adults = SimpleNamespace(predict=lambda embeddings: np.full(len(embeddings), 40.0))
     defaults = {
+        "traits": {},
         "age_check": AgeCheck(18, bound=5.0),
         "classifiers": {"age": adults},
         "ages": ages,

@@ -17,6 +17,7 @@ from facestats.faces.crop import FaceCrop
 from facestats.faces.quality import HeadPose
 from facestats.scores.blending import BlendWeights, load_blend, load_verdicts, save_blend
 from facestats.serving.models import Models
+from facestats.serving.parts import TraitModels
 from models_of_runs import parts_of
 
 SCALE, WEIGHTS = (1.0, 7.0), BlendWeights(0.6, 0.4)
@@ -161,3 +162,28 @@ def test_without_a_regressor_it_is_the_regressors_error():
     )
     with pytest.raises(ModelError, match="no attractiveness model was trained"):
         models.combined_score(crop())
+
+
+def test_further_traits_stand_beside_the_main_score():
+    regressor = SimpleNamespace(
+        predict=lambda x: np.full(len(x), 5.2), scale=SCALE, reference=np.linspace(1, 7, 9)
+    )
+    doubt = {"holistic": {"text": "the holistic score says nothing"}, "geometric": {"text": "no"}}
+    calm = TraitModels(regressor, Geometry(), WEIGHTS, SCALE, doubt)
+    kind = TraitModels(None, Geometry(trained=False), BlendWeights(why="no"), SCALE, doubt)
+    models = models_with(traits={"calm": calm, "kind": kind})
+    result = models.score(crop())
+    assert result["traits"]["calm"] == {
+        "raw": 5.2,
+        "score": pytest.approx(70),
+        "pct": pytest.approx(0.7, abs=0.06),
+        "decile": 7,
+        "geometric": pytest.approx(60),
+        "combined": pytest.approx(64),
+    }
+    assert set(result.traits["kind"].to_dict().values()) == {None}
+    assert [text for text in result.warnings if text.startswith(("calm", "kind"))] == [
+        "calm: the holistic score says nothing",
+        "calm: no",
+    ]
+    assert "traits" not in models_with().score(crop())
