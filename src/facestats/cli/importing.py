@@ -31,6 +31,7 @@ from facestats.cli.doctor_cache import require_sound_cache
 from facestats.core.files import write_bytes, write_text
 from facestats.errors import FaceStatsError, InputError, did_you_mean, nearest_names
 from facestats.importers.tree import is_archive
+from facestats.machine.git import read_git
 from facestats.rows.dvc_cache import find_dvc_cache
 
 if TYPE_CHECKING:
@@ -215,9 +216,9 @@ def _is_tracked(raw: Path, labels: Path) -> bool:
     pointers = raw.with_suffix(".dvc"), labels.with_suffix(".dvc")
     if not all(pointer.is_file() for pointer in pointers) or not _is_kept_back(pointers[0]):
         return False
-    command = ["git", "ls-files", "--error-unmatch", *map(str, pointers)]
+    names = [str(pointer.absolute()) for pointer in pointers]
     try:
-        return subprocess.run(command, capture_output=True).returncode == 0
+        return read_git(raw.parent, "ls-files", "--error-unmatch", *names).returncode == 0
     except FileNotFoundError:
         return False
 

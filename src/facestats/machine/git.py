@@ -1,18 +1,27 @@
-"""Reading a git repository without running what its own configuration names.
+"""Reading a git repository without its own configuration.
 
 A folder that somebody sent may hold a `.git/config` with commands: to fetch objects that are
-missing, to watch files, to run at events. Reading needs none of them.
+missing, to watch files, to check signatures, to run at events. So git is not shown that file: it
+reads the repository's objects, refs, logs and index through a folder that holds nothing else.
 """
 
 from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+# To find out where the repository lies, git reads its configuration after all: without what it
+# might run then.
 _NO_PROGRAMS = ("-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}")
 # A fetch would run `remote.<name>.uploadpack`; versions before 2.44 know only the second.
 _NO_FETCH = {"GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none", "GIT_OPTIONAL_LOCKS": "0"}
+_OWN = ("index", "logs")  # of a work tree
+_SHARED = ("objects", "refs", "packed-refs", "shallow", "reftable")  # of all its work trees
+_FORMATS = ("objectformat", "refstorage")  # extensions that say how these are to be read
 
 
 def read_git(
@@ -43,6 +52,38 @@ def read_git(
     subprocess.TimeoutExpired
         It took longer.
     """
+    with _without_configuration(root, timeout) as chosen:
+        return _run(root, *chosen, *arguments, stdin=stdin, timeout=timeout)
+
+
+@contextmanager
+def _without_configuration(root: Path, timeout: float) -> Iterator[list[str]]:
+    """Arguments with which git reads a repository, but not its configuration."""
+    places = ("--show-toplevel", "--absolute-git-dir", "--git-common-dir")
+    found = _run(root, "rev-parse", "--path-format=absolute", *places, timeout=timeout)
+    if found.returncode:  # no repository, or a bare one: git says so itself
+        yield ["--git-dir", os.devnull]
+        return
+    top, own, shared = (Path(os.fsdecode(line)) for line in found.stdout.splitlines())
+    with tempfile.TemporaryDirectory(prefix="facestats-git-") as folder:
+        clean = Path(folder)
+        for place, names in ((own, _OWN), (shared, _SHARED)):
+            for name in names:
+                if (place / name).exists():
+                    (clean / name).symlink_to(place / name)
+        (clean / "HEAD").write_bytes((own / "HEAD").read_bytes())
+        lines = ["[core]", "bare = false", "repositoryformatversion = 1", "[extensions]"]
+        for name in _FORMATS:
+            value = _run(root, "config", "--local", f"extensions.{name}", timeout=timeout).stdout
+            if value.strip().isalnum():
+                lines.append(f"{name} = {value.decode().strip()}")
+        (clean / "config").write_text("\n".join(lines), encoding="utf-8")
+        yield ["--git-dir", folder, "--work-tree", str(top)]
+
+
+def _run(
+    root: Path, *arguments: str, stdin: bytes | None = None, timeout: float
+) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
         ["git", *_NO_PROGRAMS, "-C", str(root), *arguments],
         input=b"" if stdin is None else stdin,
