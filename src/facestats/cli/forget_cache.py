@@ -22,7 +22,7 @@ def check(root: Path, cache: DvcCache | None, remote: str | None) -> None:
     """Raise `InputError` if there is no cache of this project's own, or no such remote."""
     if cache is None or cache.root != root:
         raise InputError(f"{root} is no DVC project: it has no cache; leave --cache out")
-    if cache.folder.resolve() != (root / ".dvc" / "cache").resolve():
+    if cache.folder.resolve() != root.resolve() / ".dvc" / "cache":  # a link leads elsewhere, too
         raise InputError(
             f"the cache {cache.folder} lies outside of this project, and other projects may use "
             "it: `dvc gc` would remove what they need. Without --cache, photos, labels and rows "

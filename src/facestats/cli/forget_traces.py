@@ -24,6 +24,7 @@ _CHUNK = 1 << 20
 _TABLES = {".csv", ".tsv", ".txt", ".json", ".jsonl", ".xlsx", ".ods", ".xls"}
 _TEXTS = _TABLES | {".yaml", ".yml", ".md", ".html", ".lock", ".dvc"}
 _LONGEST = 32 << 20  # bytes of a file that is searched for names
+_UNPACKED = 4 * _LONGEST  # the same of a workbook's parts together
 _SEPARATE = re.compile(r"[^\w]|_")
 
 
@@ -160,15 +161,15 @@ def readable(data: bytes) -> bytes:
 
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                parts = [
-                    archive.read(part)
-                    for part in archive.infolist()
-                    if part.filename.endswith(".xml") and part.file_size <= 8 * _LONGEST
-                ]
+                parts, left = [], _UNPACKED
+                for part in archive.infolist():
+                    if part.filename.endswith(".xml") and part.file_size <= left:
+                        parts.append(archive.read(part))
+                        left -= part.file_size
         except (zipfile.BadZipFile, OSError, ValueError, RuntimeError):
             return data
         return (
-            re.sub(rb"<[^>]*>", b"\n", b"\n".join(parts))
+            re.sub(rb"<[^<>]*>", b"\n", b"\n".join(parts))
             .replace(b"&amp;", b"&")
             .replace(b"&apos;", b"'")
         )

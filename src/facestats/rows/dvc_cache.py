@@ -16,6 +16,7 @@ from typing import TypeGuard
 
 import yaml
 
+from facestats.errors import InputError
 from facestats.machine.faults import fault, patiently
 from facestats.rows.folder import is_absent
 
@@ -150,7 +151,13 @@ def is_md5(name: object) -> TypeGuard[str]:
 
 
 def find_dvc_cache(start: str | Path = ".") -> DvcCache | None:
-    """The cache of the DVC project around `start`; None outside of one."""
+    """The cache of the DVC project around `start`; None outside of one.
+
+    Raises
+    ------
+    InputError
+        `cache.local` puts it at a remote: DVC obeys that old setting, and does not document it.
+    """
     from dvc.config import Config, ConfigError
 
     start = Path(start).resolve()
@@ -160,6 +167,11 @@ def find_dvc_cache(start: str | Path = ".") -> DvcCache | None:
                 facts = Config(str(root / ".dvc")).get("cache", {})
             except ConfigError:
                 facts = {}
+            if facts.get("local"):
+                raise InputError(
+                    "cache.local in .dvc/config puts DVC's cache at a remote; name its folder "
+                    "with `dvc cache dir DIR`, and remove the line"
+                )
             folder = facts.get("dir")
             return DvcCache(
                 root,
