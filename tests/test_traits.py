@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -227,6 +228,35 @@ def test_the_scale_and_the_licence_of_an_import_reach_the_run(tmp_path):
     )
     assert "| `kind` | 60 |" in card
     assert "do not say where the photos come from" not in card
+    assert "were made shares" not in card
     (tmp_path / "dataset.json").write_text('{"name": "set"}')
     with pytest.raises(LabelError, match=r"dataset\.json is not what `facestats import` writes"):
         join(tmp_path)
+
+
+def test_the_report_says_how_ratings_of_two_datasets_were_joined(tmp_path):
+    sets = [
+        dict.fromkeys(("name", "title", "version", "licence", "licence_link", "citation"), name)
+        | {"files": 20, "rating_scale": scale}
+        for name, scale in (("big", [0, 100]), ("small", [1, 7]))
+    ]
+    facts = {**sets[0], "appended": sets[1:], "stored_scale": [0, 100]}
+    (tmp_path / "dataset.json").write_text(json.dumps(facts))
+    labels = "image,dataset\n" + "".join(
+        f"{i:02d},{'big' if i < 20 else 'small'}\n" for i in range(30)
+    )
+    ratings = "image,rater,rating\n" + "".join(
+        f"{i:02d},{'' if i < 20 else f'r{j}'},{(50 if i < 20 else 20) + i % 3}\n"
+        for i in range(30)
+        for j in range(2)
+    )
+    joined = join(tmp_path, labels__csv=labels, ratings__csv=ratings)
+    assert joined.summary["rating"]["unnamed"] == 40
+    run = trained_run()
+    summary = joined.summary | {"datasets": joined.dataset, "traits": {}}
+    card = model_card(dataclasses.replace(run, labels=run.labels | summary, drawn=False))
+    flat = " ".join(card.split())
+    assert "2 raters gave 20 ratings and unnamed raters 40 more; the mean of 30 rated faces" in flat
+    assert "Those of small, from 1 to 7, were made shares of 0 to 100." in flat
+    (points,) = re.findall(r"were added to the mean ratings: small \+([\d.]+)\.", flat)
+    assert float(points) == pytest.approx(30, abs=0.2)

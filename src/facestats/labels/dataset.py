@@ -10,7 +10,16 @@ from facestats.core.files import read_json
 from facestats.errors import LabelError
 
 FACTS = "dataset.json"
-OF_RUN = ("name", "title", "version", "licence", "licence_link", "citation", "files")
+OF_RUN = (
+    "name",
+    "title",
+    "version",
+    "licence",
+    "licence_link",
+    "citation",
+    "files",
+    "rating_scale",
+)
 
 
 @dataclass(frozen=True)

@@ -222,6 +222,9 @@ def join_labels(
     summary = _summary(table, scale, names, dict.fromkeys(extras)) | {"raters": report}
     if shifts:
         summary["rating"]["levelled"] = shifts
+    nameless = 0 if kept is None else int((kept["rater"] == "").sum())
+    if kept is not None and 0 < nameless < len(kept):
+        summary["rating"]["unnamed"] = nameless
     summary["rating"]["repeats_left_out"] = ratings.repeats
     return JoinedLabels(
         table.reset_index(),

@@ -26,6 +26,7 @@ GEOMETRIC = (
     "alignment; with `geometry.appearance` also of the pixels, warped to the mean shape), trained "
     "on the rated train faces"
 )
+JOINED = [0, 100]  # the scale on which an import joins ratings of different scales
 FEW = 100  # test faces: below, a correlation of 0.6 has an interval wider than 0.25
 CHECKED_BY = {
     "manual": "by hand",
@@ -124,6 +125,9 @@ def data(run: Run) -> Section:
         rating=rating,
         scale=f"{low:g} to {high:g}",
         raters=number_of(raters["n"], "rater") if raters["n"] else "Unnamed raters",
+        unnamed=rating.get("unnamed", 0),
+        rescaled=_rescaled(labels),
+        levelled=_levelled(labels),
         n_rated=labels["labelled"].get("rating", 0),
         reliability=run.attractiveness["reliability"],
         dropped=list(raters["dropped"]),
@@ -135,6 +139,25 @@ def data(run: Run) -> Section:
         traits=_traits(labels.get("traits", {})),
     )
     return Section("data", "Data", blocks, folded=True)
+
+
+def _rescaled(labels: dict) -> list[str]:
+    """Datasets whose ratings had another scale before they were joined, with its ends."""
+    datasets = labels.get("datasets", [])
+    if len(datasets) < 2 or labels["rating"]["scale"] != JOINED:
+        return []
+    return [
+        "{}, from {:g} to {:g}".format(one["title"], *one["rating_scale"])
+        for one in datasets
+        if one.get("rating_scale") and one["rating_scale"] != labels["rating"]["scale"]
+    ]
+
+
+def _levelled(labels: dict) -> list[str]:
+    """Datasets whose ratings were shifted to the mean of the largest, with the points."""
+    titles = {one["name"]: one["title"] for one in labels.get("datasets", [])}
+    shifts = labels["rating"].get("levelled", {}).get("rating", {})
+    return [f"{titles.get(name, name)} {shift:+.1f}" for name, shift in shifts.items()]
 
 
 def _traits(traits: dict) -> Table | None:
