@@ -1,10 +1,10 @@
-"""What head pose does to the measurements, corrected or not, and how they relate to ratings.
+"""All measurements: which pose spoils them, and how they relate to what people rate.
 
-    python -m benchmarks.measurements [--omi ../shared/omi] [--faces 24] [--out docs]
+    python -m benchmarks.measurements [--shared ../shared] [--faces 16] [--turned FILE]
 
-Run it from the root of a project that has run once: its faces are the drawn ones. Writes the table
-of the definitions and the figures into `measurements.md` below --out, between its markers. Without
-the OMI faces there are no figures.
+Run it from the root of a project that has `models/landmarker`. Prints the tables and writes
+docs/measurements.md. It needs the OMI and 3DSK faces below --shared, and commits none of them.
+Turning the pictures takes a minute a face; --turned keeps what came of it, for the next time.
 """
 
 from __future__ import annotations
@@ -12,250 +12,192 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pandas as pd
-from benchmarks.labelling_report import write_block
-from benchmarks.turned_pictures import VIEWS, turned
+from benchmarks.measurement_claims import CLAIMS, MEN, MOST_TURNED, WOMEN, shape_columns, verdict
+from benchmarks.measurement_page import page, table
+from benchmarks.turned_measurements import limits, turn_faces
 from tqdm import tqdm
 
-from facestats.core import tables
-from facestats.errors import InputError
+from facestats.core.files import write_text
+from facestats.errors import ImageError
+from facestats.faces.crop import PreprocessConfig, crop_face
+from facestats.faces.irises import Irises
 from facestats.faces.landmarks import Landmarker
-from facestats.faces.quality import head_pose
-from facestats.faces.tables import FACES
-from facestats.geometry.definitions import ALL, MEASUREMENTS, Face
-from facestats.geometry.measurements import NAMES, fit_zscore, measure
-from facestats.geometry.pose import CAMERA, frontalize, is_frontal
+from facestats.geometry.anatomy import LEFT_CONTOUR, RIGHT_CONTOUR
+from facestats.geometry.columns import SKIN, measure_faces
+from facestats.geometry.measurements import MEASUREMENTS, NAMES, measure
+from facestats.photos.decode import to_photo
 
-DEFINITIONS = "<!-- definitions: written by `python -m benchmarks.measurements` -->"
-FIGURES = "<!-- figures: written by `python -m benchmarks.measurements` -->"
-WAYS = {
-    "as in the picture": None,
-    "turned, far camera": np.inf,
-    **{f"turned, camera at {d:g}": d for d in (15.0, CAMERA, 7.0)},
-}
-CHOSEN = f"turned, camera at {CAMERA:g}"
-ANGLES = {
-    "yaw 10°": (0, 10),
-    "yaw 20°": (0, 20),
-    "yaw 30°": (0, 30),
-    "pitch 10°": (1, 10),
-    "pitch 20°": (1, 20),
-}
-STEADY = (
-    8  # degrees of yaw and pitch: faces among which the standard deviation between people is taken
-)
-SEEN = ("happy", "gender", "age", "weight", "attractive")
-PLAIN = dict.fromkeys(NAMES, 1) | {"golden_deviation": -1}
-FOLKLORE = {
-    "symmetry_score": 1,
-    "golden_deviation": -1,
-    "eye_face_ratio": 1,
-    "smile_intensity": 1,
-    "lip_height_width_ratio": 1,
-    "jaw_ratio": -1,
-    "nose_width_ratio": -1,
-    "philtrum_length_ratio": -1,
-}  # written down before a rating was looked at
+STEADY = 8  # degrees of yaw and pitch: OMI faces among which people's spread is taken
+SETS = ("OMI", "3DSK")
+COLUMNS = (*NAMES, *SKIN)
+PAGE = Path("docs/measurements.md")
 
 
-def definitions() -> str:
-    """The 30 measurements as a table."""
-    rows = [
-        (
-            f"`{m.name}`",
-            m.definition,
-            "all" if m.landmarks == ALL else ", ".join(map(str, m.landmarks)),
-            m.unit,
-            m.source,
-        )
-        for m in MEASUREMENTS
-    ]
-    return table(("column", "definition", "landmarks", "unit", "source"), rows)
-
-
-def table(header: tuple[str, ...], rows: list) -> str:
-    return "\n".join(
-        f"| {' | '.join(map(str, row))} |" for row in [header, ["---"] * len(header), *rows]
-    )
-
-
-def measured_by(way: float | None, shapes: np.ndarray) -> pd.DataFrame:
-    """Measurements with the camera at a distance, or (None) turned in the picture's plane only."""
-    front = frontalize(shapes * (1, 1, 0)) if way is None else frontalize(shapes, way)
-    face = Face(front)
-    return pd.DataFrame({m.name: m.compute(face) for m in MEASUREMENTS})
-
-
-def poses(shapes: np.ndarray) -> pd.DataFrame:
-    angles = [head_pose(shape, 1, 1) for shape in shapes]
-    return pd.DataFrame(
-        {"yaw": [pose.yaw for pose in angles], "pitch": [pose.pitch for pose in angles]}
-    )
-
-
-def by_pose(shapes: np.ndarray) -> list[tuple]:
-    """One row a way: mean |r| of the measurements with |yaw|, yaw and pitch, and two single r."""
-    pose, rows = poses(shapes), []
-    for name, way in WAYS.items():
-        measured = measured_by(way, shapes)
-        mean_r = [
-            measured.corrwith(column).abs().mean()
-            for column in (pose.yaw.abs(), pose.yaw, pose.pitch)
-        ]
-        eyes, symmetry = (
-            (measured.eye_width_left - measured.eye_width_right).corr(pose.yaw),
-            measured.symmetry_score.corr(pose.yaw.abs()),
-        )
-        rows.append(
-            (
-                name,
-                *(f"{r:.2f}" for r in (*mean_r, eyes, symmetry)),
-                f"{measured.symmetry_score.mean():.3f}",
-            )
-        )
-    return rows
-
-
-def turn_pictures(
-    omi: Path, names: np.ndarray, shapes: np.ndarray, models: Path
-) -> tuple[pd.DataFrame, np.ndarray]:
-    """Landmarks (n, 468, 3) detected in turned pictures, and the face, yaw and pitch of each."""
-    landmarker, views, shapes_seen = Landmarker(models), [], []
-    for name, shape in tqdm(list(zip(names, shapes, strict=True)), desc="turning", disable=None):
-        rgb = cv2.cvtColor(cv2.imread(str(omi / "images" / name)), cv2.COLOR_BGR2RGB)
-        for yaw, pitch in VIEWS:
-            faces = landmarker.detect(turned(rgb, shape, yaw, pitch))
-            if not faces:
-                raise SystemExit(f"{name}, turned by {yaw}° and {pitch}°: no face found")
-            views.append((name, yaw, pitch))
-            shapes_seen.append(faces[0].landmarks)
-    return pd.DataFrame(views, columns=["face", "yaw", "pitch"]), np.stack(shapes_seen).astype(
-        np.float64
-    )
-
-
-def movement(
-    views: pd.DataFrame, shapes: np.ndarray, people: np.ndarray, way: float | None
-) -> pd.DataFrame:
-    """Mean absolute change of each measurement by angle, in standard deviations between people."""
-    measured, sd = measured_by(way, shapes), measured_by(way, people).std()
-    straight = measured[(views.yaw == 0) & (views.pitch == 0)].set_axis(
-        views.face[(views.yaw == 0) & (views.pitch == 0)]
-    )
-    change = (measured - straight.loc[views.face].to_numpy()).abs() / sd
-    return pd.DataFrame(
-        {
-            name: change[(views[("yaw", "pitch")[axis]].abs() == angle)].mean()
-            for name, (axis, angle) in ANGLES.items()
-        }
-    )
-
-
-def figures(omi: Path, drawn: Path, models: Path, n: int) -> str:
-    archive = np.load(omi / "landmarks_mediapipe.npz")
-    names, shapes = archive["filename"], archive["landmarks"].astype(np.float64)
-    means = pd.read_csv(omi / "attribute_means.csv", dtype={"stimulus": "str"}).set_index(
-        "stimulus"
-    )
-    means = means.loc[[name.removesuffix(".jpg") for name in names]].reset_index()
-    faces = tables.read(drawn, FACES, ["filename", "landmarks"]).dropna()
-    sample = np.stack(faces["landmarks"]).reshape(-1, 468, 3).astype(np.float64)
-    pose = poses(shapes)
-    frontal = is_frontal(pose.yaw, pose.pitch)
-    steady = (pose.abs() <= STEADY).all(axis=1).to_numpy()
-    straight = np.flatnonzero((pose.yaw.abs() < 4) & (pose.pitch.abs() < 6))[:n]
-    views, landmarks = turn_pictures(omi, names[straight], shapes[straight], models)
-    moved = {name: movement(views, landmarks, shapes[steady], way) for name, way in WAYS.items()}
-    seen = poses(landmarks).groupby([views.yaw, views.pitch]).mean()
-    asked = [
-        f"{angle}° as {abs(seen.loc[(angle, 0), 'yaw'] - seen.loc[(-angle, 0), 'yaw']) / 2:.0f}°"
-        for angle in (10, 20, 30)
-    ]
-    asked += [
-        (
-            f"{angle}° as "
-            f"{abs(seen.loc[(0, angle), 'pitch'] - seen.loc[(0, -angle), 'pitch']) / 2:.0f}°"
-        )
-        for angle in (10, 20)
-    ]
-    measured = measure(shapes)
-    details = [
-        (
-            f"`{name}`",
-            f"{measured[name].mean():.3f}",
-            f"{measured[name].std():.3f}",
-            *(f"{measured[name].corr(means[column]):.2f}" for column in SEEN),
-            *(f"{moved[CHOSEN].loc[name, angle]:.2f}" for angle in ANGLES),
-        )
-        for name in NAMES
-    ]
-    score = fit_zscore(measured)(measured)
-    header = (
-        "",
-        "mean r, yaw either way",
-        "mean r, yaw",
-        "mean r, pitch",
-        "eye widths' difference, yaw",
-        "symmetry, yaw either way",
-        "mean symmetry",
-    )
-    return "\n".join(
+def read_faces(shared: Path) -> pd.DataFrame:
+    """Every face with a rating: `path`, `set`, `sex`, `rating`, and OMI's `masculine`."""
+    omi = pd.read_csv(shared / "omi/attribute_means.csv", dtype={"stimulus": str})
+    omi["path"] = [shared / "omi/images" / f"{name}.jpg" for name in omi["stimulus"]]
+    omi = omi[[path.is_file() for path in omi["path"]]]
+    ratings = pd.read_csv(shared / "3dsk/raw_3dsk_info.csv")
+    ratings = ratings[ratings["trait"] == "att"]
+    studio = ratings.groupby(["face_gender", "face_id"])["rating"].mean().reset_index()
+    return pd.concat(
         [
-            f"**Turned pictures.** {len(straight)} OMI faces that look straight ahead, "
-            "turned by `benchmarks/turned_pictures.py`, landmarks found anew. Mean absolute change "
-            "of the 30 measurements, in standard deviations between people (the "
-            f"{steady.sum()} OMI faces within {STEADY}° of straight ahead). `faces.parquet` "
-            f"would show a yaw of {', '.join(asked[:3])}, a pitch of {', '.join(asked[3:])}.",
-            "",
-            table(
-                ("", *ANGLES),
-                [
-                    (name, *(f"{value:.2f}" for value in change.mean()))
-                    for name, change in moved.items()
-                ],
+            pd.DataFrame(
+                {
+                    "path": omi["path"],
+                    "set": "OMI",
+                    "sex": np.where(omi["gender"] < 50, WOMEN, MEN),
+                    "rating": omi["attractive"],
+                    "masculine": omi["gender"],
+                }
             ),
-            "",
-            (
-                "**Different people.** Correlation (absolute, mean of the 30) with the pose "
-                f"that `faces.parquet` gives, {len(shapes)} OMI faces:"
+            pd.DataFrame(
+                {
+                    "path": [
+                        shared / "3dsk" / sex / f"{name}.jpg"
+                        for sex, name in zip(studio["face_gender"], studio["face_id"], strict=True)
+                    ],
+                    "set": "3DSK",
+                    "sex": studio["face_gender"].map({"female": WOMEN, "male": MEN}),
+                    "rating": studio["rating"],
+                }
             ),
-            "",
-            table(header, by_pose(shapes)),
-            "",
-            f"The same on the {len(sample)} drawn faces:",
-            "",
-            table(header, by_pose(sample)),
-            "",
-            f"`frontal` holds for {frontal.mean():.0%} of the OMI faces.",
-            "",
-            "**Each measurement.** OMI: mean and standard deviation, r with mean ratings "
-            "(`gender`: 100 is masculine), and by how much it moves when the head turns "
-            f"({CHOSEN}), in standard deviations:",
-            "",
-            table(("column", "mean", "sd", *SEEN, *ANGLES), details),
-            "",
-            f"**`geometry_zscore`.** r with `attractive` on the {len(shapes)} OMI faces: "
-            f"{np.corrcoef(score, means['attractive'])[0, 1]:.2f} (the frontal "
-            f"{frontal.sum()}: "
-            f"{np.corrcoef(score[frontal], means['attractive'][frontal])[0, 1]:.2f}). Other "
-            "means of z-scores: all 30, nothing but `golden_deviation` counted against a "
-            f"face: {_mean_z(measured, PLAIN, means):.2f}; eight, each in the direction "
-            f"that folklore gives it: {_mean_z(measured, FOLKLORE, means):.2f}. These alone: "
-            + ", ".join(
-                f"`{name}` {sign * measured[name].corr(means['attractive']):.2f}"
-                for name, sign in FOLKLORE.items()
-            )
-            + ".",
-        ]
+        ],
+        ignore_index=True,
     )
 
 
-def _mean_z(measured: pd.DataFrame, signs: dict[str, int], means: pd.DataFrame) -> float:
-    """r of `attractive` with the mean of signed z-scores."""
-    z = (measured - measured.mean()) / measured.std()
-    return sum(sign * z[name] for name, sign in signs.items()).corr(means["attractive"])
+def measure_photos(faces: pd.DataFrame, models: Path) -> tuple[pd.DataFrame, np.ndarray]:
+    """Pose and measurements of each photo as the pipeline has them, and its landmarks."""
+    landmarker, irises, crops, rows = Landmarker(models), Irises(models), [], []
+    config = PreprocessConfig()
+    for path in tqdm(faces["path"], desc="measuring", unit="photo", disable=None):
+        try:
+            crop = crop_face(path, config, landmarker)
+        except ImageError:
+            crops.append((np.full((468, 3), np.nan), b""))
+            rows.append({})
+            continue
+        crops.append((crop.landmarks, crop.jpeg(config.quality)))
+        rows.append(crop.facts())
+    facts = pd.DataFrame(rows).reindex(columns=["yaw", "pitch", "occlusion"])
+    landmarks = np.stack([each for each, _ in crops])
+    pose = (facts[name].to_numpy(float) for name in facts)
+    measured = measure_faces(landmarks, [jpeg for _, jpeg in crops], *pose, irises)
+    return facts.join(measured), landmarks
+
+
+def correlation(x: pd.Series, y: pd.Series) -> tuple[float, float, float]:
+    """Pearson r with its 95 % interval by Fisher's z; NaN below ten faces."""
+    both = x.notna() & y.notna()
+    n, r = int(both.sum()), x[both].corr(y[both])
+    if n < 10:
+        return np.nan, np.nan, np.nan
+    z, half = np.arctanh(r), 1.96 / np.sqrt(n - 3)
+    return r, float(np.tanh(z - half)), float(np.tanh(z + half))
+
+
+def by_group(faces: pd.DataFrame, column: str) -> dict[tuple[str, str], tuple]:
+    """r of a column with the rating, by set and sex."""
+    return {
+        (name, sex): correlation(rows[column].astype(float), rows["rating"])
+        for (name, sex), rows in faces.groupby(["set", "sex"])
+    }
+
+
+def shown(found: tuple[float, float, float]) -> str:
+    """R and its interval; bold where this excludes 0."""
+    r, low, high = found
+    if np.isnan(r):
+        return "–"
+    text = f"{r:.2f} ({low:.2f} to {high:.2f})"
+    return f"**{text}**" if low * high > 0 else text
+
+
+def ratings_table(faces: pd.DataFrame, spoiled: pd.DataFrame) -> str:
+    """Each measurement: beyond which pose it is spoiled, and r with ratings by set and sex."""
+    groups = [(name, sex) for name in SETS for sex in (WOMEN, MEN)]
+    n = faces.groupby(["set", "sex"]).size()
+    rows = []
+    for name in COLUMNS:
+        found = by_group(faces, name)
+        pose = (
+            [f"{spoiled.loc[name, c]:.0f}°" for c in spoiled] if name in spoiled.index else ["", ""]
+        )
+        rows.append((f"`{name}`", *pose, *(shown(found[group]) for group in groups)))
+    head = (f"{name}, {n[name, sex]} {sex}" for name, sex in groups)
+    return table(("measurement", "yaw", "pitch", *head), rows)
+
+
+def claims_table(faces: pd.DataFrame) -> str:
+    """Each claim, and what the ratings say of it for either sex."""
+    rows = []
+    for claim in CLAIMS:
+        some = faces
+        if claim.column == "symmetry_score":
+            some = faces[faces["yaw"].abs() <= MOST_TURNED]
+        found = by_group(some, claim.column)
+        for sex, sign in ((WOMEN, claim.women), (MEN, claim.men)):
+            if sign:
+                each = [found[name, sex] for name in SETS]
+                rows.append(
+                    (
+                        claim.text,
+                        sex,
+                        f"{'+' if sign > 0 else '−'} `{claim.column}`",
+                        *map(shown, each),
+                        verdict(sign, each),
+                    )
+                )
+    return table(("claim", "of", "expects", *SETS, "borne out"), rows)
+
+
+def pupils_text(shared: Path, models: Path) -> str:
+    """How right the distance between the pupils is, against pupils marked by hand (3DSK)."""
+    landmarker, irises, config = Landmarker(models), Irises(models), PreprocessConfig()
+    ratios = []
+    for path in sorted((shared / "3dsk").glob("*/*.jpg")):
+        crop = crop_face(path, config, landmarker)
+        if crop.landmarks is None or crop.photo_landmarks is None:
+            continue
+        photo = crop.photo_landmarks[[33, 263], :2] * (crop.width, crop.height)
+        face = crop.landmarks[:, :2].astype(np.float64)
+        scale = np.linalg.norm(photo[1] - photo[0]) / np.linalg.norm(face[263] - face[33])
+        lines = path.with_suffix(".tem").read_text(encoding="utf-8").splitlines()
+        by_hand = np.array([line.split() for line in lines[1:3]], dtype=float)
+        pupils = irises.find(to_photo(crop.jpeg(config.quality)).rgb, crop.landmarks)
+        contours = [face[list(eye)].mean(axis=0) for eye in (RIGHT_CONTOUR, LEFT_CONTOUR)]
+        ratios.append(
+            [
+                scale * np.linalg.norm(b - a) / np.linalg.norm(by_hand[1] - by_hand[0])
+                for a, b in (pupils, contours)
+            ]
+        )
+    mean, sd = np.mean(ratios, axis=0), np.std(ratios, axis=0)
+    return (
+        "Pupils are the centres of the irises, which MediaPipe's iris model finds. The distance "
+        f"between them is {mean[0]:.1%} of that between pupils marked by hand, give or take "
+        f"{sd[0]:.1%} (standard deviation, {len(ratios)} faces of 3DSK); between the middles of "
+        f"the eyes' contours it is {mean[1]:.1%}, give or take {sd[1]:.1%}."
+    )
+
+
+def light_text(faces: pd.DataFrame, shared: Path) -> str:
+    """How skin colour relates to what OMI's raters call black."""
+    omi = faces[faces["set"] == "OMI"]
+    means = pd.read_csv(shared / "omi/attribute_means.csv", dtype={"stimulus": str})
+    black = means.set_index("stimulus")["black"].loc[[path.stem for path in omi["path"]]]
+    seen = omi["skin_ita"].set_axis(black.index)
+    some, rest = seen[black > 60].dropna(), seen[black < 10].dropna()
+    return (
+        f"Of OMI's faces, {len(some)} are rated black and have angles from {some.min():.0f}° to "
+        f"{some.max():.0f}° (median {some.median():.0f}°), {len(rest)} are not and have angles "
+        f"from {rest.min():.0f}° to {rest.max():.0f}° (median {rest.median():.0f}°); r is "
+        f"{seen.corr(black):.2f}"
+    )
 
 
 def main() -> None:
@@ -263,39 +205,47 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--omi",
-        type=Path,
-        default=Path("../shared/omi"),
-        help="the OMI faces (default: %(default)s)",
+        "--shared", type=Path, default=Path("../shared"), help="folder of the faces"
     )
+    parser.add_argument("--models", type=Path, default=Path("models/landmarker"))
     parser.add_argument(
-        "--faces", type=int, default=24, help="pictures to turn (default: %(default)s)"
+        "--faces", type=int, default=16, help="faces to turn (default: %(default)s)"
     )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("docs/methods"),
-        help="folder of measurements.md (default: %(default)s)",
-    )
+    parser.add_argument("--turned", type=Path, help="file of turned faces, made if it is missing")
     options = parser.parse_args()
-    page = options.out / "measurements.md"
-    try:
-        write_block(page, definitions(), DEFINITIONS)
-        if not options.omi.is_dir():
-            raise SystemExit(
-                f"{options.omi} is missing: the definitions are written, the figures left "
-                "as they were"
-            )
-        block = figures(
-            options.omi,
-            Path("data/processed/metadata/faces.parquet"),
-            Path("models/landmarker"),
-            options.faces,
-        )
-        write_block(page, block, FIGURES)
-    except InputError as error:
-        raise SystemExit(str(error)) from None
-    print(block)
+    missing = [n for n in ("omi", "3dsk") if not (options.shared / n).is_dir()]
+    if missing:
+        raise SystemExit(f"{options.shared} has no {' and no '.join(missing)}")
+    if options.turned and options.turned.is_file():
+        views = pd.read_parquet(options.turned)
+    else:
+        views = turn_faces(options.shared / "omi", options.models, options.faces)
+        if options.turned:
+            views.to_parquet(options.turned)
+    faces = read_faces(options.shared)
+    measured, landmarks = measure_photos(faces, options.models)
+    faces = faces.join(measured)
+    faces = faces.join(shape_columns(faces, np.nan_to_num(landmarks)))
+    steady = (faces["set"] == "OMI") & (faces[["yaw", "pitch"]].abs() <= STEADY).all(axis=1)
+    spread = measure(landmarks[steady.to_numpy()]).std()
+    spoiled = limits(views, spread)
+    stale = [
+        f"{m.name}: ({pose.max_yaw:.0f}, {pose.max_pitch:.0f}), the code has "
+        f"({m.max_yaw:g}, {m.max_pitch:g})"
+        for m in MEASUREMENTS
+        for pose in [spoiled.loc[m.name]]
+        if np.isfinite(m.max_yaw) and (m.max_yaw, m.max_pitch) != tuple(pose)
+    ]
+    print(*stale, sep="\n")
+    text = page(
+        ratings_table(faces, spoiled),
+        claims_table(faces),
+        views["face"].nunique(),
+        pupils_text(options.shared, options.models),
+        light_text(faces, options.shared),
+    )
+    write_text(PAGE, text)
+    print(text)
 
 
 if __name__ == "__main__":

@@ -32,8 +32,14 @@ from facestats.clip.tables import embeddings_schema
 from facestats.clusters.tables import WITH_CLUSTERS
 from facestats.core.tables import BOOLEAN, Schema
 from facestats.faces.tables import FACES
-from facestats.geometry.definitions import MEASUREMENTS
-from facestats.geometry.tables import GEOMETRY, WITH_META
+from facestats.geometry.measurements import MEASUREMENTS
+from facestats.geometry.tables import (
+    GEOMETRY,
+    PUPILS_SOURCE,
+    SKIN_CLASS,
+    SKIN_MISSING,
+    WITH_META,
+)
 from facestats.groups.tables import FINAL, MEMBER_LANDMARKS
 from facestats.labels.tables import LABELS, SPLITS
 from facestats.params.project import Params
@@ -66,6 +72,7 @@ TABLES = (
     WITH_CLUSTERS,
     MEMBER_LANDMARKS,
 )
+TEXT_COLUMNS = ("<column>", PUPILS_SOURCE, SKIN_CLASS, SKIN_MISSING)
 FOLDER = Path(__file__).resolve().parent
 NUMBERS = {"integer": "whole number", "number": "number"}
 LIMITS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
@@ -213,8 +220,8 @@ def tables_page() -> str:
     lines += [
         "## Measurements",
         "",
-        "From the landmarks. [measurements.md](methods/measurements.md) says which, and how far "
-        "they can be trusted.",
+        "From the landmarks. [measurements.md](measurements.md) says which, beyond which pose a "
+        "measurement is empty, and how it relates to ratings.",
         "",
     ]
     lines += _rows(
@@ -230,7 +237,7 @@ def column_type(table: Schema, column: str) -> str:
     if kind is None:
         return (
             "text"
-            if column.endswith(("_final", "_source")) or column == "<column>"
+            if column.endswith(("_final", "_source")) or column in TEXT_COLUMNS
             else "text or float64"
             if column in ("<attribute>", "<attribute>_said")
             else TYPES[BOOLEAN]

@@ -1,9 +1,9 @@
 """Stage `evaluate`: every model on the test faces, beside its baselines, with intervals.
 
 Reads   embeddings_clip.parquet, labels.parquet, attractiveness_scores.parquet, zeroshot.parquet,
-        attributes_with_predictions.parquet, faces.parquet, models/ (attributes.json, attributes/,
-        zeroshot.npz, blend.json, traits/), metrics/ (labels.json, train_attractiveness/); params
-        `evaluate`; trait_scores.parquet
+        attributes_with_predictions.parquet, faces.parquet, geometry.parquet, trait_scores.parquet,
+        models/ (attributes.json, attributes/, zeroshot.npz, blend.json, traits/), metrics/
+        (labels.json, train_attractiveness/); params `evaluate`
 Writes  metrics/attractiveness.json, attributes, fairness, traits, summary (.json), and plots/:
         predicted_vs_actual, reliability_curve, error_by_group (.csv, .png), learning_curve.png
 Alone   dvc repro -sf evaluate

@@ -1,6 +1,6 @@
 """Stage `geometry`: each face's measurements, and the score learned from its shape and pixels.
 
-Reads   the face crops (only with `geometry.appearance`), faces.parquet, labels.parquet,
+Reads   the face crops, models/landmarker/ (the irises), faces.parquet, labels.parquet,
         splits.parquet, attributes_clean.parquet, age_check.parquet (ratings of children teach
         nothing, and children get no score); params `geometry`
 Writes  models/geometry_regressor.safetensors, geometry.parquet, attributes_with_meta.parquet
@@ -23,7 +23,7 @@ PREDICTED = ["geometry_zscore", "geometric_raw", "geometric_out_of_fold"]
 
 
 def main(
-    params, crops, faces, labels, splits, attributes, age_check, regressor, geometry, with_meta
+    params, crops, irises, faces, labels, splits, attributes, age_check, regressor, geometry, meta
 ):
     shapes, clean = LandmarkTable(faces), tables.read_all(attributes, CLEAN)
     names = shapes.rows.set_index("filename").index
@@ -34,12 +34,12 @@ def main(
         tables.read(age_check, AGE_CHECK),
     )
     rows["rating"] = rows["rating"].mask(rows["minor"])
-    fitted = fit_geometry(params.geometry, shapes, crops, rows)
+    fitted = fit_geometry(params.geometry, shapes, crops, rows, irises)
     warn(*fitted.warnings)
     fitted.model.save(regressor)
     measured = fitted.rows.drop(columns=PREDICTED)
-    meta = clean.merge(measured, on="filename", how="left")
-    tables.write(meta, with_meta, WITH_META, tables.doubts_metadata(tables.read_doubts(attributes)))
+    joined = clean.merge(measured, on="filename", how="left")
+    tables.write(joined, meta, WITH_META, tables.doubts_metadata(tables.read_doubts(attributes)))
     why = {"why": fitted.model.why} if fitted.model.why else None
     tables.write(fitted.rows.drop(columns=POSE), geometry, GEOMETRY, why)
     return fitted.summary()

@@ -1,4 +1,4 @@
-"""The 30 measurements: known shapes, copies that must measure the same, shapes that can't be
+"""The measurements: known shapes, copies that must measure the same, shapes that can't be
 measured.
 """
 
@@ -13,11 +13,13 @@ from scipy.spatial.transform import Rotation
 from facestats.core.landmarks import LEFT, RIGHT
 from facestats.errors import InputError
 from facestats.geometry import measurements
-from facestats.geometry.definitions import ALL, MEASUREMENTS, PHI, Face
-from facestats.geometry.measurements import NAMES, measure
+from facestats.geometry.anatomy import ALL, PHI, PUPILS, Face
+from facestats.geometry.measurements import MEASUREMENTS, NAMES, measure
 from resources import OMI
 from shapes import known_face, mirrored, uneven_faces
 
+# Between the lines from (-1, 0.8) to (-1.25, 0) and to (0, 1.4).
+JAW_ANGLE = np.degrees(np.arccos(-(0.25 + 0.8 * 0.6) / np.hypot(0.25, 0.8) / np.hypot(1, 0.6)))
 # What a ruler finds on `known_face`; the lengths (a second True) are still to be divided by its
 # size.
 KNOWN = {
@@ -51,6 +53,35 @@ KNOWN = {
     "brow_eye_right_ratio": (0.1, False),
     "brow_eye_mean_ratio": (0.1, False),
     "temple_taper_ratio": (2 / 2.2, False),
+    "canthal_tilt_left": (0, False),
+    "canthal_tilt_right": (0, False),
+    "canthal_tilt_mean": (0, False),
+    "brow_tilt_left": (0, False),
+    "brow_tilt_right": (0, False),
+    "brow_tilt_mean": (0, False),
+    "gonial_angle_left": (JAW_ANGLE, False),
+    "gonial_angle_right": (JAW_ANGLE, False),
+    "gonial_angle_mean": (JAW_ANGLE, False),
+    "fwhr": (2.5 / 1.3, False),
+    "midface_ratio": (1.3 / 1, False),
+    "interpupil_face_ratio": (1.3 / 2.5, False),
+    "upper_third": (0.9 / 3, False),
+    "middle_third": (1 / 3, False),
+    "lower_third": (1.1 / 3, False),
+    "thirds_deviation": (0.2 / 3 / 3, False),
+    "lower_third_ratio": (0.38 / 0.72, False),
+    "fifth_outer_left": (0.14, False),
+    "fifth_outer_right": (0.14, False),
+    "fifth_eye_left": (0.2, False),
+    "fifth_eye_right": (0.2, False),
+    "fifth_middle": (0.32, False),
+    "fifths_deviation": ((0.06 + 0.06 + 0.12) / 5, False),
+    "nasal_index": (100, False),
+    "lip_ratio": (0.12 / 0.16, False),
+    "mouth_nose_ratio": (1 / 0.8, False),
+    "cheekbone_height": (1.5 / 1.9, False),
+    "chin_philtrum_ratio": (0.5 / 0.2, False),
+    "mouth_opening": (0.12, False),
 }
 # Moves of `known_face`, and what changes by them, to what; lengths as above.
 MOVED = {
@@ -61,8 +92,35 @@ MOVED = {
     "corners that hang": ({"p61": (-0.5, 0.78)}, {"smile_intensity": -0.1}),
     "an open mouth": (
         {"p14": (0, 0.84), "p17": (0, 1.0)},
-        {"lip_height": 0.28, "chin_height": 0.4, "smile_intensity": 0.13},
+        {
+            "lip_height": 0.28,
+            "chin_height": 0.4,
+            "smile_intensity": 0.13,
+            "mouth_opening": 0.22,
+            "lower_third_ratio": 0.43 / 0.67,
+        },
     ),
+    "eyes that rise outwards": (
+        {"p33": (-0.9, -0.6)},
+        {
+            "canthal_tilt_left": np.degrees(np.arctan(0.2)),
+            "canthal_tilt_right": np.degrees(np.arctan(0.2)),
+            "canthal_tilt_mean": np.degrees(np.arctan(0.2)),
+        },
+    ),
+    "brows that fall outwards": (
+        {"p46": (-0.85, -0.35), "p70": (-0.85, -0.45)},
+        {"brow_tilt_mean": -45, "fwhr": 2.5 / 1.3},
+    ),
+    "equal thirds": (
+        {"p9": (0, -0.6), "p2": (0, 0.4)},
+        {"thirds_deviation": 0, "upper_third": 1 / 3, "nasal_index": 100 * 0.8 / 0.9},
+    ),
+    "equal fifths": (
+        {"p33": (-0.75, -0.5), "p133": (-0.25, -0.5)},
+        {"fifths_deviation": 0, "fifth_middle": 0.2, "fifth_outer_left": 0.2},
+    ),
+    "a square jaw": ({"p172": (-1.25, 1.4)}, {"gonial_angle_mean": 90, "jaw_ratio": 1}),
     "a golden face": (
         {"p234": (-1.5 / PHI, 0)},
         {"golden_ratio": PHI, "golden_deviation": 0, "face_width": 3 / PHI},
@@ -85,7 +143,7 @@ def swapped(name: str) -> str:
     return name.replace("left", "?").replace("right", "left").replace("?", "right")
 
 
-def test_columns_are_the_thirty_of_the_table_in_its_order():
+def test_columns_are_those_of_the_table_in_its_order():
     measured = measure(uneven_faces())
     assert list(measured.columns) == list(NAMES) == list(KNOWN)
     assert (measured.dtypes == np.float64).all()
@@ -124,6 +182,16 @@ def test_left_is_the_persons_own_left():
     assert measured.brow_eye_left_ratio == pytest.approx(0.2)
     assert measured.brow_eye_right_ratio == pytest.approx(0.1)
     assert measured.brow_eye_mean_ratio == pytest.approx(0.15)
+    for left, name in ((263, "canthal_tilt"), (276, "brow_tilt"), (397, "gonial_angle")):
+        shape = known_face()
+        shape[left, 1] -= 0.2
+        measured = measure(shape[None]).iloc[0]
+        assert measured[f"{name}_right"] == pytest.approx(KNOWN[f"{name}_right"][0], abs=0.1)
+        assert abs(measured[f"{name}_left"] - KNOWN[f"{name}_left"][0]) > 5
+        assert measured[f"{name}_mean"] == pytest.approx(
+            (measured[f"{name}_left"] + measured[f"{name}_right"]) / 2
+        )
+        assert name == "gonial_angle" or measured[f"{name}_left"] > 0
 
 
 def test_symmetry_falls_by_the_procrustes_distance():
@@ -150,8 +218,22 @@ def test_symmetry_is_scipys_procrustes_distance():
 
 def test_in_a_mirror_left_and_right_are_swapped_and_all_else_stays():
     faces = uneven_faces()
-    seen = measure(mirrored(faces)).rename(columns=swapped)[list(NAMES)]
-    pd.testing.assert_frame_equal(seen, measure(faces), rtol=1e-9)
+    pupils = faces[:, [159, 386], :2]
+    for known in (None, pupils):
+        swapped_pupils = None if known is None else (known * (-1, 1))[:, ::-1]
+        seen = measure(mirrored(faces), swapped_pupils).rename(columns=swapped)[list(NAMES)]
+        pd.testing.assert_frame_equal(seen, measure(faces, known), rtol=1e-9)
+
+
+def test_pupils_that_are_known_are_measured_and_the_eyes_contour_stands_in_for_others():
+    face = known_face()[None]
+    pupils = np.array([[[-0.7, -0.6], [0.7, -0.4]]])
+    measured = measure(face, pupils).iloc[0]
+    between = np.hypot(1.4, 0.2)
+    assert measured.interpupil_face_ratio == pytest.approx(between / 2.5)
+    assert measured.midface_ratio == pytest.approx(between / 1)
+    unknown = measure(face, np.full((1, 2, 2), np.nan))
+    pd.testing.assert_frame_equal(unknown, measure(face))
 
 
 @pytest.mark.parametrize("degrees", [-170, -30, 12, 90, 180])
@@ -183,7 +265,7 @@ def test_what_cannot_be_measured_is_nan_without_a_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         measured = measure(faces)
-        assert measure(faces[:0]).shape == (0, 30)
+        assert measure(faces[:0]).shape == (0, len(NAMES))
     assert measured[:4].isna().all(axis=None)
     pd.testing.assert_frame_equal(measured[4:].reset_index(drop=True), measure(uneven_faces(6)[4:]))
 
@@ -191,16 +273,23 @@ def test_what_cannot_be_measured_is_nan_without_a_warning():
 @pytest.mark.parametrize(
     ("moved", "without", "zero"),
     [
-        ({"p61": (0, 0.6)}, {"smile_intensity", "lip_height_width_ratio"}, "mouth_width"),
+        (
+            {"p61": (0, 0.6)},
+            {"smile_intensity", "lip_height_width_ratio", "mouth_opening"},
+            "mouth_width",
+        ),
         (
             {"p234": (0, 0)},
-            {"golden_ratio", "golden_deviation", "eye_face_ratio", "jaw_ratio", "nose_width_ratio"},
+            {"golden_ratio", "golden_deviation", "eye_face_ratio", "jaw_ratio", "nose_width_ratio"}
+            | {"interpupil_face_ratio", "fifth_middle", "fifths_deviation"}
+            | {f"fifth_{part}_{side}" for part in ("outer", "eye") for side in ("left", "right")},
             "face_width",
         ),
         ({"p21": (0, -1)}, {"temple_taper_ratio"}, "temple_taper_ratio"),
         (
             {"p33": (-0.4, -0.5)},
-            {"ear_left", "ear_right", "ear_mean", "inter_eye_ratio"},
+            {"ear_left", "ear_right", "ear_mean", "inter_eye_ratio"}
+            | {f"canthal_tilt_{side}" for side in ("left", "right", "mean")},
             "eye_width_left",
         ),
     ],
@@ -221,12 +310,15 @@ def test_other_shapes_are_refused(shape):
 
 @pytest.mark.parametrize("measurement", MEASUREMENTS, ids=lambda measurement: measurement.name)
 def test_the_landmarks_named_are_those_used(measurement):
-    face = Face(np.repeat(uneven_faces(1)[:, :, :2], 469, axis=0))
-    each = np.arange(468)
-    face.points[each, each] += (0.013, 0.017)
-    values = measurement.compute(face)
-    used = np.flatnonzero(np.abs(values[:468] - values[468]) > 1e-12)
-    assert tuple(used) == measurement.landmarks
+    numbers, used = np.array([*range(468), *PUPILS]), set()
+    for seed in range(4):  # a mean of distances may not notice a point in one shape
+        shape = known_face()[:, :2] + np.random.default_rng(seed).normal(0, 0.05, (468, 2))
+        face = Face(np.repeat(shape[None], 471, axis=0))
+        face.points[np.arange(468), np.arange(468)] += (0.013, 0.017)
+        face.pupils[[468, 469], [0, 1]] += (0.013, 0.017)
+        values = measurement.compute(face)
+        used |= {*numbers[np.abs(values[:470] - values[470]) > 1e-12].tolist()}
+    assert tuple(sorted(used)) == measurement.landmarks
     assert measurement.unit in (measurement.compute.__doc__ or "")
 
 

@@ -20,6 +20,7 @@ _MODULES = {
     "infer_attributes": "facestats.serving.api",
     "load": "facestats.serving.loading",
     "make_composite": "facestats.serving.composites",
+    "measure_image": "facestats.serving.api",
     "mesh_template": "facestats.composites.templates",
     "read_template": "facestats.composites.templates",
     "score_image": "facestats.serving.api",

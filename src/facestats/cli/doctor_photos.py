@@ -298,11 +298,11 @@ def find_copies(looks: Mapping[str, Look], size: int) -> dict[str, str]:
 
 def _models(root: Path, params: Params) -> Path | None:
     """Folder of the landmark models, if they have been fetched."""
-    from facestats.faces.models import SHA256
+    from facestats.faces.models import NEEDED
 
     folders = [root / LANDMARKER, root / Path(params.landmarker.source).expanduser()]
     return next(
-        (folder for folder in folders if all((folder / name).is_file() for name in SHA256)), None
+        (folder for folder in folders if all((folder / name).is_file() for name in NEEDED)), None
     )
 
 

@@ -54,13 +54,13 @@ def package_versions(root: Path) -> dict[str, dict[str, Any]]:
 def examine_models(root: Path, params: Params) -> dict[str, Any]:
     """List the models that have been fetched, and the device they will run on."""
     from facestats.clip.encoder import choose_device, choose_precision
-    from facestats.faces.models import SHA256
+    from facestats.faces.models import NEEDED
 
     device = choose_device()
     return {
         "clip_variant": params.clip.variant,
         "clip_fetched": (root / CLIP / FACTS).is_file(),
-        "landmarks_fetched": all((root / LANDMARKER / name).is_file() for name in SHA256),
+        "landmarks_fetched": all((root / LANDMARKER / name).is_file() for name in NEEDED),
         "device": device.type,
         "precision": choose_precision(params.clip.precision, device),
     }

@@ -15,6 +15,7 @@ from facestats.core.stats.scale import to_score
 from facestats.core.tables import UNKNOWN
 from facestats.errors import number_of
 from facestats.evaluation.group_samples import Gaps, GroupSamples, gaps_between, sample_groups
+from facestats.geometry.tables import SKIN_CLASS
 
 MEASURES = ("mean_rating", "mean_score", "bias", "mae", "pearson")
 OF_CLASSIFIERS = ("accuracy", "abstention")
@@ -23,6 +24,7 @@ NO_REGRESSOR = "no regressor was trained; metrics/train_attractiveness/metrics.j
 NO_COMBINED = (
     "no test face has a combined score; metrics/attractiveness.json says why under weights.combined"
 )
+SKIN = "the colour in the picture, which light decides as much as the skin"
 ALL = ""  # in the place of an attribute: all faces as one group, measured from two faces on
 
 
@@ -38,12 +40,13 @@ def evaluate_fairness(
 ) -> dict:
     """Measure groups of test faces, by each attribute and each pair of attributes.
 
-    Groups are made by labels, never by predictions.
+    Groups are made by labels, never by predictions; but where no ethnicity is labelled, also by the
+    class of skin colour that the picture shows.
 
     Parameters
     ----------
     labels : DataFrame
-        The table of labels. The other two tables have the same rows.
+        The table of labels, perhaps with `skin_ita_class`. The other two tables have the same rows.
     scores : DataFrame
         `attractiveness_score` (0–100), `split`, and `combined_score` where there is one.
     predictions : DataFrame
@@ -71,18 +74,22 @@ def evaluate_fairness(
         - `largest_gaps.<measure>`: the two groups of one attribute that are furthest apart,
           overall and `by_attribute`.
         - `why`: by model, what could not be measured.
+        - `notes`: by attribute, what to know of its groups.
     """
     test = (scores["split"] == "test").to_numpy()
     labels, scores, predictions = labels[test], scores[test], predictions[test]
     kinds = {name: model.kind for name, model in models.items()}
     options: dict[str, Any] = {"min_group": min_group, "resamples": resamples, "seed": seed}
     groupings = human_groupings(labels, kinds)
+    if not any(grouping.attribute == "ethnicity" for grouping in groupings):
+        groupings = human_groupings(labels, kinds | {SKIN_CLASS: "classification"})
     report: dict = {
         "n": 0,
         "min_group": min_group,
         "unit": UNIT,
         "attributes": [g.attribute for g in groupings],
         "why": {},
+        "notes": {SKIN_CLASS: SKIN} if SKIN_CLASS in [g.attribute for g in groupings] else {},
         "overall": {"n": 0, **dict.fromkeys(MEASURES, NOT_MEASURED)},
         "attractiveness": {},
         "classifiers": {},

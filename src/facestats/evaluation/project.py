@@ -22,6 +22,7 @@ from facestats.evaluation.attributes import evaluate_attributes
 from facestats.evaluation.fairness import evaluate_fairness
 from facestats.evaluation.params import Evaluate
 from facestats.faces.tables import FACES
+from facestats.geometry.tables import GEOMETRY, SKIN_CLASS
 from facestats.labels.tables import LABELS
 from facestats.prompts.tables import ZEROSHOT
 from facestats.prompts.zeroshot import PromptClassifier, load_classifiers
@@ -46,6 +47,8 @@ class ProjectTables:
         Ends of the raters' scale; None where nobody rated.
     doubts : dict of str
         What is doubtful about prompts, by attribute.
+    skin : Series, optional
+        Class of skin colour of each face, by filename.
     """
 
     labels: pd.DataFrame
@@ -55,6 +58,7 @@ class ProjectTables:
     faces: pd.DataFrame
     scale: tuple[float, float] | None
     doubts: dict[str, str]
+    skin: pd.Series | None = None
 
 
 @dataclass
@@ -121,6 +125,7 @@ def read_tables(names: pd.Index, metadata: Path) -> ProjectTables:
         faces=tables.read(metadata / FACES.name, FACES, IDENTITY).dropna(subset="filename"),
         scale=tables.rating_scale(metadata / LABELS.name),
         doubts=tables.read_doubts(metadata / PREDICTIONS.name),
+        skin=tables.read_optional_column(metadata / GEOMETRY.name, GEOMETRY, SKIN_CLASS),
     )
 
 
@@ -206,8 +211,9 @@ def evaluate_project(
         data.zeroshot,
         data.doubts,
     )
+    grouped = labels if data.skin is None else labels.assign(**{SKIN_CLASS: data.skin})
     fairness = evaluate_fairness(
-        labels,
+        grouped,
         scores,
         data.predictions,
         models.trained,

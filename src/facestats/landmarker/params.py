@@ -10,5 +10,5 @@ from facestats.params.types import PathText, Section
 
 class Landmarker(Section):
     source: PathText = "wheel"
-    """`wheel`: out of the mediapipe wheel on your package index; or a folder with the three .tflite
+    """`wheel`: out of the mediapipe wheel on your package index; or a folder with the .tflite
     files"""

@@ -26,7 +26,7 @@ from facestats.service.photos import Count, Ethnicity, rows_of
 from facestats.service.reading import read_small
 from facestats.service.state import State
 from facestats.serving import answers
-from facestats.serving.answers import SENSITIVE
+from facestats.serving.answers import SENSITIVE, SENSITIVE_COLUMNS
 from facestats.serving.composites import FACTS, draw_composite
 
 MOST_FACES = 500  # a page
@@ -49,7 +49,7 @@ def row_of(table: pd.DataFrame, name: str, ethnicity: bool) -> dict[str, Any]:
     return {
         column: _plain(value)
         for column, value in table.loc[name].items()
-        if ethnicity or not str(column).startswith(f"{SENSITIVE}_")
+        if ethnicity or not str(column).startswith(SENSITIVE_COLUMNS)
     }
 
 
@@ -106,7 +106,7 @@ def face_routes(state: State) -> APIRouter:
             table = run.table()
             column = sort.removeprefix("-")
             if column not in table.columns or (
-                column.startswith(f"{SENSITIVE}_") and not ethnicity
+                column.startswith(SENSITIVE_COLUMNS) and not ethnicity
             ):
                 raise InputError(f"sort: there is no column {column!a}")
             rows = select_faces(

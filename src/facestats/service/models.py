@@ -212,7 +212,15 @@ class CurrentRun:
 def _warm_up(models: Models, encoder: BatchEncoder) -> None:
     """Load what is loaded late, so that the first request does not wait for it."""
     encoder.embed([np.full((encoder.side, encoder.side, 3), 128, np.uint8)])
-    for name in ("regressor", "geometry", "blend", "attribute_models", "embeddings", "names"):
+    for name in (
+        "regressor",
+        "geometry",
+        "blend",
+        "attribute_models",
+        "embeddings",
+        "names",
+        "irises",
+    ):
         try:
             getattr(models, name)
         except FaceStatsError:  # said to those who ask for it

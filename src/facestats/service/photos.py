@@ -57,6 +57,10 @@ def attributes_of(face: Face, ethnicity: bool) -> dict[str, Any]:
     return answers.attributes(face, ethnicity).to_dict()
 
 
+def measurements_of(face: Face, ethnicity: bool) -> dict[str, Any]:
+    return answers.measurements(face.models, face.crop, face.jpeg, ethnicity).to_dict()
+
+
 def landmarks_of(crop: FaceCrop, doubts: list[str]) -> dict[str, Any]:
     points = crop.photo_landmarks
     return {
@@ -93,6 +97,7 @@ def analysis_of(face: Face, run: Run, ethnicity: bool, k: int | None) -> dict[st
     parts: dict[str, Callable[[], Any]] = {
         "score": lambda: score_of(face),
         "attributes": lambda: attributes_of(face, ethnicity),
+        "measurements": lambda: measurements_of(face, ethnicity),
         "similar": lambda: similar_to(face, k) if k else None,
     }
     found: dict[str, Any] = {}

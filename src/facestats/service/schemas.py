@@ -83,6 +83,17 @@ class Attributes(BaseModel):
     warnings: list[str] = Field(description="doubts about the photo")
 
 
+class Measurements(BaseModel):
+    """Each measurement of docs/measurements.md by its name; skin colour only with `ethnicity`."""
+
+    model_config = ConfigDict(extra="allow")
+    yaw: float | None = Field(description="head turned to a side, degrees")
+    pitch: float | None = Field(description="head raised, degrees")
+    roll: float | None = Field(description="head tilted, degrees")
+    frontal: bool = Field(description="whether all measurements may be compared")
+    warnings: list[str] = Field(description="doubts about the photo")
+
+
 class Embedding(BaseModel):
     embedding: list[float] = Field(description="CLIP embedding of the face, at length 1")
     warnings: list[str]
@@ -116,6 +127,7 @@ class Analysis(BaseModel):
 
     score: Score | None
     attributes: Attributes | None
+    measurements: Measurements | None
     embedding: list[float]
     landmarks: Landmarks
     similar: list[Neighbour] | None = Field(description="null unless `k` was given")

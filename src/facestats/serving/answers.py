@@ -15,7 +15,7 @@ from facestats.core.layout import CROPS
 from facestats.errors import FaceStatsError, ImageError, ModelError, WithheldError
 from facestats.serving.checks import whole_number
 from facestats.serving.manifest import OF_TWO_RUNS, MixedPartsError, identity
-from facestats.serving.types import Attribute, Attributes, Score, TraitScore
+from facestats.serving.types import Attribute, Attributes, Measurements, Score, TraitScore
 
 if TYPE_CHECKING:
     from facestats.faces.crop import FaceCrop
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 SENSITIVE = "ethnicity"
 SHOWN = {"holistic": "score", "geometric": "geometric", "combined": "combined"}
+SENSITIVE_COLUMNS = (f"{SENSITIVE}_", "skin_")  # how columns begin that are shown on request only
 HOLISTIC = "facestats.score_image gives the holistic score alone"
 
 
@@ -194,6 +195,36 @@ def attributes(face: Face, ethnicity: bool = False) -> Attributes:
         targets,
         None if age is None else str(age_bucket(np.array([age]))[0]),
         [*face.doubt_texts, *prompts],
+    )
+
+
+def measurements(
+    models: Models, crop: FaceCrop, jpeg: bytes, ethnicity: bool = False
+) -> Measurements:
+    """See `facestats.measure_image`."""
+    from facestats.core.landmarks import N_LANDMARKS
+    from facestats.geometry.columns import measure_faces
+    from facestats.geometry.pose import is_frontal
+
+    facts, landmarks = crop.facts(), crop.landmarks
+    if landmarks is None:
+        landmarks = np.full((N_LANDMARKS, 3), np.nan, dtype=np.float32)
+    # In float32, as in `faces.parquet`.
+    pose = {name: np.float32(facts.get(name, np.nan)) for name in ("yaw", "pitch", "roll")}
+    hidden = np.float32(np.nan if facts["occlusion"] is None else facts["occlusion"])
+    yaw, pitch = np.array([pose["yaw"]]), np.array([pose["pitch"]])
+    row = measure_faces(
+        landmarks[None], [jpeg], yaw, pitch, np.array([hidden]), models.irises
+    ).iloc[0]
+    return Measurements(
+        {
+            str(name): None if pd.isna(value) else value if isinstance(value, str) else float(value)
+            for name, value in row.items()
+            if ethnicity or not str(name).startswith(SENSITIVE_COLUMNS)
+        },
+        **{name: _number(np.array([value])) for name, value in pose.items()},
+        frontal=bool(is_frontal(yaw, pitch)[0]),
+        warnings=[doubt.text for doubt in models.doubts(crop)],
     )
 
 

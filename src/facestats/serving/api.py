@@ -24,7 +24,7 @@ import pandas as pd
 
 from facestats.errors import DoubtWarning
 from facestats.serving.loading import load
-from facestats.serving.types import Attributes, Score
+from facestats.serving.types import Attributes, Measurements, Score
 
 
 def detect_landmarks(image: Any) -> np.ndarray | None:
@@ -119,6 +119,34 @@ def infer_attributes(image: Any, ethnicity: bool = False) -> Attributes:
         A model is missing or damaged, or was made for other CLIP weights.
     """
     return load().attributes(image, ethnicity)
+
+
+def measure_image(image: Any, ethnicity: bool = False) -> Measurements:
+    """Measure the largest face, as the pipeline's `geometry` does.
+
+    Parameters
+    ----------
+    image : path, bytes, PIL image or uint8 array (height, width, 3)
+        The photo; its largest face counts.
+    ethnicity : bool, default False
+        Measure the colour of the skin, too, which some take for ethnicity.
+
+    Returns
+    -------
+    Measurements
+        Each measurement of docs/measurements.md by its name; None where the head is turned too far
+        for it.
+
+    Raises
+    ------
+    ImageError
+        The image can't be read, or it has no face.
+    InputError
+        It is no image, or there is no such file.
+    ModelError
+        There is no project folder with models.
+    """
+    return load().measurements(image, ethnicity)
 
 
 def score_image(image: Any) -> Score:

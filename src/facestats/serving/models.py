@@ -18,7 +18,7 @@ from PIL import Image
 
 from facestats.core.doubts import Doubt, find_doubts
 from facestats.core.fingerprint import PACKAGE
-from facestats.core.layout import ATTRIBUTES
+from facestats.core.layout import ATTRIBUTES, LANDMARKER
 from facestats.errors import (
     DoubtWarning,
     InputError,
@@ -31,7 +31,7 @@ from facestats.serving import answers
 from facestats.serving.answers import Face
 from facestats.serving.checks import whole_number
 from facestats.serving.parts import Parts, TraitModels
-from facestats.serving.types import Attributes, Score
+from facestats.serving.types import Attributes, Measurements, Score
 
 if TYPE_CHECKING:
     from facestats.age.check import AgeCheck
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from facestats.attributes.zeroshot import Model
     from facestats.clip.encoder import ImageEncoder
     from facestats.faces.crop import FaceCrop
+    from facestats.faces.irises import Irises
     from facestats.faces.landmarks import Landmarker
     from facestats.geometry.regressor import GeometryModel
     from facestats.scores.blending import BlendWeights
@@ -85,6 +86,13 @@ class Models:
     @property
     def landmarker(self) -> Landmarker:
         return self.parts.get("landmarker")
+
+    @cached_property
+    def irises(self) -> Irises | None:
+        """The iris model; None where `models/landmarker` has none."""
+        from facestats.faces.irises import load_irises
+
+        return load_irises(self.root / LANDMARKER)
 
     @property
     def encoder(self) -> ImageEncoder:
@@ -301,6 +309,12 @@ class Models:
         """See `facestats.infer_attributes`."""
         _ = self.attribute_models  # raises its own error
         return answers.attributes(self._face(self.crop(image)), ethnicity)
+
+    @_one_at_a_time
+    def measurements(self, image: Any, ethnicity: bool = False) -> Measurements:
+        """See `facestats.measure_image`."""
+        crop = self.crop(image)
+        return answers.measurements(self, crop, self.jpeg(crop), ethnicity)
 
     @_one_at_a_time
     def similar(self, image: Any, k: int = 10) -> pd.DataFrame:

@@ -191,3 +191,35 @@ class Attributes(Result):
         if self.age_bucket is not None:
             answer["age_bucket"] = self.age_bucket
         return answer | {"warnings": self.warnings}
+
+
+@dataclass(frozen=True, eq=False)
+class Measurements(Result):
+    """Measurements of a face; see `facestats.measure_image`.
+
+    As a dict it has each measurement by its name, then `yaw`, `pitch`, `roll`, `frontal` and
+    `warnings`.
+
+    Attributes
+    ----------
+    values : dict of str to float, str or None
+        By the name of the column in `geometry.parquet`; None where a measurement is missing or the
+        head's pose spoils it.
+    yaw, pitch, roll : float or None
+        Head pose in degrees; None without a face.
+    frontal : bool
+        Whether the head is turned little enough for all measurements to be compared.
+    warnings : list of str
+        Doubts about the photo.
+    """
+
+    values: dict[str, float | str | None]
+    yaw: float | None = None
+    pitch: float | None = None
+    roll: float | None = None
+    frontal: bool = False
+    warnings: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        rest = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "values"}
+        return self.values | rest

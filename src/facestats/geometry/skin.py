@@ -1,0 +1,102 @@
+"""Colour of the skin inside a face, as far as a photo shows it.
+
+CIELAB (D65) of cheeks and forehead, and the individual typology angle of Chardon, Cretois &
+Hourseau 1991, with the six classes that dermatology uses (Del Bino & Bernerd 2013). Light, camera
+and white balance decide as much as the skin: angles compare photos of one studio, not of the world.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from facestats.core.landmarks import MIRROR
+
+RIGHT_CHEEK = (117, 118, 101, 36, 205, 187, 123)
+LEFT_CHEEK = tuple(MIRROR[list(RIGHT_CHEEK)].tolist())
+FOREHEAD = (69, 108, 151, 337, 299, 336, 9, 107)
+# Lower ends of the classes of the typology angle, degrees.
+CLASSES = {
+    "very light": 55.0,
+    "light": 41.0,
+    "intermediate": 28.0,
+    "tan": 10.0,
+    "brown": -30.0,
+    "dark": -np.inf,
+}
+NO_LANDMARKS, NO_CROP = "no landmarks", "no crop"
+GREY, TURNED, HIDDEN = "black and white", "turned away", "a part is hidden"
+SMALL, BLUISH = "too little of it in the picture", "bluish light"
+# Of the face's pixels at `_SIDE`: what JPEG leaves of the colours of a black-and-white photo, and
+# how far colours stray from a curve over lightness, which is all that a tinted one has.
+_NEUTRAL, _TINTED = 2.0, 2.2
+_SIDE = 128  # px
+_LEAST = 0.002  # share of the crop that cheeks and forehead fill at least
+
+
+def skin_colour(rgb: np.ndarray, landmarks: np.ndarray) -> np.ndarray | str:
+    """Measure the colour of the skin: the median of all pixels of both cheeks and the forehead.
+
+    Parameters
+    ----------
+    rgb : ndarray of uint8 (side, side, 3)
+        The face's crop, sRGB.
+    landmarks : ndarray (468, 2 or more)
+        As shares of its side.
+
+    Returns
+    -------
+    ndarray of float64 (3,), or str
+        L*, a* and b*; or why there is no colour.
+    """
+    side = len(rgb)
+    skin = np.zeros((side, side), np.uint8)
+    for region in (RIGHT_CHEEK, LEFT_CHEEK, FOREHEAD):
+        cv2.fillPoly(skin, [_corners(landmarks[list(region)], side)], 255)
+    inside = skin > 0
+    if np.count_nonzero(inside) < _LEAST * side * side:
+        return SMALL
+    if _is_monochrome(rgb, landmarks):
+        return GREY
+    return np.median(to_lab(rgb[inside]), axis=0).astype(np.float64)
+
+
+def to_lab(pixels: np.ndarray) -> np.ndarray:
+    """CIELAB of sRGB pixels, uint8 (n, 3): float32 (n, 3)."""
+    shares = pixels[:, None].astype(np.float32) / np.float32(255)
+    return cv2.cvtColor(shares, cv2.COLOR_RGB2LAB)[:, 0]
+
+
+def typology_angle(lightness: np.ndarray, yellow: np.ndarray) -> np.ndarray:
+    """Individual typology angle of L* and b*, degrees; NaN where b* is not above 0."""
+    angle = np.degrees(np.arctan2(np.asarray(lightness, dtype=np.float64) - 50, yellow))
+    return np.where(np.asarray(yellow) > 0, angle, np.nan)
+
+
+def typology_class(angle: np.ndarray) -> np.ndarray:
+    """Class of each angle, as text; None where it is NaN."""
+    angle = np.asarray(angle, dtype=np.float64)
+    classes = np.full(angle.shape, None, dtype=object)
+    for name, lowest in reversed(CLASSES.items()):
+        classes[angle > lowest] = name
+    return classes
+
+
+def _corners(points: np.ndarray, side: int) -> np.ndarray:
+    return np.rint(points[:, :2] * side - 0.5).astype(np.int32)
+
+
+def _is_monochrome(rgb: np.ndarray, landmarks: np.ndarray) -> bool:
+    """Whether a face has no colours of its own: a black-and-white photo, perhaps tinted.
+
+    Lips and skin of one lightness differ in hue, but not in such a photo.
+    """
+    small = cv2.resize(rgb, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    face = np.zeros((_SIDE, _SIDE), np.uint8)
+    cv2.fillConvexPoly(face, cv2.convexHull(_corners(landmarks, _SIDE)), 255)
+    lab = to_lab(small[face > 0]).astype(np.float64)
+    if np.percentile(np.hypot(lab[:, 1], lab[:, 2]), 99) < _NEUTRAL:
+        return True
+    powers = np.vander(lab[:, 0] / 100, 3)
+    straying = lab[:, 1:] - powers @ np.linalg.lstsq(powers, lab[:, 1:], rcond=None)[0]
+    return bool(np.sqrt((straying**2).sum(axis=1).mean()) < _TINTED)
