@@ -29,7 +29,7 @@ class Claim:
     men: int = 0
 
 
-# Written down before a rating was looked at.
+# Written down before r was computed.
 CLAIMS = (
     Claim("eyes that rise outwards (positive canthal tilt)", "canthal_tilt_mean", 1, 1),
     Claim("golden ratio of height to width", "golden_deviation", -1, -1),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import fill
+
 from facestats.geometry.anatomy import ALL
 from facestats.geometry.measurements import MEASUREMENTS
 
@@ -41,13 +43,14 @@ intervals of measurements that have nothing to do with attractiveness, five excl
 CLAIMS = """
 ## The usual claims
 
-Written down before a rating was looked at. *Expects*: the sign of r. *Borne out*: yes, if the
+Written down before r was computed. *Expects*: the sign of r. *Borne out*: yes, if the
 interval excludes 0 on that side in both sets; in one set; no; the opposite, if it excludes 0 on the
 other side. With 50 faces of 3DSK for either sex, an r below 0.28 is not seen. r says what goes with
 ratings in these sets, for these raters, not what makes a face attractive. Symmetry is compared
 among faces turned by 5° at most. Averageness: nearness to the mean shape of the set and sex;
 masculinity: as a regression on OMI's shapes predicts it, out of fold. Both look at frontal faces
-only.
+only. The mesh ends below the hairline: its upper third is a fifth, so that nearer to equal thirds
+is a higher forehead, and nearer to the golden ratio a longer face.
 
 """
 NOTES = """
@@ -67,10 +70,13 @@ Where the project's `landmarker.source` has no iris model, or an eye is closed (
 above 55°, light above 41°, intermediate above 28°, tan above 10°, brown above −30°, dark.
 
 **Light decides.** The angle was made for a colorimeter on the skin. In a photo, lamp, exposure and
-white balance move it by more than a class. {light}. Compare photos of one studio only, and read a
-class as the colour in the picture, not as a person's skin and never as an ethnicity. Where no
-`ethnicity` is labelled, `metrics/fairness.json` groups test faces by this class. `skin_…` columns
-are answered for one photo, or by `/v1/faces`, only where ethnicity may be asked for.
+white balance move it by more than a class. Compare photos of one studio only, and read a class as
+the colour in the picture, not as a person's skin and never as an ethnicity.
+
+{light}
+
+Where no `ethnicity` is labelled, `metrics/fairness.json` groups test faces by this class. For one
+photo, and by `/v1/faces`, `skin_…` columns are answered only where ethnicity is asked for.
 
 `skin_missing` says why there is none: `no landmarks`, `no crop`, `black and white` (tinted photos,
 too), `turned away` (30°), `a part is hidden` (`occlusion` of 0.5 or more), `bluish light` (b* not
@@ -145,7 +151,7 @@ def page(ratings: str, claims: str, turned: int, pupils: str, light: str) -> str
                 definitions(),
                 POSE.format(n=turned) + ratings,
                 CLAIMS + claims,
-                NOTES.format(pupils=pupils, light=light),
+                NOTES.format(pupils=fill(pupils, 100), light=fill(light, 100)),
             ]
         ).rstrip()
         + "\n"

@@ -196,7 +196,7 @@ def light_text(faces: pd.DataFrame, shared: Path) -> str:
         f"Of OMI's faces, {len(some)} are rated black and have angles from {some.min():.0f}° to "
         f"{some.max():.0f}° (median {some.median():.0f}°), {len(rest)} are not and have angles "
         f"from {rest.min():.0f}° to {rest.max():.0f}° (median {rest.median():.0f}°); r is "
-        f"{seen.corr(black):.2f}"
+        f"{seen.corr(black):.2f}."
     )
 
 

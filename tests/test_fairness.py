@@ -113,6 +113,26 @@ def test_figures_of_a_group_are_those_of_pandas():
     assert report["overall"]["mae"]["value"] == pytest.approx((score - rating).abs().mean())
 
 
+def test_skin_colour_groups_faces_where_no_ethnicity_is_labelled():
+    labels, scores, predictions = faces()
+    shown = text(np.where(labels["ethnicity"] == "a", "light", "brown")).set_axis(labels.index)
+    labels = labels.assign(skin_ita_class=shown.mask(labels["ethnicity"] == "c"))
+    labelled = measure(labels, scores, predictions)
+    assert "skin_ita_class" not in labelled["attributes"]
+    assert labelled["notes"] == {}
+    for ethnicity in (np.nan, "unknown"):
+        report = measure(labels.assign(ethnicity=ethnicity), scores, predictions)
+        groups = report["attractiveness"]["skin_ita_class"]
+        assert list(groups) == ["brown", "light"]
+        assert [groups[name]["mae"] for name in groups] == [
+            labelled["attractiveness"]["ethnicity"][name]["mae"] for name in ("b", "a")
+        ]
+        assert "female × light" in report["attractiveness"]["gender × skin_ita_class"]
+        assert "light decides" in report["notes"]["skin_ita_class"]
+    nothing = labels.assign(ethnicity=np.nan, skin_ita_class=text([None] * len(labels)).to_numpy())
+    assert "skin_ita_class" not in measure(nothing, scores, predictions)["attributes"]
+
+
 def test_the_combined_score_is_measured_by_group_on_the_faces_that_have_one():
     labels, scores, predictions = faces()
     without = measure(labels, scores, predictions)

@@ -17,7 +17,8 @@ from facestats.age.tables import AGE_CHECK
 from facestats.attributes.tables import CLEAN
 from facestats.core import tables
 from facestats.faces.tables import FACES
-from facestats.geometry.measurements import NAMES, measure
+from facestats.geometry.columns import COLUMNS
+from facestats.geometry.measurements import MEASUREMENTS, NAMES, measure
 from facestats.geometry.regressor import load_geometry
 from facestats.geometry.tables import GEOMETRY, WITH_META
 from facestats.labels.tables import LABELS, SPLITS
@@ -81,6 +82,7 @@ class Stage:
             self.folder / name
             for name in (
                 "crops",
+                "landmarker",
                 "faces.parquet",
                 "labels.parquet",
                 "splits.parquet",
@@ -132,14 +134,24 @@ def test_one_row_a_face_with_the_measurements_and_both_scores(stage):
     geometry = tables.read_all(stage.folder / "geometry.parquet", GEOMETRY)
     assert set(geometry.columns) == {
         "filename",
-        *NAMES,
+        *COLUMNS,
         "frontal",
         "geometry_zscore",
         "geometric_raw",
         "geometric_out_of_fold",
     }
     assert geometry["filename"].tolist() == stage.rows["filename"].tolist()
-    pd.testing.assert_frame_equal(geometry[list(NAMES)], measure(stage.landmarks), rtol=1e-12)
+    measured, turned = measure(stage.landmarks), (stage.rows["yaw"] > 50).to_numpy()
+    always = [one.name for one in MEASUREMENTS if np.isinf(one.max_yaw)]
+    pd.testing.assert_frame_equal(geometry[always], measured[always], rtol=1e-12)
+    assert len(always) == 30
+    straight = geometry.loc[~turned, list(NAMES)]
+    steady = [one.name for one in MEASUREMENTS if one.max_yaw >= 5]
+    pd.testing.assert_frame_equal(straight[steady], measured.loc[~turned, steady], rtol=1e-12)
+    assert geometry.loc[turned].drop(columns=always)["fwhr"].isna().all()
+    reasons = geometry.loc[turned, "skin_missing"]
+    assert reasons[WITHOUT] == "no landmarks"
+    assert set(reasons.drop(WITHOUT)) == {"turned away"}
     assert geometry["frontal"].tolist() == (stage.rows["yaw"] < 50).tolist()
     meta = tables.read_all(stage.folder / "meta.parquet", WITH_META)
     assert set(meta.columns) == {
@@ -148,10 +160,10 @@ def test_one_row_a_face_with_the_measurements_and_both_scores(stage):
         "yaw",
         "pitch",
         "roll",
-        *NAMES,
+        *COLUMNS,
         "frontal",
     }
-    pd.testing.assert_frame_equal(meta[list(NAMES)], geometry[list(NAMES)])
+    pd.testing.assert_frame_equal(meta[list(COLUMNS)], geometry[list(COLUMNS)])
     assert f"faces={N} landmarks={N - 1}" in summary
 
 
@@ -231,12 +243,14 @@ def test_bytes_depend_on_neither_threads_nor_order(stage):
 
 
 @pytest.mark.long
-def test_without_appearance_no_crop_is_opened(stage):
+def test_without_appearance_no_crop_is_needed(stage):
     stage.run()
     with_pixels = stage.table()["geometric_raw"]
     for crop in (stage.folder / "crops").iterdir():
         crop.unlink()
     stage.run(appearance=False)
+    known = np.arange(N) != WITHOUT
+    assert (stage.table()["skin_missing"][known] == "no crop").all()
     held_out = (SPLIT == "test") & stage.rows["rating"].notna().to_numpy()
     r = [
         np.corrcoef(raw[held_out], stage.rows["rating"][held_out])[0, 1]

@@ -10,6 +10,7 @@ from resources import ROOT
 GENERATED = (
     "docs/api.md",
     "docs/datasets.md",
+    "docs/measurements.md",
     "docs/parameters.md",
     "docs/tables.md",
     "docs/model_card.md",

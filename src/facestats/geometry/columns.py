@@ -71,7 +71,7 @@ def measure_faces(
     source = np.full(len(landmarks), None, dtype=object)
     source[there] = CONTOURS
     source[np.asarray(np.isfinite(pupils).all(axis=(1, 2)))] = IRISES
-    measured[PUPILS_SOURCE] = source
+    measured[PUPILS_SOURCE] = pd.Series(source, dtype="str")
     hidden = np.asarray(occlusion, float) >= OCCLUDED
     turned = ~((yaw <= MAX_YAW) & (pitch <= MAX_PITCH))
     bluish = ~(colours[:, 2] > 0)
@@ -80,7 +80,8 @@ def measure_faces(
     colours[~pd.isna(missing)] = np.nan
     angle = skin.typology_angle(colours[:, 0], colours[:, 2])
     measured[list(SKIN)] = np.column_stack([colours, angle])
-    measured[SKIN_CLASS], measured[SKIN_MISSING] = skin.typology_class(angle), missing
+    measured[SKIN_CLASS] = pd.Series(skin.typology_class(angle), dtype="str")
+    measured[SKIN_MISSING] = pd.Series(missing, dtype="str")
     return measured
 
 
