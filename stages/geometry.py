@@ -13,6 +13,7 @@ from facestats.age.tables import AGE_CHECK
 from facestats.attributes.tables import CLEAN
 from facestats.core import tables
 from facestats.core.stats.identity import training_rows
+from facestats.geometry.columns import measure_table
 from facestats.geometry.fitting import fit_geometry
 from facestats.geometry.shapes import LandmarkTable
 from facestats.geometry.tables import GEOMETRY, WITH_META
@@ -34,14 +35,14 @@ def main(
         tables.read(age_check, AGE_CHECK),
     )
     rows["rating"] = rows["rating"].mask(rows["minor"])
-    fitted = fit_geometry(params.geometry, shapes, crops, rows, irises)
+    fitted = fit_geometry(params.geometry, shapes, crops, rows)
     warn(*fitted.warnings)
     fitted.model.save(regressor)
-    measured = fitted.rows.drop(columns=PREDICTED)
-    joined = clean.merge(measured, on="filename", how="left")
+    measured = fitted.rows.join(measure_table(shapes, crops, irises))
+    joined = clean.merge(measured.drop(columns=PREDICTED), on="filename", how="left")
     tables.write(joined, meta, WITH_META, tables.doubts_metadata(tables.read_doubts(attributes)))
     why = {"why": fitted.model.why} if fitted.model.why else None
-    tables.write(fitted.rows.drop(columns=POSE), geometry, GEOMETRY, why)
+    tables.write(measured.drop(columns=POSE), geometry, GEOMETRY, why)
     return fitted.summary()
 
 

@@ -9,6 +9,7 @@ from PIL import Image
 from facestats.errors import ModelError
 from facestats.faces import models
 from facestats.faces.detector import box_iou, make_anchors, weighted_nms
+from facestats.faces.irises import Irises
 from facestats.faces.landmarks import Landmarker
 from facestats.faces.runtime import load_interpreter
 from facestats.faces.search import find_faces
@@ -141,7 +142,12 @@ def test_models_from_a_folder_are_checked_and_copied(tmp_path):
         == {path.name for path in (tmp_path / "out").iterdir()}
         == set(models.SHA256)
     )
-    assert models.model_hashes(tmp_path / "out") == models.SHA256
+    hashes = models.model_hashes(tmp_path / "out")
+    assert hashes == {name: models.SHA256[name] for name in models.NEEDED}
+    (tmp_path / "out" / models.IRIS_FILE).unlink()  # whoever brings three files has no irises
+    assert len(fetch_landmarker(tmp_path / "out", tmp_path / "three")) == 3
+    assert models.model_hashes(tmp_path / "three") == hashes
+    Landmarker(tmp_path / "three")
 
 
 def test_a_wrong_or_missing_model_file_is_an_error_that_says_what_to_do(tmp_path):
@@ -175,7 +181,7 @@ def test_a_network_that_was_swapped_after_it_was_fetched_is_not_loaded(tmp_path,
     (tmp_path / "other.tflite").write_bytes(content)
     assert load_interpreter(tmp_path / "other.tflite")
     with pytest.raises(ModelError, match=rf"{name} has sha256 .* expected {models.SHA256[name]}"):
-        Landmarker(tmp_path)
+        (Irises if name == models.IRIS_FILE else Landmarker)(tmp_path)
 
 
 @pytest.mark.long

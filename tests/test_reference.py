@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from facestats.core.tables import Schema
-from facestats.geometry.definitions import MEASUREMENTS
+from facestats.geometry.measurements import MEASUREMENTS
 from resources import ROOT
 
 COMMENT = re.compile(r"^( *)([\w-]+):([^#]*)(?:# (.*))?$")

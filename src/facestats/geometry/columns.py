@@ -14,11 +14,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from facestats.core.doubts import HIDDEN as OCCLUDED
-from facestats.faces.irises import Irises
+from facestats.faces.irises import Irises, load_irises
 from facestats.geometry import skin
 from facestats.geometry.measurements import MEASUREMENTS, NAMES, measure
+from facestats.geometry.shapes import LandmarkTable
 from facestats.geometry.tables import PUPILS_SOURCE, SKIN_CLASS, SKIN_MISSING
 from facestats.machine.faults import starting_threads
 from facestats.machine.pool import count_workers
@@ -29,6 +31,36 @@ SKIN = ("skin_l", "skin_a", "skin_b", "skin_ita")
 COLUMNS = (*NAMES, PUPILS_SOURCE, *SKIN, SKIN_CLASS, SKIN_MISSING)
 MAX_YAW, MAX_PITCH = 30.0, 30.0  # degrees up to which the skin shows
 _ENOUGH = 512  # px, side of a crop: an eye takes 60 of them, and the iris model sees 64
+
+
+def measure_table(shapes: LandmarkTable, crops: Path, landmarker: Path) -> pd.DataFrame:
+    """Measure all faces of a project.
+
+    Parameters
+    ----------
+    shapes : LandmarkTable
+        Of n faces.
+    crops : Path
+        Folder of their crops.
+    landmarker : Path
+        Folder that may hold the iris model.
+
+    Returns
+    -------
+    DataFrame
+        (n rows) as `measure_faces` gives it.
+    """
+    irises = load_irises(landmarker, count_workers(len(shapes)))
+    measured, start = [], 0
+    with tqdm(total=len(shapes), desc="measuring", unit="face", disable=None) as bar:
+        for batch in shapes.batches():
+            rows = shapes.rows.iloc[start : start + len(batch)]
+            paths = [crops / name for name in rows["filename"]]
+            yaw, pitch, occlusion = rows[["yaw", "pitch", "occlusion"]].to_numpy(float).T
+            measured.append(measure_faces(batch, paths, yaw, pitch, occlusion, irises))
+            start += len(batch)
+            bar.update(len(batch))
+    return pd.concat(measured, ignore_index=True)
 
 
 def measure_faces(

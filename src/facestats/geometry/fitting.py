@@ -1,4 +1,4 @@
-"""The geometric score of a project: its train faces, and the table of measurements and scores."""
+"""The geometric score of a project: its train faces, and what it predicts for all."""
 
 from __future__ import annotations
 
@@ -10,15 +10,12 @@ import pandas as pd
 from tqdm import tqdm
 
 from facestats.core.tables.embeddings import sample_rows
-from facestats.faces.irises import load_irises
-from facestats.geometry.columns import measure_faces
-from facestats.geometry.measurements import NAMES, ZScore, fit_zscore
+from facestats.geometry.measurements import SIGNS, ZScore, fit_zscore, measure
 from facestats.geometry.params import Geometry
 from facestats.geometry.pose import is_frontal
 from facestats.geometry.regressor import GeometryModel, features
 from facestats.geometry.shapes import LandmarkTable
 from facestats.geometry.training import MIN_TRAIN, out_of_fold, sampler_for, train_pipeline
-from facestats.machine.pool import count_workers
 
 # Train faces, drawn at random where more are rated: they take 0.5 GB, and suffice for 350 slopes.
 MOST_TRAINED = 10_000
@@ -33,8 +30,8 @@ class FittedGeometry:
     model : GeometryModel
         Trained, or with the reason why not.
     rows : DataFrame
-        By face: `filename`, `yaw`, `pitch`, `roll`, `frontal` and the measurements, and
-        `geometry_zscore`, `geometric_raw`, `geometric_out_of_fold`.
+        By face: `filename`, `yaw`, `pitch`, `roll`, `frontal`, `geometry_zscore`, `geometric_raw`,
+        `geometric_out_of_fold`.
     n_landmarks : int
         Faces with landmarks.
     warnings : list of str
@@ -56,13 +53,9 @@ class FittedGeometry:
 
 
 def fit_geometry(
-    options: Geometry,
-    shapes: LandmarkTable,
-    crops: Path,
-    faces: pd.DataFrame,
-    landmarker: Path | None = None,
+    options: Geometry, shapes: LandmarkTable, crops: Path, faces: pd.DataFrame
 ) -> FittedGeometry:
-    """Measure every face, train the geometric score on rated train faces, and predict all.
+    """Train the geometric score on rated train faces, and predict all.
 
     Parameters
     ----------
@@ -71,22 +64,20 @@ def fit_geometry(
     shapes : LandmarkTable
         Of n faces.
     crops : Path
-        Folder of the face crops. Without `options.appearance` they may be missing: the colours of
-        the skin then are.
+        Folder of the face crops; read only with `options.appearance`.
     faces : DataFrame (n rows)
         In the order of `shapes`, by filename: `rating` (null where nobody rated, or where it must
         not be used), `split`, `group` (whose face it is, as `identity.same_faces` gives it) and
         `scored` (whether it gets a score).
-    landmarker : Path, optional
-        Folder that may hold the iris model, for the pupils.
 
     Returns
     -------
     FittedGeometry
     """
     scored, train = faces["scored"].to_numpy(bool), (faces["split"] == "train").to_numpy()
-    measured = _measure(shapes, crops, landmarker)
-    has_landmarks = measured[list(NAMES)].notna().any(axis=1).to_numpy()
+    signs = list(SIGNS)
+    measured = pd.concat([measure(batch)[signs] for batch in shapes.batches()], ignore_index=True)
+    has_landmarks = measured.notna().any(axis=1).to_numpy()
     zscore = fit_zscore(measured[train])
     candidates = np.flatnonzero(train & has_landmarks & faces["rating"].notna().to_numpy())
     chosen = np.zeros(len(faces), dtype=bool)
@@ -100,27 +91,12 @@ def fit_geometry(
         raw[missing] = _predict(model, shapes, crops, missing)
     else:
         warnings.append(f"the geometric score is not trained: {model.why}")
-    rows = shapes.rows[["filename", "yaw", "pitch", "roll"]].join(measured)
+    rows = shapes.rows[["filename", "yaw", "pitch", "roll"]].copy()
     rows["frontal"] = is_frontal(rows["yaw"], rows["pitch"])
     rows["geometry_zscore"] = np.where(scored, zscore(measured), np.nan)
     rows["geometric_raw"] = raw
     rows["geometric_out_of_fold"] = ~missing & ~np.isnan(raw)
     return FittedGeometry(model, rows, int(has_landmarks.sum()), warnings)
-
-
-def _measure(shapes: LandmarkTable, crops: Path, landmarker: Path | None) -> pd.DataFrame:
-    """Measure all faces, batch by batch."""
-    irises = landmarker and load_irises(landmarker, count_workers(len(shapes)))
-    measured, start = [], 0
-    with tqdm(total=len(shapes), desc="measuring", unit="face", disable=None) as bar:
-        for batch in shapes.batches():
-            rows = shapes.rows.iloc[start : start + len(batch)]
-            paths = [crops / name for name in rows["filename"]]
-            yaw, pitch, occlusion = rows[["yaw", "pitch", "occlusion"]].to_numpy(float).T
-            measured.append(measure_faces(batch, paths, yaw, pitch, occlusion, irises))
-            start += len(batch)
-            bar.update(len(batch))
-    return pd.concat(measured, ignore_index=True)
 
 
 def _train(
