@@ -62,3 +62,14 @@ def test_a_workbook_made_to_hang_is_read_at_once():
 
 def test_a_workbook_that_unpacks_to_gigabytes_is_read_in_part():
     assert len(readable(workbook(8, b" " * (30 << 20)))) < 130 << 20
+
+
+@pytest.mark.parametrize("out", ["a.parquet", "{md5: 1}", "{path: [a.parquet]}", "null", "[[]]"])
+def test_an_out_of_dvc_lock_that_is_none_is_passed_over(tmp_path, out):
+    root = project(tmp_path / "mine")
+    (root / "dvc.lock").write_text(
+        f"stages:\n  embed:\n    outs:\n    - {out}\n    - path: own.parquet\n"
+    )
+    cache = find_dvc_cache(root)
+    assert list(cache.copies("embed")) == [root / "own.parquet"]
+    assert cache.committed(root / "own.parquet") is None

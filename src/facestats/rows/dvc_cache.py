@@ -108,6 +108,7 @@ class DvcCache:
                 for name, facts in lock["stages"].items()
                 if stage in (None, name)
                 for out in facts.get("outs", [])
+                if isinstance(out, dict) and isinstance(out.get("path"), str)
             ]
         except (ValueError, yaml.YAMLError, TypeError, KeyError, AttributeError):
             return []  # no dvc.lock yet, or one with a merge conflict
