@@ -33,7 +33,8 @@ from facestats.core.landmarks import LEFT, MIDLINE, MIRROR, N_LANDMARKS, RIGHT
 from facestats.core.layout import CROPS, EMBEDDINGS, METADATA
 from facestats.core.tables.parquet import group_rows
 from facestats.faces.tables import FACES
-from facestats.groups.filters import COLUMNS, select_faces
+from facestats.groups.conditions import COLUMNS
+from facestats.groups.filters import select_faces
 from facestats.groups.tables import FINAL, MEMBER_LANDMARKS
 from facestats.params.project import load_params
 

@@ -10,7 +10,8 @@ from facestats.run.stage import StageItem, run_stage, warn
 
 from facestats.core import tables
 from facestats.faces.tables import FACES
-from facestats.groups.filters import COLUMNS, column_doubts, filter_faces, warnings_of
+from facestats.groups.conditions import COLUMNS
+from facestats.groups.filters import column_doubts, filter_faces, warnings_of
 from facestats.groups.members import mean_scores, scores_text, write_members
 from facestats.groups.tables import FINAL
 

@@ -15,7 +15,7 @@ import facestats
 from facestats.core.files import write_image
 from facestats.errors import InputError
 from facestats.faces.crop import PreprocessConfig, crop_face
-from facestats.groups.filters import COLUMNS
+from facestats.groups.conditions import COLUMNS
 from facestats.serving import composites as api_composites
 from resources import jpeg
 

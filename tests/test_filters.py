@@ -5,10 +5,13 @@ for.
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
-from facestats.errors import InputError
+from facestats.errors import InputError, ParamsError
 from facestats.groups.filters import select_faces
+from facestats.params.project import check_params
 from facestats.serving.composites import filter_images
+from resources import ROOT
 
 # Filters
 
@@ -317,3 +320,117 @@ def test_a_table_that_names_photos_alone_is_filtered():
         InputError, match=r"the column filename must hold a text in every row; found .*1"
     ):
         filter_images(pd.DataFrame({"image": [1]}))
+
+
+# Scores of traits, ratings, further columns
+
+
+@pytest.fixture
+def measured(people):
+    i = np.arange(120)
+    return people.assign(
+        rating=np.where(i < 100, i / 10, np.nan),
+        trustworthy_decile=i % 10 + 1.0,
+        nose_width=i / 120,
+        height=[str(k) for k in i],
+        dataset=np.array(["omi", "3dsk"])[i % 2],
+        nothing=np.nan,
+    )
+
+
+@pytest.mark.parametrize(
+    ("conditions", "keep"),
+    [
+        ({"score": {"trustworthy": [8, 10]}}, lambda t: t["trustworthy_decile"] >= 8),
+        ({"score": {"attractiveness": [9, 10]}}, lambda t: t["attractiveness"].fillna(0) >= 9),
+        ({"rating": [5, 7]}, lambda t: t["rating"].between(5, 7)),
+        ({"rating": ["q0.8", "q1"]}, lambda t: t["rating"] > 7.9),
+        ({"columns": {"nose_width": [0.25, 0.5]}}, lambda t: t["nose_width"].between(0.25, 0.5)),
+        ({"columns": {"nose_width": ["q0", 0.5]}}, lambda t: t["nose_width"] <= 0.5),
+        ({"columns": {"height": ["q0.5", "q1"]}}, lambda t: t["height"].astype(int) > 59),
+        ({"columns": {"height": [100, 119]}}, lambda t: t["height"].str.len() == 3),
+        ({"columns": {"dataset": "omi"}}, lambda t: t["dataset"] == "omi"),
+        ({"columns": {"dataset": ["omi", "3dsk"]}}, lambda t: t["cluster"] >= 0),
+        ({"attributes": {"dataset": "3dsk"}}, lambda t: t["dataset"] == "3dsk"),
+        ({"columns": {"nothing": [0, 1]}}, lambda t: t["cluster"] < 0),
+    ],
+)
+def test_any_column_may_be_asked(measured, conditions, keep):
+    selection = select_faces(measured, conditions)
+    assert list(selection.rows["filename"]) == list(measured["filename"][keep(measured)])
+    assert list(filter_images(measured, **conditions)["filename"]) == list(
+        selection.rows["filename"]
+    )
+    assert selection.hints == []
+
+
+def test_quantiles_are_those_of_all_faces_and_said_in_numbers(measured):
+    conditions = {"gender": "female", "rating": ["q0.5", "q1"], "columns": {"yaw": [0, "q0.25"]}}
+    measured["yaw"] = np.arange(120.0)
+    selection = select_faces(measured, conditions)
+    assert selection.ranges == {"rating": [4.95, 9.9], "columns.yaw": [0, 29.75]}
+    kept = filter_images(measured, **conditions)
+    assert kept.attrs["facestats"]["ranges"] == selection.ranges
+    assert selection.matched == {"all": 120, "gender": 40, "rating": 17, "columns.yaw": 0}
+    assert "ranges" not in filter_images(measured, gender="female").attrs["facestats"]
+
+
+@pytest.mark.parametrize(
+    ("conditions", "message"),
+    [
+        ({"columns": {"dataset": [1, 2]}}, "needs numbers, but dataset holds something else.*omi"),
+        ({"columns": {"nose_with": [0, 1]}}, "no column nose_with. Did you mean nose_width"),
+        ({"columns": {"nothing": ["q0.5", "q1"]}}, "no face has a value in nothing"),
+        ({"columns": {"nose_width": ["q0.5", "q1.5"]}}, "q1.5 is no quantile"),
+        ({"columns": {"nose_width": [1, 0]}}, "1 is above 0"),
+        ({"columns": {"nose_width": "wide"}}, "asks for a class, but nose_width holds numbers"),
+        ({"columns": {"nose_width": [1]}}, r"expected a class.* or \[low, high\]"),
+        ({"columns": ["nose_width"]}, "expected a range or a class by column"),
+        ({"score": {"trustwrthy": [8, 10]}}, "trustwrthy is not scored. Did you mean trustworthy"),
+        ({"score": {"trustworthy": [8, 11]}}, "expected .* deciles from 1 to 10"),
+        ({"rating": "high"}, "expected .*low, high.*quantile"),
+        ({"rating": [float("nan"), 1]}, "nan is no end"),
+    ],
+)
+def test_what_can_not_be_asked_is_an_error(measured, conditions, message):
+    with pytest.raises(InputError, match=message):
+        select_faces(measured, conditions)
+
+
+def filters(**where):
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    raw["score"]["traits"] = ["attractive", "trustworthy"]
+    raw["composites"] = {"some": {"filter": where, "render": {}}}
+    return check_params(raw | {"continua": {}, "differences": {}}).composites["some"].filter
+
+
+def test_a_filter_of_params_yaml_takes_them_all():
+    where = filters(
+        score={"trustworthy": [8, 10]},
+        rating=["q0.8", "q1"],
+        nose_width=[0.2, "q0.9"],
+        columns={"dataset": ["omi", "3dsk"], "yaw": [-5, 5]},
+    )
+    assert where.columns == {
+        "nose_width": [0.2, "q0.9"],
+        "dataset": ["omi", "3dsk"],
+        "yaw": [-5, 5],
+    }
+    assert where.rating == ["q0.8", "q1"]
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ({"score": {"trustwrthy": [8, 10]}}, "not in score.traits. Did you mean trustworthy"),
+        ({"score": {"trustworthy": [10, 8]}}, "10 is above 8"),
+        ({"age_rang": [20, 30]}, "unknown key .*age_rang.*Did you mean .*age_range"),
+        ({"dataset": "omi"}, "unknown key"),
+        ({"nose_width": ["q0.9", "q0.2"]}, "q0.9 is above q0.2"),
+        ({"rating": ["q0.9", "q2"]}, "q2 is no quantile"),
+        ({"columns": {"size": [0, 1]}}, "run cache overlooks"),
+    ],
+)
+def test_a_filter_that_can_not_be_is_an_error_at_once(where, message):
+    with pytest.raises(ParamsError, match=message):
+        filters(**where)

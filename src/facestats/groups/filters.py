@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -13,21 +11,20 @@ import pandas as pd
 from facestats.core.doubts import SEPARATOR
 from facestats.core.stats.identity import uniform
 from facestats.errors import InputError, number_of
-from facestats.groups.params import KEEP, LEAVE_OUT, Filter
+from facestats.groups.bounds import has_quantile, in_numbers, numbers_of
+from facestats.groups.conditions import (
+    COLUMNS,
+    WIDENING,
+    are_texts,
+    check_conditions,
+    check_flags,
+    is_range,
+    listed,
+    steps,
+)
+from facestats.groups.params import LEAVE_OUT, Filter
 
-# Column of `attributes_final.parquet` by condition; `attributes` names its own. Scores come last:
-# where only they change, the counts before them stay.
-COLUMNS = {
-    "gender": "gender_final",
-    "ethnicity": "ethnicity_final",
-    "age_range": "age_final",
-    "attributes": None,
-    "cluster": "cluster",
-    "attractiveness": "attractiveness",
-}
 DEFAULT = Filter()
-# One step of widening, and the widest range there is.
-WIDENING = {"age_range": (5, (0, 130)), "attractiveness": (1, (1, 10))}
 
 
 @dataclass
@@ -52,6 +49,8 @@ class Selection:
         Faces left out for each doubt about the picture; a face may have several.
     copies : int
         Matching faces left out in favour of a better copy.
+    ranges : dict of str to [float, float]
+        What quantiles are in numbers, by condition.
     """
 
     rows: pd.DataFrame
@@ -61,6 +60,7 @@ class Selection:
     hints: list[str] = field(default_factory=list)
     flagged: dict[str, int] = field(default_factory=dict)
     copies: int = 0
+    ranges: dict[str, list[float]] = field(default_factory=dict)
 
     @property
     def enough(self) -> bool:
@@ -95,8 +95,10 @@ def select_faces(
     conditions : dict
         Any of `gender`, `ethnicity` (a class or a list), `age_range` [low, high] in years, both
         ends included, `attributes` (a class or a list by other attribute, such as
-        `{"glasses": "with"}`), `cluster` (number or list), `attractiveness` [low, high] deciles;
-        None: no condition.
+        `{"glasses": "with"}`; also of a column that was only labelled), `cluster` (number or list),
+        `rating` [low, high], `columns` (range, class or list by column), `score` (deciles by
+        trait), `attractiveness` [low, high] deciles; None: no condition. An end of `rating` and
+        `columns` may be a quantile of all faces with a value: `[q0.8, q1]`.
     n : int, optional
         At most this many, drawn by a hash of seed and filename, so that one face more changes at
         most one member. By default all.
@@ -126,10 +128,11 @@ def select_faces(
         lacks or that holds something else.
     """
     current = {name: value for name, value in conditions.items() if value is not None}
-    _check_conditions(table, current, relax or [])
+    check_conditions(table, current, relax or [])
     check_flags(flags)
+    table, current, ranges = _numbered(table, current)
     judged = flags == LEAVE_OUT and "doubts" in table.columns
-    if judged and not _texts(table["doubts"]).all():
+    if judged and not are_texts(table["doubts"]).all():
         raise InputError("the column doubts must hold texts; leave it out, or set flags to keep")
     single = copies == "best" and {"copy_group", "copy_rank"} <= set(table.columns)
     rows, matched, flagged, n_copies = _apply(table, current, judged, single)
@@ -159,39 +162,28 @@ def select_faces(
         _hints(table, current),
         flagged,
         n_copies,
+        ranges,
     )
 
 
-def _check_conditions(table: pd.DataFrame, conditions: dict[str, Any], relax: list[str]) -> None:
-    """Raise `InputError` for conditions that don't exist, or that the table can't answer."""
-    check_table(table)
-    for name in [*conditions, *relax]:
-        if name not in COLUMNS:
-            raise InputError(f"unknown condition {name!r}; there are {', '.join(COLUMNS)}")
-    attributes = conditions.get("attributes", {})
-    if not isinstance(attributes, dict) or not all(isinstance(name, str) for name in attributes):
-        raise InputError(
-            f"attributes = {attributes!r}; expected a class by attribute, such as "
-            "{'glasses': 'with'}"
-        )
-    for name, column, value in _steps(conditions):
-        if column not in table.columns:
-            raise InputError(
-                f"the condition {name} needs the column {column}; the table has {_names(table)}"
-            )
-        _check_value(name, value)
-        numbers = pd.api.types.is_numeric_dtype(table[column])
-        if name.startswith("attributes.") and numbers:
-            raise InputError(f"the condition {name} asks for a class, but {column} holds numbers")
-        if name not in WIDENING and not numbers and not _texts(table[column]).all():
-            raise InputError(
-                f"the condition {name} asks for a class, but {column} holds something else than "
-                "texts"
-            )
-        if name in WIDENING and not numbers and table[column].notna().any():
-            raise InputError(
-                f"the condition {name} needs numbers, but {column} holds something else"
-            )
+def _numbered(
+    table: pd.DataFrame, conditions: dict[str, Any]
+) -> tuple[pd.DataFrame, dict[str, Any], dict[str, list[float]]]:
+    """The table with numbers where ranges are asked for, and quantiles as numbers, by condition."""
+    ranges, columns = {}, dict(conditions.get("columns", {}))
+    for name, column, value in list(steps(conditions, table)):
+        if not is_range(name, value) or name in WIDENING:
+            continue
+        values = numbers_of(table[column])
+        assert values is not None  # the conditions are checked
+        table = table if values is table[column] else table.assign(**{column: values})
+        if has_quantile(value):
+            ranges[name] = in_numbers(value, values)
+            if name == "rating":
+                conditions = conditions | {"rating": ranges[name]}
+            else:
+                columns[column] = ranges[name]
+    return table, conditions | ({"columns": columns} if columns else {}), ranges
 
 
 def filter_faces(table: pd.DataFrame, wanted: Filter) -> Selection:
@@ -275,7 +267,7 @@ def column_doubts(
     list of str
     """
     texts = []
-    for _, column, _ in _steps(
+    for _, column, _ in steps(
         {name: value for name, value in conditions.items() if value is not None}
     ):
         attribute = column.removesuffix("_final")
@@ -291,88 +283,14 @@ def column_doubts(
     return texts
 
 
-def check_flags(flags: str) -> None:
-    """Raise `InputError` unless `flags` is `leave_out` or `keep`."""
-    if flags not in (LEAVE_OUT, KEEP):
-        raise InputError(f"flags = {flags!r}; there are {LEAVE_OUT} and {KEEP}")
-
-
-def check_table(table: pd.DataFrame) -> None:
-    """Raise `InputError` for rows without names, or columns that can't be told apart."""
-    if "filename" not in table.columns:
-        hint = "; .reset_index() makes one of the index" if table.index.name == "filename" else ""
-        raise InputError(f"the table needs the column filename; it has {_names(table)}{hint}")
-    twice = table.columns[table.columns.duplicated()]
-    if len(twice):
-        raise InputError(f"the column {twice[0]} stands twice in the table; leave one out")
-    nameless = table["filename"].isna() | ~_texts(table["filename"])
-    if nameless.any():
-        value = table.loc[nameless.to_numpy(), "filename"].iloc[0]
-        raise InputError(f"the column filename must hold a text in every row; found {value!r}")
-
-
-def _texts(column: pd.Series) -> pd.Series:
-    """Whether a value is a text, or null."""
-    if isinstance(column.dtype, pd.StringDtype):
-        return pd.Series(True, index=column.index)
-    return column.map(lambda value: isinstance(value, str)).astype(bool) | column.isna()
-
-
-def _names(table: pd.DataFrame) -> str:
-    return ", ".join(map(str, table.columns)) or "none"
-
-
-def _check_value(name: str, value: Any) -> None:
-    """Raise `InputError` where a condition has no class, number or range that fits its column."""
-    if name not in WIDENING:
-        kind, what = (Integral, "a cluster's number") if name == "cluster" else (str, "a class")
-        if not all(isinstance(one, kind) for one in _listed(value)):
-            raise InputError(f"{name} = {value!r}; expected {what}, or a list of them")
-        return
-    lowest, highest = WIDENING[name][1]
-    try:
-        low, high = value
-        possible = (
-            # These have no order, or are used up by now.
-            not isinstance(value, (set, frozenset, Iterator))
-            and isinstance(low, Real)
-            and isinstance(high, Real)
-            and low <= high
-            and (name != "attractiveness" or (float(low) >= lowest and float(high) <= highest))
-        )
-    except (TypeError, ValueError):
-        possible = False
-    if not possible:
-        what = f"deciles from {lowest} to {highest}" if name == "attractiveness" else "years"
-        raise InputError(f"{name} = {value!r}; expected [low, high] in {what}, low first")
-
-
-def _listed(value: Any) -> list:
-    """One class or several, as a list; columns and indexes of pandas and polars too."""
-    if hasattr(value, "to_list"):
-        return value.to_list()
-    several = isinstance(value, (list, tuple, set, frozenset, np.ndarray))
-    return list(value) if several else [value]
-
-
-def _steps(conditions: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
-    """Name, column and value of each condition, in the order in which they are applied."""
-    for name, column in COLUMNS.items():
-        if column is None:
-            for attribute, value in sorted((conditions.get(name) or {}).items()):
-                yield f"{name}.{attribute}", f"{attribute}_final", value
-        elif name in conditions:
-            yield name, column, conditions[name]
-
-
 def _hints(table: pd.DataFrame, conditions: dict[str, Any]) -> list[str]:
     """For each class that no face has, name the classes that exist."""
     hints = []
-    for name, column, value in _steps(conditions):
-        if name in WIDENING or name == "cluster" or value is None:
+    for name, column, value in steps(conditions, table):
+        if name == "cluster" or value is None or is_range(name, value):
             continue
         known = set(table[column].dropna().unique())
-        missing = set(_listed(value)) - known
+        missing = set(listed(value)) - known
         if missing:
             classes = ", ".join(sorted(map(str, known))) or "none"
             hints.append(f"no face has {name} {', '.join(sorted(missing))}; there are {classes}")
@@ -388,11 +306,11 @@ def _apply(
     out as copies.
     """
     matched = {"all": len(table)}
-    for name, column, value in _steps(conditions):
-        if name in WIDENING:
+    for name, column, value in steps(conditions, table):
+        if is_range(name, value):
             table = table[table[column].between(*value)]
         else:
-            table = table[table[column].isin(_listed(value))]
+            table = table[table[column].isin(listed(value))]
         matched[name] = len(table)
     flagged: dict[str, int] = {}
     if judged:

@@ -110,6 +110,7 @@ def write_members(
             "flagged": selection.flagged,
             "copies_left_out": selection.copies,
             "relaxed": selection.relaxed,
+            **({"ranges": selection.ranges} if selection.ranges else {}),
             **({"doubts": doubts} if doubts else {}),
             "rating": mean_rating(rows["rating"], rows[PERSON]),
         },

@@ -22,6 +22,7 @@ from facestats.errors import ParamsError
 from facestats.evaluation.params import Evaluate
 from facestats.faces.params import Preprocess
 from facestats.geometry.params import Geometry
+from facestats.groups.params import check_scores
 from facestats.labels.params import Data, Labels, Split
 from facestats.landmarker.params import Landmarker
 from facestats.pairs.params import Continuum, Difference, check_pairs
@@ -202,6 +203,8 @@ def check_params(raw: Any, where: str = "params.yaml") -> Params:
             params.zeroshot,
             {name: target.kind for name, target in params.attributes.targets.items()},
         )
+        filters = {f"composites.{name}.filter": c.filter for name, c in params.composites.items()}
+        problems += check_scores(filters, params.score.traits)
         problems += check_pairs(params.composites, params.continua, params.differences)
         problems += check_stimuli(params.stimuli, params.composites, params.differences)
     except ValidationError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -145,12 +146,21 @@ def _filter_text(options: dict) -> str:
 
 def _condition_text(condition: str, value: Any) -> str:
     """What a condition asks for: `55 to 100`, `female`, `asian or white`, `glasses with`."""
-    if condition in RANGES:
-        low, high = value
-        return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+    if condition in RANGES or (condition != "cluster" and _is_range(value)):
+        low, high = (end if isinstance(end, str) else f"{end:g}" for end in value)
+        return low if low == high else f"{low} to {high}"
     if isinstance(value, dict):
         return ", ".join(f"{name} {_condition_text(name, inner)}" for name, inner in value.items())
     return " or ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _is_range(value: Any) -> bool:
+    """Whether these are two ends, as numbers or quantiles (`q0.8`), and no classes."""
+    return (
+        isinstance(value, list)
+        and len(value) == 2
+        and all(not isinstance(end, str) or re.fullmatch(r"q[\d.]+", end) for end in value)
+    )
 
 
 def _drawn(facts: dict) -> str:

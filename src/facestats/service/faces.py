@@ -16,7 +16,8 @@ from starlette.responses import Response
 
 from facestats.core.layout import CROPS
 from facestats.errors import FaceStatsError, InputError
-from facestats.groups.filters import COLUMNS, select_faces
+from facestats.groups.conditions import COLUMNS
+from facestats.groups.filters import select_faces
 from facestats.groups.params import Copies, Filter, Flags
 from facestats.service import schemas
 from facestats.service.answers import JsonResponse
@@ -209,7 +210,8 @@ def face_routes(state: State) -> APIRouter:
         run = state.run()
         options = _composite(await read_small(request, state.settings, MOST_JSON))
         where = options.filter
-        asked = where.ethnicity is not None or SENSITIVE in (where.attributes or {})
+        named = {*(where.attributes or {}), *(where.columns or {})}
+        asked = where.ethnicity is not None or any(name.startswith(SENSITIVE) for name in named)
         state.check_ethnicity(asked, body_left=False)
         picture, facts = await state.in_time(
             request, state.engine.draw(lambda: _draw(run, options))

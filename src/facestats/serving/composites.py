@@ -24,18 +24,14 @@ from facestats.core.photo_files import face_filename
 from facestats.core.stats.verdict import SCORES
 from facestats.errors import InputError, number_of
 from facestats.faces.tables import FACES
-from facestats.groups.filters import (
-    COLUMNS,
-    check_flags,
-    check_table,
-    column_doubts,
-    select_faces,
-)
+from facestats.groups.conditions import check_flags, check_table
+from facestats.groups.filters import column_doubts, select_faces
 from facestats.groups.members import PERSON, mean_scores
 from facestats.groups.params import COPIES, KEEP, Filter
 from facestats.groups.tables import FINAL
 from facestats.params.errors import checked_options
 from facestats.serving.checks import one_of, whole_number
+from facestats.serving.frames import is_polars_frame, to_pandas
 from facestats.serving.loading import load
 from facestats.serving.manifest import check
 from facestats.serving.models import Models
@@ -62,6 +58,9 @@ def filter_images(
     cluster: int | list[int] | None = None,
     flags: str = WHO.flags,
     copies: str = WHO.copies,
+    score: dict[str, tuple[int, int]] | None = None,
+    rating: tuple[float | str, float | str] | None = None,
+    columns: dict[str, Any] | None = None,
 ) -> pd.DataFrame | pl.DataFrame:
     """Select the rows that match all conditions, sorted by filename.
 
@@ -85,13 +84,19 @@ def filter_images(
         `leave_out`: no face whose picture is doubtful, by the column `doubts`; `keep`: these too.
     copies : {'best', 'keep'}
         `best`: of copies of a picture the best one, by `copy_group` and `copy_rank`; `keep`: all.
+    score : dict, optional
+        Deciles by trait of `score.traits`: `{"trustworthy": (8, 10)}`.
+    rating : (low, high), optional
+        Mean human rating, in the raters' unit; quantiles of the frame's: `("q0.8", "q1")`.
+    columns : dict, optional
+        Range, quantiles, class or list of classes of any other column: `{"yaw": (-5, 5)}`.
 
     Returns
     -------
     frame of the same kind
         A pandas frame has `.attrs["facestats"]`: `filter` (the conditions), `matched` (faces left
-        after each), `flagged` (faces left out by doubt) and `copies_left_out`; `make_composite`
-        passes them on. A polars frame has no place for them.
+        after each), `ranges` (quantiles in numbers), `flagged` (faces left out by doubt) and
+        `copies_left_out`; `make_composite` passes them on. A polars frame has no place for them.
 
     Warns
     -----
@@ -110,9 +115,16 @@ def filter_images(
         "age_range": age_range,
         "attributes": attributes,
         "cluster": cluster,
+        "rating": rating,
+        "columns": columns,
+        "score": score,
         "attractiveness": attractiveness,
     }
-    table: Any = df if isinstance(df, pd.DataFrame) else _to_pandas(df)
+    table: Any = (
+        df
+        if isinstance(df, pd.DataFrame)
+        else to_pandas(df, {*(columns or {}), *(attributes or {})})
+    )
     if "filename" not in table.columns and "image" in table.columns:  # the user's own table
         names = [face_filename(name) if isinstance(name, str) else name for name in table["image"]]
         table = table.assign(filename=names)
@@ -137,6 +149,7 @@ def filter_images(
     selection.rows.attrs[FACTS] = {  # a plain dict, since pandas writes `attrs` as JSON
         "filter": {**conditions_used, "min_results": min_results} | asked,
         "matched": selection.matched,
+        **({"ranges": selection.ranges} if selection.ranges else {}),
         "flagged": selection.flagged,
         "copies_left_out": selection.copies,
     }
@@ -225,8 +238,8 @@ def draw_composite(
     table = (
         df_or_paths
         if isinstance(df_or_paths, pd.DataFrame)
-        else _to_pandas(df_or_paths)
-        if _is_polars_frame(df_or_paths)
+        else to_pandas(df_or_paths)
+        if is_polars_frame(df_or_paths)
         else None
     )
     photos = _listed(df_or_paths) if table is None else []
@@ -281,34 +294,6 @@ def _listed(photos: Any) -> list:
         hint = "put a single one into a list" if single else f"found {type(photos).__name__}"
         raise InputError(f"make_composite takes a table or a list of photos; {hint}")
     return list(photos)
-
-
-def _is_polars_frame(frame: Any) -> bool:
-    return type(frame).__module__.split(".")[0] == "polars" and type(frame).__name__ in (
-        "DataFrame",
-        "LazyFrame",
-    )
-
-
-def _to_pandas(frame: Any) -> pd.DataFrame:
-    """The columns of a polars frame that filters and composites need, with rows numbered from 0."""
-    if not _is_polars_frame(frame):
-        raise InputError(f"expected a pandas or polars frame, found {type(frame).__name__}")
-    if not hasattr(frame, "rows"):
-        raise InputError("a lazy polars frame has no rows yet; call .collect() first")
-    used = {
-        "filename",
-        "image",
-        "rating",
-        "doubts",
-        "copy_group",
-        "copy_rank",
-        PERSON,
-        *SCORES.values(),
-        *filter(None, COLUMNS.values()),
-    }
-    columns = [name for name in frame.columns if name in used or name.endswith("_final")]
-    return pd.DataFrame({name: frame[name].to_list() for name in columns})
 
 
 def _doubts(
