@@ -31,6 +31,7 @@ from facestats.attributes.tables import (
 from facestats.clip.tables import embeddings_schema
 from facestats.clusters.tables import WITH_CLUSTERS
 from facestats.core.tables import BOOLEAN, Schema
+from facestats.crossvalidation.tables import CROSSVALIDATED
 from facestats.faces.tables import FACES
 from facestats.geometry.measurements import MEASUREMENTS
 from facestats.geometry.tables import (
@@ -64,6 +65,7 @@ TABLES = (
     GEOMETRY,
     WITH_META,
     SCORES_OUT_OF_FOLD,
+    CROSSVALIDATED,
     PREDICTIONS_OUT_OF_FOLD,
     SCORES,
     SCORES_WITH_ATTRIBUTES,

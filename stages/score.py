@@ -1,9 +1,9 @@
 """Stage `score`: every face's scores (holistic, geometric, combined), percentile and decile.
 
-Reads   tables embeddings_clip, faces, geometry, out_of_fold, splits, labels (to judge scores by),
-        attributes_clean, age_check, attractiveness_regressor.pt; params `score.weights`
+Reads   tables embeddings_clip, faces, geometry, out_of_fold, splits, attributes_clean, age_check,
+        labels and metrics/crossvalidated.json (to judge scores by), the regressor; `score.weights`
 Writes  attractiveness_scores (.parquet, .npy), attractiveness_with_attributes.parquet,
-        feature_index.json, models/blend.json (weights and verdicts, for single photos)
+        feature_index.json, models/blend.json (weights, verdicts)
 Alone   dvc repro -sf score
 """
 
@@ -13,16 +13,16 @@ import torch
 
 from facestats.age.tables import AGE_CHECK
 from facestats.core import tables
+from facestats.core.files import read_json
 from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.geometry.tables import GEOMETRY
 from facestats.labels.tables import LABELS
-from facestats.scores.blending import save_blend
 from facestats.scores.regressor import load_regressor
 from facestats.scores.scoring import read_rated, score_faces
 from facestats.scores.tables import SCORES_OUT_OF_FOLD
 
 
-def main(params, embeddings, metadata, regressor, array, blend):
+def main(params, embeddings, metadata, crossvalidated, regressor, array, blend):
     torch.set_num_threads(1)
     vectors, scale = EmbeddingTable(embeddings), tables.rating_scale(metadata / LABELS.name)
 
@@ -39,10 +39,10 @@ def main(params, embeddings, metadata, regressor, array, blend):
         read(AGE_CHECK),
         scale,
         tables.file_metadata(metadata / GEOMETRY.name).get("why"),
+        read_json(crossvalidated)["rating"],
     )
     warn(*scored.warnings)
-    save_blend(blend, scored.weights, scale, scored.verdicts)
-    scored.write(metadata, array)
+    scored.write(metadata, array, blend)
     return scored.summary()
 
 

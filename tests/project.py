@@ -39,6 +39,9 @@ SMALL = {
     "clusters.k": 3,
     "clusters.components": 8,
     "evaluate.bootstrap": 100,
+    "evaluate.folds": 3,
+    "evaluate.repeats": 1,
+    "evaluate.permutations": 19,
     "split.val": 0.2,
     "split.test": 0.25,
 }

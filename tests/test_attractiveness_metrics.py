@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from facestats.core.stats import regression
+from facestats.crossvalidation.baselines import baseline_predictions, share_of_ceiling
 from facestats.evaluation import attractiveness, score_calibration
 from facestats.evaluation.attractiveness import evaluate_attractiveness
-from facestats.evaluation.baselines import baseline_predictions, share_of_ceiling
 from facestats.evaluation.project import summary_line
 from facestats.report import section_scores
 from facestats.report.document import render_markdown

@@ -184,31 +184,49 @@ def test_headlines_take_one_value_a_model_and_target():
     metrics = {"pearson": {"value": 0.5, "low": 0.1, "high": 0.9}, "mae": {"value": 3.0}}
     nothing = {"pearson": {"value": None, "low": None, "high": None}}
     of_attributes = {
-        "age": {"mae": {"value": 4.0}, "pearson": {"value": 0.2}},
-        "hat": {"balanced_accuracy": {"value": None}, "accuracy": {"value": 1.0}},
+        "age": {"n": 7, "mae": {"value": 4.0}, "pearson": {"value": 0.2}},
+        "hat": {"n": 5, "balanced_accuracy": {"value": None}, "accuracy": {"value": 1.0}},
     }
-    result = headlines(
-        {
-            "test": {
-                "n": 9,
-                "mlp": metrics,
-                "ridge": metrics,
-                "geometric": nothing,
-                "combined": nothing,
-                "mean": metrics,
-            },
-            "verdicts": {
-                "holistic": {"word": "says something", "text": ""},
-                "geometric": {"word": "says nothing", "text": "…"},
-            },
+    of_scores = {
+        "test": {
+            "n": 9,
+            "mlp": metrics,
+            "ridge": metrics,
+            "geometric": nothing,
+            "combined": nothing,
+            "mean": metrics,
         },
-        of_attributes,
-    )
-    assert result.pop("verdict") == "says nothing"
-    assert result == {
+        "verdicts": {
+            "holistic": {"word": "says something", "text": ""},
+            "geometric": {"word": "says nothing", "text": "…"},
+        },
+    }
+    none = {target: {"why": "too many"} for target in ("rating", "age")}
+    assert headlines(of_scores, of_attributes, none, {}) == {
         "pearson": {"mlp": 0.5, "ridge": 0.5, "geometric": None, "combined": None},
         "mae": {"age": 4.0},
         "balanced_accuracy": {"hat": None},
+        "faces": 9,
+        "verdict": "says nothing",
+        "best": {"val_loss": None},
+    }
+    better = {"pearson": {"value": 0.6}}
+    crossvalidated = {
+        "rating": {
+            "why": None,
+            "n": 60,
+            **dict.fromkeys(("mlp", "ridge", "geometric", "combined"), better),
+        },
+        "age": {"why": None, "n": 50, "trained": {"mae": {"value": 3.5}}},
+        "hat": {"why": None, "n": 40, "trained": {"balanced_accuracy": {"value": 0.7}}},
+    }
+    assert headlines(of_scores, of_attributes, crossvalidated, {"best": {"val_loss": 0.3}}) == {
+        "pearson": {"mlp": 0.6, "ridge": 0.6, "geometric": 0.6, "combined": 0.6},
+        "mae": {"age": 3.5},
+        "balanced_accuracy": {"hat": 0.7},
+        "faces": 60,
+        "verdict": "says nothing",
+        "best": {"val_loss": 0.3},
     }
 
 

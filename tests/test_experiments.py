@@ -25,6 +25,7 @@ STAGES = (
     "age_check",
     "train_attractiveness",
     "geometry",
+    "crossvalidate",
     "score",
     "evaluate",
 )
@@ -47,7 +48,7 @@ def test_the_page_does_what_it_says(project, tmp_path):
     def say(name: str, **places: str) -> str:
         return run_documented(project, "docs/experiments.md", name, places)
 
-    reached = {"train_attractiveness", "score", "evaluate"}
+    reached = {"train_attractiveness", "crossvalidate", "score", "evaluate"}
     assert executed(say("one")) == reached
     say("back")
     assert "hidden: 256" not in project.read("params.yaml").decode()

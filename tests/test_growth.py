@@ -29,8 +29,8 @@ from facestats.core.landmarks import N_LANDMARKS
 from facestats.core.stats.regression import _Ranks
 from facestats.core.tables import embeddings, parquet
 from facestats.core.tables.embeddings import EmbeddingTable, in_batches, sample_rows
+from facestats.crossvalidation import baselines
 from facestats.errors import TableError
-from facestats.evaluation import baselines
 from facestats.geometry.measurements import measure
 from facestats.groups.tables import MEMBER_LANDMARKS
 from facestats.labels.splits import split_faces

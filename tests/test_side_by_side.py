@@ -8,8 +8,8 @@ import pytest
 
 from facestats.core.files import write_json
 from facestats.core.stats import regression
+from facestats.crossvalidation.baselines import OTHERS, predicted_by_all
 from facestats.evaluation.attractiveness import COMPARED, METRICS, evaluate_attractiveness
-from facestats.evaluation.baselines import OTHERS, predicted_by_all
 from facestats.scores.blending import BlendWeights
 from resources import splits, text
 

@@ -26,19 +26,19 @@ PAIRED = {"continuum@women_to_top", "difference@women_minus_top"}
 WITH_WOMEN = PAIRED | {"difference@women_minus_nobody"}
 # From zero-shot answers to the final table, in the order of their runs.
 ANSWERED = ("attributes", "geometry", "score", "clusters", "finalize")
-LABELLED = {"labels", "split", "train_attractiveness"} | TRAINED
+LABELLED = {"labels", "split", "train_attractiveness", "crossvalidate"} | TRAINED
 # What `score` reaches, and what reads the attributes.
 SCORED = {"score", "traits", "serving", "finalize", "evaluate", "model_card", "report"}
 SCORED |= SELECTED | COMPOSED | WITH_WOMEN
-ATTRIBUTED = {"attributes", "geometry", "clusters"} | SCORED
+ATTRIBUTED = {"attributes", "geometry", "clusters", "crossvalidate"} | SCORED
 EMBEDDED = {"preprocess", "embed", "rejected", "zeroshot", "age_check"} | LABELLED | ATTRIBUTED
 # A change of params.yaml, and all that it can reach.
 REACHED = {
     "preprocess.size=72": EMBEDDED,
     "clip.variant=other": EMBEDDED - {"preprocess", "rejected", "labels", "split"} | {"fetch_clip"},
-    "mlp.hidden=16": {"train_attractiveness"} | SCORED,
-    "geometry.appearance=false": {"geometry"} | SCORED,
-    "score.weights={geometric: 0.3, holistic: 0.7}": SCORED,
+    "mlp.hidden=16": {"train_attractiveness", "crossvalidate"} | SCORED,
+    "geometry.appearance=false": {"geometry", "crossvalidate"} | SCORED,
+    "score.weights={geometric: 0.3, holistic: 0.7}": {"crossvalidate"} | SCORED,
     "zeroshot.glasses.with=[spectacles]": {"zeroshot", "age_check", "train_attractiveness"}
     | ATTRIBUTED,
     "attributes.targets.gender.C=0.001": {"train_attribute@gender", "age_check"}

@@ -21,6 +21,7 @@ from facestats.age.tables import AGE_CHECK
 from facestats.attributes.tables import CLEAN
 from facestats.clip.tables import embeddings_schema
 from facestats.core import tables
+from facestats.core.files import write_json
 from facestats.core.landmarks import N_LANDMARKS
 from facestats.core.stats.identity import IDENTITY
 from facestats.core.stats.intervals import person_groups
@@ -157,11 +158,13 @@ class Stage:
             GEOMETRY,
             {"why": why} if why else None,
         )
+        write_json(self.folder / "crossvalidated.json", {"rating": {"why": "left out"}})
         self.warnings = self.run(
             "score",
             {
                 "embeddings": "embeddings.parquet",
                 "metadata": ".",
+                "crossvalidated": "crossvalidated.json",
                 "regressor": "m.pt",
                 "array": "scores.npy",
                 "blend": "blend.json",
@@ -361,7 +364,7 @@ def test_figures_count_persons_and_of_rated_copies_one(stage, monkeypatch):
         scale=(1, 7),
         doubts={},
     )
-    models = project.ProjectModels({}, {}, BlendWeights(), {}, {}, None)
+    models = project.ProjectModels({}, {}, BlendWeights(), {}, {}, {"why": None}, {})
     project.evaluate_project(
         load_params(ROOT / "params.yaml").evaluate, stage.vectors, data, models
     )

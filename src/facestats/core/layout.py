@@ -27,6 +27,7 @@ TINY = PACKAGE / "checkpoints/tiny_model"  # the variant `tiny`; see its model c
 
 METRICS = Path("metrics")
 ATTRACTIVENESS = METRICS / "attractiveness.json"
+CROSSVALIDATED = METRICS / "crossvalidated.json"
 FAIRNESS = METRICS / "fairness.json"
 
 PRETRAINED = Path("data/pretrained")  # the user's own models

@@ -11,9 +11,7 @@ from facestats.core.stats import regression
 from facestats.core.stats.intervals import NOT_MEASURED, person_groups
 from facestats.core.stats.scale import to_score
 from facestats.core.tables.embeddings import Embeddings, take
-from facestats.errors import number_of
-from facestats.evaluation import score_calibration
-from facestats.evaluation.baselines import (
+from facestats.crossvalidation.baselines import (
     COMBINED,
     OTHERS,
     ZSCORE,
@@ -22,6 +20,8 @@ from facestats.evaluation.baselines import (
     predicted_by_all,
     share_of_ceiling,
 )
+from facestats.errors import number_of
+from facestats.evaluation import score_calibration
 from facestats.scores.blending import BlendWeights
 
 # Keys of the metrics. `mlp` is the regressor, whose predictions are the holistic score; `ridge` and

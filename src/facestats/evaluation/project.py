@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -30,6 +31,7 @@ from facestats.scores.blending import BlendWeights, load_blend, load_verdicts
 from facestats.scores.tables import SCORES
 
 MODELS = ("mlp", "ridge", "geometric", "combined")
+RATING = "rating"
 BY_FACE = (LABELS, SCORES, PREDICTIONS, ZEROSHOT)  # tables of all faces
 
 
@@ -77,8 +79,10 @@ class ProjectModels:
         By score, as `models/blend.json` has them.
     reliability : dict
         Of the mean rating, as `metrics/labels.json` has it.
-    untrained : str, optional
-        Why there is no regressor.
+    training : dict
+        `metrics/train_attractiveness/metrics.json`.
+    crossvalidated : dict
+        `metrics/crossvalidated.json`.
     """
 
     trained: dict[str, AttributeModel]
@@ -86,7 +90,8 @@ class ProjectModels:
     weights: BlendWeights
     verdicts: dict[str, dict]
     reliability: dict
-    untrained: str | None
+    training: dict
+    crossvalidated: dict
 
 
 @dataclass
@@ -99,10 +104,14 @@ class Evaluation:
     attractiveness: Attractiveness
     attributes: dict
     fairness: dict
+    crossvalidated: dict
+    training: dict
 
-    def headlines(self) -> dict[str, dict[str, float | None] | str | None]:
+    def headlines(self) -> dict[str, Any]:
         """Pick one metric per model; see the function `headlines`."""
-        return headlines(self.attractiveness.metrics, self.attributes)
+        return headlines(
+            self.attractiveness.metrics, self.attributes, self.crossvalidated, self.training
+        )
 
 
 def read_tables(names: pd.Index, metadata: Path) -> ProjectTables:
@@ -153,7 +162,8 @@ def read_models(models: Path, metrics: Path, weights_sha256: str) -> ProjectMode
         weights=load_blend(blend)[0],
         verdicts=load_verdicts(blend),
         reliability=read_json(metrics / "labels.json")["reliability"],
-        untrained=read_json(metrics / "train_attractiveness/metrics.json")["why"],
+        training=read_json(metrics / "train_attractiveness/metrics.json"),
+        crossvalidated=read_json(metrics / "crossvalidated.json"),
     )
 
 
@@ -196,7 +206,7 @@ def evaluate_project(
         reliability=models.reliability,
         n_copies=n_rated - int(counted.sum()),
         n_withheld=int((counted & labels["rating"].isna()).sum()),
-        untrained=models.untrained,
+        untrained=models.training["why"],
         scores=scores,
         weights=models.weights,
         verdicts=models.verdicts,
@@ -221,7 +231,7 @@ def evaluate_project(
         options.min_group,
         *resampling,
     )
-    return Evaluation(attractiveness, attributes, fairness)
+    return Evaluation(attractiveness, attributes, fairness, models.crossvalidated, models.training)
 
 
 def counted_labels(labels: pd.DataFrame, faces: pd.DataFrame) -> pd.DataFrame:
@@ -232,30 +242,47 @@ def counted_labels(labels: pd.DataFrame, faces: pd.DataFrame) -> pd.DataFrame:
 
 
 def headlines(
-    attractiveness: dict, attributes: dict
-) -> dict[str, dict[str, float | None] | str | None]:
+    attractiveness: dict, attributes: dict, crossvalidated: dict, training: dict
+) -> dict[str, Any]:
     """Pick one metric per model; null where it is not trained or not measured.
 
     Parameters
     ----------
     attractiveness, attributes : dict
         What `evaluate_attractiveness` and `evaluate_attributes` give.
+    crossvalidated, training : dict
+        `metrics/crossvalidated.json` and `metrics/train_attractiveness/metrics.json`.
 
     Returns
     -------
     dict
         `pearson` by score, `balanced_accuracy` by target with classes, `mae` by target with
-        numbers, `verdict`: the worst one on a score, in two words (`metrics/attractiveness.json`
-        says which score that is, and why).
+        numbers: cross-validated over all labelled faces, or on test faces where there is no
+        cross-validation. `faces`: rated faces behind `pearson`. `verdict`: the worst one on a
+        score, in two words (`metrics/attractiveness.json` says which score that is, and why).
+        `best.val_loss`: of the regressor's training.
     """
+    rating = crossvalidated[RATING]
+    figures, n = (
+        (attractiveness["test"], attractiveness["test"]["n"])
+        if rating["why"]
+        else (rating, rating["n"])
+    )
     values: dict[str, dict[str, float | None]] = {
-        "pearson": {name: attractiveness["test"][name]["pearson"]["value"] for name in MODELS}
+        "pearson": {name: figures[name]["pearson"]["value"] for name in MODELS}
     }
     for target, facts in attributes.items():
         metric = "balanced_accuracy" if "balanced_accuracy" in facts else "mae"
-        values.setdefault(metric, {})[target] = facts[metric]["value"]
+        held_out = crossvalidated.get(target, {"why": "no model of it is trained"})
+        of_all = {} if held_out["why"] else held_out["trained"]
+        values.setdefault(metric, {})[target] = of_all.get(metric, facts[metric])["value"]
     words = [verdict["word"] for verdict in attractiveness["verdicts"].values()]
-    return values | {"verdict": min(words, key=WORST_FIRST.index, default=None)}
+    return {
+        **values,
+        "faces": n,
+        "verdict": min(words, key=WORST_FIRST.index, default=None),
+        "best": {"val_loss": training.get("best", {}).get("val_loss")},
+    }
 
 
 def summary_line(attractiveness: dict) -> str:

@@ -64,7 +64,7 @@ class FaceSampler:
         -------
         ndarray of uint8 (n_values,)
         """
-        rgb = _reduced(to_photo(face, _ENOUGH).rgb)
+        rgb = reduced_crop(face)
         size = np.array([rgb.shape[1], rgb.shape[0]], dtype=np.float32)
         places = self._weights @ (landmarks[:, :2].astype(np.float32) * size) - np.float32(0.5)
         none: Any = None
@@ -82,6 +82,11 @@ class FaceSampler:
         # Threads suffice: reading, decoding and sampling release Python's lock.
         with starting_threads(), ThreadPoolExecutor(workers) as pool:
             return np.stack(list(pool.map(self, faces, landmarks)))
+
+
+def reduced_crop(face: Any) -> np.ndarray:
+    """Decode a crop once for many samplers: RGB, as large as `FaceSampler` looks at."""
+    return _reduced(to_photo(face, _ENOUGH).rgb)
 
 
 def _interpolation(triangles: Delaunay, points: np.ndarray) -> csr_array:

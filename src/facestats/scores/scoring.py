@@ -16,12 +16,12 @@ from facestats.core import tables
 from facestats.core.files import write_bytes, write_text
 from facestats.core.stats.identity import IDENTITY, same_faces, several_faces
 from facestats.core.stats.scale import to_decile, to_pct, to_score
-from facestats.core.stats.verdict import Verdict, judge_scores
+from facestats.core.stats.verdict import Verdict, crossvalidated_evidence, judge_scores
 from facestats.core.tables.embeddings import Embeddings, EmbeddingTable
 from facestats.faces.tables import FACES
 from facestats.labels.tables import LABELS, SPLITS
 from facestats.machine.output import visible
-from facestats.scores.blending import BlendWeights, blend_weights
+from facestats.scores.blending import BlendWeights, blend_weights, save_blend
 from facestats.scores.regressor import Regressor
 from facestats.scores.tables import SCORES, SCORES_WITH_ATTRIBUTES
 
@@ -137,20 +137,23 @@ class ScoredFaces:
         By score.
     warnings : list of str
         What the user should know.
+    scale : (float, float), optional
+        Ends of the raters' scale.
     """
 
     table: pd.DataFrame
     weights: BlendWeights
     verdicts: dict[str, Verdict]
     warnings: list[str]
+    scale: tuple[float, float] | None = None
 
     def doubts(self) -> dict[str, str]:
         """The doubt about the holistic score, by the name of its column; empty without one."""
         text = self.verdicts["holistic"].text if "holistic" in self.verdicts else None
         return {"attractiveness": text} if text else {}
 
-    def write(self, metadata: Path, array: Path) -> None:
-        """Write the tables of the scores, the index of their rows and the array of the scores.
+    def write(self, metadata: Path, array: Path, blend: Path) -> None:
+        """Write the tables of the scores, the index of their rows, their array, and the weights.
 
         Parameters
         ----------
@@ -158,6 +161,8 @@ class ScoredFaces:
             Folder of the tables; `attributes_clean.parquet` is there.
         array : Path
             `attractiveness_scores.npy`.
+        blend : Path
+            `blend.json`: weights and verdicts, for single photos.
         """
         attributes = tables.read_all(metadata / CLEAN.name, CLEAN)
         with_attributes = self.table.merge(attributes, on="filename", how="left")
@@ -169,6 +174,7 @@ class ScoredFaces:
         tables.write(with_attributes, joined, SCORES_WITH_ATTRIBUTES)
         write_text(metadata / "feature_index.json", index_text(scores["filename"]))
         write_bytes(array, array_bytes(scores["attractiveness_score"]))
+        save_blend(blend, self.weights, self.scale, self.verdicts)
 
     def summary(self) -> str:
         """Count the faces with each score, in one line; a second has the learned weights."""
@@ -220,6 +226,7 @@ def score_faces(
     ages: pd.DataFrame,
     scale: tuple[float, float] | None,
     missing: str | None = None,
+    crossvalidated: Mapping | None = None,
 ) -> ScoredFaces:
     """Give every face all of its scores, and a verdict on each score.
 
@@ -236,6 +243,8 @@ def score_faces(
         face is a person of its own).
     missing : str, optional
         Why there are no geometric scores, where it is known.
+    crossvalidated : mapping, optional
+        `rating` of `metrics/crossvalidated.json`, to judge the scores by.
 
     Returns
     -------
@@ -248,10 +257,11 @@ def score_faces(
     weighting = blend_weights(weights, table, ratings, scale, missing)
     combined = weighting(table["geometric_score"], table["attractiveness_score"])
     table = table.assign(combined_score=combined)
-    verdicts = judge_scores(table, ratings, persons, scale)
+    evidence = crossvalidated_evidence(crossvalidated) if crossvalidated else None
+    verdicts = judge_scores(table, ratings, persons, scale, evidence)
     warnings = [f"there is no combined score: {weighting.why}"] if weighting.why else []
     warnings += [verdict.text for verdict in verdicts.values() if verdict.text]
-    return ScoredFaces(table, weighting, verdicts, warnings)
+    return ScoredFaces(table, weighting, verdicts, warnings, scale)
 
 
 def index_text(filenames: pd.Series) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
@@ -120,6 +122,59 @@ def shuffled_folds(groups: np.ndarray, seed: int) -> list[Fold]:
     splitter = KFold(FOLDS, shuffle=True, random_state=seed)
     left_out = [np.isin(groups, some) for _, some in splitter.split(np.arange(groups.max() + 1))]
     return [(np.flatnonzero(~rows), np.flatnonzero(rows)) for rows in left_out]
+
+
+def dealt_folds(
+    groups: np.ndarray, folds: int, seed: Sequence[int], classes: np.ndarray | None = None
+) -> np.ndarray:
+    """Deal whole groups out to folds, in random order, so that all get about as many faces.
+
+    Parameters
+    ----------
+    groups : ndarray of int (n,)
+        Number of each face's group, from 0 without a gap.
+    folds : int
+        Number of folds.
+    seed : sequence of int
+        Of the order.
+    classes : ndarray (n,), optional
+        Class of each face: all folds get about as many faces of each, too.
+
+    Returns
+    -------
+    ndarray of int (n,)
+        Number of each face's fold.
+    """
+    codes = np.zeros(len(groups), int) if classes is None else pd.factorize(classes)[0]
+    rows_of = np.split(np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))[:-1])
+    order = np.random.default_rng(seed).permutation(len(rows_of))
+    counts, fold = np.zeros((folds, codes.max(initial=0) + 1)), np.empty(len(groups), dtype=int)
+    for group in sorted(order, key=lambda group: -len(rows_of[group])):  # large ones first
+        own = np.bincount(codes[rows_of[group]], minlength=counts.shape[1])
+        chosen = min(range(folds), key=lambda i: (counts[i] @ own, counts[i].sum(), i))
+        counts[chosen] += own
+        fold[rows_of[group]] = chosen
+    return fold
+
+
+def dealt_share(groups: np.ndarray, share: float, seed: Sequence[int]) -> np.ndarray:
+    """Choose whole groups at random until they hold a share of the faces: bool (n,).
+
+    Parameters
+    ----------
+    groups : ndarray of int (n,)
+        Number of each face's group.
+    share : float
+        Share of the faces, 0–1, met within half a group.
+    seed : sequence of int
+        Of the choice.
+    """
+    names, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(names))
+    before = np.cumsum(sizes[order]) - sizes[order] / 2
+    chosen = np.zeros(len(names), dtype=bool)
+    chosen[order[before <= share * len(groups)]] = True
+    return chosen[codes]
 
 
 def _hashed(groups: pd.Series, seed: int, purpose: str) -> np.ndarray:

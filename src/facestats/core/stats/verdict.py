@@ -7,7 +7,7 @@ anything. So the report, the model card and the commands that show scores show t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,7 +39,9 @@ SCORES = {
     "geometric": "geometric_score",
     "combined": "combined_score",
 }
-LEFT_OUT, TEST = "held-out face", "test face"
+LEFT_OUT, TEST, CROSSVALIDATED = "held-out face", "test face", "cross-validated face"
+MODELS = {"holistic": "mlp", "geometric": "geometric", "combined": "combined"}  # in metrics
+ENOUGH = 100  # persons of test faces, from which on these count beside cross-validation
 
 
 @dataclass(frozen=True)
@@ -170,12 +172,44 @@ def judge(name: str, evidence: tuple[Evidence, ...]) -> Verdict:
     )
 
 
+def crossvalidated_evidence(metrics: Mapping) -> dict[str, Evidence]:
+    """Evidence by score.
+
+    Parameters
+    ----------
+    metrics : mapping
+        `rating` of `metrics/crossvalidated.json`.
+    """
+    evidence = {}
+    for name, model in MODELS.items():
+        figures = metrics.get(model, {})
+        if metrics["why"] or not figures or figures["r2"]["value"] is None:
+            continue
+        r2 = figures["r2"]
+        evidence[name] = Evidence(
+            CROSSVALIDATED,
+            metrics["n"],
+            metrics["n_persons"],
+            r2["value"],
+            r2["low"],
+            r2["high"],
+            figures["spread"],
+        )
+    return evidence
+
+
 def judge_scores(
-    scores: pd.DataFrame, ratings: pd.Series, persons: pd.Series, scale: tuple[float, float] | None
+    scores: pd.DataFrame,
+    ratings: pd.Series,
+    persons: pd.Series,
+    scale: tuple[float, float] | None,
+    crossvalidated: Mapping[str, Evidence] | None = None,
 ) -> dict[str, Verdict]:
     """A verdict on each score that some face has.
 
-    It rests on test faces, and on rated train and val faces that its models had not seen.
+    It rests on cross-validation, and on test faces if these are of `ENOUGH` persons. Without
+    cross-validation, it rests on test faces, and on rated train and val faces that its models had
+    not seen.
 
     Parameters
     ----------
@@ -187,6 +221,8 @@ def judge_scores(
         Groups of its rows, null for a face that is a person of its own.
     scale : (float, float) or None
         Ends of the raters' scale; None if nobody rated.
+    crossvalidated : mapping of Evidence, optional
+        By score.
     """
     groups = person_groups(persons.reset_index(drop=True))
     rated = ratings.notna().to_numpy()
@@ -197,14 +233,19 @@ def judge_scores(
         if np.isfinite(predicted).any():
             both = rated & np.isfinite(predicted)
             unseen = [(faces, both & rows) for faces, rows in _unseen(name, scores)]
-            verdicts[name] = judge(
-                name,
-                tuple(
-                    weigh(actual[rows], predicted[rows], groups[rows], faces)
+            known = (crossvalidated or {}).get(name)
+            if known:
+                unseen = [
+                    (faces, rows)
                     for faces, rows in unseen
-                    if rows.any()
-                ),
+                    if faces == TEST and len(np.unique(groups[rows])) >= ENOUGH
+                ]
+            weighed = (
+                weigh(actual[rows], predicted[rows], groups[rows], faces)
+                for faces, rows in unseen
+                if rows.any()
             )
+            verdicts[name] = judge(name, (*([known] if known else []), *weighed))
     return verdicts
 
 

@@ -1,0 +1,412 @@
+"""Cross-validation of a project: the rating and each attribute, their table and their figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from facestats.age.tables import AGE_CHECK
+from facestats.core import tables
+from facestats.core.files import read_json
+from facestats.core.stats import regression
+from facestats.core.stats.classification import METRICS as OF_CLASSES
+from facestats.core.stats.identity import IDENTITY, count_once, training_rows
+from facestats.core.stats.intervals import NOT_MEASURED
+from facestats.core.tables import UNKNOWN
+from facestats.core.tables.embeddings import EmbeddingTable
+from facestats.crossvalidation.attributes import TRAINED, Answers, cross_validate_attribute
+from facestats.crossvalidation.baselines import (
+    ZSCORE,
+    predicted_by_all,
+    share_of_ceiling,
+)
+from facestats.crossvalidation.measures import by_chance, measure_classes, measure_numbers
+from facestats.crossvalidation.plan import Plan
+from facestats.crossvalidation.ratings import (
+    Faces,
+    Predictions,
+    Scoring,
+    cross_validate_rating,
+)
+from facestats.crossvalidation.tables import CROSSVALIDATED
+from facestats.errors import FaultError, InputError
+from facestats.faces.tables import FACES
+from facestats.geometry.appearance import reduced_crop
+from facestats.geometry.shapes import LandmarkTable
+from facestats.labels.tables import LABELS, SPLITS
+from facestats.prompts.tables import ZEROSHOT
+
+RATING = "rating"
+MODELS = ("mlp", "geometric", "combined", "combined_60_40", ZSCORE, "ridge", "mean")
+COMPARED = ("geometric", "combined", "combined_60_40")  # with the holistic score
+EXCLUDED = "excluded"
+
+
+@dataclass
+class Project:
+    """The faces of a project, rows in the order of its embeddings, by filename.
+
+    Attributes
+    ----------
+    embeddings : EmbeddingTable
+    rows : DataFrame (n rows)
+        As `identity.training_rows` gives it.
+    labels, prompts : DataFrame (n rows)
+        The tables of labels and of `zeroshot`.
+    faces : DataFrame
+        Accepted faces with the columns `identity.IDENTITY`.
+    shapes : LandmarkTable
+    crops : Path
+        Folder of the face crops.
+    scale : (float, float), optional
+        Ends of the raters' scale; None where nobody rated.
+    ceiling : dict
+        Of r, by the raters' reliability.
+    """
+
+    embeddings: EmbeddingTable
+    rows: pd.DataFrame
+    labels: pd.DataFrame
+    prompts: pd.DataFrame
+    faces: pd.DataFrame
+    shapes: LandmarkTable
+    crops: Path
+    scale: tuple[float, float] | None
+    ceiling: dict
+
+
+@dataclass
+class CrossValidated:
+    """What was predicted and measured.
+
+    Attributes
+    ----------
+    table : DataFrame
+        As `tables.CROSSVALIDATED`.
+    metrics : dict
+        By target: `why` (null where it was measured), `n`, `n_persons`, `n_left_out`, `folds`,
+        `repeats`, and `<model>.<metric>.{value, low, high}`. `<model>.by_chance` is r on permuted
+        ratings, `<model>.spread` the standard deviation of the predictions as a share of the
+        ratings'.
+    warnings : list of str
+        What the user should know.
+    """
+
+    table: pd.DataFrame
+    metrics: dict[str, dict]
+    warnings: list[str]
+
+    def summary(self) -> str:
+        """Count faces by target, in one line."""
+        counts = [
+            f"{target}={facts['n']}x{facts['repeats']}"
+            for target, facts in self.metrics.items()
+            if not facts["why"]
+        ]
+        return " ".join(["faces x repeats:", *(counts or ["none"])])
+
+
+def read_project(embeddings: Path, metadata: Path, crops: Path, label_metrics: Path) -> Project:
+    """Read what is cross-validated.
+
+    Parameters
+    ----------
+    embeddings : Path
+        `embeddings_clip.parquet`.
+    metadata, crops : Path
+        Folders of the tables and of the face crops.
+    label_metrics : Path
+        `metrics/labels.json`.
+
+    Returns
+    -------
+    Project
+    """
+    vectors = EmbeddingTable(embeddings)
+    names = vectors.names
+    labels = tables.read_for(names, metadata / LABELS.name, LABELS)
+    faces = tables.read(metadata / FACES.name, FACES, IDENTITY).dropna(subset="filename")
+    rows = training_rows(
+        labels[["rating", "person"]],
+        tables.read_for(names, metadata / SPLITS.name, SPLITS)["split"],
+        faces,
+        tables.read(metadata / AGE_CHECK.name, AGE_CHECK),
+    )
+    return Project(
+        vectors,
+        rows,
+        labels,
+        tables.read_for(names, metadata / ZEROSHOT.name, ZEROSHOT),
+        faces,
+        LandmarkTable(metadata / FACES.name),
+        crops,
+        tables.rating_scale(metadata / LABELS.name),
+        read_json(label_metrics)["reliability"]["ceiling"],
+    )
+
+
+def cross_validate(
+    data: Project,
+    plan: Plan,
+    mlp: Any,
+    appearance: bool,
+    weights: Mapping[str, float] | str,
+    targets: Mapping[str, Any],
+    min_per_class: int,
+) -> CrossValidated:
+    """Cross-validate the rating and every target.
+
+    Parameters
+    ----------
+    data : Project
+    plan : Plan
+    mlp : Mlp
+        The section `mlp` of `params.yaml`.
+    appearance : bool
+        `geometry.appearance`.
+    weights : mapping or str
+        `score.weights`.
+    targets : mapping
+        `attributes.targets`.
+    min_per_class : int
+        `attributes.min_per_class`.
+
+    Returns
+    -------
+    CrossValidated
+    """
+    rating = _rating(data, data.rows["rating"], plan, mlp, appearance, weights)
+    parts = {RATING: rating}
+    for target, options in targets.items():
+        parts[target] = _attribute(data, target, options, min_per_class, plan)
+    found = [table for table, _ in parts.values() if table is not None]
+    empty = pd.DataFrame(columns=list(CROSSVALIDATED.columns))
+    table = pd.concat(found, ignore_index=True) if found else empty
+    metrics = {target: facts for target, (_, facts) in parts.items()}
+    warnings = [
+        f"{target} is not cross-validated: {facts['why']}"
+        for target, facts in metrics.items()
+        if facts["why"]
+    ]
+    return CrossValidated(table, metrics, warnings)
+
+
+def _rating(
+    data: Project,
+    ratings: pd.Series,
+    plan: Plan,
+    mlp: Any,
+    appearance: bool,
+    weights: Mapping[str, float] | str,
+) -> tuple[pd.DataFrame | None, dict]:
+    """Cross-validate the scores on one rating of the faces (n rows; null where nobody rated)."""
+    rows = data.rows
+    taught = ratings.mask(rows["minor"] | (rows["split"] == EXCLUDED))
+    once = count_once(ratings.to_frame("rating"), data.faces)["rating"]
+    measured = once.notna() & taught.notna() & rows["scored"]
+    chosen = taught.notna().to_numpy()
+    facts = _facts(MODELS)
+    try:
+        # A sum of ratings' counts, not of all faces: labels alone do not read a million crops.
+        if why := plan.why_not(rows["group"][measured]):
+            raise InputError(why)
+        assert data.scale is not None  # there are ratings
+        split = rows["split"][chosen]
+        known = (split == "val").sum() + (split == "train").sum()
+        scoring = Scoring(mlp, weights, data.scale, (split == "val").sum() / max(known, 1))
+        crops = None
+        if appearance:
+            crops = [reduced_crop(data.crops / name) for name in rows.index[chosen]]
+        faces = Faces(
+            data.embeddings.take(chosen),
+            rows["group"][chosen],
+            data.shapes.take(chosen),
+            crops,
+        )
+        out = cross_validate_rating(faces, taught[chosen], measured[chosen], scoring, plan)
+    except FaultError:
+        raise
+    except InputError as error:
+        return None, facts | {"why": str(error)}
+    return _number_rows(RATING, out), facts | _measure_rating(out, data.ceiling, plan)
+
+
+def _facts(models: tuple[str, ...]) -> dict[str, Any]:
+    nothing = dict.fromkeys((*regression.METRICS, "share_of_ceiling"), NOT_MEASURED)
+    nothing |= {"by_chance": {**NOT_MEASURED, "p": None, "permutations": 0}, "spread": None}
+    return {
+        "why": None,
+        "n": 0,
+        "n_persons": 0,
+        "n_left_out": 0,
+        "folds": None,
+        "repeats": None,
+        **{model: {"why": None, **nothing} for model in models},
+    }
+
+
+def _measure_rating(out: Predictions, ceiling: dict, plan: Plan) -> dict[str, Any]:
+    """Measure all models on the same faces and resamples."""
+    everywhere = {name: values.sum(axis=0) for name, values in out.predicted.items()}
+    kept = predicted_by_all(everywhere, np.ones(len(out.actual), dtype=bool))
+    predicted = {
+        name: values[:, kept]
+        for name, values in out.predicted.items()
+        if np.isfinite(values[:, kept]).all()
+    }
+    actual, groups = out.actual.to_numpy(float)[kept], pd.factorize(out.groups[kept])[0]
+    measured = measure_numbers(
+        actual, predicted, out.divisions[:, kept], groups, plan.bootstrap, plan.seed
+    )
+    facts: dict[str, Any] = {
+        "n": len(actual),
+        "n_persons": len(np.unique(groups)),
+        "n_left_out": int((~kept).sum()),
+        "folds": int(out.divisions.max()) + 1,
+        "repeats": len(out.divisions),
+    }
+    facts |= {name: _facts((name,))[name] | {"why": why} for name, why in out.problems.items()}
+    for name in (name for name in MODELS if name in measured):
+        report = measured[name].report()
+        if name == ZSCORE:  # in no unit of ratings
+            report = {key: report[key] for key in ("pearson", "spearman")}
+        facts[name] = (
+            _facts((name,))[name]
+            | report
+            | {"spread": float(predicted[name].std(axis=1).mean() / actual.std())}
+        )
+        if name != ZSCORE:
+            facts[name]["share_of_ceiling"] = share_of_ceiling(report["pearson"], ceiling)
+        if name in out.chance:
+            facts[name]["by_chance"] = by_chance(out.observed[name], out.chance[name])
+        if name in COMPARED and "mlp" in measured:
+            facts[name]["minus_mlp"] = measured[name].minus(measured["mlp"])
+    return facts
+
+
+def _attribute(
+    data: Project, target: str, options: Any, min_per_class: int, plan: Plan
+) -> tuple[pd.DataFrame | None, dict]:
+    """Cross-validate one attribute; its table is None where there is nothing."""
+    labels = tables.called_as(data.labels, [target])
+    facts: dict[str, Any] = {
+        "why": None,
+        "n": 0,
+        "n_persons": 0,
+        "folds": None,
+        "repeats": None,
+    }
+    names = OF_CLASSES if options.kind == "classification" else regression.METRICS
+    facts[TRAINED] = dict.fromkeys(names, NOT_MEASURED)
+    try:
+        if target not in labels:
+            raise InputError("no face has a label")
+        column, split = labels[target], data.rows["split"]
+        column = column.where(column != UNKNOWN).where(split != EXCLUDED)
+        once = count_once(column.to_frame(), data.faces)[target]
+        chosen = column.notna().to_numpy()
+        known = split[chosen]
+        used = (known == "val").sum() + (known == "train").sum()
+        out = cross_validate_attribute(
+            target,
+            options,
+            min_per_class,
+            data.embeddings.take(chosen & (chosen.sum() <= 50 * plan.most)),
+            column[chosen],
+            once[chosen].notna(),
+            data.rows["group"][chosen],
+            (known == "val").sum() / max(used, 1),
+            plan,
+            data.prompts[chosen],
+        )
+    except FaultError:
+        raise
+    except InputError as error:
+        return None, facts | {"why": str(error)}
+    facts |= {
+        "n": len(out.actual),
+        "n_persons": out.groups.nunique(),
+        "folds": int(out.divisions.max()) + 1,
+        "repeats": len(out.divisions),
+    }
+    groups = pd.factorize(out.groups)[0]
+    if options.kind != "classification":
+        predictions = {name: values.astype(float) for name, values in out.predicted.items()}
+        measured = measure_numbers(
+            out.actual.to_numpy(float),
+            predictions,
+            out.divisions,
+            groups,
+            plan.bootstrap,
+            plan.seed,
+        )
+        table = _number_rows(
+            target, Predictions(out.actual, out.groups, out.divisions, predictions)
+        )
+        return table, facts | {name: one.report() for name, one in measured.items()}
+    for name, answers in out.predicted.items():
+        nothing = np.full(answers.shape, np.nan)
+        facts[name] = measure_classes(
+            out.actual.to_numpy(object),
+            answers,
+            out.sure.get(name, nothing),
+            out.answered.get(name, np.ones(answers.shape, dtype=bool)),
+            groups,
+            facts["folds"],
+            plan.bootstrap,
+            plan.seed,
+        ).report()
+    return _class_rows(target, out), facts
+
+
+def _number_rows(target: str, out: Predictions) -> pd.DataFrame:
+    parts = [
+        _rows(target, name, repeat, out.actual.index, out.divisions[repeat], out.groups).assign(
+            actual=out.actual.to_numpy(float), predicted=values[repeat]
+        )
+        for name, values in out.predicted.items()
+        for repeat in range(len(out.divisions))
+    ]
+    return pd.concat(parts, ignore_index=True).dropna(subset="predicted")
+
+
+def _class_rows(target: str, out: Answers) -> pd.DataFrame:
+    parts = []
+    for name, values in out.predicted.items():
+        for repeat in range(len(out.divisions)):
+            rows = _rows(
+                target, name, repeat, out.actual.index, out.divisions[repeat], out.groups
+            ).assign(actual_class=out.actual.to_numpy(object), predicted_class=values[repeat])
+            if name in out.sure:
+                rows["probability"] = out.sure[name][repeat]
+            if name in out.answered:
+                rows["answered"] = pd.array(out.answered[name][repeat], dtype="boolean")
+            parts.append(rows)
+    return pd.concat(parts, ignore_index=True)
+
+
+def _rows(
+    target: str, model: str, repeat: int, names: pd.Index, fold: np.ndarray, groups: pd.Series
+) -> pd.DataFrame:
+    missing = pd.Series([None] * len(names), dtype="object")
+    return pd.DataFrame(
+        {
+            "target": target,
+            "model": model,
+            "repeat": repeat,
+            "filename": names.to_numpy(),
+            "fold": fold,
+            "person_group": groups.to_numpy(),
+            "actual": np.nan,
+            "predicted": np.nan,
+            "actual_class": missing,
+            "predicted_class": missing,
+            "probability": np.nan,
+            "answered": pd.array([None] * len(names), dtype="boolean"),
+        }
+    )
