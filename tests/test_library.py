@@ -13,7 +13,7 @@ from PIL import Image, ImageFilter
 
 import facestats
 from facestats.errors import DoubtWarning, ImageError, InputError, ModelError
-from facestats.geometry.measurements import NAMES
+from facestats.geometry.columns import COLUMNS
 from facestats.importers.omi import import_omi
 from project import Project
 from resources import OMI
@@ -100,7 +100,7 @@ def test_the_final_table_has_all_that_a_user_filters_by(table):
         "pitch",
         "roll",
         "frontal",
-        *NAMES,
+        *COLUMNS,
         "cluster",
         "pc1",
         "pc2",
@@ -113,6 +113,26 @@ def test_the_final_table_has_all_that_a_user_filters_by(table):
         "rating_n",
     } < set(table.columns)
     assert table[["symmetry_score", "combined_score", "cluster", "yaw"]].notna().all(axis=None)
+
+
+def test_measurements_are_those_of_the_table(here, table):
+    measured, row = (
+        facestats.measure_image(here / PHOTO, ethnicity=True),
+        table.loc["face_0001.jpg"],
+    )
+    assert {*COLUMNS} < {*measured}
+    for name in (*COLUMNS, "frontal", "yaw"):
+        assert measured[name] == row[name] or (measured[name] is None and pd.isna(row[name])), name
+    assert not any(name.startswith("skin") for name in facestats.measure_image(here / PHOTO))
+
+
+def test_skin_colour_follows_the_tones_that_were_drawn(table):
+    """The sample draws four tones, from fair to dark, under many lights."""
+    angles = table.groupby("ethnicity_final")["skin_ita"].median()
+    tones = [angles[name] for name in ("tone_a", "tone_b", "tone_c", "tone_d")]
+    assert tones == sorted(tones, reverse=True)
+    assert tones[0] > tones[-1] + 20
+    assert (table["skin_missing"].isna() | table["skin_l"].isna()).all()
 
 
 def test_an_embedding_is_the_one_of_the_table(here):

@@ -18,6 +18,7 @@ from facestats.age.tables import AGE_CHECK
 from facestats.core import tables
 from facestats.core.fingerprint import sha256_file
 from facestats.core.layout import METADATA, SERVING
+from facestats.geometry.columns import SKIN
 from facestats.scores.regressor import load_regressor
 from facestats.serving.types import Score
 from resources import png_that_declares
@@ -155,6 +156,7 @@ def test_one_pass_gives_what_each_route_gives(service, root, photo):
         answer = service.post(f"/v1/{path}", photo).json
         assert whole[part] == {name: answer[name] for name in whole[part]}
     assert "ethnicity" not in whole["attributes"]
+    assert whole["measurements"] == models.measurements(photo)
     found = {name: value for name, value in whole["attributes"].items() if name != "warnings"}
     inferred = models.attributes(photo).to_dict()
     assert set(found) == set(inferred) - {"warnings"}
@@ -190,7 +192,7 @@ def test_words_find_faces(service, root):
 def test_faces_are_listed_filtered_and_sorted(service, table, root):
     shown = service.get("/v1/faces?limit=500&flags=keep&copies=keep").json
     assert shown["total"] == len(table) == len(shown["faces"])
-    assert not any(column.startswith("ethnicity") for column in shown["faces"][0])
+    assert not any(column.startswith(("ethnicity", "skin")) for column in shown["faces"][0])
     old = table[(table["age_final"] >= 40) & (table["gender_final"] == "female")]
     query = "gender=female&age_from=40&flags=keep&copies=keep&sort=-age_final&limit=3&offset=1"
     page = service.get(f"/v1/faces?{query}").json
@@ -525,6 +527,10 @@ def test_with_the_token_all_is_told(guarded, photo, expected):
     assert guarded.get("/healthz", Host="other.example.org").status == 400
 
 
+def guarded_measurements(guarded, photo, query: str) -> dict:
+    return guarded.post(f"/v1/analyze{query}", photo, **BEARER).json["measurements"]
+
+
 def test_ethnicity_only_where_it_is_allowed_and_asked_for(guarded, photo):
     plain = guarded.post("/v1/attributes", photo, **BEARER).json
     asked = guarded.post("/v1/attributes?ethnicity=true", photo, **BEARER).json
@@ -532,7 +538,16 @@ def test_ethnicity_only_where_it_is_allowed_and_asked_for(guarded, photo):
     assert "ethnicity_probabilities" in asked
     row = guarded.get("/v1/faces?limit=1", **BEARER).json["faces"][0]
     shown = guarded.get("/v1/faces?limit=1&ethnicity=true", **BEARER).json["faces"][0]
-    assert set(shown) - set(row) == {"ethnicity_final", "ethnicity_source"}
+    assert set(shown) - set(row) == {
+        "ethnicity_final",
+        "ethnicity_source",
+        *SKIN,
+        "skin_ita_class",
+        "skin_missing",
+    }
+    assert not any(name.startswith("skin") for name in guarded_measurements(guarded, photo, ""))
+    asked = guarded_measurements(guarded, photo, "?ethnicity=true")
+    assert {*SKIN} < {*asked}
     query = "/v1/faces?ethnicity_class=asian"
     assert guarded.get(query, **BEARER).code == "invalid_request"
 
