@@ -2,6 +2,7 @@
 
 import ast
 import errno
+import hashlib
 import json
 import os
 import re
@@ -198,6 +199,11 @@ class TestAppend:
             (into / part).rename(into / f".before-{part}")
         (into / "labels").mkdir()
         (into / "labels/labels.csv").write_text("new")
+        journal = into / ".importing-labels.json"
+        journal.write_text(json.dumps({"labels.csv": hashlib.sha256(b"changed").hexdigest()}))
+        with pytest.raises(InputError, match=r"labels was changed since; .*\.before-labels holds"):
+            placing.mend(into)
+        journal.write_text(json.dumps({"labels.csv": hashlib.sha256(b"new").hexdigest()}))
         placing.mend(into)
         assert {path: values[2] for path, values in state(into).items()} == before
         assert {path.name for path in into.iterdir()} == {"raw", "labels"}

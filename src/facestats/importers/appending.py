@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from facestats.core.files import read_json, without_apostrophe
-from facestats.errors import InputError
+from facestats.core.files import read_json
+from facestats.errors import InputError, LabelError
 from facestats.importers.content import Content
-from facestats.labels.columns import plain
+from facestats.importers.placing import carry_over
+from facestats.labels.cells import MAX_RATING, Mistakes, numbers
+from facestats.labels.columns import LABELS, RATINGS, describe_columns, find_columns, plain
+from facestats.labels.dataset import FACTS, read_dataset
+from facestats.labels.files import find_label_file, read_sheet
+from facestats.labels.traits import trait_column
 
 COMMON = (0.0, 100.0)  # scale of ratings that come from different ones
 
@@ -26,32 +29,20 @@ class Earlier:
 
     Attributes
     ----------
-    raw : Path or None
-    labels, ratings : DataFrame or None
-    facts : dict
+    into : Path or None
+        Holds `raw` and `labels`.
+    facts : dict or None
         Its `dataset.json`.
     """
 
-    raw: Path | None = None
-    labels: pd.DataFrame | None = None
-    ratings: pd.DataFrame | None = None
+    into: Path | None = None
     facts: dict[str, Any] | None = None
 
-    def link_photos(self, raw: Path) -> None:
-        """Put its photos into a new folder: hard links, or copies where there are none."""
-        if self.raw is None:
-            return
-        for folder, _, names in os.walk(self.raw):
-            to = raw / os.path.relpath(folder, self.raw)
-            to.mkdir(exist_ok=True)
-            for name in names:
-                source = os.path.join(folder, name)
-                try:
-                    os.link(source, to / name, follow_symlinks=False)
-                except OSError as error:
-                    if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK):
-                        raise
-                    shutil.copyfile(source, to / name)
+    def carry_over(self, folders: Mapping[str, Path]) -> None:
+        """Put its photos, and all files that no import has written, into the new folders."""
+        for part, folder in folders.items() if self.into else ():
+            assert self.into is not None
+            carry_over(self.into / part, folder)
 
 
 def read_earlier(into: Path, name: str) -> Earlier:
@@ -60,19 +51,20 @@ def read_earlier(into: Path, name: str) -> Earlier:
     Raises
     ------
     InputError
-        There is none, or it has this dataset already.
+        There is none, it is damaged, or it has this dataset already.
     """
     raw, labels = into / "raw", into / "labels"
-    if not raw.is_dir() or not (labels / "dataset.json").is_file():
+    if not raw.is_dir() or not (labels / FACTS).is_file():
         raise InputError(
-            f"--append adds to an imported dataset, and {labels / 'dataset.json'} is missing; "
+            f"--append adds to an imported dataset, and {labels / FACTS} is missing; "
             "import without --append"
         )
-    facts = read_json(labels / "dataset.json")
+    read_dataset(labels)
+    facts = read_json(labels / FACTS)
     names = [facts["name"], *(one["name"] for one in facts.get("appended", []))]
-    if name in names or (raw / name).exists():
+    if name in names or os.path.lexists(raw / name):
         raise InputError(f"{into} holds {name} already")
-    return Earlier(raw, _table(labels / "labels.csv"), _table(labels / "ratings.csv"), facts)
+    return Earlier(into, facts)
 
 
 def joined(
@@ -82,30 +74,49 @@ def joined(
 
     The photos of the added dataset go into a folder of its name; its raters and persons get the
     name in front. Ratings of different scales become shares of each dataset's own, from 0 to 100.
+    Earlier ratings that need no change have no part in it: their file stays.
+
+    Raises
+    ------
+    LabelError
+        An earlier file can't be written anew without a loss.
+    InputError
+        Ratings of an unknown scale would be mixed with others.
     """
-    if earlier.facts is None or earlier.labels is None:
+    if earlier.facts is None or earlier.into is None:
         return content, facts
-    name = facts["name"]
+    name, folder, notes = facts["name"], earlier.into / "labels", [*content.notes]
     added = {f"{name}/{image}": path for image, path in content.photos.items()}
-    old_labels, old_ratings = earlier.labels, earlier.ratings
+    old_labels = _table(folder, "labels", notes)
+    if old_labels is None:
+        old_labels = pd.DataFrame({"image": []}, dtype="str")
     labels = _spelt_as(_with_prefix(content.labels, name), old_labels)
     ratings = None if content.ratings is None else _with_prefix(content.ratings, name)
     before, own = earlier.facts.get("stored_scale") or earlier.facts["rating_scale"], content.scale
-    scale = before or own
-    if before and not own and _is_rated(labels):
+    differ = bool(before and own and tuple(before) != tuple(own))
+    try:
+        old_ratings = _table(folder, "ratings", notes)
+    except LabelError:
+        if ratings is not None or differ:
+            raise
+        old_ratings = None  # and stays as it is
+    was_rated = _is_rated(old_labels) or _has_ratings(folder)
+    is_rated = _is_rated(labels) or ratings is not None
+    if was_rated and is_rated and not own:
         raise InputError(
             f"--append: the scale of the ratings of {name} is not known; give its ends, as in "
             "--scale 1 7"
         )
-    if own and not before and _is_rated(old_labels):
+    if was_rated and is_rated and not before:
         raise InputError(
-            "--append: the scale of the ratings that are there is not known; import them again "
-            "with --scale LOW HIGH"
+            "--append: the scale of the ratings that are there is not known; give its ends, as in "
+            f'"rating_scale": [1, 7], in {folder / FACTS}'
         )
-    if before and own and tuple(before) != tuple(own):
-        old_labels, labels = _rescaled(old_labels, before), _rescaled(labels, own)
+    scale = before or own
+    if differ:
+        old_labels, labels = _rescaled(old_labels, before), _rescaled(labels, own or COMMON)
         old_ratings = None if old_ratings is None else _rescaled(old_ratings, before)
-        ratings = None if ratings is None else _rescaled(ratings, own)
+        ratings = None if ratings is None else _rescaled(ratings, own or COMMON)
         scale = COMMON
     if "dataset" not in old_labels:
         old_labels = old_labels.assign(dataset=earlier.facts["name"])
@@ -119,14 +130,25 @@ def joined(
         labels=pd.concat([old_labels, labels.assign(dataset=name)], ignore_index=True),
         ratings=both,
         scale=(scale[0], scale[1]) if scale else None,
+        notes=notes,
     )
     appended = [*earlier.facts.get("appended", []), facts]
     stored = {"stored_scale": list(scale) if scale else None}
     return merged, {**earlier.facts, "appended": appended, **stored}
 
 
+def _is_rating(column: str) -> bool:
+    return column == "rating" or (column.startswith("rating_") and column != "rating_type")
+
+
 def _is_rated(labels: pd.DataFrame) -> bool:
-    return "rating" in labels and bool((labels["rating"].notna() & (labels["rating"] != "")).any())
+    rated = labels[[column for column in labels if _is_rating(str(column))]]
+    return bool((rated.notna() & (rated != "")).any(axis=None))
+
+
+def _has_ratings(folder: Path) -> bool:
+    """Whether there are single judgements, in whatever form."""
+    return any(path.stem.lower() == "ratings" for path in folder.iterdir())
 
 
 def _with_prefix(table: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -160,16 +182,57 @@ def _rescaled(table: pd.DataFrame, scale: Sequence[float]) -> pd.DataFrame:
     low, high = scale
     table = table.copy()
     for column in map(str, table.columns):
-        if column == "rating" or (column.startswith("rating_") and column != "rating_type"):
+        if _is_rating(column):
             values = pd.to_numeric(table[column])
             table[column] = ((values - low) / (high - low) * (COMMON[1] - COMMON[0])).round(4)
     return table
 
 
-def _table(path: Path) -> pd.DataFrame | None:
-    if not path.is_file():
+def _table(folder: Path, stem: str, notes: list[str]) -> pd.DataFrame | None:
+    """A label file as the pipeline reads it, its columns under their own names; None without one.
+
+    Raises
+    ------
+    LabelError
+        It can't be read, or written anew without a loss.
+    """
+    path, own = find_label_file(folder, stem), folder / f"{stem}.csv"
+    if path is None:
         return None
-    table = pd.read_csv(path, dtype="str", keep_default_na=False)
-    for column in table:
-        table[column] = table[column].map(without_apostrophe)
-    return table
+    if not path.is_file():
+        raise LabelError(f"{path} is no regular file; put the file itself there, or remove it")
+    if path != own:
+        raise LabelError(
+            f"--append writes {own}, and {path} stands in its place; save it as {own.name} (in a "
+            f"spreadsheet as `CSV UTF-8`), and move {path.name} away"
+        )
+    raw = read_sheet(path)
+    assert raw is not None
+    if raw.attrs["notes"]:
+        raise LabelError(
+            f"--append writes {path} anew, and would lose a part of it ({raw.attrs['notes'][0]}); "
+            "save it as UTF-8, with the names of the columns in its first line"
+        )
+    raw.attrs = {}
+    headers = find_columns([*raw.columns], LABELS if stem == "labels" else RATINGS, path)
+    missing = [name for name in _NEEDED[stem] if name not in headers]
+    if missing:
+        raise LabelError(
+            f"--append writes {path} anew, and it has no column `{missing[0]}`; give it the "
+            f"columns {', '.join(_NEEDED[stem])}"
+        )
+    notes += describe_columns(headers, path)
+    names = {header: name for name, header in headers.items()}
+    if stem == "ratings" and (trait := trait_column(raw.columns)):
+        names[trait] = "trait"
+    table, mistakes = raw.rename(columns=names), Mistakes()
+    for column in map(str, table.columns):
+        if _is_rating(column) or column == "age":
+            values = numbers(table[column], path, mistakes, -MAX_RATING, MAX_RATING)
+            comma = table[column].str.contains(",", regex=False)
+            table[column] = table[column].mask(comma, values.astype("str"))
+    mistakes.raise_any()
+    return table.reset_index(drop=True)
+
+
+_NEEDED = {"labels": ("image",), "ratings": ("image", "rating")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
 from collections import defaultdict
@@ -10,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from facestats.core.files import read_json, write_json
 from facestats.errors import InputError
 from facestats.importers.tree import Tree, open_regular, regular
 from facestats.machine.output import one_line
@@ -32,7 +34,7 @@ def replacing_folders(into: Path, again: bool, append: bool = False) -> Iterator
         Replace folders that hold something.
     """
     targets = {part: (into / part).resolve() for part in PARTS}
-    temporary = {part: to.with_name(f".importing-{to.name}") for part, to in targets.items()}
+    temporary = {part: _importing(to) for part, to in targets.items()}
     before = {part: _before(to) for part, to in targets.items()}
     mend(into)
     remove(temporary)  # of an import that was stopped
@@ -49,26 +51,69 @@ def replacing_folders(into: Path, again: bool, append: bool = False) -> Iterator
                 temporary[part].replace(target)
     finally:
         remove(temporary)
+        _journal(targets).unlink(missing_ok=True)
 
 
 def mend(into: Path) -> None:
-    """Undo an exchange that was stopped before the second of the two folders was in place."""
+    """Undo an exchange that was stopped before the second of the two folders was in place.
+
+    Raises
+    ------
+    InputError
+        The new labels were changed since, so that undoing it would lose that; or something else
+        has the name of a temporary folder.
+    """
     targets = {part: (into / part).resolve() for part in PARTS}
     before = {part: _before(to) for part, to in targets.items()}
+    journal = _journal(targets)
+    for folder in (*before.values(), *map(_importing, targets.values())):
+        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+            raise InputError(f"{folder} is in the way of an import; move it away")
     if not (before["raw"].is_dir() and targets["raw"].exists()):
+        labels = targets["labels"]
+        written = read_json(journal) if journal.is_file() else None
+        if before["labels"].is_dir() and labels.exists() and _digests(labels) != written:
+            raise InputError(
+                f"an import was stopped half way, and {labels} was changed since; "
+                f"{before['labels']} holds the labels from before it. Keep one of the two as "
+                f"{labels}, move the other away, and import again"
+            )
         for part, target in targets.items():
             if before[part].is_dir():
                 shutil.rmtree(target, ignore_errors=True)
                 before[part].replace(target)
     remove(before)
+    journal.unlink(missing_ok=True)
+
+
+def _importing(target: Path) -> Path:
+    return target.with_name(f".importing-{target.name}")
 
 
 def _before(target: Path) -> Path:
     return target.with_name(f".before-{target.name}")
 
 
+def _journal(targets: dict[str, Path]) -> Path:
+    """What the labels are that an exchange puts in place."""
+    return _importing(targets["labels"]).with_suffix(".json")
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """What each file of a folder holds: its sha256, or where it leads."""
+    return {
+        name: os.readlink(path)
+        if (path := folder / name).is_symlink()
+        else hashlib.sha256(path.read_bytes()).hexdigest()
+        if path.is_file()
+        else ""
+        for name in _names(folder)
+    }
+
+
 def _exchange(temporary: dict[str, Path], targets: dict[str, Path], before: dict[str, Path]):
     """Put the new folders in the place of the old ones; if that fails, the old ones are back."""
+    write_json(_journal(targets), _digests(temporary["labels"]))
     try:
         for part, target in targets.items():
             if target.exists():
@@ -77,10 +122,42 @@ def _exchange(temporary: dict[str, Path], targets: dict[str, Path], before: dict
     except BaseException:
         for part, target in targets.items():
             if before[part].is_dir():
-                shutil.rmtree(target, ignore_errors=True)
+                if target.exists():
+                    target.replace(temporary[part])
                 before[part].replace(target)
         raise
     remove(before)
+
+
+def carry_over(old: Path, new: Path) -> None:
+    """Put all that a folder holds into a new one, but for the files that this has already.
+
+    Files become hard links, or copies where there are none; links stay links.
+    """
+    left = [""]
+    while left:
+        inner = left.pop()
+        with os.scandir(old / inner) as entries:
+            for entry in entries:
+                path = os.path.join(inner, entry.name)
+                to = new / path
+                if entry.is_dir(follow_symlinks=False):
+                    to.mkdir(exist_ok=True)
+                    left.append(path)
+                elif entry.is_symlink() and not os.path.lexists(to):
+                    os.symlink(os.readlink(entry.path), to)
+                elif not os.path.lexists(to):
+                    _link_or_copy(entry, to)
+
+
+def _link_or_copy(entry: os.DirEntry, to: Path) -> None:
+    try:
+        os.link(entry.path, to, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP):
+            raise
+        regular(entry.stat(follow_symlinks=False), entry.path)
+        shutil.copy2(entry.path, to)
 
 
 def refuse_filled(target: Path) -> None:

@@ -132,7 +132,7 @@ def import_dataset(
                 (folders["labels"] / name).write_bytes(csv_text(table).encode())
         write_json(folders["labels"] / FACTS, all_facts)
         write_json(folders["labels"] / CROISSANT, croissant(all_facts, merged, folders["labels"]))
-        earlier.link_photos(folders["raw"])
+        earlier.carry_over(folders)
         place_photos(tree, merged.photos, folders["raw"], link)
     n_judged = 0 if content.ratings is None else len(content.ratings)
     skipped = {"hidden files of a system": tree.skipped} if tree.skipped else {}
@@ -141,7 +141,7 @@ def import_dataset(
         len(content.labels),
         n_judged,
         facts,
-        content.notes,
+        merged.notes,
         {**content.left_out, **skipped},
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,12 @@ OF_RUN = (
     "files",
     "rating_scale",
 )
+KINDS = {
+    **dict.fromkeys(OF_RUN, str),
+    "version": str | None,
+    "files": int,
+    "rating_scale": list | None,
+}
 
 
 @dataclass(frozen=True)
@@ -54,10 +61,23 @@ def read_dataset(folder: Path) -> DatasetFacts | None:
         every = [whole, *whole.get("appended", [])]
         facts = [{key: one[key] for key in OF_RUN} for one in every]
         scale = whole.get("stored_scale") or whole["rating_scale"]
-        ends = None if scale is None else (float(scale[0]), float(scale[1]))
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        ends = _ends(scale)
+        for one in facts:
+            _ends(one["rating_scale"])
+            if odd := [key for key in OF_RUN if not isinstance(one[key], KINDS[key])]:
+                raise TypeError(f"{odd[0]} is of another type")
+    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise LabelError(
             f"{path} is not what `facestats import` writes ({type(error).__name__}: {error}); "
             "move it away, or import again"
         ) from None
     return DatasetFacts(facts, ends)
+
+
+def _ends(scale: list[Any] | None) -> tuple[float, float] | None:
+    if scale is None:
+        return None
+    low, high = (end for end in scale if not isinstance(end, str))
+    if not -math.inf < float(low) < float(high) < math.inf:
+        raise ValueError("the lower end of a scale comes first")
+    return float(low), float(high)
