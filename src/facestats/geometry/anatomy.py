@@ -120,4 +120,4 @@ def entering(measurements: list[Measurement]):
 
 def ratio(length: np.ndarray, to: np.ndarray) -> np.ndarray:
     """length / to, NaN where `to` is 0."""
-    return np.divide(length, to, out=np.full(len(to), np.nan), where=to > ZERO)
+    return np.divide(length, to, out=np.full(len(to), np.nan), where=np.abs(to) > ZERO)
