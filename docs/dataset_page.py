@@ -51,6 +51,7 @@ left out. Model card and report name the licence. `dataset.croissant.json` is a 
 | `… is missing; get the whole dataset` | the part named is not there: get it from the authors |
 | `… are missing, such as …` | get the rest, or give `--partial` |
 | `… holds two files of one name that differ` | move away the one that is not of the dataset |
+| `the labels of … fit none of … there` | a table was cut: get it again |
 | `… has no column …` | the table was changed: get it again |
 | `… is not a regular file` | put the file there instead of the link |
 | `… is not empty` | move it away; `--into`; `--append` for a second dataset |

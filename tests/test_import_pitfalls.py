@@ -14,7 +14,7 @@ from facestats.core.photo_files import face_filename
 from facestats.errors import InputError
 from facestats.importers.content import Choices
 from facestats.importers.registry import DATASETS, KNOWN
-from facestats.importers.run import import_dataset
+from facestats.importers.run import _readable, import_dataset
 from facestats.labels.joining import join_labels
 from test_import_datasets import bring, table
 
@@ -507,3 +507,39 @@ def test_parts_of_archives_are_to_be_unpacked(tmp_path, name):
     write(tmp_path / "s", name, "packed")
     with pytest.raises(InputError, match="unpack it first"):
         imported(tmp_path, "afad")
+
+
+@pytest.mark.parametrize("name", MAKERS)
+class TestHalves:
+    def test_tables_without_photos(self, tmp_path, name):
+        MAKERS[name](tmp_path / "s")
+        for path in [*(tmp_path / "s").rglob("*")]:
+            if path.suffix in (".jpg", ".png"):
+                path.unlink()
+        with pytest.raises(InputError, match=r"holds no photo|is missing") as error:
+            imported(tmp_path, name)
+        assert DATASETS[name].title in str(error.value)
+        assert not (tmp_path / "data").exists()
+
+    def test_photos_with_empty_tables(self, tmp_path, name):
+        MAKERS[name](tmp_path / "s")
+        tables = [p for p in (tmp_path / "s").rglob("*") if p.suffix in (".csv", ".txt")]
+        for path in tables:
+            path.write_text(path.read_text().partition("\n")[0] + "\n")
+        if name in ("fairface", "lagenda", "adience", "3dsk", "celeba", "lfw"):
+            with pytest.raises(InputError, match=r"fit none of .* there, such as|has no column"):
+                imported(tmp_path, name)
+            assert not (tmp_path / "data").exists()
+        else:  # names, folders or a workbook say enough
+            done, labels, _ = imported(tmp_path, name)
+            assert done.images >= len(labels)
+
+
+def test_a_message_names_a_missing_file_as_people_write_it():
+    written = {dataset.name: [*map(_readable, dataset.markers)] for dataset in KNOWN.values()}
+    assert written["fairface"] == ["fairface_label_train.csv"]
+    assert written["scut"] == ["AF1.jpg", "All_Ratings.xlsx"]
+    assert written["mebeauty"] == ["original_images/female/a/…", "scores/….xlsx"]
+    assert written["cfd"] == ["CFD-AF-d-N.jpg", "…Norming….xlsx"]
+    assert written["lfw"] == ["…/…_0001.jpg"]
+    assert not any(set(text) & set("()[]|?*\\") for texts in written.values() for text in texts)

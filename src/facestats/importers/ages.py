@@ -191,7 +191,7 @@ def read_lagenda(tree: Tree, _: Choices) -> Content:
     path = tree.table_named("lagenda_annotation.csv")
     rows = tree.table(path, "img_name", "age", "gender", *BOX)
     content = Content({}, rows)
-    boxes = rows[list(BOX)].apply(pd.to_numeric, errors="coerce")
+    boxes = rows[list(BOX)].apply(pd.to_numeric, errors="coerce").astype("float64")
     wide, high = boxes["face_x1"] - boxes["face_x0"], boxes["face_y1"] - boxes["face_y0"]
     area = (wide * high).where(boxes.ge(0).all(axis=1), -1)
     rows = rows.assign(area=area).sort_values("area", ascending=False, kind="stable")
@@ -245,7 +245,8 @@ def read_adience(tree: Tree, _: Choices) -> Content:
             absent.append(tails[0])
     content.leave_out(NO_PHOTO, absent)
     leave_unnamed(tree, content, content.photos.values())
-    rows, image = rows[[bool(name) for name in names]], [name for name in names if name]
+    there = pd.Series(names, rows.index, dtype="str") != ""
+    rows, image = rows[there], [name for name in names if name]
     name = pd.Series(image, rows.index, dtype="str")
     content.labels = pd.DataFrame(
         {

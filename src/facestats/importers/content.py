@@ -122,7 +122,7 @@ class Content:
         good = values.between(low, high)
         bad = ~good & ~text.isin(["", "nan", "NaN", "None"])
         what = f"{cells.name} is no number from {low:g} to {high:g}"
-        self.leave_out(what, names[bad] + ": " + text[bad])
+        self.leave_out(what, _with_cells(names, text, bad))
         return values.where(good)
 
     def codes(
@@ -136,8 +136,13 @@ class Content:
         text = cells.astype("str").str.strip()
         words = text.map(meanings)
         bad = words.isna() & ~text.isin(["", "nan", *empty])
-        self.leave_out(f"{cells.name} has an unknown code", names[bad] + ": " + text[bad])
+        self.leave_out(f"{cells.name} has an unknown code", _with_cells(names, text, bad))
         return words
+
+
+def _with_cells(names: pd.Series, text: pd.Series, bad: pd.Series) -> list[str]:
+    """`name: cell` of each bad cell."""
+    return [f"{name}: {cell}" for name, cell in zip(names[bad], text[bad], strict=True)]
 
 
 GENDERS = {

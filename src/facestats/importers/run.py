@@ -208,13 +208,32 @@ def _matches(files: list[str], marker: str) -> bool:
 
 
 def _readable(marker: str) -> str:
-    """A marker as people write it."""
-    text = re.sub(r"\(\?[:i]\w*\)?|\\(?=\.)", "", marker)
-    return text.replace("[^/]+", "…").replace(".*", "…").replace("\\d+", "N")
+    """A file that a marker matches, as people write it: of several, the first."""
+    text = marker.replace("(?:.*/)?", "").replace(r"\d{4}", "0001").replace(r"\d{5}", "00001")
+    text = re.sub(r"\(\?:([^|()]*)[^()]*\)\??", r"\1", text)  # (?:train|val) is train
+    text = text.partition("|")[0]
+    for pattern, name in ((r"(\()?\[\^/\][+*](?(1)\))", "…"), (r"\[\\?(\w)[^]]*\]\+?", r"\1")):
+        text = re.sub(pattern, name, text)
+    for pattern, name in (
+        (" ?", ""),
+        (r"\.?", "."),
+        (r"\.", "."),
+        (r"\1", "…"),
+        (r"\d{17}", "1"),
+        (r"\d+", "1"),
+    ):
+        text = text.replace(pattern, name)
+    return text
 
 
 def _check_whole(tree: Tree, dataset: Dataset, content: Content, partial: bool) -> None:
     missing = content.left_out.get(NO_PHOTO, [])
+    if not content.photos and (there := [path for path in tree.files if is_photo(path)]):
+        raise InputError(
+            f"{tree.top}: the labels of {dataset.title} fit none of "
+            f"{number_of(len(there), 'photo')} there, such as {listed(there)}; get the whole "
+            "dataset"
+        )
     if not content.photos:
         raise InputError(
             f"{tree.top} holds no photo of {dataset.title}; get the whole dataset (expected "

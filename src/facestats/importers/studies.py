@@ -36,7 +36,7 @@ def read_london(tree: Tree, _: Choices) -> Content:
             rows.append((name, _digits(match[1]), match[2], view))
         elif is_photo(path):
             content.leave_out("a photo whose name is not 001_03.jpg", [path])
-    labels = pd.DataFrame(rows, columns=["image", "key", "number", "view"])
+    labels = pd.DataFrame(rows, columns=["image", "key", "number", "view"], dtype="str")
     content.leave_out(
         NO_PHOTO, [info.loc[key, "face_id"] for key in info.index if key not in set(labels["key"])]
     )
@@ -72,7 +72,8 @@ def _london_ratings(tree: Tree, path: str, labels: pd.DataFrame, content: Conten
     faces = [name for name in table.columns if re.fullmatch(r"X?\d+", name)]
     if not faces:
         raise InputError(f"{tree.top / path} has no column of a face, such as X001")
-    table = table.assign(rater=[f"r{number:04d}" for number in range(1, len(table) + 1)])
+    names = [f"r{number:04d}" for number in range(1, len(table) + 1)]
+    table = table.assign(rater=pd.Series(names, table.index, dtype="str"))
     front = labels[labels["number"] == LONDON_RATED].drop_duplicates("key").set_index("key")
     content.leave_out(
         "ratings of a face without its neutral front photo",
@@ -82,7 +83,8 @@ def _london_ratings(tree: Tree, path: str, labels: pd.DataFrame, content: Conten
     long = table.melt(["rater", *about], faces, "face", "rating")
     long["image"] = long["face"].map(_digits).map(front["image"])
     long = long[long["image"].notna() & ~long["rating"].isin(["", "NA"])]
-    long["rating"] = content.numbers(long["rating"], long["image"] + " by " + long["rater"], 1, 7)
+    who = long["image"].astype("str") + " by " + long["rater"]
+    long["rating"] = content.numbers(long["rating"], who, 1, 7)
     long = long.dropna(subset="rating").rename(columns={"rater_sex": "rater_gender"})
     return long[["image", "rater", "rating", "rater_gender", *about[1:]]]
 
@@ -172,7 +174,7 @@ def _with_traits(ratings: pd.DataFrame, choices: Choices, content: Content) -> p
         "ratings of traits that were not chosen", [name for name in there if name not in chosen]
     )
     parts = [ratings[ratings["trait"] == name] for name in chosen]
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat(parts or [ratings], ignore_index=True)
 
 
 DATASETS = (
