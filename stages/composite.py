@@ -2,14 +2,14 @@
 
 Reads   data/interim/members/<name>/ (members.csv, selection.json, faces/); params
         `composites.<name>.render`
-Writes  data/processed/composites/<name>/ (composite.jpg, composite.json, composite.tem,
-        members.jpg, shape.npy)
+Writes  data/processed/composites/<name>/ (composite.jpg and, if asked for, .png,
+        composite.json, composite.tem, members.jpg, shape.npy)
 Alone   dvc repro -sf composite@women
 """
 
 from facestats.run.stage import StageItem, run_stage, start_clean, warn
 
-from facestats.composites.averaging import average_faces
+from facestats.composites.averaging import average_faces, averaging_options
 from facestats.composites.folder import composite_facts, warnings_of, write_composite
 from facestats.composites.members import Members
 from facestats.core.files import read_json
@@ -18,12 +18,11 @@ from facestats.errors import number_of
 
 def main(params, name: StageItem, members, composites):
     folder, out = members / name, composites / name
-    render = name.of(params.composites).render.model_dump()
+    render, selection = name.of(params.composites).render, read_json(folder / "selection.json")
     chosen = Members(folder / "members.csv", folder / "faces")
-    average = average_faces(chosen, **render)
+    average = average_faces(chosen, **averaging_options(render, selection))
     start_clean(out)
-    selection = read_json(folder / "selection.json")
-    facts = composite_facts(average, render, selection, chosen.ratings, chosen.persons)
+    facts = composite_facts(average, render.used(), selection, chosen.ratings, chosen.persons)
     warn(*warnings_of(facts, f"composites.{name}", len(chosen)))
     write_composite(out, name, average, facts, chosen.faces, folder / "scores.json")
     if not facts["built"]:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from drawn_shapes import NOSE, dots, noise, shape, smooth
 from facestats.composites.shapes import mirrored
+from facestats.composites.texture import bands, gains, magnitudes, strengthened
 from facestats.core.landmarks import MIRROR
 from facestats.errors import InputError
 from facestats.pairs.built import Built
@@ -16,7 +17,6 @@ from facestats.stimuli.changes import Change, along, caricature, lab, shape_step
 from facestats.stimuli.frame import laid_on
 from facestats.stimuli.moving import move_face
 from facestats.stimuli.photo import FacePhoto, _layers, encoded
-from facestats.stimuli.texture import bands, gains, magnitudes, strengthened
 
 WIDTH, HEIGHT, FACE = 260, 300, 220  # px; FACE: side of a square in which the face lies as drawn
 AT = 20, 40

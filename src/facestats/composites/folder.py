@@ -11,6 +11,8 @@ import pandas as pd
 from PIL import Image
 
 from facestats.composites.averaging import Average
+from facestats.composites.finish import finished, on_white, png
+from facestats.composites.params import Render
 from facestats.composites.templates import mesh_template, write_template
 from facestats.core.figures.sheets import MOST, contact_sheet, fitting_jpeg
 from facestats.core.files import write_bytes, write_image, write_json
@@ -137,12 +139,27 @@ def warnings_of(facts: dict[str, Any], name: str, chosen: int) -> list[str]:
     return [f"{name} is not built: {facts['why']}"]
 
 
+def finish(average: Average, render: dict[str, Any], bits: int = 8) -> np.ndarray:
+    """The codes of an average, with its mask; see `finish.finished`."""
+    assert average.values is not None
+    cut = (render["space"], average.shape, render["mask"], render["background"])
+    return finished(average.values, *cut, bits)
+
+
+def preview(average: Average, render: dict[str, Any]) -> np.ndarray:
+    """RGB codes of an average, with its mask, on white where it is transparent."""
+    if render["mask"] == "none" and average.image is not None:
+        return average.image
+    return on_white(finish(average, render))
+
+
 def write_composite(
     out: Path, name: str, average: Average, facts: dict[str, Any], faces: Path, scores: Path
 ) -> None:
     """Write `composite.json`; where it was built, `composite.jpg`, `members.jpg`, the mean shape.
 
-    That is `shape.npy`, and `composite.tem` for webmorph.
+    With `format: png` or `png16`, `composite.png` as well. The shape is `shape.npy`, and
+    `composite.tem` for webmorph.
 
     Parameters
     ----------
@@ -160,7 +177,11 @@ def write_composite(
         be drawn again, so the composite only names the file.
     """
     if facts["built"] and average.image is not None:
-        write_image(out / "composite.jpg", Image.fromarray(average.image))
+        render = Render().model_dump() | facts["render"]
+        write_image(out / "composite.jpg", Image.fromarray(preview(average, render)))
+        if render["format"] != "jpg":
+            bits = 16 if render["format"] == "png16" else 8
+            write_bytes(out / "composite.png", png(finish(average, render, bits)))
         sheet = contact_sheet([faces / face for face in average.used])
         write_bytes(out / "members.jpg", fitting_jpeg(sheet))
         if average.shape is not None:

@@ -20,7 +20,7 @@ LUMINANCE = np.array([[0.2126, 0.7152, 0.0722]], dtype=np.float32)
 _RIM = 0.02
 
 
-def to_codes(values: np.ndarray, space: str) -> np.ndarray:
+def to_codes(values: np.ndarray, space: str, bits: int = 8) -> np.ndarray:
     """Write values as the codes of a file.
 
     Parameters
@@ -29,16 +29,19 @@ def to_codes(values: np.ndarray, space: str) -> np.ndarray:
         0–1.
     space : str
         What the values are: `linear` (light) or `gamma` (codes already).
+    bits : int
+        8 or 16.
 
     Returns
     -------
-    ndarray of uint8, of the same shape
+    ndarray of uint8 or uint16, of the same shape
     """
     if space == "linear":
         values = np.where(
             values <= 0.0031308, values * 12.92, 1.055 * np.maximum(values, 0) ** (1 / 2.4) - 0.055
         )
-    return np.clip(np.rint(values * 255), 0, 255).astype(np.uint8)
+    most = 2**bits - 1
+    return np.clip(np.rint(values * most), 0, most).astype(np.uint8 if bits == 8 else np.uint16)
 
 
 def inner_face(shape: np.ndarray, size: int) -> np.ndarray:

@@ -314,8 +314,11 @@ def _apply(
         matched[name] = len(table)
     flagged: dict[str, int] = {}
     if judged:
-        doubtful = (table["doubts"].notna() & (table["doubts"] != "")).to_numpy()
-        reasons = table["doubts"][doubtful].str.split(SEPARATOR).explode()
+        doubts = table["doubts"].astype("object")
+        if "yaw" in conditions.get("columns", {}):  # turned heads are asked for, not doubted
+            doubts = doubts.map(_without_pose, na_action="ignore")
+        doubtful = (doubts.notna() & (doubts != "")).to_numpy()
+        reasons = doubts[doubtful].str.split(SEPARATOR).explode()
         matched["flags"] = len(table) - int(doubtful.sum())
         table = table[~doubtful]
         flagged = {reason: int(n) for reason, n in reasons.value_counts().sort_index().items()}
@@ -329,6 +332,10 @@ def _apply(
     again = order["copy_group"].duplicated() & order["copy_group"].notna()
     best = table[~again.sort_index().to_numpy()]
     return best, matched, flagged, len(table) - len(best)
+
+
+def _without_pose(doubts: str) -> str:
+    return SEPARATOR.join(one for one in doubts.split(SEPARATOR) if one != "extreme_pose")
 
 
 def _widen(name: str, value: Any) -> list | None:

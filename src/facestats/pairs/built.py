@@ -89,7 +89,9 @@ def read_composite(folder: Path) -> Built:
         facts = json.loads((folder / "composite.json").read_text(encoding="utf-8"))
         built = Built(facts["name"], facts=facts)
         if facts["built"]:
-            with Image.open(folder / "composite.jpg") as image:
+            lossless = folder / "composite.png"  # with the colours behind its transparency
+            path = lossless if lossless.exists() else folder / "composite.jpg"
+            with Image.open(path) as image:
                 built.image = np.asarray(image.convert("RGB"))
             if (folder / "shape.npy").exists():
                 built.shape = np.load(folder / "shape.npy", allow_pickle=False)

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from facestats.composites.averaging import average_faces
-from facestats.composites.folder import WITHOUT_FACE, composite_facts
+from facestats.composites.averaging import average_faces, averaging_options
+from facestats.composites.folder import WITHOUT_FACE, composite_facts, finish
 from facestats.composites.params import Render
 from facestats.core import tables
 from facestats.core.doubts import PICTURE
@@ -31,6 +31,7 @@ from facestats.groups.params import COPIES, KEEP, Filter
 from facestats.groups.tables import FINAL
 from facestats.params.errors import checked_options
 from facestats.serving.checks import one_of, whole_number
+from facestats.serving.copies import best_of_copies, look_of
 from facestats.serving.frames import is_polars_frame, to_pandas
 from facestats.serving.loading import load
 from facestats.serving.manifest import check
@@ -40,10 +41,7 @@ from facestats.serving.types import CompositeFacts
 if TYPE_CHECKING:
     import polars as pl
 
-    from facestats.faces.crop import FaceCrop
-
 DRAW, WHO = Render(), Filter()  # the defaults of `params.yaml`
-UNCOMPRESSED = 24.0  # bits per pixel
 FACTS = "facestats"  # their key in a frame's `attrs` and an image's `info`
 
 
@@ -166,6 +164,9 @@ def make_composite(
     max_yaw: float = DRAW.max_yaw,
     flags: str | None = None,
     copies: str = WHO.copies,
+    texture: bool = DRAW.texture,
+    mask: str = DRAW.mask,
+    background: str = DRAW.background,
 ) -> Image.Image:
     """Draw a composite, the average face of a group.
 
@@ -194,11 +195,18 @@ def make_composite(
         was told, else `leave_out`.
     copies : {'best', 'keep'}
         `best`: of copies of a picture the best one; `keep`: all.
+    texture : bool, default False
+        With `warp`: detail inside the face is as strong as in the faces on average.
+    mask : {'none', 'oval', 'face'}
+        What is shown: all, an ellipse around the face, or what lies within its outline.
+    background : {'keep', 'grey', 'transparent'}
+        Around the mask.
 
     Returns
     -------
     PIL image
-        RGB, in the size of the crops. `info["facestats"]` is a `CompositeFacts`.
+        RGB, or RGBA with a transparent background, in the size of the crops. `info["facestats"]` is
+        a `CompositeFacts`.
 
     Warns
     -----
@@ -214,7 +222,19 @@ def make_composite(
         A photo that can't be read.
     """
     return draw_composite(
-        None, df_or_paths, n, seed, align, space, symmetric, max_yaw, flags, copies
+        None,
+        df_or_paths,
+        n,
+        seed,
+        align,
+        space,
+        symmetric,
+        max_yaw,
+        flags,
+        copies,
+        texture,
+        mask,
+        background,
     )
 
 
@@ -229,11 +249,16 @@ def draw_composite(
     max_yaw: float = DRAW.max_yaw,
     flags: str | None = None,
     copies: str = WHO.copies,
+    texture: bool = DRAW.texture,
+    mask: str = DRAW.mask,
+    background: str = DRAW.background,
 ) -> Image.Image:
     """`make_composite` with given models; None: those of `load()`."""
+    options = {"align": align, "space": space, "symmetric": symmetric, "max_yaw": max_yaw}
+    options |= {"texture": texture, "mask": mask, "background": background}
     render = checked_options(
-        Render, {"align": align, "space": space, "symmetric": symmetric, "max_yaw": max_yaw}
-    ).model_dump()
+        Render, options | ({"format": "png"} if background == "transparent" else {})
+    )
     n, seed = None if n is None else whole_number("n", n, 1), whole_number("seed", seed, 0)
     table = (
         df_or_paths
@@ -257,7 +282,7 @@ def draw_composite(
             members, left_out, flagged, n_copies = _new_faces(
                 models, photos, n, seed, Path(folder), flags, single
             )
-        average = average_faces(members, **render)
+        average = average_faces(members, **averaging_options(render, {}))
     if table is not None:
         _faces_table(models)  # still that of the run? A new run would have replaced the crops too
     average.left_out = left_out | average.left_out
@@ -268,7 +293,7 @@ def draw_composite(
         selection["filter"] = {**selection.get("filter", {}), "n": n, "seed": seed}
     selection["doubts"] = _doubts(models, table, members["filename"], selection.get("filter", {}))
     facts = composite_facts(
-        average, render, selection, _by_name(table, "rating"), _by_name(table, PERSON)
+        average, render.used(), selection, _by_name(table, "rating"), _by_name(table, PERSON)
     )
     if average.image is None:
         hint = "".join(f", {n} left out as {reason}" for reason, n in facts["flagged"].items())
@@ -280,7 +305,7 @@ def draw_composite(
         warnings.warn(doubt, stacklevel=3)
     if table is not None and set(SCORES.values()) <= set(table.columns):
         facts["scores"] = mean_scores(table.set_index("filename").loc[facts["members"]])
-    image = Image.fromarray(average.image)
+    image = Image.fromarray(finish(average, render.model_dump()))
     names = {field.name for field in fields(CompositeFacts)}
     image.info[FACTS] = CompositeFacts(**{key: facts[key] for key in facts.keys() & names})
     return image
@@ -412,10 +437,10 @@ def _new_faces(
         path.write_bytes(models.jpeg(crop))
         rows.append((name, path, crop.landmarks, crop.pose.yaw if crop.pose else None))
         if single:
-            looks.append(_look(crop, photos[i], i))
+            looks.append(look_of(crop, photos[i], i))
     if not single:
         return _members(rows), left_out, dict(sorted(flagged.items())), 0
-    best = _best_of_copies(looks) if looks else []
+    best = best_of_copies(looks) if looks else []
     chosen = [best[k] for k in _drawn(len(best), n, seed)]
     return (
         _members([rows[k] for k in chosen]),
@@ -429,46 +454,6 @@ def _drawn(photos: int, n: int | None, seed: int) -> list[int]:
     if n is None or n >= photos:
         return list(range(photos))
     return sorted(np.random.default_rng(seed).choice(photos, n, replace=False).tolist())
-
-
-def _look(crop: FaceCrop, photo: Any, number: int) -> dict[str, Any]:
-    """What tells whether a face is a copy of another, and a better one."""
-    from facestats.faces.comparison import thumbnail
-    from facestats.faces.dedup import perceptual_hash
-    from facestats.faces.photo import bits_per_pixel
-
-    data = (
-        Path(photo).read_bytes()
-        if isinstance(photo, (str, Path))
-        else photo
-        if isinstance(photo, (bytes, bytearray))
-        else None
-    )
-    return {
-        "filename": f"{number:09}",
-        "hash": perceptual_hash(crop.grey),
-        "thumbnail": thumbnail(crop.rgb),
-        "sharpness": crop.facts()["sharpness"],
-        "face_size": min(crop.width, crop.height)
-        if crop.box is None
-        else float(crop.box[2] - crop.box[0]),
-        "bits_per_pixel": UNCOMPRESSED
-        if data is None
-        else bits_per_pixel(bytes(data), crop.width, crop.height),
-    }
-
-
-def _best_of_copies(looks: list[dict[str, Any]]) -> list[int]:
-    """The positions of the best copy of each picture."""
-    from facestats.faces.dedup import find_near_duplicates
-    from facestats.faces.preprocess import rank_copies
-
-    table = pd.DataFrame(looks)
-    first = find_near_duplicates(
-        table["hash"].tolist(), lambda face: looks[face]["thumbnail"], table["sharpness"].to_numpy()
-    )
-    table["copy_group"] = [at if before is None else before for at, before in enumerate(first)]
-    return np.flatnonzero(rank_copies(table) == 1).tolist()
 
 
 def _members(rows: list[tuple]) -> pd.DataFrame:

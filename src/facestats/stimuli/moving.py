@@ -10,10 +10,10 @@ from PIL import Image
 
 from facestats.composites.light import TO_LINEAR, to_codes
 from facestats.composites.shapes import mirrored
+from facestats.composites.texture import gains, magnitudes, strengthened
 from facestats.stimuli.changes import Change, lab
 from facestats.stimuli.frame import Frame, similarity
 from facestats.stimuli.photo import FacePhoto
-from facestats.stimuli.texture import gains, magnitudes, strengthened
 
 
 def move_face(photo: FacePhoto, change: Change) -> Image.Image:

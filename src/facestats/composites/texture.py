@@ -13,9 +13,12 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from facestats.composites.contours import FACE_OVAL
+
 SCALES = 5
 _AROUND = 2.0  # width of the neighbourhood of a magnitude, in widths of its band
 _FLOOR = 2e-4  # a magnitude that no eye sees, as a share of white
+_SOFT = 0.05  # width of the edge within which detail is given back ever more, share of the side
 MOST = 6.0  # times by which detail is strengthened, or weakened, at most
 
 
@@ -92,3 +95,52 @@ def strengthened(luminance: np.ndarray, gain: np.ndarray, unit: float = 1.0) -> 
     for scale, band in enumerate(bands(luminance, unit)):
         result = result + (gain[:, :, scale] - 1) * band
     return result
+
+
+class MeanDetail:
+    """The mean strength of detail over pictures of one size, to be given to their average.
+
+    Parameters
+    ----------
+    shape : ndarray (468, 2)
+        Landmarks of the average, as shares of its side; detail is given back inside the face.
+    """
+
+    def __init__(self, shape: np.ndarray):
+        self._shape, self._total, self._n = shape, np.zeros(0), 0
+
+    def add(self, luminance: np.ndarray) -> None:
+        """Count a picture, float32 (side, side), warped to the average's shape."""
+        strength = magnitudes(luminance).astype(np.float64)
+        self._total = strength if not self._n else self._total + strength
+        self._n += 1
+
+    def give_to(self, mean: np.ndarray, luminance: np.ndarray) -> np.ndarray:
+        """Strengthen the detail of the average.
+
+        Parameters
+        ----------
+        mean : ndarray of float64 (side, side, 3)
+        luminance : ndarray of float64 (side, side)
+            Of `mean`.
+
+        Returns
+        -------
+        ndarray of float64 (side, side, 3)
+            Its colours keep their hues.
+        """
+        wanted = (self._total / self._n).astype(np.float32)
+        plain = luminance.astype(np.float32)
+        detailed = strengthened(plain, gains(wanted, magnitudes(plain)))
+        ratio = np.clip(detailed / np.maximum(plain, 1e-3), 0.3, 3).astype(np.float64)
+        inside = soft_inside(self._shape, len(mean))
+        return mean * (1 + inside * (ratio - 1))[:, :, None]
+
+
+def soft_inside(shape: np.ndarray, side: int) -> np.ndarray:
+    """How much a pixel counts as face: 1 inside, 0 from the outline on; float64 (side, side)."""
+    corners = np.rint(shape[FACE_OVAL, :2] * side - 0.5).astype(np.int32)
+    inside = cv2.fillPoly(np.zeros((side + 2, side + 2), np.uint8), [corners + 1], 1)
+    depth = cv2.distanceTransform(inside, cv2.DIST_L2, 5)[1:-1, 1:-1]
+    share = np.clip(depth / (_SOFT * side), 0, 1).astype(np.float64)
+    return share * share * (3 - 2 * share)
