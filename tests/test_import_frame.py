@@ -299,6 +299,8 @@ def test_the_command_takes_the_choices_and_lists_the_datasets(tmp_path, monkeypa
         (["import", "utk", "s"], "'utk' is no dataset"),
         (["import", "utkface", "s", "--trait", "att"], "--trait is for omi, mebeauty, cfd, 3dsk,"),
         (["import", "utkface", "s", "--as", "person"], "--as is for `import folder`"),
+        (["import", "utkface", "s", "--scale", "1", "7"], "--scale is for `import csv`"),
+        (["import", "csv", "s", "--scale", "7", "1"], "the lower end comes first"),
     ):
         assert main(arguments) == 2
         assert part in capsys.readouterr().err
