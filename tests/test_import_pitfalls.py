@@ -11,7 +11,7 @@ from scipy.io import savemat
 import datasets
 from datasets import MAKERS, put, workbook, write
 from facestats.core.photo_files import face_filename
-from facestats.errors import InputError
+from facestats.errors import InputError, LabelError
 from facestats.importers.content import Choices
 from facestats.importers.registry import DATASETS, KNOWN
 from facestats.importers.run import _readable, import_dataset
@@ -25,12 +25,12 @@ def imported(tmp_path, name, into="data", **choices):
     return done, table(tmp_path / into), done.left_out
 
 
-def joined(into):
+def joined(into, **choices):
     """What the pipeline makes of the label files, all faces being found."""
     raw = into / "raw"
     images = [path.relative_to(raw).as_posix() for path in raw.rglob("*") if path.is_file()]
     faces = pd.DataFrame({"image": images, "filename": [face_filename(image) for image in images]})
-    done = join_labels(faces, into / "labels", into / "none.csv", "auto")
+    done = join_labels(faces, into / "labels", into / "none.csv", "auto", **choices)
     return done.table.set_index("image"), done
 
 
@@ -445,14 +445,37 @@ class TestScales:
         _, into = bring(tmp_path, "omi")
         MAKERS["cfd"](tmp_path / "cfd")
         import_dataset(DATASETS["cfd"], KNOWN, tmp_path / "cfd", into, append=True)
-        found, _ = joined(into)
+        found, joint = joined(into)
         rated = found["rating"].dropna()
+        assert "cfd has no single judgements: 2 ratings of labels.csv taken" in joint.report()
+        assert {*joint.judgements["filename"]} == {face_filename("1.jpg")}
         level = [100 * (value - 1) / 6 for value in (4.1, 5.5)]  # of CFD, which has more faces
         assert rated["cfd/CFD-AF-200-228-N.jpg"] == pytest.approx(level[0], abs=1e-3)
         assert rated["cfd/CFD-MM-300-001-N.jpg"] == pytest.approx(level[1], abs=1e-3)
         assert rated["1.jpg"] == pytest.approx(sum(level) / 2, abs=1e-3)
         assert found.loc["1.jpg", "rating_n"] == 1
         assert found.loc["cfd/CFD-AF-200-229-HC.jpg", "rating_n"] == 0
+
+    def test_means_outside_the_scale_are_named_beside_judgements(self, tmp_path):
+        _, into = bring(tmp_path, "omi")
+        MAKERS["cfd"](tmp_path / "cfd")
+        import_dataset(DATASETS["cfd"], KNOWN, tmp_path / "cfd", into, append=True)
+        path = into / "labels/labels.csv"
+        path.write_text(path.read_text().replace("51.6667", "516.667"))
+        with pytest.raises(LabelError, match=r"has the rating 516\.667 in .*labels\.csv"):
+            joined(into)
+
+    def test_dropped_raters_do_not_bring_back_means_of_their_judgements(self, tmp_path):
+        _, into = bring(tmp_path, "3dsk")
+        MAKERS["cfd"](tmp_path / "cfd")
+        import_dataset(DATASETS["cfd"], KNOWN, tmp_path / "cfd", into, append=True)
+        path = into / "labels/labels.csv"
+        labels = pd.read_csv(path)
+        labels.loc[labels["image"] == "male/alex.jpg", "rating"] = 2.0
+        labels.to_csv(path, index=False)
+        found, _ = joined(into, drop_raters=["R2", "R3"])
+        assert np.isnan(found.loc["male/alex.jpg", "rating"])
+        assert found["rating"].notna().sum() == 2
 
     def test_a_table_is_added_only_with_its_scale(self, tmp_path):
         _, into = bring(tmp_path, "omi")

@@ -42,7 +42,7 @@ from facestats.labels.levels import level_judgements, level_ratings
 from facestats.labels.names import NameIndex, refuse_other_photos
 from facestats.labels.raters import rater_warnings, without_raters
 from facestats.labels.ratings import read_ratings
-from facestats.labels.scale import find_scale, use_judgements
+from facestats.labels.scale import find_scale, keeps_rating, means_alone, use_judgements
 from facestats.labels.traits import PREFIX, choose_traits, use_trait
 
 COLUMNS = ("gender", "ethnicity", "age", "rating", "person")
@@ -183,12 +183,16 @@ def join_labels(
         rating_scale = [*dataset.scale]
     listed = drop_raters if isinstance(drop_raters, list) else []
     traits = choose_traits([] if judgements is None else ratings.traits(), table, chosen)
+    stays = keeps_rating(
+        table, None if judgements is None else judgements[judgements["trait"].isin(traits[:1])]
+    )
     scale = find_scale(
         rating_scale,
         None if judgements is None else judgements[~judgements["rater"].isin(listed)],
         table,
         files,
         mistakes,
+        stays,
     )
     mistakes.raise_any()
     further = {}
@@ -205,7 +209,8 @@ def join_labels(
     kept, report = without_raters(
         None if judgements is None else judgements[COLUMNS_OF_RATINGS], drop_raters
     )
-    use_judgements(table, kept)
+    use_judgements(table, kept, stays)
+    alone = [] if kept is None else means_alone(table, stays)
     by_trait = {trait: frame for trait, (frame, _) in further.items() if frame is not None}
     if traits and traits[0] != "" and kept is not None:
         by_trait = {traits[0]: kept, **by_trait}
@@ -246,6 +251,7 @@ def join_labels(
         [
             *(note for file in (labels, corrections, ratings) for note in file.notes),
             *names.notes(),
+            *alone,
             *(
                 f"labels.level: {column} of {name} {points:+.1f}, to the mean of the largest "
                 "dataset"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from facestats.errors import LabelError
+from facestats.errors import LabelError, number_of
 from facestats.labels.cells import Mistakes
 from facestats.labels.levels import DATASET
 
@@ -43,6 +43,7 @@ def find_scale(
     table: pd.DataFrame,
     files: Mapping[str, Path | None],
     mistakes: Mistakes,
+    stays: pd.Series,
 ) -> tuple[float, float] | None:
     """Find the ends of the rating scale, and check every rating against it.
 
@@ -58,6 +59,8 @@ def find_scale(
         The label files by kind.
     mistakes : Mistakes
         Gets the judgements that lie outside the scale.
+    stays : Series of bool
+        Faces whose rating in the table counts beside judgements, as `keeps_rating` finds them.
 
     Returns
     -------
@@ -70,12 +73,7 @@ def find_scale(
         A mean rating lies outside the scale.
     """
     judged = judgements["rating"].sort_index() if judgements is not None else pd.Series(dtype=float)
-    means = (
-        table["rating"]
-        if judgements is None
-        else table.loc[table["rating_source"] == "manual", "rating"]
-    )
-    means = means.dropna()
+    means = (table["rating"] if judgements is None else table.loc[stays, "rating"]).dropna()
     if not isinstance(rating_scale, str):
         low, high = rating_scale
     elif len(judged) or len(means):
@@ -145,28 +143,46 @@ def usual_scale(values: pd.Series) -> tuple[float, float] | None:
     )
 
 
-def use_judgements(table: pd.DataFrame, judgements: pd.DataFrame | None) -> None:
-    """Put mean, number and spread of the judgements into the table.
+def keeps_rating(table: pd.DataFrame, judgements: pd.DataFrame | None) -> pd.Series:
+    """Which faces keep the rating of the label files, whatever the mean of their judgements.
 
-    A rating by hand stays, and so does that of a dataset without judgements.
+    Those that were rated by hand, and those of a dataset without judgements.
     """
+    stays = table["rating_source"] == "manual"
+    if judgements is not None and DATASET in table:
+        judged = table.index.isin(judgements["filename"])
+        stays |= ~table[DATASET].isin(table.loc[judged, DATASET])
+    return stays
+
+
+def means_alone(table: pd.DataFrame, stays: pd.Series) -> list[str]:
+    """Notes on datasets whose means stand beside the judgements of others."""
+    if DATASET not in table:
+        return []
+    rated = stays & table["rating"].notna() & (table["rating_source"] != "manual")
+    names = table.loc[rated, DATASET].dropna()
+    return [
+        f"{name} has no single judgements: {number_of((names == name).sum(), 'rating')} of "
+        "labels.csv taken"
+        for name in dict.fromkeys(names)
+    ]
+
+
+def use_judgements(table: pd.DataFrame, judgements: pd.DataFrame | None, stays: pd.Series) -> None:
+    """Put mean, number and spread of the judgements into the table, but for faces that it stays."""
     table["rating_n"] = pd.Series(
         np.where(table["rating"].notna(), 1, 0), index=table.index, dtype="int32"
     )
     table["rating_sd"] = np.nan
     if judgements is None:
         return
-    by_hand = table["rating_source"] == "manual"
-    if DATASET in table:  # of one that has means alone, these stay
-        judged = table.index.isin(judgements["filename"])
-        by_hand |= ~table[DATASET].isin(table.loc[judged, DATASET])
     faces = judgements.groupby("filename")["rating"]
     mean, count, spread = (
         s.reindex(table.index) for s in (faces.mean(), faces.count(), faces.std())
     )
-    table["rating"] = table["rating"].where(by_hand, mean)
-    table["rating_n"] = table["rating_n"].where(by_hand, count.fillna(0)).astype("int32")
-    table["rating_sd"] = spread.where(~by_hand)
+    table["rating"] = table["rating"].where(stays, mean)
+    table["rating_n"] = table["rating_n"].where(stays, count.fillna(0)).astype("int32")
+    table["rating_sd"] = spread.where(~stays)
     nothing: Any = None
     source = np.where(mean.notna(), "label", nothing)
-    table["rating_source"] = table["rating_source"].where(by_hand, source)
+    table["rating_source"] = table["rating_source"].where(stays, source)
