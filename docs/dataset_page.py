@@ -57,6 +57,8 @@ left out. Model card and report name the licence. `dataset.croissant.json` is a 
 | `… is not empty` | move it away; `--into`; `--append` for a second dataset |
 | `the photos need more than the … MiB that are free` | `--into`, `--limit` or `--link` |
 | `--link with DVC's cache.type …` | leave `--link` out |
+| `--append: the scale of the ratings of … is not known` | `--scale 1 7`, with the ends of yours |
+| `gender and race are numbers, which copies of FairFace …` | take the authors' tables |
 
 Adding a dataset does not always help: compare before you keep it. A model of 745 OMI faces and
 their ratings (`tiny`) predicts the attractiveness of 3DSK's 100 faces with r = 0.34 (0.16 to 0.48),
