@@ -2,6 +2,7 @@
 
 from facestats.run.stage import run_stage  # noqa: F401  before any test imports it
 
+import contextlib
 import gc
 import os
 import shutil
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 from filelock import FileLock
 from PIL import Image
@@ -57,6 +59,11 @@ LONG = (
     "test_serving_runs.py",
 )
 
+# Where tests have their folders: copies of projects, thousands of files each, cost a file system on
+# a disk 3 % of the processors and waits.
+MEMORY = "/dev/shm"
+ROOM = 4 << 30  # bytes; four workers take less than 2
+
 SLOW = (
     2 * LIMIT
 )  # seconds, of a test that drives real DVC; that of the others stands in pyproject.toml
@@ -65,7 +72,20 @@ SLOW = (
 def pytest_configure(config: pytest.Config) -> None:
     """Start the warm parent, one for all workers; it ends with this process."""
     if not hasattr(config, "workerinput"):
+        if has_room(MEMORY) and "TMPDIR" not in os.environ:
+            os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", MEMORY)
         warm.start()
+
+
+def has_room(folder: str) -> bool:
+    """Whether projects of tests may lie in a folder that is memory: twice what they take is left,
+    there and of all memory, and programs may run from it.
+    """
+    with contextlib.suppress(OSError):
+        facts = os.statvfs(folder)
+        free = min(facts.f_bavail * facts.f_frsize, psutil.virtual_memory().available / 2)
+        return free > ROOM and os.access(folder, os.W_OK) and not facts.f_flag & os.ST_NOEXEC
+    return False
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -92,6 +112,7 @@ def pytest_collection_finish() -> None:
     """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
     gc.enable()
 
 

@@ -3,33 +3,68 @@ the same.
 
 After every stage DVC reads all of dvc.lock with comments and layout and writes it anew, 0.35 s of a
 processor for the 32 stages of the small project; before every stage it parses params.yaml several
-times. tests/test_warm.py holds the files against those of a fresh DVC.
+times. A third of what `dvc repro` takes where nothing changed goes to reading the same YAML, the
+same expressions in dvc.yaml and the same lock of paths again. tests/test_warm.py holds the files
+against those of a fresh DVC.
 """
 
+import contextlib
+import hashlib
 import io
+import json
+import os
 import pickle
 import re
+from collections.abc import Callable
 from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
 
-from dvc import dvcfile
+import voluptuous
+from dvc import dvcfile, rwlock, schema
+from dvc.parsing import interpolate
 from dvc.stage import serialize
 from dvc.utils import strictyaml
 from dvc.utils.serialize import _yaml
 
 HEAD = "schema: '2.0'\nstages:\n"
-_dump_all, _parse = dvcfile.Lockfile.dump_stages, _yaml.parse_yaml
+PLACES = (  # where a function of DVC's is called from
+    (dvcfile.Lockfile, "dump_stages"),
+    (_yaml, "parse_yaml"),
+    (strictyaml, "parse_yaml"),
+    (interpolate, "parse_expr"),
+    (rwlock, "json"),
+    (schema, "vol"),
+    (strictyaml, "validate"),
+)
+_own = [getattr(place, name) for place, name in PLACES]
+_dump_all, _parse, _check = (
+    dvcfile.Lockfile.dump_stages,
+    _yaml.parse_yaml,
+    strictyaml.validate,
+)
+_shared: Path | None = None
 
 
-def install() -> None:
-    """Replace two functions of DVC's in this process."""
-    dvcfile.Lockfile.dump_stages = _dump_stages
-    _yaml.parse_yaml = strictyaml.parse_yaml = _parse_yaml
+def install(shared: str | None = None) -> None:
+    """Replace functions of DVC's in this process.
+
+    Parameters
+    ----------
+    shared : a folder of this run of the tests, where one process keeps for others what it parsed
+    """
+    global _shared
+    _shared = Path(shared) if shared else None
+    expression = cache(interpolate.parse_expr)
+    new = (_dump_stages, _parse_yaml, _parse_yaml, expression, _JSON, _VOL, _validate)
+    for (place, name), function in zip(PLACES, new, strict=True):
+        setattr(place, name, function)
 
 
 def uninstall() -> None:
     """Take DVC's own functions again."""
-    dvcfile.Lockfile.dump_stages = _dump_all
-    _yaml.parse_yaml = strictyaml.parse_yaml = _parse
+    for (place, name), function in zip(PLACES, _own, strict=True):
+        setattr(place, name, function)
 
 
 def _dump_stages(self: dvcfile.Lockfile, stages: list, **options) -> None:
@@ -76,4 +111,54 @@ def _parse_yaml(text: str | bytes, path: str, typ: str = "safe"):
 
 @cache
 def _parsed(text: str | bytes, path: str) -> bytes:
-    return pickle.dumps(_parse(text, path))
+    return _once("parsed", text, lambda: pickle.dumps(_parse(text, path)))
+
+
+def _validate(data, schema, text: str | None = None, path=None, rev=None):
+    name = _NAMES.get(id(schema))
+    if text is None or name is None:
+        return _check(data, schema, text, path, rev)
+
+    def check() -> bytes:
+        _check(data, schema, text, path, rev)  # or raise
+        return b"valid"
+
+    _once(name, text, check)
+    return data
+
+
+def _once(name: str, text: str | bytes, make: Callable[[], bytes]) -> bytes:
+    """What one process made of a text, for all of them."""
+    if not _shared:
+        return make()
+    raw = text.encode() if isinstance(text, str) else text
+    kept = _shared / f"{hashlib.sha256(raw).hexdigest()}.{name}"
+    with contextlib.suppress(OSError):
+        return kept.read_bytes()
+    made = make()
+    with contextlib.suppress(OSError):  # a disk that is full, or another user
+        new = kept.with_suffix(f".{os.getpid()}")
+        new.write_bytes(made)
+        new.rename(kept)
+    return made
+
+
+def _dump_json(content, file) -> None:
+    file.write(json.dumps(content))  # `json.dump` writes the same in small pieces, by Python
+
+
+def _schema(source) -> voluptuous.Schema:
+    """DVC compiles the schema of a stage anew for each stage; there are two."""
+    if id(source) not in _SCHEMAS:
+        _SCHEMAS[id(source)] = source, voluptuous.Schema(source)  # kept, and so is its `id`
+    return _SCHEMAS[id(source)][1]
+
+
+_SCHEMAS: dict[int, tuple[object, voluptuous.Schema]] = {}
+_JSON = SimpleNamespace(load=json.load, dump=_dump_json, JSONDecodeError=json.JSONDecodeError)
+_VOL = SimpleNamespace(Schema=_schema)
+_NAMES = {
+    id(schema.COMPILED_SINGLE_STAGE_SCHEMA): "single",
+    id(schema.COMPILED_MULTI_STAGE_SCHEMA): "multi",
+    id(schema.COMPILED_LOCKFILE_SCHEMA): "lock",
+}

@@ -17,11 +17,12 @@ import yaml
 from dvc.repo import Repo
 
 import fast_dvc
+import warm
 from project import COPIED, Project
 from resources import ROOT
 
 LIBRARY = "src/facestats"
-fast_dvc.install()
+fast_dvc.install(os.environ.get(warm.FOLDER))
 
 
 class StubProject(Project):

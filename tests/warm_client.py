@@ -58,7 +58,7 @@ def _ask(words: list[str], place: str) -> bool:
     code = int.from_bytes(answer, "big", signed=True)
     if code >= 0:
         os._exit(code)
-    if -code in passed_on:
+    if -code in (_signal.SIGTERM, _signal.SIGINT):  # also where pytest itself is deaf to Ctrl-C
         _signal.signal(-code, _signal.SIG_DFL)
     os.kill(os.getpid(), -code)
     os._exit(1)
