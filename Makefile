@@ -4,7 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 SITE_CACHE := "$(HOME)/.cache/dvc-site"
 BIN := $(VENV)/bin
-WORKERS := --numprocesses auto --dist loadfile --no-loadscope-reorder
+# One worker more than there are processors: tests with kills, queues and servers wait much of their time.
+WORKERS := --numprocesses $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist loadfile --no-loadscope-reorder
 ROUNDS ?= 1000000
 # Stages call `python`: with the environment's folder in front, that is the one with the packages.
 export PATH := $(CURDIR)/$(BIN):$(PATH)

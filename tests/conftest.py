@@ -36,27 +36,43 @@ os.environ.setdefault(
     "OMP_WAIT_POLICY", "PASSIVE"
 )  # threads that wait take no processor from the other worker's: a third less for `zeroshot`
 
-# Files that take minutes, the longest first: with short ones at the end, pytest's workers end
+# Files that take longest, the longest first: with short ones at the end, pytest's workers end
 # together.
 LONG = (
     "test_kills.py",
     "test_runs.py",
     "test_staleness.py",
     "test_row_runs.py",
-    "test_documented_readme.py",
     "test_sharing.py",
-    "test_experiments.py",
     "test_links.py",
-    "test_documented.py",
-    "test_library.py",
-    "test_doubts.py",
-    "test_full_disk.py",
-    "test_faults.py",
-    "test_preprocess.py",
-    "test_forget.py",
+    "test_documented_readme.py",
     "test_sharing_servers.py",
+    "test_experiments.py",
+    "test_full_disk.py",
+    "test_service_fuzz.py",
+    "test_service.py",
     "test_package.py",
+    "test_forget.py",
+    "test_queue_after_a_kill.py",
+    "test_preprocess.py",
+    "test_library.py",
+    "test_documented.py",
+    "test_stale.py",
+    "test_faults.py",
+    "test_doubts.py",
+    "test_warm.py",
+    "test_rows_of_two_users.py",
+    "test_labelling_benchmark.py",
+    "test_budget.py",
+    "test_service_docs.py",
     "test_serving_runs.py",
+    "test_paths.py",
+    "test_output.py",
+    "test_landmarks.py",
+    "test_zeroshot.py",
+    "test_growth.py",
+    "test_pretrain.py",
+    "test_regressor.py",
 )
 
 # Where tests have their folders: copies of projects, thousands of files each, cost a file system on
