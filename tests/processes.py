@@ -124,8 +124,8 @@ class Repro:
     def wait_for(self, script: str) -> int | None:
         """Process of a stage, once it runs; None if DVC ends without it."""
         while self.running():
-            if (found := self.stage()) and found[0] == script:
-                return found[1]
+            if (running := self.stage()) and running[0] == script:
+                return running[1]
             time.sleep(0.05)  # psutil looks through all processes for it
         return None
 
@@ -154,14 +154,14 @@ class Repro:
 
 def left_running(project: Project) -> list[list[str]]:
     """Command lines of the processes that work in the project's folder."""
-    found = []
+    commands = []
     for process in psutil.process_iter():
         try:
             if process.cwd() == str(project.folder) and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process.cmdline())
+                commands.append(process.cmdline())
         except psutil.Error:
             continue
-    return found
+    return commands
 
 
 def wait_until_none_is_left(project: Project) -> None:
@@ -173,9 +173,9 @@ def wait_until_none_is_left(project: Project) -> None:
 
 def row_counts(output: str, script: str) -> dict[str, int] | None:
     """What the summary line of a stage says; None if the stage did not end well."""
-    found = re.search(
+    matched = re.search(
         rf"^> python stages/{script}\.py[^\n]*\n(?:(?!Running stage).*\n)*?(rows=.*) seconds=",
         output,
         re.MULTILINE,
     )
-    return {name: int(n) for name, n in re.findall(r"(\w+)=(\d+)", found[1])} if found else None
+    return {name: int(n) for name, n in re.findall(r"(\w+)=(\d+)", matched[1])} if matched else None

@@ -200,15 +200,15 @@ class Project:
 
     def damaged_objects(self) -> list[str]:
         """Objects of DVC's cache that are not what their name, their MD5, says."""
-        found = [
+        objects = [
             (path, path.parent.name + path.name)
             for path in (self.folder / ".dvc/cache/files/md5").glob("??/*")
             if not path.name.endswith(".tmp")
         ]  # what DVC itself leaves behind when the disk is full
-        assert found
+        assert objects
         return [
             name
-            for path, name in found
+            for path, name in objects
             if hashlib.md5(path.read_bytes()).hexdigest() != name.removesuffix(".dir")
         ]
 

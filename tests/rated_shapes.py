@@ -36,10 +36,10 @@ def symmetric_points(seed: int) -> np.ndarray:
 def turned(points: np.ndarray, degrees: float, axis: str = "z") -> np.ndarray:
     """Points (…, 3) turned about an axis."""
     a, (i, j) = np.radians(degrees), {"x": (1, 2), "y": (2, 0), "z": (0, 1)}[axis]
-    found = np.array(points, dtype=np.float64)
-    found[..., i] = np.cos(a) * points[..., i] - np.sin(a) * points[..., j]
-    found[..., j] = np.sin(a) * points[..., i] + np.cos(a) * points[..., j]
-    return found
+    rotated = np.array(points, dtype=np.float64)
+    rotated[..., i] = np.cos(a) * points[..., i] - np.sin(a) * points[..., j]
+    rotated[..., j] = np.sin(a) * points[..., i] + np.cos(a) * points[..., j]
+    return rotated
 
 
 def made_up(n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -68,8 +68,8 @@ class Service:
             with suppress(BrokenPipeError, ConnectionResetError):  # it has answered already
                 connection.request(method, path, body, headers or {})
             answer = connection.getresponse()
-            found = {name.lower(): value for name, value in answer.getheaders()}
-            return Answer(answer.status, found, answer.read())
+            named = {name.lower(): value for name, value in answer.getheaders()}
+            return Answer(answer.status, named, answer.read())
         finally:
             connection.close()
 

@@ -81,11 +81,11 @@ def _main(script: str) -> Callable:
 
 
 def _call(main: Callable, folder: Path, options: dict[str, Any]) -> tuple[str, str]:
-    threads, said = torch.get_num_threads(), io.StringIO()
+    threads, errors = torch.get_num_threads(), io.StringIO()
     paths = {name: Path(path) if type(path) is str else path for name, path in options.items()}
     try:
-        with contextlib.chdir(folder), contextlib.redirect_stderr(said):
+        with contextlib.chdir(folder), contextlib.redirect_stderr(errors):
             line = main(load_params(), **paths)
     finally:
         torch.set_num_threads(threads)
-    return line or "", said.getvalue()
+    return line or "", errors.getvalue()

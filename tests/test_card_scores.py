@@ -45,7 +45,7 @@ def rated(weights=GIVEN, worth=1.0, geometry=True) -> dict:
     )
     scores["combined_score"] = weights(scores["geometric_score"], scores["attractiveness_score"])
     x = rng.normal(size=(N, 4)).astype(np.float32)
-    found = evaluate_attractiveness(
+    figures = evaluate_attractiveness(
         x,
         ratings,
         scores["attractiveness_score"],
@@ -59,7 +59,7 @@ def rated(weights=GIVEN, worth=1.0, geometry=True) -> dict:
         weights=weights,
     ).metrics
     with TemporaryDirectory() as folder:
-        write_json(Path(folder) / "metrics.json", found)
+        write_json(Path(folder) / "metrics.json", figures)
         return json.loads((Path(folder) / "metrics.json").read_text(encoding="utf-8"))
 
 

@@ -53,8 +53,8 @@ def check_text(checker: Checker, text: str) -> int:
 
     Returns how many commands that were.
     """
-    found = [span for span in spans(text) if is_command(span)]
-    for span in found:
+    commands = [span for span in spans(text) if is_command(span)]
+    for span in commands:
         for words in split(span):
             checker.check(words, incomplete=True)
     for variable in re.findall(r"\bFACESTATS_[A-Z_]+", text):
@@ -73,7 +73,7 @@ def check_text(checker: Checker, text: str) -> int:
         elif re.match(r"--?[a-zA-Z]", span):
             option = span.split()[0].split("=")[0]
             assert option in known_options(), f"no program has {option}"
-    return len(found)
+    return len(commands)
 
 
 def check_block(checker: Checker, block: Block) -> None:
@@ -89,11 +89,11 @@ def check_block(checker: Checker, block: Block) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_commands_on_a_page_are_ones_that_their_programs_take(page, checker):
     left, position = read(page), 0
-    for found, block in zip(
+    for match, block in zip(
         FENCE.finditer(left), blocks(page), strict=True
     ):  # in the page's order, for one choice may build on another
-        check_text(checker, left[position : found.start()])
-        position = found.end()
+        check_text(checker, left[position : match.start()])
+        position = match.end()
         if block.language == "bash":
             check_block(checker, block)
     check_text(checker, left[position:])

@@ -161,12 +161,12 @@ def test_preprocess_goes_on_where_the_disk_was_full(mount, photos, tmp_path, ful
     assert not (places["outs"] / "meta/faces.parquet").exists()
 
     disk.grow()
-    found = counts(stage(tmp_path, "preprocess", **options))
-    assert found["rows"] == found["reused"] + found["computed"]
+    counted = counts(stage(tmp_path, "preprocess", **options))
+    assert counted["rows"] == counted["reused"] + counted["computed"]
     if full == "outs":  # what was computed is kept, where there was room for it
-        assert found["reused"] > 10
+        assert counted["reused"] > 10
     table = tables.read(places["outs"] / "meta/faces.parquet", FACES)
-    assert found["rows"] == len(table) > 60
+    assert counted["rows"] == len(table) > 60
     assert set(list_faces(places["outs"] / "faces")) == set(table["filename"].dropna())
     left = [p for p in places["rows"].rglob(".*") if p.name != ".gitignore"]
     assert not left
@@ -201,9 +201,9 @@ def test_embed_goes_on_where_the_disk_was_full(mount, photos, clip_models, tmp_p
     ]
 
     disk.grow()
-    found = counts(stage(tmp_path, "embed", **options))
-    assert found["rows"] == 60
-    assert found["computed"] == (0 if full == "outs" else 60)
+    counted = counts(stage(tmp_path, "embed", **options))
+    assert counted["rows"] == 60
+    assert counted["computed"] == (0 if full == "outs" else 60)
     assert len(tables.read_embeddings(out)[0]) == 60
 
 
@@ -229,8 +229,8 @@ def test_rows_saved_before_the_disk_was_full_are_found(mount, tmp_path, monkeypa
     disk.grow()
     warnings = []
     with RowStore(disk.folder, "preprocess", "r", columns, warn=warnings.append) as rows:
-        found = rows.lookup(added)
-    assert {r[KEY]: r for r in found.to_pylist()} == {key: row(int(key)) for key in added}
+        stored = rows.lookup(added)
+    assert {r[KEY]: r for r in stored.to_pylist()} == {key: row(int(key)) for key in added}
     assert not warnings
 
 

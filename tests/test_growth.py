@@ -147,9 +147,9 @@ def test_columns_of_vectors_are_what_arrow_makes_of_them():
         expected = pa.array(
             [None if v is None else np.ravel(v).astype(np.float32) for v in given], type=kind
         )
-        found = parquet.vector_column(pd.Series(given, dtype=object), kind)
-        found.validate(full=True)
-        assert str(found) == str(expected)
+        result = parquet.vector_column(pd.Series(given, dtype=object), kind)
+        result.validate(full=True)
+        assert str(result) == str(expected)
     for wrong in ([np.zeros(3), np.zeros(5)], [np.zeros(5)], [np.zeros(4), "four"]):
         with pytest.raises(ValueError, match=r"expected 4|dimension"):
             parquet.vector_column(pd.Series(wrong, dtype=object), kind)
@@ -201,9 +201,9 @@ def test_scores_in_batches_are_those_of_all_at_once(table, matrix):
 
 
 def test_predictions_in_batches_are_those_of_all_at_once(table, matrix, monkeypatch):
-    said = text(np.where(matrix[:, 0] > 0, "cat", "dog"))
+    answers = text(np.where(matrix[:, 0] > 0, "cat", "dog"))
     models = {
-        "pet": train_classifier("pet", matrix, said, 2).model,
+        "pet": train_classifier("pet", matrix, answers, 2).model,
         "age": train_regression("age", matrix, pd.Series(matrix[:, 1]), 2).model,
     }
     models["pet"].abstain_below = 0.6
@@ -433,8 +433,8 @@ def test_made_up_landmarks_can_be_measured_and_tell_of_the_face():
 @pytest.mark.long
 def test_what_dvc_costs_is_measured_on_real_rebuilds(tmp_path):
     repository = dvc_cost.Repository(tmp_path / "r", "hardlink", 12, 5)
-    found = dvc_cost.cost(repository, 1)
-    assert all(seconds > 0 for seconds in found.values())
+    costs = dvc_cost.cost(repository, 1)
+    assert all(seconds > 0 for seconds in costs.values())
     assert repository.n == 13
     assert len(list((repository.folder / "data/faces").glob("*/*.jpg"))) == 13
     assert repository.disk() < 1.5  # linked, not copied

@@ -108,8 +108,8 @@ def test_doctor_names_them(hostile):
     done = facestats(hostile, "doctor", "--inputs")
     assert done.returncode == 1
     assert r"data/raw/dir\xff\u001b has a name that is not valid UTF-8" in done.stdout
-    found = json.loads(facestats(hostile, "doctor", "--inputs", "--json").stdout)
-    assert {problem["path"] for problem in found["problems"]} == {
+    findings = json.loads(facestats(hostile, "doctor", "--inputs", "--json").stdout)
+    assert {problem["path"] for problem in findings["problems"]} == {
         "data/raw/dir\\xff\x1b",
         r"data/raw/\xff.jpg",
         r"data/raw/\xed\xa0\x80.jpg",

@@ -181,8 +181,8 @@ def mend(project: Project, output: str) -> bool:
 
     False if that is not what went wrong.
     """
-    said = project.facestats("doctor", "--inputs", check=False).stdout
-    named = [name for name in DAMAGED_LOCKS if f"{name} is empty or damaged" in said]
+    findings = project.facestats("doctor", "--inputs", check=False).stdout
+    named = [name for name in DAMAGED_LOCKS if f"{name} is empty or damaged" in findings]
     assert not named or any(word in output for word in ("JSON structure is corrupted", "dvc.lock"))
     if "dvc.lock" in named:
         project.git("checkout", "dvc.lock")
@@ -231,13 +231,13 @@ def check_reuse(before: dict[str, set[str]], output: str) -> Counter:
 
     Returns how many those were.
     """
-    found = Counter()
+    reused = Counter()
     for script in ROW_STAGES:
         if counts := row_counts(output, script):
             assert counts["rows"] == counts["reused"] + counts["computed"]
             assert counts["reused"] >= len(before[script])
-            found[script] = len(before[script])
-    return found
+            reused[script] = len(before[script])
+    return reused
 
 
 def finish(project: Project, reused: Counter) -> None:

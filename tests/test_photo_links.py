@@ -59,8 +59,10 @@ def test_a_link_that_leads_out_is_named_and_no_photo_is_read(root, name, target)
     (message,) = links_out(root / "data/raw", root / ".dvc/cache").values()
     assert "outside of the folder: `dvc add` would copy that file, and `dvc push` share" in message
     params = load_params("params.yaml")
-    found = [finding for finding in examine_inputs(root, params).problems if finding.kind == "link"]
-    assert [finding.message for finding in found] == [message]
+    problems = [
+        finding for finding in examine_inputs(root, params).problems if finding.kind == "link"
+    ]
+    assert [finding.message for finding in problems] == [message]
     stage = runpy.run_path(str(ROOT / "stages/preprocess.py"))["main"]
     with pytest.raises(InputError, match="outside of the folder"):
         stage(params, root / "nowhere", root / "crops", root / "faces.parquet")
@@ -73,8 +75,8 @@ def test_labels_by_hand_that_lie_elsewhere_are_named(root):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     path.symlink_to(root.parent / "netrc")
-    (found,) = [each for each in examine_inputs(root, params).warnings if each.kind == "link"]
-    assert f"leads out of the project folder to {root.parent / 'netrc'}: " in found.message
+    (problem,) = [each for each in examine_inputs(root, params).warnings if each.kind == "link"]
+    assert f"leads out of the project folder to {root.parent / 'netrc'}: " in problem.message
 
 
 def test_several_links_are_counted(root):

@@ -144,8 +144,8 @@ def test_gradients_tell_the_orientation_of_stripes():
     wave = torch.sin(torch.arange(32) * 0.8)
     upright = wave.expand(32, 32)
     stripes = torch.stack([upright, upright.T])[:, None].expand(2, 3, 32, 32)
-    found = oriented_gradients(stripes, cell=8, bins=8).unflatten(1, (8, 4, 2)).mean(dim=(2, 3))
-    assert found.argmax(dim=1).tolist() == [0, 4]  # gradients along x, along y
+    gradients = oriented_gradients(stripes, cell=8, bins=8).unflatten(1, (8, 4, 2)).mean(dim=(2, 3))
+    assert gradients.argmax(dim=1).tolist() == [0, 4]  # gradients along x, along y
 
 
 def test_augmented_views_are_in_range_differ_and_repeat_with_their_generator():

@@ -111,11 +111,11 @@ def test_no_other_file_starts_programs():
     starts = re.compile(
         r"subprocess\.(run|Popen|call|check_\w+|getoutput)|os\.(system|popen|spawn\w+)"
     )
-    found = [
+    places = [
         f"{path.name}:{node.lineno}"
         for path in TESTS.glob("*.py")
         if path.name not in ("programs.py", "warm.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and starts.fullmatch(ast.unparse(node.func))
     ]
-    assert found == []
+    assert places == []

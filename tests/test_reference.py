@@ -95,18 +95,18 @@ def test_params_yaml_says_the_same(reference):
     """
     texts, path, compared = described(reference), [], 0
     for line in (ROOT / "params.yaml").read_text(encoding="utf-8").splitlines():
-        found = COMMENT.match(line)
-        if not found:
+        matched = COMMENT.match(line)
+        if not matched:
             continue
-        depth = len(found[1]) // 2
-        path[depth:] = [found[2]]
+        depth = len(matched[1]) // 2
+        path[depth:] = [matched[2]]
         owned = {"composites": 1, "continua": 1, "differences": 1, "attributes": 2}.get(path[0])
         key = ".".join(
             "<name>" if i == owned and (path[0] != "attributes" or path[1] == "targets") else part
             for i, part in enumerate(path)
         )
-        if found[4] and path[0] not in ("zeroshot",):
-            assert found[4] == texts[key], key
+        if matched[4] and path[0] not in ("zeroshot",):
+            assert matched[4] == texts[key], key
             compared += 1
     assert compared > 50
 
@@ -159,10 +159,12 @@ def test_no_table_of_a_run_has_a_column_that_is_not_described(built, reference):
         if "<measurement>" in table.further:
             columns = columns - {names} | {measurement.name for measurement in MEASUREMENTS}
         for path in built.folder.glob(re.sub(r"<\w+>", "*", table.location)):
-            found = pq.read_schema(path).names
+            written = pq.read_schema(path).names
             assert [
-                name for name in found if not any(re.fullmatch(column, name) for column in columns)
+                name
+                for name in written
+                if not any(re.fullmatch(column, name) for column in columns)
             ] == []
-            assert set(table.columns) <= set(found)
+            assert set(table.columns) <= set(written)
             looked_at += 1
     assert looked_at >= len(reference.TABLES)

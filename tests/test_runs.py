@@ -83,10 +83,10 @@ def test_a_continuum_from_a_composite_that_is_not_there_names_those_that_are(pro
         "continuum@wrong" in done.stderr
     )  # DVC's own words: it looks for the folder before any stage runs
     assert "data/processed/composites/wimen" in done.stderr
-    said = project.facestats("doctor", check=False).stderr
+    problems = project.facestats("doctor", check=False).stderr
     assert (
         "continua.wrong.from = 'wimen' is no composite. Did you mean women? There are "
-        "impossible, top_rated, women" in said
+        "impossible, top_rated, women" in problems
     )
     (project.folder / "data/processed/composites/wimen").mkdir()  # what an earlier params.yaml left
     done = project.dvc("repro", "continuum@wrong", check=False)

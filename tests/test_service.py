@@ -157,11 +157,11 @@ def test_one_pass_gives_what_each_route_gives(service, root, photo):
         assert whole[part] == {name: answer[name] for name in whole[part]}
     assert "ethnicity" not in whole["attributes"]
     assert whole["measurements"] == models.measurements(photo)
-    found = {name: value for name, value in whole["attributes"].items() if name != "warnings"}
+    answered = {name: value for name, value in whole["attributes"].items() if name != "warnings"}
     inferred = models.attributes(photo).to_dict()
-    assert set(found) == set(inferred) - {"warnings"}
-    assert found["gender"] == inferred["gender"]
-    assert found["age"] == pytest.approx(inferred["age"], abs=0.01)
+    assert set(answered) == set(inferred) - {"warnings"}
+    assert answered["gender"] == inferred["gender"]
+    assert answered["age"] == pytest.approx(inferred["age"], abs=0.01)
     assert np.allclose(whole["embedding"], models.embed(crop), atol=1e-5)
     assert service.post("/v1/embedding", photo).json["embedding"] == whole["embedding"]
     assert np.allclose(whole["landmarks"]["landmarks"], crop.photo_landmarks, atol=1e-6)
@@ -181,12 +181,12 @@ def test_a_bad_photo_among_several_is_an_entry(service, photos, photo, expected)
 
 
 def test_words_find_faces(service, root):
-    found = service.get("/v1/search?text=a+photo+of+a+woman&k=5").json["similar"]
-    assert len(found) == 5
-    assert [each["similarity"] for each in found] == sorted(
-        (each["similarity"] for each in found), reverse=True
+    answered = service.get("/v1/search?text=a+photo+of+a+woman&k=5").json["similar"]
+    assert len(answered) == 5
+    assert [each["similarity"] for each in answered] == sorted(
+        (each["similarity"] for each in answered), reverse=True
     )
-    assert service.ask("POST", "/v1/search?text=a+photo+of+a+woman&k=5").json["similar"] == found
+    assert service.ask("POST", "/v1/search?text=a+photo+of+a+woman&k=5").json["similar"] == answered
 
 
 def test_faces_are_listed_filtered_and_sorted(service, table, root):

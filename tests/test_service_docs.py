@@ -128,15 +128,15 @@ def test_the_entry_point_is_run_as_written(instructions, tmp_path):
     shell, script = json.loads(arguments["ENTRYPOINT"])
     assert (shell, script) == ("/bin/sh", "/app/entrypoint.sh")
     assert run_program(["sh", "-n", ENTRY]).returncode == 0
-    said = tmp_path / "said"
+    output = tmp_path / "said"
     for program in ("python", "dvc"):
-        (tmp_path / program).write_text(f'#!/bin/sh\necho "{program} $*" >> {said}\n')
+        (tmp_path / program).write_text(f'#!/bin/sh\necho "{program} $*" >> {output}\n')
         (tmp_path / program).chmod(0o755)
     words = [shell, ENTRY, *json.loads(arguments["CMD"])]
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "FACESTATS_PROJECT": str(tmp_path)}
     run_program(words, tmp_path, environment, check=True)
     run_program(words, tmp_path, environment | {"FACESTATS_PULL": "1"}, check=True)
-    started, pulled, again = said.read_text().splitlines()
+    started, pulled, again = output.read_text().splitlines()
     assert pulled.startswith("dvc pull")
     assert started == again
     assert started.startswith("python -m facestats serve")

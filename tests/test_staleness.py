@@ -296,8 +296,8 @@ def test_a_proposed_face_labelled_by_hand_wins(project):
     other = "male" if face["current_gender"] == "female" else "female"
     template.loc[0, ["proposed_gender", "proposed_age"]] = [other, "33"]
     template.to_csv(path, index=False)
-    said = project.facestats("labels", "merge", "mine/to_label.csv").stdout
-    assert f"{face['filename']}: gender {other} (new)" in said
+    output = project.facestats("labels", "merge", "mine/to_label.csv").stdout
+    assert f"{face['filename']}: gender {other} (new)" in output
     call_stages(project, "labels", "split", *sorted(TRAINED), "attributes")
     final = pd.read_parquet(project.folder / "data/processed/metadata/attributes_clean.parquet")
     after = final.set_index("filename").loc[face["filename"]]

@@ -128,8 +128,8 @@ def test_colours_move_by_the_difference_and_come_back():
     moved = move_face(face, along(face, of, minus, 0, 0.5))
     x, y = np.rint(face.landmarks[NOSE]).astype(int)
     expected = lab(rgb)[y, x] + 0.5 * (lab(of.drawn[0]) - lab(minus.drawn[0]))[48, 48]
-    found = lab(np.asarray(moved))
-    assert found[y, x] == pytest.approx(expected, abs=0.5)
+    colours = lab(np.asarray(moved))
+    assert colours[y, x] == pytest.approx(expected, abs=0.5)
     assert np.array_equal(np.asarray(moved)[2, 2], rgb[2, 2])
     again = photo(np.asarray(moved))
     back = move_face(again, along(again, of, minus, 0, -0.5))

@@ -205,18 +205,18 @@ def test_the_report_names_stale_stages_and_shows_metrics_and_plots(project, tmp_
         **project.environment | {"PATH": f"{temporary / 'bin'}:{project.environment['PATH']}"},
     )
     assert done.returncode == 0, done.stderr
-    words, said = (
+    words, report = (
         (project.folder / "words.md").read_text(),
         (project.folder / "report.md").read_text(),
     )
-    assert said.startswith(words)
+    assert report.startswith(words)
     assert "train_attractiveness:" in words
     assert "with what follows from them: `select@women` `evaluate`\n" in words
     assert re.search(
         r"^\| metrics/summary\.json +\| pearson\.mlp +\|.*\| 0\.988 ", words, re.MULTILINE
     ), words
     assert "](" not in words  # a summary can't show pictures of the runner
-    plots = re.findall(r"!\[\w+\]\((\S+)\)", said)
+    plots = re.findall(r"!\[\w+\]\((\S+)\)", report)
     assert {Path(plot).stem for plot in plots} >= {
         "predicted_vs_actual",
         "learning_curve",

@@ -399,10 +399,10 @@ def _source(module: types.ModuleType) -> tuple:
 
 def _forget_changed_code(loaded: dict[str, tuple]) -> None:
     """Have this project's modules imported anew where a fresh process would find others."""
-    found = PathFinder.find_spec("facestats")
+    spec = PathFinder.find_spec("facestats")
     with contextlib.suppress(OSError):
         own = {name: _source(module) for name, module in _own_modules()}
-        if found and own == loaded and own["facestats"][0] == found.origin:
+        if spec and own == loaded and own["facestats"][0] == spec.origin:
             return
     for name, _ in _own_modules():
         del sys.modules[name]
