@@ -16,13 +16,26 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from tokenize import TokenError
 from typing import Any, ParamSpec, TypeVar
+from zipfile import BadZipFile
 
 from facestats.errors import FaultError
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
+# What numpy raises at arrays in a file that is damaged or made up.
+DAMAGED_ARRAYS = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    TypeError,
+    MemoryError,  # the header may claim any size
+    BadZipFile,
+    TokenError,
+)
 NO_MEMORY = (
     "not enough memory; what is done so far is kept: run again with fewer processors (`taskset -c "
     "0 dvc repro`), smaller values of size and batch_size in params.yaml, or fewer other programs"

@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from tokenize import TokenError
-from zipfile import BadZipFile
 
 import numpy as np
 from PIL import Image
 
 from facestats.core.landmarks import N_LANDMARKS
 from facestats.errors import InputError
-from facestats.machine.faults import fault, is_of_machine
+from facestats.machine.faults import DAMAGED_ARRAYS, fault, is_of_machine
 
 
 @dataclass
@@ -95,16 +93,7 @@ def read_composite(folder: Path) -> Built:
                 built.image = np.asarray(image.convert("RGB"))
             if (folder / "shape.npy").exists():
                 built.shape = np.load(folder / "shape.npy", allow_pickle=False)
-    except (
-        OSError,
-        EOFError,
-        ValueError,
-        KeyError,
-        TypeError,
-        MemoryError,
-        BadZipFile,
-        TokenError,
-    ) as error:
+    except DAMAGED_ARRAYS as error:
         # The header of an array may claim any size.
         if is_of_machine(error) and not isinstance(error, MemoryError):
             raise fault(folder, error) from None

@@ -14,9 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from tokenize import TokenError
 from typing import TYPE_CHECKING
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -27,7 +25,7 @@ from facestats.core.fingerprint import sha256_file
 from facestats.core.layout import TINY
 from facestats.core.tables.embeddings import Embeddings, in_batches
 from facestats.errors import InputError, MisfitError, ModelError, ParamsError
-from facestats.machine.faults import fault, is_of_machine
+from facestats.machine.faults import DAMAGED_ARRAYS, fault, is_of_machine
 
 if TYPE_CHECKING:
     from facestats.prompts.text import TextEncoder
@@ -212,17 +210,10 @@ def load_classifiers(path: Path, weights_sha256: str) -> dict[str, PromptClassif
     except FileNotFoundError:
         raise ModelError(f"{path}: no such file; `dvc repro zeroshot` makes it") from None
     except (
-        OSError,
-        EOFError,
-        ValueError,
-        KeyError,
-        TypeError,
+        *DAMAGED_ARRAYS,
         AttributeError,
-        MemoryError,
-        BadZipFile,
         zlib.error,
         NotImplementedError,
-        TokenError,
         SystemError,  # of a single letter beyond Unicode
     ) as error:
         # The header of an array may claim any size.
