@@ -31,7 +31,7 @@ from facestats.attributes.tables import (
 from facestats.clip.tables import embeddings_schema
 from facestats.clusters.tables import WITH_CLUSTERS
 from facestats.core.tables import BOOLEAN, Schema
-from facestats.crossvalidation.tables import CROSSVALIDATED
+from facestats.crossvalidation.tables import CROSSVALIDATED, GEOMETRIC
 from facestats.faces.tables import FACES
 from facestats.geometry.measurements import MEASUREMENTS
 from facestats.geometry.tables import (
@@ -66,6 +66,7 @@ TABLES = (
     WITH_META,
     SCORES_OUT_OF_FOLD,
     CROSSVALIDATED,
+    GEOMETRIC,
     PREDICTIONS_OUT_OF_FOLD,
     SCORES,
     SCORES_WITH_ATTRIBUTES,

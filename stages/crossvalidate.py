@@ -1,8 +1,8 @@
-"""Stage `crossvalidate`: scores and attributes on all labelled faces, by models of other folds.
+"""Stage `crossvalidate`: scores and attributes of labelled faces, by models of other folds.
 
-Reads   embeddings_clip.parquet, the face crops, faces.parquet, labels.parquet, splits.parquet,
-        age_check.parquet, zeroshot.parquet, metrics/labels.json; params `mlp`, `score.weights`,
-        `geometry.appearance`, `attributes` (targets, min_per_class), `evaluate`
+Reads   embeddings_clip.parquet, crossvalidated_geometry.parquet, faces.parquet, labels.parquet,
+        splits.parquet, age_check.parquet, zeroshot.parquet, metrics/labels.json; params `mlp`,
+        `score` (weights, traits), `attributes` (targets, min_per_class), `evaluate` (but min_group)
 Writes  crossvalidated.parquet (each prediction), metrics/crossvalidated.json
 Alone   dvc repro -sf crossvalidate
 """
@@ -10,29 +10,30 @@ Alone   dvc repro -sf crossvalidate
 from facestats.run.stage import run_stage, warn
 
 from facestats.core import tables
-from facestats.core.files import write_metrics
+from facestats.core.files import read_json, write_metrics
+from facestats.crossvalidation.dataset import Project
+from facestats.crossvalidation.geometric_folds import load_geometric
 from facestats.crossvalidation.plan import Plan
-from facestats.crossvalidation.project import cross_validate, read_project
+from facestats.crossvalidation.project import Options, cross_validate
 from facestats.crossvalidation.tables import CROSSVALIDATED
+from facestats.prompts.tables import ZEROSHOT
 
 
-def main(params, embeddings, metadata, crops, label_metrics, predictions, metrics):
-    options = params.evaluate
+def main(params, embeddings, metadata, geometric, label_metrics, predictions, metrics):
+    data = Project.read(embeddings, metadata)
     found = cross_validate(
-        read_project(embeddings, metadata, crops, label_metrics),
-        Plan(
-            options.folds,
-            options.repeats,
-            options.permutations,
-            options.most,
-            options.bootstrap,
-            options.seed,
+        data,
+        Plan.of(params.evaluate),
+        Options(
+            params.mlp,
+            params.score.model_dump()["weights"],
+            params.score.traits,
+            params.attributes.targets,
+            params.attributes.min_per_class,
         ),
-        params.mlp,
-        params.geometry.appearance,
-        params.score.model_dump()["weights"],
-        params.attributes.targets,
-        params.attributes.min_per_class,
+        load_geometric(geometric),
+        tables.read_for(data.embeddings.names, metadata / ZEROSHOT.name, ZEROSHOT),
+        read_json(label_metrics)["reliability"]["ceiling"],
     )
     warn(*found.warnings)
     tables.write(found.table, predictions, CROSSVALIDATED)

@@ -25,6 +25,7 @@ STAGES = (
     "age_check",
     "train_attractiveness",
     "geometry",
+    "crossvalidate_geometry",
     "crossvalidate",
     "score",
     "evaluate",

@@ -118,7 +118,7 @@ def test_numbers_without_pictures_are_enough_to_train_and_score(built, tmp_path)
     assert not any(data.startswith(JPEG) for data in objects)
     other = colleague(office, tmp_path / "other")
     printed = document(other, "from numbers")
-    assert executed(printed) == {"train_attractiveness", "score"}
+    assert executed(printed) == {"train_attractiveness", "crossvalidate", "score"}
 
 
 @pytest.fixture

@@ -26,7 +26,8 @@ PAIRED = {"continuum@women_to_top", "difference@women_minus_top"}
 WITH_WOMEN = PAIRED | {"difference@women_minus_nobody"}
 # From zero-shot answers to the final table, in the order of their runs.
 ANSWERED = ("attributes", "geometry", "score", "clusters", "finalize")
-LABELLED = {"labels", "split", "train_attractiveness", "crossvalidate"} | TRAINED
+CROSSVALIDATED = {"crossvalidate_geometry", "crossvalidate"}
+LABELLED = {"labels", "split", "train_attractiveness"} | TRAINED | CROSSVALIDATED
 # What `score` reaches, and what reads the attributes.
 SCORED = {"score", "traits", "serving", "finalize", "evaluate", "model_card", "report"}
 SCORED |= SELECTED | COMPOSED | WITH_WOMEN
@@ -37,7 +38,7 @@ REACHED = {
     "preprocess.size=72": EMBEDDED,
     "clip.variant=other": EMBEDDED - {"preprocess", "rejected", "labels", "split"} | {"fetch_clip"},
     "mlp.hidden=16": {"train_attractiveness", "crossvalidate"} | SCORED,
-    "geometry.appearance=false": {"geometry", "crossvalidate"} | SCORED,
+    "geometry.appearance=false": {"geometry"} | CROSSVALIDATED | SCORED,
     "score.weights={geometric: 0.3, holistic: 0.7}": {"crossvalidate"} | SCORED,
     "zeroshot.glasses.with=[spectacles]": {"zeroshot", "age_check", "train_attractiveness"}
     | ATTRIBUTED,

@@ -15,6 +15,7 @@ STIMULI = Path("data/processed/stimuli")
 REPORT = Path("data/processed/report.html")
 MEMBERS = Path("data/interim/members")
 OUT_OF_FOLD = Path("data/interim/out_of_fold")
+CROSSVALIDATED_GEOMETRY = Path("data/interim/crossvalidated_geometry.parquet")
 TRAITS = Path("data/interim/traits")
 WARNINGS = Path("data/interim/warnings")
 REJECTED_INDEX = "index.json"  # in data/interim/rejected

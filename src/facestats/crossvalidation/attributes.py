@@ -11,13 +11,11 @@ from facestats.attributes.model import AttributeModel, numeric_labels
 from facestats.attributes.params import Classification, Regression
 from facestats.attributes.training import set_threshold, train_classifier, train_regression
 from facestats.core.ranges import range_middles
-from facestats.core.stats.folds import dealt_share
-from facestats.crossvalidation.plan import Plan
+from facestats.crossvalidation.plan import Division, Plan
 from facestats.errors import InputError
 from facestats.machine.threads import in_threads, one_thread
 
 TRAINED, ZEROSHOT, MAJORITY, MEAN = "trained", "zeroshot", "majority", "mean"
-_STOP = 3  # what a seed is for; ratings and `Plan` have others
 MOST_THREADS = 4  # 100 MB each for 2,000 faces
 
 
@@ -31,7 +29,7 @@ class Answers:
         Label of each measured face, by filename: classes or numbers.
     groups : Series of str (n,)
         Whose face each is.
-    divisions : ndarray of int (repeats, n)
+    folds : ndarray of int (repeats, n)
         Fold of each face.
     predicted : dict of ndarray (repeats, n)
         By model: classes, without abstaining, or numbers.
@@ -43,7 +41,7 @@ class Answers:
 
     actual: pd.Series
     groups: pd.Series
-    divisions: np.ndarray
+    folds: np.ndarray
     predicted: dict[str, np.ndarray] = field(default_factory=dict)
     sure: dict[str, np.ndarray] = field(default_factory=dict)
     answered: dict[str, np.ndarray] = field(default_factory=dict)
@@ -94,25 +92,16 @@ def cross_validate_attribute(
     InputError
         There are too few faces or persons, or too many, or nothing can be trained in a fold.
     """
-    counts = measured.to_numpy(bool)
     if options.pretrained is not None:
         raise InputError("its model was trained elsewhere")
-    if why := plan.why_not(groups[counts]):
-        raise InputError(why)
-    classes = options.kind == "classification"
+    counts, classes = measured.to_numpy(bool), options.kind == "classification"
     if not classes:
         labels = numeric_labels(target, labels)
-    codes = pd.factorize(groups)[0]
-    divisions = plan.divisions(
-        codes, plan.repeats_of(int(counts.sum())), labels.to_numpy(object) if classes else None
-    )
+    names = labels.to_numpy(object) if classes else None
+    division = Division.of(groups, measured, stop_share, plan, names)
 
     def predict(job: tuple[int, int]) -> tuple[np.ndarray, ...]:
-        repeat, k = job
-        inside = divisions[repeat] == k
-        stops = np.zeros(len(labels), dtype=bool)
-        stops[~inside] = dealt_share(codes[~inside], stop_share, (plan.seed, _STOP, repeat, k))
-        train = ~inside & ~stops
+        inside, stops, train = division.parts(*job)
         learned = embeddings[train], labels[train]
         if isinstance(options, Classification):
             training = train_classifier(
@@ -127,18 +116,17 @@ def cross_validate_attribute(
                 target, *learned, min_per_class, options.alpha, groups[train]
             )
         if not training.model.trained:
-            raise InputError(f"fold {k}: {training.model.why}")
+            raise InputError(f"fold {job[1]}: {training.model.why}")
         return _answers(training.model, embeddings[inside])
 
-    jobs = [(repeat, int(k)) for repeat, row in enumerate(divisions) for k in np.unique(row)]
     with one_thread():
-        results = in_threads(predict, jobs, MOST_THREADS)
-    out = Answers(labels[counts], groups[counts], divisions[:, counts])
-    shape = divisions.shape
+        results = in_threads(predict, division.jobs, MOST_THREADS)
+    out = Answers(labels[counts], groups[counts], division.folds[:, counts])
+    shape = division.folds.shape
     predicted = np.empty(shape, dtype=object if classes else float)
     simple, sure, answered = predicted.copy(), np.full(shape, np.nan), np.ones(shape, dtype=bool)
-    for (repeat, k), (answer, probability, told) in zip(jobs, results, strict=True):
-        inside = divisions[repeat] == k
+    for (repeat, k), (answer, probability, told) in zip(division.jobs, results, strict=True):
+        inside = division.folds[repeat] == k
         predicted[repeat, inside], sure[repeat, inside] = answer, probability
         answered[repeat, inside] = told
         outside = labels[~inside]
@@ -168,10 +156,10 @@ def _add_prompts(out: Answers, target: str, classes: bool, prompts: pd.DataFrame
     shares = prompts[[f"{start}{name}" for name in names]].to_numpy(float)
     if classes:
         answer = np.asarray(names, dtype=object)[shares.argmax(axis=1)]
-        out.sure[ZEROSHOT] = np.tile(shares.max(axis=1), (len(out.divisions), 1))
+        out.sure[ZEROSHOT] = np.tile(shares.max(axis=1), (len(out.folds), 1))
     else:
         try:
             answer = shares @ np.asarray(range_middles(names))
         except ValueError:
             return
-    out.predicted[ZEROSHOT] = np.tile(answer, (len(out.divisions), 1))
+    out.predicted[ZEROSHOT] = np.tile(answer, (len(out.folds), 1))

@@ -2,82 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from facestats.age.tables import AGE_CHECK
 from facestats.core import tables
-from facestats.core.files import read_json
 from facestats.core.stats import regression
 from facestats.core.stats.classification import METRICS as OF_CLASSES
-from facestats.core.stats.identity import IDENTITY, count_once, training_rows
+from facestats.core.stats.identity import count_once
 from facestats.core.stats.intervals import NOT_MEASURED
 from facestats.core.tables import UNKNOWN
-from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.crossvalidation.attributes import TRAINED, Answers, cross_validate_attribute
-from facestats.crossvalidation.baselines import (
-    ZSCORE,
-    predicted_by_all,
-    share_of_ceiling,
+from facestats.crossvalidation.baselines import ZSCORE, predicted_by_all, share_of_ceiling
+from facestats.crossvalidation.dataset import (
+    EXCLUDED,
+    RATING,
+    Project,
+    rated_columns,
+    stop_share,
 )
+from facestats.crossvalidation.geometric_folds import GeometricFolds
 from facestats.crossvalidation.measures import by_chance, measure_classes, measure_numbers
 from facestats.crossvalidation.plan import Plan
-from facestats.crossvalidation.ratings import (
-    Faces,
-    Predictions,
-    Scoring,
-    cross_validate_rating,
-)
+from facestats.crossvalidation.ratings import Predictions, Scoring, cross_validate_rating
 from facestats.crossvalidation.tables import CROSSVALIDATED
 from facestats.errors import FaultError, InputError
-from facestats.faces.tables import FACES
-from facestats.geometry.appearance import reduced_crop
-from facestats.geometry.shapes import LandmarkTable
-from facestats.labels.tables import LABELS, SPLITS
-from facestats.prompts.tables import ZEROSHOT
+from facestats.scores.params import Mlp
 
-RATING = "rating"
 MODELS = ("mlp", "geometric", "combined", "combined_60_40", ZSCORE, "ridge", "mean")
 COMPARED = ("geometric", "combined", "combined_60_40")  # with the holistic score
-EXCLUDED = "excluded"
 
 
-@dataclass
-class Project:
-    """The faces of a project, rows in the order of its embeddings, by filename.
+@dataclass(frozen=True)
+class Options:
+    """The choices of `params.yaml` that models follow.
 
     Attributes
     ----------
-    embeddings : EmbeddingTable
-    rows : DataFrame (n rows)
-        As `identity.training_rows` gives it.
-    labels, prompts : DataFrame (n rows)
-        The tables of labels and of `zeroshot`.
-    faces : DataFrame
-        Accepted faces with the columns `identity.IDENTITY`.
-    shapes : LandmarkTable
-    crops : Path
-        Folder of the face crops.
-    scale : (float, float), optional
-        Ends of the raters' scale; None where nobody rated.
-    ceiling : dict
-        Of r, by the raters' reliability.
+    mlp : Mlp
+    weights : mapping or str
+        `score.weights`.
+    traits : sequence of str
+        `score.traits`.
+    targets : mapping
+        `attributes.targets`.
+    min_per_class : int
+        `attributes.min_per_class`.
     """
 
-    embeddings: EmbeddingTable
-    rows: pd.DataFrame
-    labels: pd.DataFrame
-    prompts: pd.DataFrame
-    faces: pd.DataFrame
-    shapes: LandmarkTable
-    crops: Path
-    scale: tuple[float, float] | None
-    ceiling: dict
+    mlp: Mlp
+    weights: Mapping[str, float] | str
+    traits: Sequence[str]
+    targets: Mapping[str, Any]
+    min_per_class: int
 
 
 @dataclass
@@ -111,129 +91,87 @@ class CrossValidated:
         return " ".join(["faces x repeats:", *(counts or ["none"])])
 
 
-def read_project(embeddings: Path, metadata: Path, crops: Path, label_metrics: Path) -> Project:
-    """Read what is cross-validated.
-
-    Parameters
-    ----------
-    embeddings : Path
-        `embeddings_clip.parquet`.
-    metadata, crops : Path
-        Folders of the tables and of the face crops.
-    label_metrics : Path
-        `metrics/labels.json`.
-
-    Returns
-    -------
-    Project
-    """
-    vectors = EmbeddingTable(embeddings)
-    names = vectors.names
-    labels = tables.read_for(names, metadata / LABELS.name, LABELS)
-    faces = tables.read(metadata / FACES.name, FACES, IDENTITY).dropna(subset="filename")
-    rows = training_rows(
-        labels[["rating", "person"]],
-        tables.read_for(names, metadata / SPLITS.name, SPLITS)["split"],
-        faces,
-        tables.read(metadata / AGE_CHECK.name, AGE_CHECK),
-    )
-    return Project(
-        vectors,
-        rows,
-        labels,
-        tables.read_for(names, metadata / ZEROSHOT.name, ZEROSHOT),
-        faces,
-        LandmarkTable(metadata / FACES.name),
-        crops,
-        tables.rating_scale(metadata / LABELS.name),
-        read_json(label_metrics)["reliability"]["ceiling"],
-    )
-
-
 def cross_validate(
     data: Project,
     plan: Plan,
-    mlp: Any,
-    appearance: bool,
-    weights: Mapping[str, float] | str,
-    targets: Mapping[str, Any],
-    min_per_class: int,
+    options: Options,
+    geometric: Mapping[str, GeometricFolds],
+    prompts: pd.DataFrame,
+    ceiling: dict,
 ) -> CrossValidated:
-    """Cross-validate the rating and every target.
+    """Cross-validate every rating and every target.
 
     Parameters
     ----------
     data : Project
     plan : Plan
-    mlp : Mlp
-        The section `mlp` of `params.yaml`.
-    appearance : bool
-        `geometry.appearance`.
-    weights : mapping or str
-        `score.weights`.
-    targets : mapping
-        `attributes.targets`.
-    min_per_class : int
-        `attributes.min_per_class`.
+    options : Options
+    geometric : mapping of GeometricFolds
+        By column of the rating, as `cross_validate_shapes` gives it.
+    prompts : DataFrame (n rows)
+        The table of `zeroshot`.
+    ceiling : dict
+        Of r with the main rating, by the raters' reliability.
 
     Returns
     -------
     CrossValidated
     """
-    rating = _rating(data, data.rows["rating"], plan, mlp, appearance, weights)
-    parts = {RATING: rating}
-    for target, options in targets.items():
-        parts[target] = _attribute(data, target, options, min_per_class, plan)
+    parts = {}
+    for column in rated_columns(options.traits):
+        of_main = column == RATING
+        mlp = options.mlp if of_main else options.mlp.model_copy(update={"pretrained": None})
+        parts[column] = _rating(
+            data,
+            column,
+            plan,
+            (mlp, options.weights),
+            geometric.get(column),
+            ceiling if of_main else NOT_MEASURED,
+        )
+    for target, own in options.targets.items():
+        parts[target] = _attribute(data, target, own, options.min_per_class, plan, prompts)
     found = [table for table, _ in parts.values() if table is not None]
     empty = pd.DataFrame(columns=list(CROSSVALIDATED.columns))
-    table = pd.concat(found, ignore_index=True) if found else empty
     metrics = {target: facts for target, (_, facts) in parts.items()}
     warnings = [
         f"{target} is not cross-validated: {facts['why']}"
         for target, facts in metrics.items()
         if facts["why"]
     ]
-    return CrossValidated(table, metrics, warnings)
+    return CrossValidated(
+        pd.concat(found, ignore_index=True) if found else empty, metrics, warnings
+    )
 
 
 def _rating(
     data: Project,
-    ratings: pd.Series,
+    column: str,
     plan: Plan,
-    mlp: Any,
-    appearance: bool,
-    weights: Mapping[str, float] | str,
+    options: tuple[Mlp, Mapping[str, float] | str],
+    geometric: GeometricFolds | None,
+    ceiling: dict,
 ) -> tuple[pd.DataFrame | None, dict]:
-    """Cross-validate the scores on one rating of the faces (n rows; null where nobody rated)."""
-    rows = data.rows
-    taught = ratings.mask(rows["minor"] | (rows["split"] == EXCLUDED))
-    once = count_once(ratings.to_frame("rating"), data.faces)["rating"]
-    measured = once.notna() & taught.notna() & rows["scored"]
-    chosen = taught.notna().to_numpy()
-    facts = _facts(MODELS)
+    """Cross-validate the scores on one rating."""
+    rated, facts = data.rated(column), _facts(MODELS)
     try:
-        # A sum of ratings' counts, not of all faces: labels alone do not read a million crops.
-        if why := plan.why_not(rows["group"][measured]):
+        if why := plan.why_not(rated.groups[rated.measured]):
             raise InputError(why)
         assert data.scale is not None  # there are ratings
-        split = rows["split"][chosen]
-        known = (split == "val").sum() + (split == "train").sum()
-        scoring = Scoring(mlp, weights, data.scale, (split == "val").sum() / max(known, 1))
-        crops = None
-        if appearance:
-            crops = [reduced_crop(data.crops / name) for name in rows.index[chosen]]
-        faces = Faces(
-            data.embeddings.take(chosen),
-            rows["group"][chosen],
-            data.shapes.take(chosen),
-            crops,
+        out = cross_validate_rating(
+            data.embeddings.take(rated.chosen),
+            rated.groups,
+            rated.ratings,
+            rated.measured,
+            Scoring(*options, data.scale, rated.stop_share),
+            plan,
+            geometric,
         )
-        out = cross_validate_rating(faces, taught[chosen], measured[chosen], scoring, plan)
     except FaultError:
         raise
     except InputError as error:
         return None, facts | {"why": str(error)}
-    return _number_rows(RATING, out), facts | _measure_rating(out, data.ceiling, plan)
+    return _number_rows(column, out), facts | _measure_rating(out, ceiling, plan)
 
 
 def _facts(models: tuple[str, ...]) -> dict[str, Any]:
@@ -261,14 +199,14 @@ def _measure_rating(out: Predictions, ceiling: dict, plan: Plan) -> dict[str, An
     }
     actual, groups = out.actual.to_numpy(float)[kept], pd.factorize(out.groups[kept])[0]
     measured = measure_numbers(
-        actual, predicted, out.divisions[:, kept], groups, plan.bootstrap, plan.seed
+        actual, predicted, out.folds[:, kept], groups, plan.bootstrap, plan.seed
     )
     facts: dict[str, Any] = {
         "n": len(actual),
         "n_persons": len(np.unique(groups)),
         "n_left_out": int((~kept).sum()),
-        "folds": int(out.divisions.max()) + 1,
-        "repeats": len(out.divisions),
+        "folds": int(out.folds.max()) + 1,
+        "repeats": len(out.folds),
     }
     facts |= {name: _facts((name,))[name] | {"why": why} for name, why in out.problems.items()}
     for name in (name for name in MODELS if name in measured):
@@ -290,7 +228,12 @@ def _measure_rating(out: Predictions, ceiling: dict, plan: Plan) -> dict[str, An
 
 
 def _attribute(
-    data: Project, target: str, options: Any, min_per_class: int, plan: Plan
+    data: Project,
+    target: str,
+    options: Any,
+    min_per_class: int,
+    plan: Plan,
+    prompts: pd.DataFrame,
 ) -> tuple[pd.DataFrame | None, dict]:
     """Cross-validate one attribute; its table is None where there is nothing."""
     labels = tables.called_as(data.labels, [target])
@@ -309,20 +252,21 @@ def _attribute(
         column, split = labels[target], data.rows["split"]
         column = column.where(column != UNKNOWN).where(split != EXCLUDED)
         once = count_once(column.to_frame(), data.faces)[target]
-        chosen = column.notna().to_numpy()
-        known = split[chosen]
-        used = (known == "val").sum() + (known == "train").sum()
+        chosen = column.notna()
+        groups = data.rows["group"]
+        if why := plan.why_not(groups[once.notna()]):  # before a million embeddings are read
+            raise InputError(why)
         out = cross_validate_attribute(
             target,
             options,
             min_per_class,
-            data.embeddings.take(chosen & (chosen.sum() <= 50 * plan.most)),
+            data.embeddings.take(chosen.to_numpy()),
             column[chosen],
             once[chosen].notna(),
-            data.rows["group"][chosen],
-            (known == "val").sum() / max(used, 1),
+            groups[chosen],
+            stop_share(split[chosen]),
             plan,
-            data.prompts[chosen],
+            prompts[chosen],
         )
     except FaultError:
         raise
@@ -331,8 +275,8 @@ def _attribute(
     facts |= {
         "n": len(out.actual),
         "n_persons": out.groups.nunique(),
-        "folds": int(out.divisions.max()) + 1,
-        "repeats": len(out.divisions),
+        "folds": int(out.folds.max()) + 1,
+        "repeats": len(out.folds),
     }
     groups = pd.factorize(out.groups)[0]
     if options.kind != "classification":
@@ -340,14 +284,12 @@ def _attribute(
         measured = measure_numbers(
             out.actual.to_numpy(float),
             predictions,
-            out.divisions,
+            out.folds,
             groups,
             plan.bootstrap,
             plan.seed,
         )
-        table = _number_rows(
-            target, Predictions(out.actual, out.groups, out.divisions, predictions)
-        )
+        table = _number_rows(target, Predictions(out.actual, out.groups, out.folds, predictions))
         return table, facts | {name: one.report() for name, one in measured.items()}
     for name, answers in out.predicted.items():
         nothing = np.full(answers.shape, np.nan)
@@ -366,11 +308,11 @@ def _attribute(
 
 def _number_rows(target: str, out: Predictions) -> pd.DataFrame:
     parts = [
-        _rows(target, name, repeat, out.actual.index, out.divisions[repeat], out.groups).assign(
+        _rows(target, name, repeat, out.actual.index, out.folds[repeat], out.groups).assign(
             actual=out.actual.to_numpy(float), predicted=values[repeat]
         )
         for name, values in out.predicted.items()
-        for repeat in range(len(out.divisions))
+        for repeat in range(len(out.folds))
     ]
     return pd.concat(parts, ignore_index=True).dropna(subset="predicted")
 
@@ -378,9 +320,9 @@ def _number_rows(target: str, out: Predictions) -> pd.DataFrame:
 def _class_rows(target: str, out: Answers) -> pd.DataFrame:
     parts = []
     for name, values in out.predicted.items():
-        for repeat in range(len(out.divisions)):
+        for repeat in range(len(out.folds)):
             rows = _rows(
-                target, name, repeat, out.actual.index, out.divisions[repeat], out.groups
+                target, name, repeat, out.actual.index, out.folds[repeat], out.groups
             ).assign(actual_class=out.actual.to_numpy(object), predicted_class=values[repeat])
             if name in out.sure:
                 rows["probability"] = out.sure[name][repeat]

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from facestats.core.tables import BOOLEAN, FILENAME, INTEGER, NUMBER, TEXT, Column, Schema
+from facestats.core.layout import CROSSVALIDATED_GEOMETRY
+from facestats.core.tables import (
+    BOOLEAN,
+    FILENAME,
+    GEOMETRY_ZSCORE,
+    INTEGER,
+    NUMBER,
+    TEXT,
+    Column,
+    Schema,
+)
 
 CROSSVALIDATED = Schema(
     "crossvalidated.parquet",
@@ -29,4 +39,20 @@ CROSSVALIDATED = Schema(
         "answered": Column(BOOLEAN, "whether the classifier was sure enough to answer"),
     },
     key=("target", "model", "repeat", "filename"),
+)
+
+GEOMETRIC = Schema(
+    "crossvalidated_geometry.parquet",
+    "What the geometric score of each fold predicts of the faces that it has not learned from.",
+    stage="crossvalidate_geometry",
+    fields={
+        "target": Column(TEXT, "`rating`, or the trait"),
+        "repeat": Column(INTEGER, "number of the division into folds, from 0"),
+        "fold": Column(INTEGER, "the fold that was left out, from 0"),
+        "filename": FILENAME,
+        "geometric_raw": Column(NUMBER, "predicted rating"),
+        "geometry_zscore": GEOMETRY_ZSCORE,
+    },
+    path=str(CROSSVALIDATED_GEOMETRY),
+    key=("target", "repeat", "fold", "filename"),
 )

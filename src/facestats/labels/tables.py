@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from facestats.core.tables import FILENAME, IMAGE, INTEGER, NUMBER, TEXT, Column, Schema
 
+PREFIX = "rating_"  # of the column of a trait's mean
+
 LABELS = Schema(
     "labels.parquet",
     "Labels from all label files, one row a face. The file's own metadata holds the ends of the "

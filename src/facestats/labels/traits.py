@@ -13,6 +13,7 @@ from facestats.core.files import read_json, write_json
 from facestats.errors import LabelError, did_you_mean, nearest_names
 from facestats.labels.cells import without_empty
 from facestats.labels.columns import plain
+from facestats.labels.tables import PREFIX
 from facestats.params.names import COLUMN_PARTS, NO_TARGETS, PATTERN
 
 # The name of a trait by the words that studies use for it.
@@ -27,7 +28,6 @@ NAMES = {
     "trustworthiness": "trustworthy",
 }
 IN_USE = "in_use.json"  # the traits that are scored
-PREFIX = "rating_"  # of the column of a trait's mean
 
 
 def trait_name(text: str) -> str:
