@@ -58,8 +58,9 @@ def run(options: argparse.Namespace) -> int:
         "an image: what was left out and why)"
     )
     print(
-        "  metrics     metrics/attractiveness.json, metrics/attributes.json  (held-out faces; "
-        "`dvc metrics show` has the headlines)"
+        "  metrics     metrics/crossvalidated.json  (all labelled faces)\n              "
+        "metrics/attractiveness.json, metrics/attributes.json  (test faces; `dvc metrics show` has "
+        "the headlines)"
     )
     for line in _headlines(root / METRICS):
         print_line(f"              {line}")
@@ -127,6 +128,7 @@ def _headlines(folder: Path) -> list[str]:
     rated = read_json(folder / "attractiveness.json")
     models, lines = MODELS, [f"WARNING: {doubt}" for doubt in doubts_of_scores(rated)]
     lines += [f"ages: {notice}" for notice in age_notices(read_json(folder / "age_check.json"))]
+    lines += _crossvalidated(folder / "crossvalidated.json")
     if rated["why"]:
         why = read_json(folder / "train_attractiveness/metrics.json")["why"] or rated["why"]
         models = (
@@ -156,6 +158,31 @@ def _headlines(folder: Path) -> list[str]:
                 f"{target}, zero-shot: {MEASURES[metric]} = {_interval(prompts[metric])} on "
                 f"{prompts['n']} test faces"
             )
+    return lines
+
+
+def _crossvalidated(path: Path) -> list[str]:
+    """Figures on all labelled faces; none where an earlier version has run."""
+    lines = []
+    for target, facts in (read_json(path) if path.is_file() else {}).items():
+        if facts["why"]:
+            lines.append(f"{target}: not cross-validated: {facts['why']}")
+            continue
+        faces = f"cross-validated on {number_of(facts['n'], 'face')} of " + number_of(
+            facts["n_persons"], "person"
+        )
+        start = "" if target == "rating" else f"{target}, "
+        lines += [
+            f"{start}{label}: r = {_interval(facts[name]['pearson'])}{_r2(facts[name]['r2'])}, "
+            f"{faces}"
+            for name, label in MODELS.items()
+            if name in facts and facts[name]["pearson"]["value"] is not None
+        ]
+        lines += [
+            f"{target}: {words} = {_interval(facts['trained'][metric])}, {faces}"
+            for metric, words in MEASURES.items()
+            if metric in facts.get("trained", {})
+        ]
     return lines
 
 

@@ -18,7 +18,13 @@ from markupsafe import Markup, escape
 
 from facestats.core.stats.verdict import SAYS_SOMETHING, doubts_of_scores
 from facestats.machine.output import visible
-from facestats.report import section_composites, section_faces, section_models, section_scores
+from facestats.report import (
+    section_composites,
+    section_crossvalidation,
+    section_faces,
+    section_models,
+    section_scores,
+)
 from facestats.report.album import MOST_BYTES, Album
 from facestats.report.blocks import Section, table
 from facestats.report.material import Material, Run, without_folder
@@ -28,6 +34,7 @@ from facestats.report.text import STAND_IN, as_plain, written_as_is, written_as_
 TITLE = "FaceStats report"
 MOST = 10_000_000  # bytes of the page
 METRICS = (  # sections that are written from the metrics alone, in the order of the page
+    section_crossvalidation.crossvalidated,
     section_scores.scores,
     section_scores.groups,
     section_scores.gaps,
@@ -45,6 +52,7 @@ CARD = (  # the same in the order of the card
     section_models.ages,
     section_models.uses,
     section_models.misuses,
+    section_crossvalidation.crossvalidated,
     section_scores.scores,
     section_scores.groups,
     section_models.attributes,
@@ -173,6 +181,8 @@ def summary(
         drawn=run.drawn,
         measured_scores=section_scores.anything_measured(rated),
         why=(run.training.get("why") or rated["why"]) if rated["why"] else None,
+        crossvalidated=section_crossvalidation.lead(run),
+        where=_evidence(rated),
         n=test["n"],
         name=name,
         score=test[model],
@@ -184,6 +194,18 @@ def summary(
         shown=shown,
     )
     return Section("summary", "In short", blocks)
+
+
+def _evidence(rated: dict) -> str:
+    """Name the faces that the verdicts in favour rest on."""
+    parts = [
+        part["faces"]
+        for verdict in rated["verdicts"].values()
+        if verdict["word"] == SAYS_SOMETHING
+        for part in verdict["evidence"]
+    ]
+    names = dict.fromkeys(f"{name}s" for name in parts)
+    return " and ".join(f"on {name}" for name in names)
 
 
 def parameters(material: Material) -> Section:

@@ -21,7 +21,7 @@ from facestats.report.text import as_plain
 if TYPE_CHECKING:
     from facestats.params.project import Params
 
-METRICS = ("age_check", "attractiveness", "attributes", "fairness", "labels")
+METRICS = ("age_check", "attractiveness", "attributes", "crossvalidated", "fairness", "labels")
 OF_FINAL = [
     "filename",
     "cluster",
@@ -42,6 +42,8 @@ class Run:
     Attributes
     ----------
     attractiveness, attributes, fairness, labels, training, serving, age_check : dict
+    crossvalidated : dict
+        Empty where it is not known.
     images : str
         The folder of photos, as `params.yaml` has it.
     drawn : bool
@@ -63,6 +65,7 @@ class Run:
     drawn: bool
     metrics: Path = Path("metrics")
     points: Mapping[str, int] = field(default_factory=dict)
+    crossvalidated: dict = field(default_factory=dict)
 
     def plain(self) -> Run:
         """The same with texts that are free of markup; see `text.as_plain`."""
