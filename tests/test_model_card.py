@@ -4,6 +4,7 @@ why where there is none.
 
 import copy
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,14 @@ def test_a_geometric_score_is_described_although_no_weights_could_be_learned(tra
     assert "geometric score" in rows
     changed.attractiveness["test"]["geometric"] = NOTHING
     assert "geometric score" not in cells(model_card(changed).split("## Data")[0])
+
+
+def test_groups_of_skin_colour_come_with_a_caution(trained):
+    text = "the colour in the picture, which light decides as much as the skin"
+    fairness = trained.fairness | {"notes": {"skin_ita_class": text}}
+    page = model_card(replace(trained, fairness=fairness))
+    assert f"No ethnicity is labelled: `skin_ita_class` is {text}." in " ".join(page.split())
+    assert "No ethnicity is labelled" not in model_card(trained)
 
 
 def test_what_is_beyond_chance_is_told_from_what_is_not(trained):

@@ -314,8 +314,8 @@ def mouth_nose_ratio(face):
 
 @measures((RIGHT_CHEEKBONE, LEFT_CHEEKBONE, MENTON, *EYES), "heights", OWN, upto=(33, 8))
 def cheekbone_height(face):
-    """Height of the cheekbones (116, 345) above the chin (152), by that of the corners of the
-    eyes.
+    """Height of the cheekbones' outer ends (116, 345) above the chin (152), by that of the corners
+    of the eyes.
     """
     chin = _y(face, MENTON)
     return ratio(chin - _y(face, RIGHT_CHEEKBONE, LEFT_CHEEKBONE), chin - _y(face, *EYES))

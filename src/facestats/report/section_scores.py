@@ -238,6 +238,10 @@ def groups(run: Run) -> Section:
         table=table("Scores of test faces by group", head, [alone, *rows]) if rows else None,
         n_combined=everybody["n"] if combined and everybody["n"] < fairness["n"] else None,
         small=_small(fairness),
+        notes=[
+            f"No ethnicity is labelled: `{name}` is {text}"
+            for name, text in fairness["notes"].items()
+        ],
         plot=plot(
             run.metrics / "plots/error_by_group.png",
             "Bias and mean absolute error of each group, with 95 % intervals",
