@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import struct
+import zlib
 from datetime import date
 
 import numpy as np
@@ -19,6 +21,9 @@ CELEBA_ATTRIBUTES = tuple(
     Young Attractive Eyeglasses Smiling Wearing_Hat No_Beard Heavy_Makeup Bald Blurry
     """.split()
 )
+# A MATLAB file: its header, the kind of a compressed part, and how large all may be unpacked.
+MAT_HEADER, MAT_COMPRESSED, BLOCK = 128, 15, 1 << 20
+MOST_UNPACKED, FREE_BYTES, MOST_PACKED = 3 << 30, 64 << 20, 50
 YES_NO = {"1": "yes", "-1": "no", "0": "no"}
 
 
@@ -248,7 +253,9 @@ def _matlab(tree: Tree, path: str, name: str) -> pd.DataFrame:
     from scipy.io import loadmat
 
     with naming(tree.top / path, "IMDB-WIKI"):
-        meta = loadmat(io.BytesIO(tree.read(path)))[name][0, 0]
+        data = tree.read(path)
+        _require_small(data)
+        meta = loadmat(io.BytesIO(data), variable_names=[name])[name][0, 0]
 
         def column(key: str) -> np.ndarray:
             return np.asarray(meta[key]).reshape(-1)
@@ -273,6 +280,29 @@ def _matlab(tree: Tree, path: str, name: str) -> pd.DataFrame:
                 "name": [str(_inner(value)).strip().casefold() for value in column("name")],
             }
         )
+
+
+def _require_small(data: bytes) -> None:
+    """Refuse a MATLAB file whose compressed parts unpack to far more than the file.
+
+    Raises
+    ------
+    ValueError
+        They do, or one is damaged.
+    """
+    most = min(MOST_UNPACKED, FREE_BYTES + MOST_PACKED * len(data))
+    start, size = MAT_HEADER, len(data)
+    order = "<" if data[126:128] == b"IM" else ">"
+    while start + 8 <= len(data):
+        kind, length = struct.unpack(f"{order}II", data[start : start + 8])
+        if kind == MAT_COMPRESSED:
+            part, left = zlib.decompressobj(), data[start + 8 : start + 8 + length]
+            while left and not part.eof:
+                size += len(part.decompress(left, BLOCK))
+                left = part.unconsumed_tail
+                if size > most:
+                    raise ValueError(f"it unpacks to more than {most >> 20} MiB")
+        start += 8 + length
 
 
 def _inner(value: object) -> object:

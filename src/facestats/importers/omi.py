@@ -15,7 +15,7 @@ import pandas as pd
 from facestats.errors import InputError
 from facestats.importers.content import Choices, Content, Dataset
 from facestats.importers.run import import_dataset
-from facestats.importers.tree import Tree, naming
+from facestats.importers.tree import Tree, naming, require_filled
 
 GROUPS = ("asian", "middle-eastern", "hispanic", "islander", "native", "black", "white")
 MEANS, JUDGEMENTS = "attribute_means.csv", "attribute_ratings.zip"
@@ -71,13 +71,12 @@ def read_omi(tree: Tree, choices: Choices) -> Content:
     photos = {path.removeprefix("images/"): path for path in images if path.endswith(".jpg")}
     traits = choices.traits or (ATTRACTIVE,)
     with naming(tree.top / MEANS, "the OMI dataset"):
-        labels = _labels(tree.read(MEANS, MOST_BYTES), set(photos), traits)
+        means = _table(tree.read(MEANS, MOST_BYTES), tree.top / MEANS)
+        labels = _labels(means, set(photos), traits)
     part = UNPACKED if unpacked else JUDGEMENTS
     with naming(tree.top / part, "the OMI dataset"):
         data = tree.read(part, MOST_BYTES)
-        every = (
-            pd.read_csv(io.BytesIO(data), dtype={"stimulus": "str"}) if unpacked else _unpack(data)
-        )
+        every = _table(data if unpacked else _unpack(data), tree.top / part)
         judgements = _judgements(every, set(labels["image"]), traits)
     content = Content(photos, labels, judgements, (0.0, 100.0))
     judged = {*judgements["trait"]} if _named(traits) else {*traits}
@@ -89,9 +88,15 @@ def read_omi(tree: Tree, choices: Choices) -> Content:
     return content
 
 
-def _labels(data: bytes, images: set[str], traits: tuple[str, ...]) -> pd.DataFrame:
+def _table(data: bytes, path: Path) -> pd.DataFrame:
+    columns = data.partition(b"\n")[0].count(b",") + 1
+    rows = data.count(b"\n") + data.count(b"\r")
+    require_filled(path, columns, rows, rows + data.count(b","))
+    return pd.read_csv(io.BytesIO(data), dtype={"stimulus": "str"})
+
+
+def _labels(means: pd.DataFrame, images: set[str], traits: tuple[str, ...]) -> pd.DataFrame:
     """`labels.csv` for the existing photos; the mean of each chosen trait is a column."""
-    means = pd.read_csv(io.BytesIO(data), dtype={"stimulus": "str"})
     means = means[(means["stimulus"] + ".jpg").isin(images)]
     if unknown := [name for name in traits if name != ATTRACTIVE and name not in [*means][1:]]:
         there = ", ".join(str(name) for name in means if name != "stimulus")
@@ -113,14 +118,14 @@ def _named(traits: tuple[str, ...]) -> bool:
     return traits != (ATTRACTIVE,)
 
 
-def _unpack(data: bytes) -> pd.DataFrame:
+def _unpack(data: bytes) -> bytes:
     """The table of an archive."""
     with zipfile.ZipFile(io.BytesIO(data)) as file:
         entry = file.infolist()[0]
         if entry.file_size > MOST_BYTES:
             raise ValueError(f"{entry.filename} is larger than {MOST_BYTES >> 20} MiB")
         with file.open(entry) as table:  # which ends where the archive says
-            return pd.read_csv(table, dtype={"stimulus": "str"})
+            return table.read()
 
 
 def _judgements(

@@ -10,6 +10,7 @@ import pandas as pd
 from facestats.errors import InputError
 from facestats.importers.content import GENDERS, NO_PHOTO, Choices, Content, Dataset
 from facestats.importers.tree import Tree, is_archive, is_photo, listed
+from facestats.labels.columns import OWN_NAMES, plain
 
 ANY = (r".*",)
 COLUMNS = ("gender", "ethnicity", "age", "rating", "person")
@@ -71,7 +72,7 @@ def read_csv(tree: Tree, choices: Choices) -> Content:
         sheets = {name: rows for name, rows in tree.sheets(path).items() if rows}
         if len(sheets) != 1:
             raise InputError(f"{tree.top / path} has {len(sheets)} sheets; keep the one to read")
-        rows = next(iter(sheets.values()))
+        rows = [row for row in next(iter(sheets.values())) if row]
         table = tree.frame(path, rows[0], rows[1:])
     else:
         table = tree.table(path)
@@ -95,7 +96,13 @@ def read_csv(tree: Tree, choices: Choices) -> Content:
             cells = content.numbers(cells.fillna(""), found, low, high)
         labels[name] = cells
     if not specs:  # a table that has the names already
-        labels |= {str(name): table[name] for name in table if name != key}
+        names = [str(name) for name in table if name and name != key]
+        also = [name for name in names if plain(name) in OWN_NAMES]
+        if also:
+            content.notes.append(
+                f"the table's column {', '.join(also)} is left out, for {key} names the photos"
+            )
+        labels |= {name: table[name] for name in names if name not in also}
     content.labels = pd.DataFrame(labels)
     content.scale = choices.scale if "rating" in labels else None
     unnamed = [path for path in tree.files if is_photo(path) and path not in content.photos]
@@ -130,7 +137,7 @@ def _photos(tree: Tree, cells: pd.Series, content: Content) -> pd.Series:
     made, does not count.
     """
     names = cells.str.replace("\\", "/", regex=False)
-    tails = names.str.replace(r"^(?:\.*/)+", "", regex=True)
+    tails = names.str.replace(r"^(?:\.{0,2}/)+", "", regex=True)
     found = tails.map(lambda tail: _photo(tree, tail))
     folders = [*dict.fromkeys(tail.rpartition("/")[0] for tail in tails)]
     shared = posixpath.commonpath(folders) if folders else ""

@@ -231,7 +231,7 @@ def _meb_judgements(tree: Tree, content: Content, path: str, paths: dict[str, st
             f"{tree.top / path}: no sheet has the columns 'image' and 'path' in its first row"
         )
     header, cells = sheets[0][0], sheets[0][1:]
-    table = tree.frame(path, header, cells, ["image", "path"])
+    table = tree.frame(path, header, cells, ["image", "path"], repeats=True)
     names, places = table.columns, range(len(table.columns))
     places = [place for place in places if names[place] not in ("mean", "image", "path")]
     nameless = [p for p in places if not names[p] or names[p].startswith("Unnamed")]

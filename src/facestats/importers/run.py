@@ -129,13 +129,22 @@ def import_dataset(
         merged, all_facts = joined(earlier, content, facts)
         for name, table in (("labels.csv", merged.labels), ("ratings.csv", merged.ratings)):
             if table is not None:
-                (folders["labels"] / name).write_bytes(csv_text(table).encode())
+                (folders["labels"] / name).write_bytes(
+                    csv_text(table).encode(errors="backslashreplace")
+                )
         write_json(folders["labels"] / FACTS, all_facts)
         write_json(folders["labels"] / CROISSANT, croissant(all_facts, merged, folders["labels"]))
         earlier.carry_over(folders)
         place_photos(tree, merged.photos, folders["raw"], link)
     n_judged = 0 if content.ratings is None else len(content.ratings)
-    skipped = {"hidden files of a system": tree.skipped} if tree.skipped else {}
+    skipped = {
+        reason: names
+        for reason, names in (
+            ("hidden files of a system", tree.skipped),
+            ("names that are not UTF-8; rename them", tree.unnamed),
+        )
+        if names
+    }
     return Imported(
         len(content.photos),
         len(content.labels),

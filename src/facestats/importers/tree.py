@@ -15,7 +15,7 @@ import re
 import stat
 import unicodedata
 import zipfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -25,11 +25,16 @@ from typing import Any, BinaryIO
 import pandas as pd
 
 from facestats.errors import InputError
+from facestats.labels.csv_text import check_lines
 from facestats.machine.output import one_line
 
 MOST_BYTES = 512 << 20  # of a table; that of IMDB-WIKI, the largest, takes 300 MB
 MOST_PACKED = 100  # how often a workbook may unpack
-MOST_CELLS = 40_000_000  # of a workbook; the ratings of SCUT-FBP5500 take 3 million
+# Cells of a table, above so many, how often those that its file has.
+FREE_CELLS, SPARSE = 1_000_000, 4
+MOST_COLUMNS = 5000
+DEEPEST = 64  # folders within folders
+_NOTHING: list[str] = []
 JUNK = ("thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "icon\r", "__macosx")
 JUNK_STARTS = (".", "~$")  # hidden files; what Excel puts beside a workbook that is open
 ARCHIVE = re.compile(
@@ -54,6 +59,8 @@ class Tree:
         files (`._1.jpg`, `.DS_Store`), `__MACOSX`, `Thumbs.db`, `~$Ratings.xlsx`.
     skipped : list of str
         Such files and folders.
+    unnamed : list of str
+        Files and folders whose names are not UTF-8, with `?` in their place.
     folders : set of str
         Paths of all folders.
 
@@ -67,6 +74,7 @@ class Tree:
         self.top = top
         self.files: list[str] = []
         self.skipped: list[str] = []
+        self.unnamed: list[str] = []
         self.folders: set[str] = set()
         self.read_files: dict[str, str] = {}
         if top.is_file() and is_archive(top.name):
@@ -78,11 +86,18 @@ class Tree:
         left = [""]
         while left:
             prefix = left.pop()
+            if prefix.count("/") > DEEPEST:
+                raise InputError(
+                    f"{top} has folders within folders, more than {DEEPEST}, such as "
+                    f"{one_line(prefix)[:100]}…; give the folder of the dataset"
+                )
             with os.scandir(top / prefix) as entries:
                 for entry in entries:
                     path = prefix + entry.name
                     if entry.name.startswith(JUNK_STARTS) or entry.name.lower() in JUNK:
                         self.skipped.append(path)
+                    elif not _is_utf8(entry.name):
+                        self.unnamed.append(path.encode(errors="replace").decode())
                     elif entry.is_dir(follow_symlinks=False):
                         self.folders.add(path)
                         left.append(path + "/")
@@ -214,6 +229,7 @@ class Tree:
             text = data.decode("utf-8-sig")
         except UnicodeDecodeError:
             text = data.decode("cp1252", errors="replace")
+        check_lines(text, self.top / path)
         return re.sub(r"\r\n?", "\n", text)
 
     def table(self, path: str, *needed: str, header: Sequence[str] | None = None) -> pd.DataFrame:
@@ -236,25 +252,50 @@ class Tree:
         lines = self.text(path).split("\n")
         first = next((line for line in lines if line.strip()), "")
         separator = max(",;\t", key=first.count)
-        rows = [
-            [cell.strip() for cell in row]
-            for row in csv.reader(lines, delimiter=separator)
-            if any(cell.strip() for cell in row)
-        ]
+        reader = csv.reader((line + "\n" for line in lines), delimiter=separator, strict=True)
+        try:
+            rows = [
+                [cell.strip() for cell in row]
+                for row in reader
+                if any(cell.strip() for cell in row)
+            ]
+        except csv.Error as error:
+            raise InputError(
+                f"{self.top / path}, line {reader.line_num}: {error}; close the quotation mark, or "
+                "get the table again"
+            ) from None
         names = list(header) if header else rows.pop(0) if rows else []
         return self.frame(path, names, rows, needed)
 
     def frame(
-        self, path: str, names: list[str], rows: list[list[str]], needed: Sequence[str] = ()
+        self,
+        path: str,
+        names: list[str],
+        rows: list[list[str]],
+        needed: Sequence[str] = (),
+        repeats: bool = False,
     ) -> pd.DataFrame:
-        """Rows of text as a table; short ones are filled up with empty cells."""
+        """Rows of text as a table; short ones are filled up with empty cells.
+
+        Raises
+        ------
+        InputError
+            A column is missing, or there unless `repeats` twice; or the table is far wider than
+            most of its rows, so that filling them up would take the memory.
+        """
         missing = [name for name in needed if name not in names]
         if missing:
             listed = one_line(", ".join(names[:12]))[:200] or "nothing"
             raise InputError(
                 f"{self.top / path} has no column {missing[0]!r}; its header line has {listed}"
             )
+        twice = [name for name, count in Counter(names).items() if name and count > 1]
+        if twice and not repeats:
+            raise InputError(
+                f"{self.top / path} has the column {twice[0]!r} twice; remove one of them"
+            )
         wide = len(names)
+        require_filled(self.top / path, wide, len(rows), sum(map(len, rows)))
         rows = [(row + [""] * (wide - len(row)))[:wide] for row in rows]
         return pd.DataFrame(rows, columns=pd.Index(names), dtype="str")
 
@@ -268,7 +309,13 @@ class Tree:
         """
         import openpyxl
 
-        from facestats.labels.excel import cell_text
+        from facestats.labels.excel import (
+            FREE_LETTERS,
+            LETTERS_PER_BYTE,
+            MOST_LETTERS,
+            cell_text,
+            survey,
+        )
 
         data = self.read(path)
         with naming(self.top / path):
@@ -276,22 +323,50 @@ class Tree:
                 size = sum(part.file_size for part in parts.infolist())
             if size > min(2 * MOST_BYTES, (10 << 20) + MOST_PACKED * len(data)):
                 raise ValueError(f"it unpacks to {size >> 20} MiB")
+            survey(data, self.top / path)
             book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
-            sheets, cells = {}, 0
+            sheets, letters = {}, 0
+            most = min(MOST_LETTERS, FREE_LETTERS + LETTERS_PER_BYTE * len(data))
             for sheet in book.worksheets:
                 rows = sheets[sheet.title] = []
                 sheet.reset_dimensions()  # some programs write wrong ones
                 for row in sheet.iter_rows(values_only=True):
-                    cells += len(row)
-                    if cells > MOST_CELLS:
-                        raise ValueError(f"more than {MOST_CELLS} cells")
-                    rows.append([cell_text(value) for value in row])
+                    cells = [cell_text(value) for value in row]
+                    letters += sum(map(len, cells))
+                    if letters > most:  # thousands of cells may share one stored text
+                        raise ValueError(f"more than {most} letters")
+                    rows.append(cells if any(cells) else _NOTHING)
         return sheets
+
+
+def require_filled(path: Path, columns: int, rows: int, cells: int) -> None:
+    """Refuse a table whose short rows would take far more memory filled up than its file.
+
+    Raises
+    ------
+    InputError
+        It has many columns, or few of its cells are there.
+    """
+    if columns > MOST_COLUMNS:
+        raise InputError(f"{path} has {columns} columns; at most {MOST_COLUMNS} are read")
+    if columns * rows > max(FREE_CELLS, SPARSE * cells):
+        raise InputError(
+            f"{path} has {columns} columns and {rows} rows, nearly all of them empty; get the "
+            "table again"
+        )
 
 
 def plain_path(path: str) -> str:
     """A path for comparison: in small letters and composed Unicode."""
     return path.lower() if path.isascii() else unicodedata.normalize("NFC", path).lower()
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def is_archive(name: str) -> bool:
@@ -345,9 +420,11 @@ def naming(path: Path, dataset: str = "the dataset") -> Iterator[None]:
     """Turn what a damaged table or archive can raise into an error that names it."""
     try:
         yield
-    except (OSError, MemoryError, InputError):  # of the machine, or clear already
+    except (MemoryError, InputError):  # of the machine, or clear already
         raise
-    except Exception as error:  # zipfile, zlib, openpyxl and pandas have many
+    except Exception as error:  # zipfile, zlib, openpyxl, pandas and scipy have many
+        if isinstance(error, OSError) and error.errno is not None:  # of the machine
+            raise
         raise InputError(
             f"{path} is damaged, or not that of {dataset} ({type(error).__name__}: "
             f"{one_line(str(error))[:200]}); get it again"

@@ -373,7 +373,7 @@ def _marked(data: bytes, path: Path) -> tuple[bytes, str, str]:
 
 def _records(text: str, path: Path) -> tuple[str, list[list[str]], list[int]]:
     """The separator, the cells of each record, and the line on which each ends."""
-    _check_lines(text, path)
+    check_lines(text, path)
     start = next((i for i, line in enumerate(_lines(text)) if line.strip()), 0)
     top = list(islice(_lines(text), start, start + TITLE))
     declared = re.fullmatch(r'"?sep=(.)"?\s*', top[0], re.IGNORECASE) if top else None
@@ -404,7 +404,7 @@ def _lines(text: str) -> Iterator[str]:
     return (line[0] for line in re.finditer(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+", text))
 
 
-def _check_lines(text: str, path: Path) -> None:
+def check_lines(text: str, path: Path) -> None:
     """Raise a `LabelError` if there are too many lines, or too long ones."""
     count = text.count("\n") + text.count("\r") - text.count("\r\n")
     if count > MOST_LINES:

@@ -105,20 +105,29 @@ def without_rows(path: Path, rows: Collection[int] = (), columns: Collection[int
 
 
 def _has_merged_cells_or_formulas(path: Path) -> bool:
-    """Whether the workbook has merged cells or formulas, so that it must be loaded whole.
+    """Whether the workbook has merged cells or formulas, so that it must be loaded whole."""
+    return survey(path.read_bytes(), path)
+
+
+def survey(data: bytes, path: Path) -> bool:
+    """Look through a workbook's parts before a slower reader meets them.
+
+    Returns
+    -------
+    bool
+        Whether it has merged cells or formulas.
 
     Raises
     ------
     LabelError
         The file is not a workbook, or one that takes much time or memory.
     """
-    data = path.read_bytes()
     if data.startswith(b"\xd0\xcf\x11\xe0"):
         raise LabelError(
             f"{path} has a password, or is an .xls under another name; save it without a password "
             "as .xlsx or `CSV UTF-8`"
         )
-    survey = _Survey(path)
+    counts = _Survey(path)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as parts:
             size = sum(part.file_size for part in parts.infolist())
@@ -126,15 +135,15 @@ def _has_merged_cells_or_formulas(path: Path) -> bool:
                 raise _too_large(path, size)
             # A sheet may lie anywhere, and every one has to be checked for its size.
             for name in parts.namelist():
-                survey.add(parts.read(name))
+                counts.add(parts.read(name))
     except LabelError:
         raise
     except Exception as error:  # zlib, bz2 and lzma have errors of their own
         if is_fault(error):
             raise fault(path, error) from None
         raise _damaged(path, error) from None
-    survey.check_whole()
-    return survey.special
+    counts.check_whole()
+    return counts.special
 
 
 class _Survey:

@@ -1,0 +1,103 @@
+"""Small files that would take gigabytes, or hours, and damaged tables: errors that name them."""
+
+import io
+import struct
+import tracemalloc
+import zipfile
+import zlib
+
+import openpyxl
+import pytest
+
+from datasets import MAKERS, put, workbook, write
+from facestats.errors import InputError
+from facestats.importers import identities, tree
+from facestats.importers.content import Choices
+from facestats.importers.registry import DATASETS, KNOWN
+from facestats.importers.run import import_dataset
+from test_import_datasets import table
+
+
+def bring(tmp_path, name="csv", **columns):
+    choices = Choices(columns=columns)
+    return import_dataset(DATASETS[name], KNOWN, tmp_path / "s", tmp_path / "data", choices)
+
+
+def refused(tmp_path, match, name="csv", **columns):
+    tracemalloc.start()
+    with pytest.raises(InputError, match=match):
+        bring(tmp_path, name, **columns)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 150 << 20
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_row_far_below_the_others(tmp_path):
+    put(tmp_path / "s", "a.jpg")
+    workbook(tmp_path / "s/t.xlsx", labels=[["image", "gender"], ["a.jpg", "female"]])
+    before = io.BytesIO((tmp_path / "s/t.xlsx").read_bytes())
+    row = b'<row r="1000000000"><c r="A1000000000"><v>1</v></c></row></sheetData>'
+    with (
+        zipfile.ZipFile(before) as old,
+        zipfile.ZipFile(tmp_path / "s/t.xlsx", "w", zipfile.ZIP_DEFLATED) as new,
+    ):
+        for name in old.namelist():
+            new.writestr(name, old.read(name).replace(b"</sheetData>", row))
+    refused(tmp_path, "has a sheet of 1000000000 rows and 2 columns", image="image")
+
+
+def test_cells_that_share_a_long_text(tmp_path, monkeypatch):
+    put(tmp_path / "s", "a.jpg")
+    book = openpyxl.Workbook()
+    for _ in range(30):
+        book.active.append(["x" * 30_000])
+    book.save(tmp_path / "s/t.xlsx")
+    monkeypatch.setattr("facestats.labels.excel.FREE_LETTERS", 100_000)
+    refused(tmp_path, "more than .* letters", image="image")
+
+
+@pytest.mark.parametrize(
+    ("wide", "lines", "match"),
+    [
+        (1000, 20_000, "has 1002 columns and 20001 rows, nearly all of them empty"),
+        (20_000, 10, "has 20002 columns; at most 5000 are read"),
+        (1, 2_000_000, "of more than 1100000 lines, 8 are expected"),
+    ],
+)
+def test_a_wide_header_and_many_short_lines(tmp_path, wide, lines, match):
+    put(tmp_path / "s", "a.jpg")
+    header = "image,gender," + ",".join(f"c{i}" for i in range(wide))
+    write(tmp_path, "s/t.csv", f"{header}\na.jpg,female\n" + "b\n" * lines)
+    refused(tmp_path, match, image="image")
+
+
+def test_an_archive_with_a_wide_header(tmp_path):
+    MAKERS["omi"](tmp_path / "s")
+    text = "stimulus,attribute,rating," + ",".join(f"c{i}" for i in range(1000)) + "\n"
+    with zipfile.ZipFile(tmp_path / "s/attribute_ratings.zip", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("a.csv", text + "1\n" * 100_000)
+    refused(tmp_path, r"attribute_ratings\.zip has 1003 columns and 100001 rows", "omi")
+
+
+def test_a_compressed_part_that_unpacks_to_far_more(tmp_path, monkeypatch):
+    monkeypatch.setattr(identities, "FREE_BYTES", 1 << 20)
+    packed = zlib.compress(bytes(16 << 20), 9)
+    header = b"MATLAB 5.0 MAT-file".ljust(124) + struct.pack("<H2s", 0x0100, b"IM")
+    (tmp_path / "s/wiki_crop").mkdir(parents=True)
+    part = struct.pack("<II", 15, len(packed)) + packed
+    (tmp_path / "s/wiki_crop/wiki.mat").write_bytes(header + part)
+    refused(tmp_path, r"wiki\.mat is damaged, .* it unpacks to more than 1 MiB", "imdbwiki")
+
+
+def test_folders_within_folders_within_folders(tmp_path):
+    put(tmp_path / "s", "a/" * (tree.DEEPEST + 2) + "1.jpg")
+    refused(tmp_path, "has folders within folders, more than 64", image="image")
+
+
+def test_the_tables_own_column_of_images_does_not_count_where_another_names_them(tmp_path):
+    put(tmp_path / "s", "a.jpg", "b.jpg")
+    write(tmp_path, "s/t.csv", "file,image,rating,\na.jpg,b.jpg,1,\nb.jpg,a.jpg,9,\n")
+    done = bring(tmp_path, image="file")
+    assert table(tmp_path / "data")["rating"].to_dict() == {"a.jpg": "1", "b.jpg": "9"}
+    assert done.notes == ["the table's column image is left out, for file names the photos"]
