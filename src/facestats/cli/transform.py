@@ -10,6 +10,7 @@ examples:
   python -m facestats transform photos --along women_minus_men --colour -0.5 --output out
   python -m facestats transform photo.jpg --symmetric shape --amount 0.5 --output even.png
   python -m facestats transform photo.jpg --caricature 0.5 --mean women --output more.jpg
+  python -m facestats transform photo.jpg --along score --orthogonal age --shape 1 --output up.jpg
   python -m facestats transform photo.jpg --to women --steps 5 --output towards
 
 exit code: 0 all done, 1 some not (their row has `error`), 2 wrong usage
@@ -34,7 +35,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="image file, or a folder")
     ways = parser.add_mutually_exclusive_group(required=True)
-    ways.add_argument("--along", metavar="DIFFERENCE", help="a difference of params.yaml")
+    ways.add_argument("--along", metavar="DIFFERENCE", help="a difference of params.yaml, or score")
     ways.add_argument("--symmetric", metavar="WHAT", help="shape, colour or both")
     ways.add_argument(
         "--caricature", type=float, metavar="SHARE", help="exaggerate what differs from --mean"
@@ -47,6 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--amount", type=float, default=1.0, help="of --symmetric; 1 is wholly (default: 1)"
     )
     parser.add_argument("--mean", metavar="COMPOSITE", help="what --caricature leads away from")
+    parser.add_argument(
+        "--orthogonal",
+        metavar="ATTRIBUTES",
+        help="attributes to keep constant along score, as gender,age",
+    )
     parser.add_argument("--steps", type=int, default=7, help="pictures of --to (default: 7)")
     parser.add_argument(
         "--output", required=True, metavar="OUT", help="a .jpg or .png file, or a folder"
@@ -67,7 +73,9 @@ def run(options: argparse.Namespace) -> int:
     out = Path(options.output)
     if options.to is not None:
         return _continuum(options, out)
-    how = checked_options(How, {name: getattr(options, name) for name in How.model_fields})
+    given = {name: getattr(options, name) for name in How.model_fields}
+    given["orthogonal"] = [name for name in (options.orthogonal or "").split(",") if name]
+    how = checked_options(How, given)
     models = load(options.root)
     mover = Mover(models, how)
     one = len(options.images) == 1 and not Path(options.images[0]).is_dir()
@@ -80,11 +88,18 @@ def run(options: argparse.Namespace) -> int:
     failed = 0
     for row in write_stimuli(mover, photos, sheet):
         failed += row["error"] is not None
-        print_line(f"{row['image']}: {row['error'] or row['stimulus']}", sys.stderr)
+        print_line(f"{row['image']}: {row['error'] or row['stimulus'] + _scores(row)}", sys.stderr)
     if failed == len(photos):
         return 1
     print_line(str(sheet))
     return 1 if failed else 0
+
+
+def _scores(row: dict[str, Any]) -> str:
+    """The geometric score before and after."""
+    if "geometric" not in row:
+        return ""
+    return f" (geometric score {row['geometric_before']:.1f} to {row['geometric']:.1f})"
 
 
 def _photos(models: Any, images: list[str], out: Path) -> Any:

@@ -47,6 +47,7 @@ class FaceSampler:
         half = np.stack(np.meshgrid(right, down), -1).reshape(-1, 2)
         other = half * (-1, 1)
         inside = (triangles.find_simplex(half) >= 0) & (triangles.find_simplex(other) >= 0)
+        self._inside, self._step = inside.reshape(len(down), len(right)), step
         self._weights = _interpolation(triangles, np.concatenate([half[inside], other[inside]]))
         self.n_values = 3 * np.count_nonzero(inside)
 
@@ -73,6 +74,32 @@ class FaceSampler:
         )
         right, left = pixels.reshape(2, -1).astype(np.uint16)
         return ((right + left + 1) // 2).astype(np.uint8)
+
+    def picture(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Lay values out as a face of the mean shape, alike on both sides.
+
+        Parameters
+        ----------
+        values : ndarray (n_values,)
+            Codes, such as a mean of samples.
+
+        Returns
+        -------
+        image : ndarray of float32 (side, side, 3)
+            0 outside the face.
+        landmarks : ndarray of float64 (468, 2)
+            As shares of the side.
+        """
+        rows, columns = self._inside.shape
+        half = np.zeros((rows, columns, 3), np.float32)
+        half[self._inside] = np.asarray(values, np.float32).reshape(-1, 3)
+        side = max(rows, 2 * columns)
+        top, left = (side - rows) // 2, (side - 2 * columns) // 2
+        image = np.zeros((side, side, 3), np.float32)
+        image[top : top + rows, left : left + 2 * columns] = np.hstack([half[:, ::-1], half])
+        low = self.target.min(axis=0)[1]
+        places = np.column_stack([self.target[:, 0], self.target[:, 1] - low]) / self._step
+        return image, (places + [left + columns, top]) / side
 
     def sample(self, faces: Iterable[Any], landmarks: np.ndarray) -> np.ndarray:
         """Sample many faces on all processors: uint8 (n, n_values)."""

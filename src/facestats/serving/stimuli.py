@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
+import pandas as pd
 from PIL import Image
 
+from facestats.core import tables
 from facestats.core.files import read_json
-from facestats.core.layout import COMPOSITES
-from facestats.errors import ImageError, InputError, WithheldError, did_you_mean, nearest_names
+from facestats.core.layout import COMPOSITES, CROPS, METADATA
+from facestats.core.tables.embeddings import sample_rows
+from facestats.errors import (
+    ImageError,
+    InputError,
+    ModelError,
+    WithheldError,
+    did_you_mean,
+    nearest_names,
+)
 from facestats.faces.align import crop_transform
 from facestats.faces.crop import NO_FACE, PreprocessConfig, crop_face
+from facestats.faces.tables import FACES
+from facestats.groups.tables import FINAL
 from facestats.pairs.built import Built, read_composite, why_not_comparable
 from facestats.pairs.continuum import continuum
 from facestats.params.errors import checked_options
@@ -22,13 +36,15 @@ from facestats.serving.checks import whole_number
 from facestats.serving.loading import load
 from facestats.stimuli.changes import Change, along, caricature, symmetric
 from facestats.stimuli.moving import move_face
-from facestats.stimuli.params import How
+from facestats.stimuli.params import SCORE, How
 from facestats.stimuli.photo import FacePhoto, read_face
+from facestats.stimuli.score import ScoreDirection, score_direction
 
 if TYPE_CHECKING:
     from facestats.serving.models import Models
 
 MAX_YAW = 25.0  # degrees, as `max_yaw` of composites: beyond, the far cheek is hidden
+MOST_FACES = 2000  # of whom the covariances of attributes are taken
 MOST_STEPS = 25
 SIDES = 64, 1024  # px of a continuum's pictures
 DEFAULT = How(symmetric="both")
@@ -45,6 +61,7 @@ def transform_face(
     amount: float = DEFAULT.amount,
     caricature: float | None = None,
     mean: str | None = None,
+    orthogonal: Sequence[str] = (),
 ) -> Image.Image:
     """Move the largest face of a photo in shape, colour and texture.
 
@@ -55,7 +72,8 @@ def transform_face(
     image : path, bytes, PIL image or uint8 array (height, width, 3)
         The photo.
     along : str, optional
-        Name of a difference in `params.yaml`. 1 is the whole difference towards its `of`.
+        Name of a difference in `params.yaml`; 1 is the whole difference towards its `of`. Or
+        `score`: the direction that the geometric score prefers; 1 is three standard deviations.
     shape, colour : float, default 0
         Share of the difference, -2 to 2; below 0 leads the other way. With `caricature`, `colour`
         is the share for colours.
@@ -70,6 +88,8 @@ def transform_face(
         Share by which differences in shape from `mean` are exaggerated; below 0, reduced.
     mean : str, optional
         Name of the composite that `caricature` leads away from.
+    orthogonal : list of str, optional
+        Attributes that stay constant on the way, with `along="score"`: `["gender", "age"]`.
 
     Returns
     -------
@@ -97,6 +117,7 @@ def transform_face(
         "amount": amount,
         "caricature": caricature,
         "mean": mean,
+        "orthogonal": list(orthogonal),
     }
     models = load()
     return Mover(models, checked_options(How, options)).move(models.photo(image))[1]
@@ -125,13 +146,14 @@ class Mover:
     def __init__(self, models: Models, how: How):
         self.models, self.how = models, how
         self.ends: tuple[Built, ...] = ()
-        if how.along is not None:
+        self.direction: ScoreDirection | None = None
+        if how.along == SCORE:
+            self.direction = direction_of(models, how.orthogonal)
+        elif how.along is not None:
             self.ends = read_difference(models.root, how.along)
         elif how.mean is not None:
             self.ends = (read_built(models.root, how.mean),)
-        self.by_score = any(
-            (end.facts.get("filter") or {}).get("attractiveness") for end in self.ends
-        )
+        self.by_score = self.direction is not None or any(_by_score(end) for end in self.ends)
         if how.texture:
             for end in self.ends:
                 if not (end.facts.get("render") or {}).get("texture"):
@@ -147,7 +169,14 @@ class Mover:
             return how.model_dump(include={"symmetric", "amount"})
         if how.caricature is not None:
             return how.model_dump(include={"caricature", "mean", "colour"})
-        return how.model_dump(include={"along", "shape", "colour", "texture"})
+        told = how.model_dump(include={"along", "shape", "colour", "texture"})
+        if self.direction is None:
+            return told
+        change = how.shape * self.direction.by_shape + how.colour * self.direction.by_colour
+        return told | {
+            "orthogonal": ", ".join(how.orthogonal) or None,
+            "predicted_change": round(change, 3),
+        }
 
     def move(self, image: Any) -> tuple[FacePhoto, Image.Image]:
         """Move the largest face of a photo; see `transform_face`."""
@@ -167,6 +196,8 @@ class Mover:
             return symmetric(photo, how.symmetric, how.amount)
         if how.caricature is not None:
             return caricature(photo, self.ends[0], how.caricature, how.colour)
+        if self.direction is not None:
+            return self.direction.change(photo, how.shape, how.colour)
         of, minus = self.ends
         return along(photo, of, minus, how.shape, how.colour, how.texture)
 
@@ -177,6 +208,60 @@ class Mover:
         withheld = answers.check_age(face)[1]
         if withheld:
             raise WithheldError(f"no stimulus along a score: {withheld}")
+
+
+def _by_score(end: Built) -> bool:
+    """Whether a composite's members were chosen by a score or rating."""
+    wanted = end.facts.get("filter") or {}
+    columns = [*(wanted.get("columns") or {})]
+    return any(wanted.get(key) for key in ("attractiveness", "score", "rating")) or any(
+        re.search(r"score|attractiveness|rating", column) for column in columns
+    )
+
+
+def direction_of(models: Models, orthogonal: Sequence[str]) -> ScoreDirection:
+    """Find the direction that the geometric score of a project prefers.
+
+    Raises
+    ------
+    ModelError
+        No geometric model was trained.
+    InputError
+        An attribute does not exist, or the tables of faces are not there.
+    """
+    model = models.geometry
+    if not model.trained:
+        raise ModelError(f"no geometric model was trained ({model.why}), so none prefers anything")
+    if not orthogonal:
+        return score_direction(model, np.zeros((0, 468, 3)), [])
+    table = tables.read_all(models.root / METADATA / FINAL.name, FINAL)
+    if "score_withheld" in table:
+        table = table[table["score_withheld"].isna()]
+    known = sorted(c.removesuffix("_final") for c in table if c.endswith("_final"))
+    columns = {}
+    for name in orthogonal:
+        if name not in known:
+            hint = did_you_mean(nearest_names(name, known))
+            raise InputError(
+                f"there is no attribute {name!r}.{hint} There are {', '.join(known) or 'none'}"
+            )
+        values = table[f"{name}_final"]
+        if pd.api.types.is_numeric_dtype(values):
+            columns[name] = values.astype(float)
+            continue
+        for one in sorted(set(values.dropna()) - {"unknown"})[1:]:  # the others tell of the first
+            columns[f"{name} ({one})"] = (values == one).where(values != "unknown").astype(float)
+    faces = tables.read(models.root / METADATA / FACES.name, FACES, ["filename", "landmarks"])
+    shapes = faces.dropna().set_index("filename")["landmarks"]
+    rows = table["filename"].isin(shapes.index).to_numpy().nonzero()[0]
+    rows = rows[sample_rows(len(rows), MOST_FACES)]
+    names = table["filename"].iloc[rows]
+    return score_direction(
+        model,
+        np.stack([shapes[name].reshape(-1, 3) for name in names]),
+        [models.root / CROPS / name for name in names],
+        pd.DataFrame(columns).iloc[rows],
+    )
 
 
 def check_turned(yaw: float) -> None:

@@ -130,5 +130,8 @@ def flipped(built: Built) -> Built:
 
 
 def lab(image: np.ndarray) -> np.ndarray:
-    """CIELAB (D65) of sRGB codes (height, width, 3) uint8: float32."""
-    return cv2.cvtColor(TO_LINEAR[image], cv2.COLOR_LRGB2Lab)
+    """CIELAB (D65) of sRGB codes (height, width, 3), also between whole ones: float32."""
+    if image.dtype == np.uint8:
+        return cv2.cvtColor(TO_LINEAR[image], cv2.COLOR_LRGB2Lab)
+    light = np.interp(image, np.arange(256), TO_LINEAR).astype(np.float32)
+    return cv2.cvtColor(light, cv2.COLOR_LRGB2Lab)

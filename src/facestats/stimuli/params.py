@@ -27,9 +27,14 @@ def _within(amount: float) -> float:
 Amount = Annotated[float, AfterValidator(_within)]
 
 
+SCORE = "score"  # as `along`
+
+
 class How(Section):
     along: Name | None = None
-    """difference along which faces are moved"""
+    """difference along which faces are moved | score: what the geometric score prefers"""
+    orthogonal: list[Name] = Field(default_factory=list, examples=[["gender", "age"]])
+    """attributes that stay constant on the way, with along: score"""
     shape: Amount = 0.0
     """share of the difference in shape, -2 to 2; below 0 leads the other way"""
     colour: Amount = 0.0
@@ -55,6 +60,10 @@ class How(Section):
             raise ValueError(f"exactly one of along, symmetric and caricature; {found}")
         if self.along and not (self.shape or self.colour or self.texture):
             raise ValueError("shape, colour and texture are all 0: nothing would change")
+        if self.orthogonal and self.along != SCORE:
+            raise ValueError(f"orthogonal needs along: {SCORE}")
+        if self.along == SCORE and self.texture:
+            raise ValueError("the geometric score knows no texture; leave it out")
         if (self.caricature is None) != (self.mean is None):
             raise ValueError("caricature and mean go together: how far, and away from what")
         return self
@@ -92,7 +101,7 @@ def check_stimuli(
             ("mean", "composite", sorted(composites)),
         ):
             end = getattr(one, key)
-            if end is not None and end not in known:
+            if end is not None and end not in known and (key, end) != ("along", SCORE):
                 hint = did_you_mean(nearest_names(end, known))
                 problems.append(
                     f"stimuli.{name}.{key} = {end!r} is no {kind}.{hint} There are "
