@@ -113,10 +113,10 @@ def score_direction(
     half = moves["shape"].reshape(-1, 3)[:, :2] / 2
     pictures = None
     if model.sampler:
-        plain = parts["colour"]["components"].mean_
-        pictures = tuple(
-            Built(name, *model.sampler.picture(plain + sign * moves["colour"] / 2))
-            for name, sign in (("higher", 1), ("lower", -1))
+        plain, away = parts["colour"]["components"].mean_, moves["colour"] / 2
+        pictures = (
+            Built("higher", *model.sampler.picture(plain + away)),
+            Built("lower", *model.sampler.picture(plain - away)),
         )
     return ScoreDirection(
         (mean + half, mean - half), pictures, gains["shape"], gains.get("colour", 0.0)
