@@ -148,6 +148,20 @@ def test_scut_has_its_official_folds_and_split(tmp_path):
 class TestMEBeauty:
     ROOT = "/home/ubuntu/ME-beautydatabase/images"
 
+    def test_a_photo_is_the_one_whose_name_is_written(self, tmp_path):
+        MAKERS["mebeauty"](tmp_path / "s")
+        other = "original_images/female/black/11.JPG"
+        (tmp_path / "s" / other).write_bytes(b"another face")
+        imported(tmp_path, "mebeauty")
+        ratings = table(tmp_path / "data", "ratings")
+        assert "female/black/11.jpg" in ratings.index
+        assert "female/black/11.JPG" not in ratings.index
+        (tmp_path / "s" / other).with_name("11.jpg").rename(
+            (tmp_path / "s" / other).with_name("11.Jpg")
+        )
+        with pytest.raises(InputError, match="two files of one name that differ"):
+            imported(tmp_path, "mebeauty", into="other")
+
     def test_second_questions_and_second_answers(self, tmp_path):
         put(tmp_path / "s", "original_images/female/asian/1.jpg")
         put(tmp_path / "s", "original_images/male/indian/2.jpg")

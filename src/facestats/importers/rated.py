@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections import defaultdict
 
 import pandas as pd
 
@@ -134,7 +135,6 @@ MEB_TRAITS = {"attractive": "generic", "date": "date"}  # the question asked, by
 
 def read_mebeauty(tree: Tree, choices: Choices) -> Content:
     content = Content({}, pd.DataFrame(), scale=(1.0, 10.0))
-    paths: dict[str, str] = {}
     for path in tree.files:
         match = MEB_PATH.fullmatch(path)
         if match and is_photo(path) and "original_images/" in f"/{path}":
@@ -144,18 +144,18 @@ def read_mebeauty(tree: Tree, choices: Choices) -> Content:
                 content.leave_out(COPY, [path])
                 continue
             content.photos[image] = path
-            paths[plain_path(image)] = image
     labels = pd.DataFrame({"image": list(content.photos)}, dtype="str")
     labels["gender"] = [image.split("/")[0] for image in content.photos]
     groups = pd.Series([image.split("/")[1] for image in content.photos], dtype="str")
     labels["ethnicity"] = groups.replace("mideastern", "middle-eastern")
-    content.ratings = _meb_ratings(tree, content, paths, choices)
+    names = _MebNames(tree, content.photos)
+    content.ratings = _meb_ratings(tree, content, names, choices)
     official, means, twice = {}, {}, []
     for name in MEB_SPLITS:
         lists = {part: tree.ending("scores/" + name.format(part)) for part in SPLITS}
         for part, found in lists.items():
-            for key, score in _meb_scores(tree, found[0]) if found else ():
-                if image := paths.get(key):
+            for key, score in _meb_scores(tree, tree.one_of(found)) if found else ():
+                if image := names.find(key):
                     twice += [image] if official.get(image, part) != part else []
                     official[image], means[image] = part, score
         if official:
@@ -181,7 +181,32 @@ def read_mebeauty(tree: Tree, choices: Choices) -> Content:
 def _meb_key(path: str) -> str:
     """`female/asian/name.jpg` of whatever path a table writes; '' if it has none."""
     match = MEB_PATH.fullmatch(path.strip())
-    return plain_path(match[1]) if match else ""
+    return match[1] if match else ""
+
+
+class _MebNames:
+    """Finds the photos that tables name, in whatever case and form of Unicode."""
+
+    def __init__(self, tree: Tree, photos: dict[str, str]):
+        self.tree, self.photos = tree, photos
+        self.alike: dict[str, list[str]] = defaultdict(list)
+        for image in photos:
+            self.alike[plain_path(image)].append(image)
+
+    def find(self, key: str) -> str | None:
+        """The photo of a name as it is written, or else the only one that is spelt alike.
+
+        Raises
+        ------
+        InputError
+            Several are, and differ.
+        """
+        if key in self.photos:
+            return key
+        alike = self.alike.get(plain_path(key), [])
+        if alike:
+            self.tree.one_of([self.photos[image] for image in alike])
+        return alike[0] if alike else None
 
 
 def _meb_scores(tree: Tree, path: str) -> list[tuple[str, str]]:
@@ -203,7 +228,7 @@ def _meb_scores(tree: Tree, path: str) -> list[tuple[str, str]]:
 
 
 def _meb_ratings(
-    tree: Tree, content: Content, paths: dict[str, str], choices: Choices
+    tree: Tree, content: Content, names: _MebNames, choices: Choices
 ) -> pd.DataFrame | None:
     """Judgements of the chosen questions; None if the usual one's workbook is not there."""
     chosen = [trait_name(name) for name in choices.traits] or ["attractive"]
@@ -214,16 +239,16 @@ def _meb_ratings(
                 f"--trait {trait}: MEBeauty has no such question; it has {', '.join(MEB_TRAITS)}"
             )
         stem = f"{MEB_TRAITS[trait]}_scores_all"
-        found = [path for end in ("_2022.xlsx", ".xlsx") for path in tree.ending(stem + end)]
+        found = tree.ending(f"{stem}_2022.xlsx") or tree.ending(f"{stem}.xlsx")
         if found:
-            table = _meb_judgements(tree, content, found[0], paths)
+            table = _meb_judgements(tree, content, tree.one_of(found), names)
             tables.append(table.assign(trait=trait) if choices.traits else table)
         elif choices.traits:
             raise InputError(f"{tree.top}: {stem}_2022.xlsx is missing; get the whole dataset")
     return pd.concat(tables, ignore_index=True) if tables else None
 
 
-def _meb_judgements(tree: Tree, content: Content, path: str, paths: dict[str, str]) -> pd.DataFrame:
+def _meb_judgements(tree: Tree, content: Content, path: str, photos: _MebNames) -> pd.DataFrame:
     """Judgements of a workbook, one column a rater."""
     sheets = [rows for rows in tree.sheets(path).values() if rows and "path" in rows[0]]
     if not sheets:
@@ -242,7 +267,7 @@ def _meb_judgements(tree: Tree, content: Content, path: str, paths: dict[str, st
     written, shown = table["path"], table["image"]
     empty = (written == "") & (table != "").any(axis=1)
     content.leave_out("a row of the ratings without a path", shown[empty])
-    image = written.map(_meb_key).map(paths)
+    image = written.map(_meb_key).map(photos.find)
     content.leave_out(NO_PHOTO, written[image.isna() & (written != "")])
     there = image.notna()
     raters = [p for p in places if p not in nameless]

@@ -280,7 +280,7 @@ class Tree:
         Raises
         ------
         InputError
-            A column is missing, or there unless `repeats` twice; or the table is far wider than
+            A column is missing, or there twice (with `repeats`, a needed one); or the table is far wider than
             most of its rows, so that filling them up would take the memory.
         """
         missing = [name for name in needed if name not in names]
@@ -289,8 +289,12 @@ class Tree:
             raise InputError(
                 f"{self.top / path} has no column {missing[0]!r}; its header line has {listed}"
             )
-        twice = [name for name, count in Counter(names).items() if name and count > 1]
-        if twice and not repeats:
+        twice = [
+            name
+            for name, count in Counter(names).items()
+            if name and count > 1 and (name in needed or not repeats)
+        ]
+        if twice:
             raise InputError(
                 f"{self.top / path} has the column {twice[0]!r} twice; remove one of them"
             )
