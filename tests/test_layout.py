@@ -35,7 +35,7 @@ FLOORS = (
     ("report",),
     ("params.project",),
     ("serving", "run"),
-    ("service",),
+    ("service", "export"),
     ("cli",),
     ("__main__",),
 )

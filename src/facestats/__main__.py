@@ -25,6 +25,7 @@ COMMANDS = (
     "score",
     "similar",
     "transform",
+    "export",
     "serve",
     "import",
     "labels",

@@ -1,0 +1,1 @@
+"""The project's results in the formats of other programs: `facestats export`."""

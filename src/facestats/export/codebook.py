@@ -1,0 +1,43 @@
+"""The codebook of an export: one row a column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from facestats.export.columns import Described
+
+NAME = "codebook.csv"
+
+
+def codebook(columns: Iterable[Described], rows: int) -> pd.DataFrame:
+    """What each column is: its names, type, text, unit, source, gaps, classes, and figures.
+
+    Parameters
+    ----------
+    columns : iterable of Described
+    rows : int
+        Of the table.
+
+    Returns
+    -------
+    DataFrame
+    """
+    return pd.DataFrame(
+        [
+            {
+                "column": one.name,
+                "spss_stata": one.short,
+                "type": one.kind,
+                "text": one.text,
+                "unit": one.unit,
+                "source": one.source,
+                "missing": one.missing,
+                "rows": rows,
+                "classes": "; ".join(f"{code} = {name}" for name, code in one.codes.items()),
+                "held_out": one.held_out,
+            }
+            for one in columns
+        ]
+    )

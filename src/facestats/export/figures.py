@@ -1,0 +1,133 @@
+"""Held-out figures of the models, by the column that a model fills."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from facestats.core.files import read_json
+from facestats.core.layout import ATTRACTIVENESS, CROSSVALIDATED, METRICS
+from facestats.errors import InputError
+from facestats.traits.tables import MAIN
+
+# The models of `metrics/attractiveness.json`, by what they fill in `traits.tables.MAIN`.
+MODELS = {
+    "raw": "mlp",
+    "score": "mlp",
+    "pct": "mlp",
+    "decile": "mlp",
+    "geometric": "geometric",
+    "combined": "combined",
+}
+RATING, ZSCORE = "rating", "geometry_zscore"
+METRIC_NAMES = {
+    "pearson": "Pearson r",
+    "spearman": "Spearman r",
+    "mae": "mean absolute error",
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "coverage": "share answered",
+    "accuracy_answered": "accuracy of answers",
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One held-out figure, with its 95 % interval where there is one."""
+
+    metric: str
+    value: float
+    low: float | None
+    high: float | None
+
+    def __str__(self) -> str:
+        interval = "" if self.low is None else f" (95 % {self.low:.3g} to {self.high:.3g})"
+        return f"{METRIC_NAMES[self.metric]} {self.value:.3g}{interval}"
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Figures of one model, and the faces that they stand on, in words."""
+
+    figures: tuple[Figure, ...] = ()
+    faces: str = ""
+    n: int = 0
+
+    def __str__(self) -> str:
+        return f"{'; '.join(map(str, self.figures))}, on {self.faces}" if self.figures else ""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What `metrics/` says of the models: cross-validated where that was done, else on test faces.
+
+    Attributes
+    ----------
+    scores : dict of str to mapping
+        Metrics of the scores by trait; the main one is the empty text.
+    attributes : mapping
+        Metrics of the attributes.
+    crossvalidated : mapping
+        The content of `metrics/crossvalidated.json`.
+    """
+
+    scores: Mapping[str, Any]
+    attributes: Mapping[str, Any]
+    crossvalidated: Mapping[str, Any]
+
+    def of(self, column: str) -> HeldOut:
+        """The figures of the model that fills a column."""
+        if column == ZSCORE:
+            return self.of_score("", ZSCORE)
+        for trait in self.scores:
+            for part, model in MODELS.items():
+                if column == (f"{trait}_{part}" if trait else MAIN[part]):
+                    return self.of_score(trait, model)
+        target = column.removesuffix("_final")
+        return self.of_attribute(target) if column != target else HeldOut()
+
+    def of_score(self, trait: str, model: str) -> HeldOut:
+        """The figures of a model of `metrics/attractiveness.json`; `` is the main trait."""
+        everywhere = {} if trait else self.crossvalidated.get(RATING) or {}
+        if everywhere.get("why") is None and everywhere.get(model):
+            return _held_out(everywhere[model], everywhere["n"], "rated faces, cross-validated")
+        test = self.scores.get(trait, {}).get("test") or {}
+        return _held_out(test.get(model) or {}, test.get("n", 0), "test faces")
+
+    def of_attribute(self, target: str) -> HeldOut:
+        everywhere = self.crossvalidated.get(target) or {}
+        if everywhere.get("why") is None and everywhere.get("trained"):
+            n = everywhere["n"]
+            return _held_out(everywhere["trained"], n, "labelled faces, cross-validated")
+        facts = self.attributes.get(target) or {}
+        if not facts.get("trained"):
+            return HeldOut()
+        return _held_out(facts, facts["n"], "test faces")
+
+
+def _held_out(facts: Mapping[str, Any], n: int, faces: str) -> HeldOut:
+    found = []
+    for metric in METRIC_NAMES:
+        figure = facts.get(metric)
+        if isinstance(figure, Mapping) and figure.get("value") is not None:
+            found.append(Figure(metric, figure["value"], figure.get("low"), figure.get("high")))
+    return HeldOut(tuple(found), f"{n} {faces}", n)
+
+
+def read_figures(root: Path) -> Figures:
+    """Read the metrics of a project; what is not there has no figures."""
+    content = []
+    for name in (
+        ATTRACTIVENESS,
+        METRICS / "traits.json",
+        METRICS / "attributes.json",
+        CROSSVALIDATED,
+    ):
+        try:
+            content.append(read_json(root / name))
+        except InputError:
+            content.append({})
+    main, traits, attributes, crossvalidated = content
+    return Figures({"": main, **traits}, attributes, crossvalidated)

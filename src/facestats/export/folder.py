@@ -1,0 +1,77 @@
+"""A folder of exported files that is written whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from facestats import __version__
+from facestats.core.files import read_json, temporary_name, write_json
+from facestats.errors import InputError, number_of
+
+RECORD = "export.json"  # names the files of an export, so that none but these is ever replaced
+
+
+def check_target(folder: Path, overwrite: bool) -> None:
+    """Check that an export may take the place of `folder`.
+
+    Raises
+    ------
+    InputError
+        It is a file, or holds files and `overwrite` is false, or files of other origin.
+    """
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise InputError(f"{folder} is no folder; name another one")
+    there = _files(folder)
+    if there and not overwrite:
+        raise InputError(
+            f"{folder} is not empty ({number_of(len(there), 'file')}); name another folder, or "
+            "replace an earlier export with --overwrite"
+        )
+    if there:
+        known = read_json(folder / RECORD)["files"] if RECORD in there else []
+        if foreign := sorted(there - {*known, RECORD}):
+            raise InputError(
+                f"{folder} holds {foreign[0]}, which no export wrote, so it is not replaced; move "
+                "it away, or name another folder"
+            )
+
+
+@contextmanager
+def whole(folder: Path) -> Iterator[Path]:
+    """Give a temporary folder; what was written there then takes the place of `folder`."""
+    folder = folder.resolve()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_name(folder)
+    old = temporary.with_name(f"{temporary.name}.old")
+    for left in (temporary, old):
+        shutil.rmtree(left, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        yield temporary
+        record = {"facestats": __version__, "files": sorted(_files(temporary))}
+        write_json(temporary / RECORD, record)
+        if folder.exists():
+            folder.rename(old)
+        try:
+            temporary.rename(folder)
+        except OSError:
+            if old.exists():
+                old.rename(folder)
+            raise
+    finally:
+        for left in (temporary, old):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _files(folder: Path) -> set[str]:
+    """Paths of the files in a folder, hidden ones too, and of folders that are empty or links."""
+    if not folder.is_dir():
+        return set()
+    return {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_symlink() or not path.is_dir() or not any(path.iterdir())
+    }
