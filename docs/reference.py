@@ -53,6 +53,7 @@ TABLES = (
     FACES,
     embeddings_schema(384),
     LABELS,
+    RATER_GROUPS,
     SPLITS,
     ZEROSHOT,
     ATTRIBUTES,

@@ -31,7 +31,7 @@ def main(params, embeddings, metadata, models, metrics):
     scores, plots = evaluation.attractiveness, metrics / "plots"
     folders = metadata, models, metrics
     traits = evaluate_traits(params.evaluate, vectors, data, folders, scores.metrics)
-    write_metrics(metrics / "attractiveness.json", scores.metrics)
+    write_metrics(metrics / "attractiveness.json", scores.metrics | traits.of_main)
     write_metrics(metrics / "attributes.json", evaluation.attributes)
     write_metrics(metrics / "fairness.json", evaluation.fairness)
     write_metrics(metrics / "traits.json", traits.metrics)

@@ -3,7 +3,7 @@
 Reads   faces.parquet, the label folder (`data.labels`: labels and ratings, as .csv or .xlsx,
         and dataset.json), the manual labels (`data.manual_labels`); params `labels`,
         `score.traits`
-Writes  data/processed/metadata/labels.parquet, metrics/labels.json, data/interim/traits/in_use.json
+Writes  labels.parquet, rater_groups.parquet, metrics/labels.json, data/interim/traits/in_use.json
 Alone   dvc repro -sf labels
 """
 
@@ -16,12 +16,13 @@ from facestats.core.files import write_metrics
 from facestats.core.stats.identity import IDENTITY, same_faces, several_faces
 from facestats.faces.tables import FACES
 from facestats.labels.joining import join_labels
+from facestats.labels.rater_groups import add_groups, group_means
 from facestats.labels.reliability import measure_agreement
-from facestats.labels.tables import LABELS
+from facestats.labels.tables import LABELS, RATER_GROUPS
 from facestats.labels.traits import write_traits
 
 
-def main(params, faces, labels, metrics, traits):
+def main(params, faces, labels, rater_groups, metrics, traits):
     photos = tables.read(faces, FACES, ["image", *IDENTITY])
     joined = join_labels(
         photos[["image", "filename"]],
@@ -36,9 +37,13 @@ def main(params, faces, labels, metrics, traits):
     write_traits(traits, params.score.traits)
     warn(*joined.warnings)
     tables.write(joined.table, labels, LABELS, joined.metadata())
+    tables.write(
+        group_means(joined.judgements, joined.traits, joined.groups), rater_groups, RATER_GROUPS
+    )
     persons = joined.table.set_index("filename")["person"]
     groups = same_faces(photos.dropna(subset="filename"), persons)
-    agreement = measure_agreement(joined.judgements, joined.traits, several_faces(groups))
+    rated, person = (joined.judgements, joined.traits), several_faces(groups)
+    agreement = add_groups(measure_agreement(*rated, person), *rated, joined.groups, person)
     datasets = {"datasets": joined.dataset} if joined.dataset else {}
     write_metrics(metrics, joined.summary | agreement | datasets)
     return joined.report()

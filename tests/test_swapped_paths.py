@@ -25,7 +25,7 @@ from facestats.errors import FaceStatsError, of_file
 from facestats.faces.tables import FACES
 from facestats.geometry.tables import GEOMETRY, WITH_META
 from facestats.groups.tables import FINAL
-from facestats.labels.tables import LABELS, SPLITS
+from facestats.labels.tables import LABELS, RATER_GROUPS, SPLITS
 from facestats.labels.traits import write_traits
 from facestats.params.project import check_params
 from facestats.prompts.tables import ZEROSHOT
@@ -77,7 +77,16 @@ def project(tmp_path_factory, clip_models):
         rows = pd.DataFrame(IDENTITIES)
         for schema in (
             *(AGE_CHECK, CLEAN, FLAGS, PREDICTIONS, WITH_CLUSTERS, FACES, GEOMETRY, WITH_META),
-            *(FINAL, LABELS, SPLITS, ZEROSHOT, SCORES, SCORES_OUT_OF_FOLD, TRAIT_SCORES),
+            *(
+                FINAL,
+                LABELS,
+                RATER_GROUPS,
+                SPLITS,
+                ZEROSHOT,
+                SCORES,
+                SCORES_OUT_OF_FOLD,
+                TRAIT_SCORES,
+            ),
         ):
             kinds = {"box": (N, 4), "landmarks": (N, 1404)}
             vectors = {k: np.zeros(shape) for k, shape in kinds.items() if k in schema.columns}

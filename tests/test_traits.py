@@ -13,9 +13,10 @@ from facestats.core import tables
 from facestats.errors import LabelError
 from facestats.labels.joining import join_labels
 from facestats.labels.personal import measure_personal
+from facestats.labels.rater_groups import add_groups, group_columns, group_means, measure_groups
 from facestats.labels.reliability import measure_agreement
 from facestats.labels.splits import official_splits, split_faces, straddling_warning
-from facestats.labels.tables import LABELS
+from facestats.labels.tables import LABELS, RATER_GROUPS
 from facestats.report.document import model_card
 from label_files import FACES, IMAGES
 from test_splits import faces
@@ -260,3 +261,95 @@ def test_the_report_says_how_ratings_of_two_datasets_were_joined(tmp_path):
     assert "Those of small, from 1 to 7, were made shares of 0 to 100." in flat
     (points,) = re.findall(r"were added to the mean ratings: small \+([\d.]+)\.", flat)
     assert float(points) == pytest.approx(30, abs=0.2)
+
+
+# Groups of raters
+
+
+def two_groups(n=60, raters=12, shift=1.0, own=0.0, noise=1.0, seed=0):
+    """Judgements by women and men who share a taste; women's lie higher by `shift`."""
+    rng = np.random.default_rng(seed)
+    taste, parts = rng.normal(size=n), []
+    for group, sign in (("female", 1), ("male", 0)):
+        group_taste = taste + own * rng.normal(size=n) + shift * sign
+        for k in range(raters):
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "filename": [f"{i}.jpg" for i in range(n)],
+                        "rater": f"{group}{k}",
+                        "rating": group_taste + 0.3 * rng.normal() + noise * rng.normal(size=n),
+                        "rater_gender": group,
+                    }
+                )
+            )
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_groups_that_differ_in_level_alone_agree():
+    rows = two_groups()
+    groups = group_columns(rows[["rater_gender"]], rows)
+    report = measure_groups(rows, groups)["rater_gender"]
+    assert report["groups"]["female"]["n_raters"] == 12
+    (pair,) = report["pairs"]
+    assert pair["groups"] == ["female", "male"]
+    assert pair["random"] == "faces and raters"
+    assert pair["difference"]["low"] < 1 < pair["difference"]["high"]
+    assert pair["difference"]["low"] > 0.3  # raters of either group differ by 0.3, 12 of them
+    assert pair["r"]["value"] < 0.96
+    assert pair["r_corrected"]["value"] == pytest.approx(1, abs=0.05)
+    # Another order and other names of raters move no bit.
+    again = rows.sample(frac=1, random_state=1)
+    assert measure_groups(again, groups)["rater_gender"]["pairs"] == [pair]
+    alone = measure_groups(rows.assign(rater=""), groups)["rater_gender"]["pairs"][0]
+    assert alone["random"] == "faces"
+    spans = [p["difference"]["high"] - p["difference"]["low"] for p in (alone, pair)]
+    assert spans[0] < spans[1]
+
+
+def test_a_taste_of_their_own_is_told_from_few_raters():
+    rows = two_groups(own=1.0, n=300)
+    pair = measure_groups(rows, group_columns(rows[["rater_gender"]], rows))["rater_gender"][
+        "pairs"
+    ]
+    assert pair[0]["r_corrected"]["high"] < 0.7  # 0.5 is true
+    assert pair[0]["r_corrected"]["low"] > 0.35
+
+
+def test_only_what_divides_the_raters_is_a_group():
+    rows = two_groups(n=4, raters=3)
+    who = pd.DataFrame(
+        {
+            "rater_gender": rows["rater_gender"],
+            "rater_age": rows["rater"].map(
+                {r: str(20 + i) for i, r in enumerate({*rows["rater"]})}
+            ),
+            "face_gender": np.where(rows["filename"] == "0.jpg", "male", "female"),
+            "answer_time": [str(i) for i in range(len(rows))],
+            "study": "one",
+        }
+    )
+    assert [*group_columns(who, rows)] == ["rater_gender", "rater_age"]
+    assert group_columns(None, rows).empty
+
+
+def test_means_by_group_stand_in_a_table(tmp_path):
+    joined = join(tmp_path, ratings__csv=RATINGS)
+    table = group_means(joined.judgements, joined.traits, joined.groups)
+    tables.write(table, tmp_path / "rater_groups.parquet", RATER_GROUPS)
+    table = tables.read(tmp_path / "rater_groups.parquet", RATER_GROUPS)
+    row = table[(table["trait"] == "trustworthy") & (table["group"] == "female")]
+    assert row["rating"].tolist() == [7, 2]
+    plain = join(tmp_path, ratings__csv="image,rater,rating\n00,a,7\n")
+    means = group_means(plain.judgements, plain.traits, plain.groups)
+    tables.write(means, tmp_path / "rater_groups.parquet", RATER_GROUPS)
+    assert tables.read(tmp_path / "rater_groups.parquet", RATER_GROUPS).empty
+    assert add_groups({"reliability": 1}, None, {}, plain.groups, None) == {"reliability": 1}
+
+
+def test_groups_that_share_few_faces_are_not_compared():
+    rows = two_groups(n=4, raters=3)
+    report = measure_groups(rows, group_columns(rows[["rater_gender"]], rows))
+    (pair,) = report["rater_gender"]["pairs"]
+    assert pair["why"] == "both rated 4 faces, 10 are needed"
+    assert pair["difference"]["value"] is None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.evaluation.attractiveness import evaluate_attractiveness
 from facestats.evaluation.params import Evaluate
 from facestats.evaluation.project import ProjectTables, counted_labels
+from facestats.evaluation.rater_groups import evaluate_groups
+from facestats.labels.tables import RATER_GROUPS
 from facestats.labels.traits import PREFIX, read_traits
 from facestats.scores.blending import load_blend, load_verdicts
 from facestats.traits.tables import MAIN, TRAIT_SCORES, of_trait
@@ -30,9 +33,12 @@ class TraitFigures:
     ----------
     metrics : dict
         By trait, the main one first; empty without `score.traits`.
+    of_main : dict
+        `rater_groups` of the main score; empty without groups of raters.
     """
 
     metrics: dict[str, Any]
+    of_main: dict[str, Any]
 
     def headlines(self) -> dict[str, Any]:
         """`traits.<trait>.<model>`: r of each model; empty without `score.traits`."""
@@ -77,62 +83,95 @@ def evaluate_traits(
     Returns
     -------
     TraitFigures
-        By trait the metrics of `Attractiveness` and, for each gender with at least
-        `evaluate.min_group` rated test faces, `gender.<class>`: `n` and r of each model.
+        By trait the metrics of `Attractiveness`, for each gender with at least
+        `evaluate.min_group` rated test faces `gender.<class>` (`n` and r of each model), and
+        `rater_groups`.
     """
     metadata, models, metrics = folders
+    means = tables.read(metadata / RATER_GROUPS.name, RATER_GROUPS)
     traits = read_traits(models / "traits")
-    if not traits:
-        return TraitFigures({})
     scores = tables.read_for(embeddings.names, metadata / TRAIT_SCORES.name, TRAIT_SCORES)
     known = read_json(metrics / "labels.json")
     report: dict[str, Any] = {}
-    for place, trait in enumerate(traits):
-        folder = models / "traits" / trait
-        blend = folder / "blend.json" if place else models / "blend.json"
-        column = PREFIX + trait if place else "rating"
-        reliability = known["reliability"] if not place else _reliability(known, trait)
-        untrained = read_json(folder / "training.json")["why"] if place else None
-        labels = counted_labels(data.labels.assign(rating=data.labels[column]), data.faces)
-        ratings = labels["rating"].mask(data.scores["score_withheld"].notna())
-
-        def measured(ratings: pd.Series, trait=trait, blend=blend, labels=labels, **facts) -> dict:
-            own = data.scores.copy()
-            own[[*MAIN.values()]] = of_trait(scores, trait)
-            return evaluate_attractiveness(
-                embeddings,
-                ratings,
-                own["attractiveness_raw"],
-                own["split"],
-                options.bootstrap,
-                options.seed,
-                person=labels["person"],
-                scale=data.scale,
-                scores=own,
-                weights=load_blend(blend)[0],
-                verdicts=load_verdicts(blend),
-                **facts,
-            ).metrics
-
-        facts = {"reliability": reliability, "untrained": untrained}
-        report[trait] = measured(ratings, **facts) if place else dict(main)
-        report[trait][GROUPS] = _by_gender(
-            measured, ratings, data.scores["split"] == "test", labels[GROUPS], options, facts
-        )
-    return TraitFigures(report)
+    of_main = _Trait("", data, data.scores, "rating").rater_groups(options, means)
+    for place, name in enumerate(traits):
+        own = data.scores.copy()
+        own[[*MAIN.values()]] = of_trait(scores, name)
+        if not place:
+            trait = _Trait("", data, own, "rating", models / "blend.json", known["reliability"])
+            facts = main | of_main
+        else:
+            folder = models / "traits" / name
+            untrained = read_json(folder / "training.json")["why"]
+            blend, agreement = folder / "blend.json", _reliability(known, name)
+            trait = _Trait(name, data, own, PREFIX + name, blend, agreement, untrained)
+            facts = trait.measure(options, embeddings) | trait.rater_groups(options, means)
+        report[name] = facts | {GROUPS: trait.by_gender(options, embeddings)}
+    return TraitFigures(report, of_main)
 
 
-def _by_gender(measured, ratings, test, classes, options: Evaluate, facts: dict) -> dict[str, Any]:
-    """R of each model on the test faces of each class, trained on all train faces."""
-    rows: dict[str, Any] = {}
-    counts = classes[test & ratings.notna()].value_counts()
-    for name in sorted(counts.index[counts >= options.min_group]):
-        own = measured(ratings.mask(test & (classes != name)), **facts)["test"]
-        rows[str(name)] = {
-            "n": own["n"],
-            **{model: {"pearson": own[model]["pearson"]} for model in MODELS},
-        }
-    return rows
+@dataclass(frozen=True)
+class _Trait:
+    """A trait that is measured: its name in `rater_groups.parquet`, ratings and scores."""
+
+    name: str
+    data: ProjectTables
+    scores: pd.DataFrame
+    column: str
+    blend: Path = Path()
+    reliability: dict = field(default_factory=dict)
+    untrained: str | None = None
+
+    @cached_property
+    def labels(self) -> pd.DataFrame:
+        """Labels that count, `rating` that of the trait."""
+        labels = self.data.labels.assign(rating=self.data.labels[self.column])
+        labels = counted_labels(labels, self.data.faces)
+        withheld = self.data.scores["score_withheld"].notna()
+        return labels.assign(rating=labels["rating"].mask(withheld))
+
+    def measure(
+        self, options: Evaluate, embeddings: EmbeddingTable, ratings: pd.Series | None = None
+    ) -> dict[str, Any]:
+        """The metrics of `evaluate_attractiveness`, on some ratings or all."""
+        return evaluate_attractiveness(
+            embeddings,
+            self.labels["rating"] if ratings is None else ratings,
+            self.scores["attractiveness_raw"],
+            self.scores["split"],
+            options.bootstrap,
+            options.seed,
+            person=self.labels["person"],
+            scale=self.data.scale,
+            reliability=self.reliability,
+            untrained=self.untrained,
+            scores=self.scores,
+            weights=load_blend(self.blend)[0],
+            verdicts=load_verdicts(self.blend),
+        ).metrics
+
+    def by_gender(self, options: Evaluate, embeddings: EmbeddingTable) -> dict[str, Any]:
+        """R of each model on the test faces of each class, trained on all train faces."""
+        ratings, classes = self.labels["rating"], self.labels[GROUPS]
+        test, rows = self.scores["split"] == "test", {}
+        counts = classes[test & ratings.notna()].value_counts()
+        for name in sorted(counts.index[counts >= options.min_group]):
+            of_class = ratings.mask(test & (classes != name))
+            own = self.measure(options, embeddings, of_class)["test"]
+            rows[str(name)] = {
+                "n": own["n"],
+                **{model: {"pearson": own[model]["pearson"]} for model in MODELS},
+            }
+        return rows
+
+    def rater_groups(self, options: Evaluate, means: pd.DataFrame) -> dict[str, Any]:
+        """`rater_groups`, see `evaluate_groups`; empty without groups of raters."""
+        own = means[means["trait"] == self.name]
+        if own.empty:
+            return {}
+        counted = self.labels["rating"].notna()
+        person = self.labels["person"]
+        return {"rater_groups": evaluate_groups(options, own, self.scores, counted, person)}
 
 
 def _reliability(known: dict, trait: str) -> dict:

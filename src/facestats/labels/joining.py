@@ -40,6 +40,7 @@ from facestats.labels.dataset import read_dataset
 from facestats.labels.files import STEMS, find_label_file, read_sheet, unread_files
 from facestats.labels.levels import level_judgements, level_ratings
 from facestats.labels.names import NameIndex, refuse_other_photos
+from facestats.labels.rater_groups import group_columns
 from facestats.labels.raters import rater_warnings, without_raters
 from facestats.labels.ratings import read_ratings
 from facestats.labels.scale import find_scale, keeps_rating, means_alone, use_judgements
@@ -72,6 +73,8 @@ class JoinedLabels:
         Name, licence and citation of each dataset, if an import has written them.
     trait : str or None
         The trait that `rating` is of, if `score.traits` names it.
+    groups : DataFrame
+        Groups of raters by line of ratings.csv, a column each; see `rater_groups`.
     summary : dict
         Counts for `metrics/labels.json`.
     warnings : list of str
@@ -89,6 +92,7 @@ class JoinedLabels:
     traits: dict[str, pd.DataFrame] = field(default_factory=dict)
     dataset: list[dict[str, Any]] | None = None
     trait: str | None = None
+    groups: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def metadata(self) -> dict[str, str]:
         """Metadata of `labels.parquet`: the ends of the ratings' scale, and the rated trait."""
@@ -182,6 +186,7 @@ def join_labels(
     if rating_scale == "auto" and dataset and dataset.scale:
         rating_scale = [*dataset.scale]
     listed = drop_raters if isinstance(drop_raters, list) else []
+    everybody = judgements
     traits = choose_traits([] if judgements is None else ratings.traits(), table, chosen)
     stays = keeps_rating(
         table, None if judgements is None else judgements[judgements["trait"].isin(traits[:1])]
@@ -262,6 +267,7 @@ def join_labels(
         by_trait,
         dataset.facts if dataset else None,
         chosen[0] if chosen else None,
+        group_columns(ratings.further, everybody),
     )
 
 

@@ -56,8 +56,7 @@ TRAIT = tuple(
     frage
     """.split()
 )
-# Share of faces on which a column must equal a statistic of the others to be no rater's.
-MATCHING = 0.99
+MATCHING = 0.99  # share of faces on which a column equals a statistic of others: no rater's
 COUNTED = 4  # lines that a column must number to be a counter, whatever its header
 _LONG = 2000  # letters of a header or question that may hold a photo's name
 
@@ -69,18 +68,21 @@ class Ratings:
     Attributes
     ----------
     judgements : DataFrame or None
-        `filename` (null if the photo has no face), `image`, `rater` (empty if unknown), `trait`
-        (empty if none is named), `column`, `text`, `rating`; None without a file.
+        `filename` (null if the photo has no face), `image`, `rater` and `trait` (empty if unknown),
+        `column`, `text`, `rating`; None without a file.
     repeats : int
         Lines left out because they are a rater's second judgement.
     guessed, notes : list of str
         Warnings and notes on how the file was read.
+    further : DataFrame, optional
+        Columns that were not read.
     """
 
     judgements: pd.DataFrame | None = None
     repeats: int = 0
     guessed: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    further: pd.DataFrame | None = None
 
     def traits(self) -> list[str]:
         """The rated traits in the order of the file; '' if none is named."""
@@ -129,9 +131,10 @@ def read_ratings(
     notes = describe_columns(headers, path)
     if raters:
         notes.append(f"{path.name}: labels.raters takes {len(raw)} of {everything} lines")
-    trait = None
+    trait = further = None
     if "image" in headers and "rating" in headers:
         trait = trait_column(raw.columns)
+        further = raw.drop(columns=[*headers.values(), *([trait] if trait else [])])
         cells = pd.DataFrame(
             {name: without_empty(raw[headers[name]]) if name in headers else "" for name in RATINGS}
         )
@@ -148,8 +151,8 @@ def read_ratings(
     # Survey tools write lines for greetings and questions, too.
     absent = cells["image"].isin([name for name, _ in names.absent[path.name]])
     filenames, cells = filenames[~absent], cells[~absent]
-    frame, repeats = _checked(filenames, cells, path, mistakes)
-    return Ratings(frame, repeats, [*file_notes, *guessed], notes)
+    checked, guessed = _checked(filenames, cells, path, mistakes), [*file_notes, *guessed]
+    return Ratings(*checked, guessed, notes, further)
 
 
 def _ratings_alone(

@@ -35,6 +35,22 @@ LABELS = Schema(
     },
 )
 
+RATER_GROUPS = Schema(
+    "rater_groups.parquet",
+    "Mean ratings by groups of raters, such as women and men, one row a face and group; empty if "
+    "ratings.csv has no column on raters.",
+    stage="labels",
+    fields={
+        "filename": FILENAME,
+        "trait": Column(TEXT, "rated trait; empty for the main one"),
+        "column": Column(TEXT, "column of ratings.csv that divides the raters"),
+        "group": Column(TEXT, "its value"),
+        "rating": Column(NUMBER, "mean of the group's ratings, on the raters' scale"),
+        "n": Column(INTEGER, "number of ratings behind the mean"),
+    },
+    key=("filename", "trait", "column", "group"),
+)
+
 SPLITS = Schema(
     "splits.parquet",
     "Who is trained on, one row a face.",

@@ -1,0 +1,247 @@
+"""Groups of raters, such as women and men: whether they agree, and how far their means differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_array
+
+from facestats.core.stats.intervals import (
+    NOT_MEASURED,
+    percentile_interval,
+    person_groups,
+    resampled_weights,
+)
+from facestats.core.stats.regression import is_constant
+from facestats.errors import number_of
+from facestats.labels.columns import plain
+from facestats.labels.reliability import MAX_FACES, MIN_FACES, measure_reliability
+
+MOST_GROUPS = 12  # more values are no groups
+MOST_RATERS = 20_000  # of more, who are drawn anew would take gigabytes
+RESAMPLES, SEED = 1000, 0
+NO_GROUPS = ("ratingtype", "trialtype", "trait", "dataset", "image", "filename")
+COLUMNS = ["filename", "trait", "column", "group", "rating", "n"]
+
+
+def group_columns(who: pd.DataFrame | None, judgements: pd.DataFrame | None) -> pd.DataFrame:
+    """The columns that divide raters into groups.
+
+    A column does if it has two to `MOST_GROUPS` values, one for each named rater, and is no
+    property of the faces: some face has judgements of two groups.
+
+    Parameters
+    ----------
+    who : DataFrame or None
+        Further columns of ratings.csv as text, by line.
+    judgements : DataFrame or None
+        `filename` and `rater`, by line.
+    """
+    if who is None or judgements is None or who.index.has_duplicates:
+        return pd.DataFrame()
+    lines, kept = who.reindex(judgements.index), {}
+    named = judgements["rater"].where(judgements["rater"] != "")
+    for column in map(str, lines):
+        values = lines[column].str.strip().str.casefold().replace("", pd.NA)
+        if (
+            plain(column) not in NO_GROUPS
+            and 2 <= values.nunique() <= MOST_GROUPS
+            and values.groupby(named).nunique().max() <= 1
+            and values.groupby(judgements["filename"]).nunique().max() > 1
+        ):
+            kept[column] = values
+    return pd.DataFrame(kept, index=judgements.index)
+
+
+def group_means(
+    judgements: pd.DataFrame | None, traits: Mapping[str, pd.DataFrame], groups: pd.DataFrame
+) -> pd.DataFrame:
+    """Mean judgement of each face by each group: the rows of `rater_groups.parquet`.
+
+    Parameters
+    ----------
+    judgements : DataFrame or None
+        Of the main trait, whose name is empty in the table.
+    traits : mapping of str to DataFrame
+        The same by named trait.
+    groups : DataFrame
+        As `group_columns` gives them, by line.
+    """
+    frames = {} if judgements is None else {"": judgements, **traits}
+    parts = [_means_of(frame, groups, trait) for trait, frame in frames.items()]
+    whole = pd.concat(parts) if parts else pd.DataFrame(columns=COLUMNS)
+    return whole.astype({"rating": "float64", "n": "int32"})
+
+
+def _means_of(judgements: pd.DataFrame, groups: pd.DataFrame, trait: str) -> pd.DataFrame:
+    parts = [
+        judgements.groupby(["filename", groups[column].reindex(judgements.index)])["rating"]
+        .agg(["mean", "count"])
+        .rename_axis(["filename", "group"])
+        .reset_index()
+        .rename(columns={"mean": "rating", "count": "n"})
+        .assign(trait=trait, column=column)
+        for column in groups
+    ]
+    return pd.concat(parts)[COLUMNS] if parts else pd.DataFrame(columns=COLUMNS)
+
+
+def measure_groups(
+    judgements: pd.DataFrame, groups: pd.DataFrame, person: pd.Series | None = None
+) -> dict[str, Any]:
+    """Compare the groups of raters by each column.
+
+    Parameters
+    ----------
+    judgements : DataFrame
+        `filename`, `rater`, `rating`, by line.
+    groups : DataFrame
+        As `group_columns` gives them, by line.
+    person : Series of str, optional
+        Person by filename.
+
+    Returns
+    -------
+    dict
+        By column: `groups` (by value: `n_raters`, `n_judgements`, `n_faces`, `mean`,
+        `reliability`, the split-half reliability of its faces' means) and `pairs`: two `groups`,
+        `why` nothing is measured or None, `n_faces` that both rated, `difference` of the means of
+        these faces, first minus second (`random` says what its interval draws anew), `r` of the
+        faces' means and `r_corrected`, r divided by the root of both reliabilities; the intervals
+        of the latter two draw faces, and take the reliabilities as they are.
+    """
+    report: dict[str, Any] = {}
+    for column in groups:
+        values = groups[column].reindex(judgements.index)
+        by_group = {
+            str(name): judgements[(values == name).to_numpy(bool, na_value=False)]
+            for name in sorted(values.dropna().unique())
+        }
+        facts = {name: _facts(own, person) for name, own in by_group.items()}
+        report[column] = {
+            "groups": facts,
+            "pairs": [
+                _compare((one, by_group[one]), (other, by_group[other]), facts, person)
+                for one, other in combinations(by_group, 2)
+            ],
+        }
+    return report
+
+
+def add_groups(
+    report: dict[str, Any],
+    judgements: pd.DataFrame | None,
+    traits: Mapping[str, pd.DataFrame],
+    groups: pd.DataFrame,
+    person: pd.Series | None,
+) -> dict[str, Any]:
+    """Put `rater_groups` into what `reliability.measure_agreement` gives, if there are groups."""
+    if judgements is None or not len(groups.columns):
+        return report
+    by_trait = {
+        trait: facts | {"rater_groups": measure_groups(traits[trait], groups, person)}
+        for trait, facts in report.get("traits", {}).items()
+    }
+    report = report | {"rater_groups": measure_groups(judgements, groups, person)}
+    return report | ({"traits": by_trait} if by_trait else {})
+
+
+def _facts(own: pd.DataFrame, person: pd.Series | None) -> dict[str, Any]:
+    named = own["rater"][own["rater"] != ""]
+    return {
+        "n_raters": int(named.nunique()),
+        "n_judgements": len(own),
+        "n_faces": int(own["filename"].nunique()),
+        "mean": float(own["rating"].mean()),
+        "reliability": measure_reliability(own, person)["split_half"],
+    }
+
+
+def _compare(
+    one: tuple[str, pd.DataFrame],
+    other: tuple[str, pd.DataFrame],
+    facts: dict[str, dict],
+    person: pd.Series | None,
+) -> dict[str, Any]:
+    """Two groups of raters on the faces that both rated."""
+    names = [one[0], other[0]]
+    both = sorted({*one[1]["filename"]} & {*other[1]["filename"]})
+    report: dict[str, Any] = {
+        "groups": names,
+        "why": None,
+        "n_faces": len(both),
+        "difference": dict(NOT_MEASURED),
+        "random": None,
+        "r": dict(NOT_MEASURED),
+        "r_corrected": dict(NOT_MEASURED),
+    }
+    if len(both) < MIN_FACES:
+        why = f"both rated {number_of(len(both), 'face')}, {MIN_FACES} are needed"
+        return report | {"why": why}
+    rng = np.random.default_rng(SEED)
+    faces = pd.Index(both)
+    if len(faces) > MAX_FACES:
+        faces = pd.Index(sorted(rng.choice(both, MAX_FACES, replace=False)))
+    who = np.arange(len(faces)) if person is None else person_groups(person.reindex(faces))
+    weights = np.vstack([np.ones(len(faces)), resampled_weights(who, RESAMPLES, rng)])
+    named = all(
+        (own["rater"] != "").all() and own["rater"].nunique() <= MOST_RATERS
+        for _, own in (one, other)
+    )
+    means = [_means(own, faces, rng if named else None) for _, own in (one, other)]
+    difference = _mean(weights, means[0] - means[1])
+    report["difference"] = _summary(difference)
+    report["random"] = "faces and raters" if named else "faces"
+    x, y = means[0][0], means[1][0]
+    if is_constant(x) or is_constant(y):
+        return report
+    r = _pearson(weights, x, y)
+    report["r"] = _summary(r)
+    reliabilities = [facts[name]["reliability"]["value"] for name in names]
+    if all(value is not None and value > 0 for value in reliabilities):
+        report["r_corrected"] = _summary(r / np.sqrt(np.prod(reliabilities)))
+    return report
+
+
+def _means(own: pd.DataFrame, faces: pd.Index, rng: np.random.Generator | None) -> np.ndarray:
+    """Mean judgement of each face (resamples + 1, faces), the first by all raters, once each.
+
+    The others are by raters drawn anew, NaN where none is left; without `rng` by all raters.
+    """
+    own = own[own["filename"].isin(faces)].sort_values(["filename", "rating", "rater"])
+    face = faces.get_indexer(own["filename"])
+    # By their judgements, so that a rater's name moves no bit.
+    rater = pd.factorize(own["rater"])[0] if rng is not None else np.zeros(len(own), dtype=int)
+    n = int(rater.max()) + 1
+    cells = (rater, face)
+    total = csr_array((own["rating"].to_numpy(float), cells), shape=(n, len(faces)))
+    count = csr_array((np.ones(len(own)), cells), shape=(n, len(faces)))
+    drawn = np.ones((1 + RESAMPLES, n))
+    if rng is not None:
+        drawn[1:] = rng.multinomial(n, np.full(n, 1 / n), size=RESAMPLES)
+    with np.errstate(invalid="ignore"):
+        return (drawn @ total) / (drawn @ count)
+
+
+def _mean(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Weighted mean of each row, NaN left out."""
+    known = np.isfinite(values)
+    return (weights * np.where(known, values, 0)).sum(axis=1) / (weights * known).sum(axis=1)
+
+
+def _pearson(weights: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Weighted correlation for each row of weights."""
+    n = weights.sum(axis=1)
+    x, y = x - x.mean(), y - y.mean()
+    mx, my = weights @ x / n, weights @ y / n
+    vx, vy = weights @ x**2 / n - mx**2, weights @ y**2 / n - my**2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (weights @ (x * y) / n - mx * my) / np.sqrt(vx * vy)
+
+
+def _summary(values: np.ndarray) -> dict[str, float]:
+    return {"value": float(values[0]), **percentile_interval(values[1:])}
