@@ -42,7 +42,7 @@ from facestats.geometry.tables import (
     WITH_META,
 )
 from facestats.groups.tables import FINAL, MEMBER_LANDMARKS
-from facestats.labels.tables import LABELS, SPLITS
+from facestats.labels.tables import LABELS, RATER_GROUPS, SPLITS
 from facestats.params.project import Params
 from facestats.prompts.tables import ZEROSHOT
 from facestats.scores.tables import SCORES, SCORES_OUT_OF_FOLD, SCORES_WITH_ATTRIBUTES

@@ -1,8 +1,7 @@
 """Stage `labels`: all label files checked and joined, one row a face; odd raters and reliability.
 
 Reads   faces.parquet, the label folder (`data.labels`: labels and ratings, as .csv or .xlsx,
-        and dataset.json), the manual labels (`data.manual_labels`); params `labels`,
-        `score.traits`
+        dataset.json), the labels by hand (`data.manual_labels`); params `labels`, `score.traits`
 Writes  labels.parquet, rater_groups.parquet, metrics/labels.json, data/interim/traits/in_use.json
 Alone   dvc repro -sf labels
 """
@@ -37,13 +36,11 @@ def main(params, faces, labels, rater_groups, metrics, traits):
     write_traits(traits, params.score.traits)
     warn(*joined.warnings)
     tables.write(joined.table, labels, LABELS, joined.metadata())
-    tables.write(
-        group_means(joined.judgements, joined.traits, joined.groups), rater_groups, RATER_GROUPS
-    )
+    judged = joined.judgements, joined.traits
+    tables.write(group_means(*judged, joined.groups), rater_groups, RATER_GROUPS)
     persons = joined.table.set_index("filename")["person"]
-    groups = same_faces(photos.dropna(subset="filename"), persons)
-    rated, person = (joined.judgements, joined.traits), several_faces(groups)
-    agreement = add_groups(measure_agreement(*rated, person), *rated, joined.groups, person)
+    person = several_faces(same_faces(photos.dropna(subset="filename"), persons))
+    agreement = add_groups(measure_agreement(*judged, person), *judged, joined.groups, person)
     datasets = {"datasets": joined.dataset} if joined.dataset else {}
     write_metrics(metrics, joined.summary | agreement | datasets)
     return joined.report()

@@ -12,6 +12,9 @@ import pandas as pd
 from facestats.core import tables
 from facestats.core.files import read_json
 from facestats.core.tables.embeddings import EmbeddingTable
+from facestats.crossvalidation.classes import by_class
+from facestats.crossvalidation.plan import Plan
+from facestats.crossvalidation.tables import CROSSVALIDATED
 from facestats.evaluation.attractiveness import evaluate_attractiveness
 from facestats.evaluation.params import Evaluate
 from facestats.evaluation.project import ProjectTables, counted_labels
@@ -43,7 +46,7 @@ class TraitFigures:
     def headlines(self) -> dict[str, Any]:
         """`traits.<trait>.<model>`: r of each model; empty without `score.traits`."""
         rows = {
-            trait: {name: facts["test"][name]["pearson"]["value"] for name in MODELS}
+            trait: {name: best_figures(facts)[name]["pearson"]["value"] for name in MODELS}
             for trait, facts in self.metrics.items()
         }
         return {"traits": rows} if rows else {}
@@ -52,10 +55,15 @@ class TraitFigures:
         """Say r of the scores of each further trait, one a line."""
         lines = []
         for trait, facts in [*self.metrics.items()][1:]:
-            values = {name: facts["test"][name]["pearson"]["value"] for name in MODELS}
+            values = {name: best_figures(facts)[name]["pearson"]["value"] for name in MODELS}
             known = [f"{name}: r={r:.3f}" for name, r in values.items() if r is not None]
             lines.append(f"\n  {trait}: " + (" ".join(known) or str(facts["why"])))
         return "".join(lines)
+
+
+def best_figures(facts: dict[str, Any]) -> dict[str, Any]:
+    """The figures of a trait to lead with: cross-validated ones, else those on test faces."""
+    return facts["test"] if facts["crossvalidated"]["why"] else facts["crossvalidated"]
 
 
 def evaluate_traits(
@@ -83,15 +91,17 @@ def evaluate_traits(
     Returns
     -------
     TraitFigures
-        By trait the metrics of `Attractiveness`, for each gender with at least
-        `evaluate.min_group` rated test faces `gender.<class>` (`n` and r of each model), and
-        `rater_groups`.
+        By trait the metrics of `Attractiveness`; `crossvalidated`, as `metrics/crossvalidated.json`
+        has it of the main trait; `gender.<class>`, n and r of each model by cross-validation, else
+        on at least `evaluate.min_group` test faces; and `rater_groups`.
     """
     metadata, models, metrics = folders
     means = tables.read(metadata / RATER_GROUPS.name, RATER_GROUPS)
     traits = read_traits(models / "traits")
     scores = tables.read_for(embeddings.names, metadata / TRAIT_SCORES.name, TRAIT_SCORES)
     known = read_json(metrics / "labels.json")
+    crossvalidated = read_json(metrics / "crossvalidated.json")
+    predicted = tables.read(metadata / CROSSVALIDATED.name, CROSSVALIDATED)
     report: dict[str, Any] = {}
     of_main = _Trait("", data, data.scores, "rating").rater_groups(options, means)
     for place, name in enumerate(traits):
@@ -106,7 +116,17 @@ def evaluate_traits(
             blend, agreement = folder / "blend.json", _reliability(known, name)
             trait = _Trait(name, data, own, PREFIX + name, blend, agreement, untrained)
             facts = trait.measure(options, embeddings) | trait.rater_groups(options, means)
-        report[name] = facts | {GROUPS: trait.by_gender(options, embeddings)}
+        held_out = crossvalidated[trait.column]
+        by_gender = (
+            trait.by_gender(options, embeddings)
+            if held_out["why"]
+            else by_class(
+                predicted[predicted["target"] == trait.column],
+                data.labels[GROUPS],
+                Plan.of(options),
+            )
+        )
+        report[name] = facts | {"crossvalidated": held_out, GROUPS: by_gender}
     return TraitFigures(report, of_main)
 
 

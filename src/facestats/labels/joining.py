@@ -74,7 +74,7 @@ class JoinedLabels:
     trait : str or None
         The trait that `rating` is of, if `score.traits` names it.
     groups : DataFrame
-        Groups of raters by line of ratings.csv, a column each; see `rater_groups`.
+        Groups of raters by line; see `rater_groups.group_columns`.
     summary : dict
         Counts for `metrics/labels.json`.
     warnings : list of str
@@ -97,10 +97,8 @@ class JoinedLabels:
     def metadata(self) -> dict[str, str]:
         """Metadata of `labels.parquet`: the ends of the ratings' scale, and the rated trait."""
         named = {"trait": self.trait} if self.trait else {}
-        if not self.scale:
-            return named
-        low, high = map(str, self.scale)
-        return named | {"rating_low": low, "rating_high": high}
+        ends = zip(("rating_low", "rating_high"), map(str, self.scale or ()), strict=False)
+        return named | dict(ends)
 
     def report(self) -> str:
         """One line of counts, then lines on how files were read and which raters are left out."""
@@ -145,7 +143,7 @@ def join_labels(
     level : bool
         Bring the ratings of several datasets to one mean; see `levels.level_ratings`.
     chosen : sequence of str
-        Traits that are scored; `rating` is that of the first. By default, of the first in the file.
+        `score.traits`; `rating` is that of the first. By default, of the first in the file.
 
     Raises
     ------
@@ -186,7 +184,6 @@ def join_labels(
     if rating_scale == "auto" and dataset and dataset.scale:
         rating_scale = [*dataset.scale]
     listed = drop_raters if isinstance(drop_raters, list) else []
-    everybody = judgements
     traits = choose_traits([] if judgements is None else ratings.traits(), table, chosen)
     stays = keeps_rating(
         table, None if judgements is None else judgements[judgements["trait"].isin(traits[:1])]
@@ -267,7 +264,7 @@ def join_labels(
         by_trait,
         dataset.facts if dataset else None,
         chosen[0] if chosen else None,
-        group_columns(ratings.further, everybody),
+        group_columns(ratings.further, ratings.judgements),
     )
 
 
