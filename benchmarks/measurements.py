@@ -85,8 +85,9 @@ def measure_photos(faces: pd.DataFrame, models: Path) -> tuple[pd.DataFrame, np.
         rows.append(crop.facts())
     facts = pd.DataFrame(rows).reindex(columns=["yaw", "pitch", "occlusion"])
     landmarks = np.stack([each for each, _ in crops])
-    pose = (facts[name].to_numpy(float) for name in facts)
-    measured = measure_faces(landmarks, [jpeg for _, jpeg in crops], *pose, irises)
+    yaw, pitch, occlusion = facts.to_numpy(float).T
+    jpegs = [jpeg for _, jpeg in crops]
+    measured = measure_faces(landmarks, jpegs, yaw, pitch, occlusion, irises)
     return facts.join(measured), landmarks
 
 

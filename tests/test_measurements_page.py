@@ -50,6 +50,32 @@ def test_tables_are_empty_beyond_the_pose_that_was_measured():
             assert measured[one.name] == limits, "run `python -m benchmarks.measurements`"
 
 
+def test_a_limit_lies_where_a_turn_moves_by_one_standard_deviation(monkeypatch):
+    """Fwhr moves by 0.05 a degree of yaw to one side and half as much to the other; the left tilt
+    by 0.04, the right one by half as much, and what a photo shows is nine tenths of the turn.
+    """
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks.turned_measurements import VIEWS, limits
+
+    views = pd.DataFrame(
+        [(face, turn, nod) for face in (0, 1) for turn, nod in VIEWS],
+        columns=["face", "turn", "nod"],
+    )
+    views = views.assign(yaw=0.9 * views["turn"], pitch=0.9 * views["nod"])
+    views = views.assign(**{one.name: 1.0 + views["face"] for one in MEASUREMENTS})
+    turn = views["turn"]
+    views["fwhr"] += np.where(turn > 0, 0.05, 0.025) * turn
+    views["canthal_tilt_left"] += 0.04 * turn
+    views["canthal_tilt_right"] += 0.02 * turn
+    spread = pd.Series(1.0, index=[one.name for one in MEASUREMENTS])
+    found = limits(views, spread)
+    assert found.loc["fwhr"].tolist() == [18, 27]  # 20° show as 18°; pitch: all of 30°
+    assert found.loc["canthal_tilt_left", "max_yaw"] == 22  # 25° show as 22.5°
+    assert found.loc["canthal_tilt_right", "max_yaw"] == 22  # the worse of both sides
+    assert found.loc["nasal_index"].tolist() == [36, 27]
+    assert limits(views, 2 * spread).loc["fwhr", "max_yaw"] == 36
+
+
 def test_each_claim_has_its_verdict(benchmarks):
     page = PAGE.read_text(encoding="utf-8")
     claims = benchmarks[2].CLAIMS
