@@ -24,6 +24,7 @@ from facestats.report import (
     section_faces,
     section_models,
     section_scores,
+    section_traits,
 )
 from facestats.report.album import MOST_BYTES, Album
 from facestats.report.blocks import Section, table
@@ -91,6 +92,7 @@ def report(material: Material, most: int = MOST_BYTES) -> tuple[str, Album]:
     sections = [
         summary(run, material.faces, material.doubts, material.params.report.images),
         *(section(material) for section in PICTURES),
+        *filter(None, [section_traits.traits_with_faces(material)]),
         *(section(run) for section in METRICS),
         parameters(material),
     ]
@@ -118,6 +120,7 @@ def model_card(run: Run, folder: Path = Path("docs")) -> str:
     """
     run = run.plain()
     sections = [summary(run), *(section(run) for section in CARD)]
+    sections += filter(None, [section_traits.traits(run)])
     return render_markdown(sections, folder, "Model card: scores and attributes of faces")
 
 

@@ -21,7 +21,15 @@ from facestats.report.text import as_plain
 if TYPE_CHECKING:
     from facestats.params.project import Params
 
-METRICS = ("age_check", "attractiveness", "attributes", "crossvalidated", "fairness", "labels")
+METRICS = (
+    "age_check",
+    "attractiveness",
+    "attributes",
+    "crossvalidated",
+    "fairness",
+    "labels",
+    "traits",
+)
 OF_FINAL = [
     "filename",
     "cluster",
@@ -42,8 +50,8 @@ class Run:
     Attributes
     ----------
     attractiveness, attributes, fairness, labels, training, serving, age_check : dict
-    crossvalidated : dict
-        Empty where it is not known.
+    crossvalidated, traits : dict
+        Empty where they are not known.
     images : str
         The folder of photos, as `params.yaml` has it.
     drawn : bool
@@ -66,6 +74,7 @@ class Run:
     metrics: Path = Path("metrics")
     points: Mapping[str, int] = field(default_factory=dict)
     crossvalidated: dict = field(default_factory=dict)
+    traits: dict = field(default_factory=dict)
 
     def plain(self) -> Run:
         """The same with texts that are free of markup; see `text.as_plain`."""
@@ -175,6 +184,7 @@ def read_material(
     """
     answered = sorted({"gender", "ethnicity", *params.attributes.targets, *params.zeroshot})
     columns = [*OF_FINAL, *(f"{name}_final" for name in answered)]
+    columns += [f"{trait}_score" for trait in params.score.traits]
     final = tables.read(metadata / FINAL.name, FINAL, columns)
     examples: dict[int, list[str]] = {}
     if params.report.images:
