@@ -26,7 +26,7 @@ from facestats.serving.stimuli import Mover, face_continuum, transform_face
 from facestats.serving.types import Score
 from facestats.stimuli.params import How
 from facestats.stimuli.photo import FacePhoto
-from resources import ROOT
+from resources import ROOT, jpeg
 from stages import call_stage
 
 SIZE = 96
@@ -35,6 +35,8 @@ CROP = {"size": 96, "margin": 0.3, "quality": 95, "align": "eyes", "on_no_face":
 
 class Stand:
     """Models that find the drawn face in the middle of every photo."""
+
+    irises = None
 
     def __init__(self, root, withheld=None):
         self.root, self.landmarker = root, None
@@ -48,10 +50,14 @@ class Stand:
         return image
 
     def crop(self, image):
-        return SimpleNamespace(landmarks=shape(), pose=SimpleNamespace(yaw=0))
+        facts = {"yaw": 0.0, "pitch": 0.0, "roll": 0.0, "occlusion": None}
+        return SimpleNamespace(landmarks=shape(), pose=SimpleNamespace(yaw=0), facts=lambda: facts)
 
     def jpeg(self, crop):
-        return b""
+        return jpeg(Image.new("RGB", (64, 64)))
+
+    def doubts(self, crop):
+        return []
 
     def embed(self, crop):
         return np.zeros(4, np.float32)

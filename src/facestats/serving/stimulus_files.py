@@ -21,9 +21,10 @@ from facestats.errors import (
     nearest_names,
     number_of,
 )
-from facestats.geometry.measurements import NAMES, measure
+from facestats.geometry.measurements import NAMES
 from facestats.groups.filters import filter_faces
 from facestats.photos.reading import hash_photo
+from facestats.serving import answers
 from facestats.stimuli.photo import encoded
 
 if TYPE_CHECKING:
@@ -113,8 +114,8 @@ def _figures(models: Models, image: Any) -> dict[str, Any]:
     except (ModelError, WithheldError) as error:
         figures["score_withheld"] = str(error)
     if crop.landmarks is not None:
-        measured = measure(crop.landmarks[None]).iloc[0]
-        figures |= {str(name): round(float(value), 4) for name, value in measured.items()}
+        measured = answers.measurements(models, crop, models.jpeg(crop)).values
+        figures |= {k: round(v, 4) for k, v in measured.items() if isinstance(v, float)}
     return figures
 
 
