@@ -80,7 +80,7 @@ def test_experiments(project):
     )
     new = {f"{stage}@{name}" for stage in ("select", "composite") for name in ("women", "young")}
     assert executed(output) == {"score", "evaluate", "continuum@ageing"} | new
-    assert re.search(r"Experiment .* mlp.hidden", output)
+    assert re.search(r"Experiment .* geometry.appearance", output)
     assert "Changes for experiment" in output
 
 

@@ -13,7 +13,7 @@ from facestats.composites.averaging import Average
 from facestats.composites.folder import composite_facts
 from facestats.core import tables
 from facestats.core.files import write_json
-from facestats.core.stats.verdict import judge, judge_scores, weigh
+from facestats.core.stats.verdict import crossvalidated_evidence, judge, judge_scores, weigh
 from facestats.groups.filters import column_doubts, select_faces
 from facestats.report.document import report
 from facestats.scores.blending import load_verdicts
@@ -211,3 +211,66 @@ def test_composites_of_deciles_say_it_and_others_do_not():
     )
     assert column_doubts(faces.iloc[:3], {"gender": "female"}, doubts) == []
     assert column_doubts(faces, {}, doubts) == []
+
+
+def crossvalidated(r2, low, high, p=None, spread=0.5):
+    figures = {"r2": {"value": r2, "low": low, "high": high}, "spread": spread}
+    return {"why": None, "n": 60, "n_persons": 58, "mlp": figures | {"by_chance": {"p": p}}}
+
+
+@pytest.mark.parametrize(
+    ("figures", "word"),
+    [
+        ((0.3, 0.1, 0.5), "says something"),
+        ((0.3, -0.1, 0.5), "not shown"),
+        ((0.3, -0.1, 0.5, 0.05), "says something"),
+        ((0.3, -0.1, 0.5, 0.2), "not shown"),
+        ((-0.1, -0.5, 0.1, 0.01), "says nothing"),
+        ((0.3, 0.1, 0.5, 0.01, 0.01), "says nothing"),
+    ],
+)
+def test_few_test_faces_leave_the_word_to_cross_validation(figures, word):
+    """Six test faces, which alone would be too few to tell."""
+    n = 60
+    rng = np.random.default_rng(0)
+    ratings = pd.Series(rng.normal(50, 10, n))
+    scores = pd.DataFrame(
+        {
+            "attractiveness_score": ratings + rng.normal(0, 5, n),
+            "geometric_score": np.nan,
+            "combined_score": np.nan,
+            "split": ["test"] * 6 + ["train"] * 54,
+            "out_of_fold": [False] * 6 + [True] * 54,
+            "geometric_out_of_fold": False,
+        }
+    )
+    evidence = crossvalidated_evidence(crossvalidated(*figures))
+    alone = pd.Series([None] * n, dtype="str")
+    verdict = judge_scores(scores, ratings, alone, (0, 100), evidence)["holistic"]
+    assert verdict.word == word
+    assert [part.faces for part in verdict.evidence] == ["cross-validated face"]
+    if word == "not shown":
+        assert "on 60 cross-validated faces it may be no closer" in verdict.text
+    before = judge_scores(scores, ratings, alone, (0, 100))["holistic"]
+    assert "on 6 test faces, too few to tell" in before.text
+
+
+def test_many_test_faces_count_beside_cross_validation():
+    n = 300
+    ratings = pd.Series(np.random.default_rng(0).normal(50, 10, n))
+    scores = pd.DataFrame(
+        {
+            "attractiveness_score": ratings.to_numpy()[::-1],
+            "geometric_score": np.nan,
+            "combined_score": np.nan,
+            "split": ["test"] * 100 + ["train"] * 200,
+            "out_of_fold": [False] * 100 + [True] * 200,
+            "geometric_out_of_fold": False,
+        }
+    )
+    evidence = crossvalidated_evidence(crossvalidated(0.3, 0.1, 0.5))
+    alone = pd.Series([None] * n, dtype="str")
+    verdict = judge_scores(scores, ratings, alone, (0, 100), evidence)["holistic"]
+    assert [part.faces for part in verdict.evidence] == ["cross-validated face", "test face"]
+    assert verdict.word == "not shown"
+    assert crossvalidated_evidence({"why": "too many"}) == {}

@@ -2,7 +2,7 @@
 
 Correlations are computed in each outer fold, and averaged as they are. Over all folds at once, they
 would be too low: where a fold has high ratings by chance, its models have learned from lower ones.
-On noise, that gives -0.18 for 60 faces (docs/methods/crossvalidation.md). Errors and shares are
+On noise, that gives -0.14 for 60 faces (docs/methods/crossvalidation.md). Errors and shares are
 taken over all faces.
 
 A bootstrap over persons of the predictions leaves out that other train faces would have made other
@@ -10,7 +10,7 @@ models. The folds' models share most of their train faces, and their results are
 correlation of 1 / folds (the share of a test fold; Nadeau & Bengio 2003,
 doi:10.1023/A:1024068626366), the variance of the mean over all folds and repeats is the bootstrap's
 times `stretch`². In simulations, intervals without that factor covered the expected figure in 76
-to 90 % of samples, and with it in 94 to 98 %.
+to 90 % of samples, and with it in 93 to 100 %.
 """
 
 from __future__ import annotations

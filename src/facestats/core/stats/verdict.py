@@ -41,6 +41,7 @@ SCORES = {
 }
 LEFT_OUT, TEST, CROSSVALIDATED = "held-out face", "test face", "cross-validated face"
 MODELS = {"holistic": "mlp", "geometric": "geometric", "combined": "combined"}  # in metrics
+LEVEL = 0.05  # of the permutation test
 ENOUGH = 100  # persons of test faces, from which on these count beside cross-validation
 
 
@@ -59,6 +60,8 @@ class Evidence:
         R² = 0. NaN if undefined.
     spread : float
         Standard deviation of the predictions, as a share of the ratings'.
+    p : float, optional
+        Share of permutations of the ratings that give as high an r.
     """
 
     faces: str
@@ -68,6 +71,7 @@ class Evidence:
     low: float
     high: float
     spread: float
+    p: float | None = None
 
     def doubt(self) -> tuple[str, str] | None:
         """What speaks against the score: a verdict and the end of a sentence; None if nothing."""
@@ -79,7 +83,8 @@ class Evidence:
             )
         if self.n_persons < MIN_PERSONS:
             return NOT_SHOWN, f"{on}, too few to tell"
-        if self.low > 0:
+        by_permutations = self.p is not None and self.p <= LEVEL and self.r2 > 0
+        if self.low > 0 or by_permutations:
             return None
         if self.r2 > 0:
             return (
@@ -194,6 +199,7 @@ def crossvalidated_evidence(metrics: Mapping) -> dict[str, Evidence]:
             r2["low"],
             r2["high"],
             figures["spread"],
+            figures["by_chance"]["p"],
         )
     return evidence
 
