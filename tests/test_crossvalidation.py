@@ -1,6 +1,8 @@
 """Cross-validation is nested, unbiased on noise, and says why where it cannot be."""
 
 import os
+from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from facestats.attributes.params import Classification, Regression
+from facestats.core import tables
+from facestats.core.files import write_metrics
 from facestats.core.stats import classification, regression
 from facestats.core.stats.folds import dealt_folds, dealt_share
 from facestats.core.stats.intervals import resampled_weights
@@ -17,6 +21,7 @@ from facestats.crossvalidation import ratings as ratings_module
 from facestats.crossvalidation.attributes import cross_validate_attribute
 from facestats.crossvalidation.baselines import PENALTIES
 from facestats.crossvalidation.chance import ridge_predictions
+from facestats.crossvalidation.dataset import Project
 from facestats.crossvalidation.geometric import Shapes, cross_validate_geometry
 from facestats.crossvalidation.geometric_folds import (
     GeometricFolds,
@@ -30,7 +35,9 @@ from facestats.crossvalidation.measures import (
     measure_numbers,
 )
 from facestats.crossvalidation.plan import Division, Plan
+from facestats.crossvalidation.project import Options, cross_validate
 from facestats.crossvalidation.ratings import Scoring, cross_validate_rating
+from facestats.crossvalidation.tables import CROSSVALIDATED
 from facestats.errors import InputError
 from facestats.scores.params import Mlp
 from resources import SEED, names
@@ -509,3 +516,91 @@ def test_twenty_faces_have_a_ridge_regression_and_say_what_else_needs_more():
     out = validate(*rated(20, 1))
     assert "ridge" in out.predicted
     assert out.problems["mlp"] == "13 rated faces in train and 3 in val; 20 and 5 are needed"
+
+
+@dataclass
+class Vectors:
+    """Stands in for a table of embeddings."""
+
+    names: pd.Index
+    x: np.ndarray
+
+    def take(self, chosen):
+        return self.x[chosen]
+
+
+def project(n, ratings, **labels):
+    x, _ = rated(n, 3)
+    rows = pd.DataFrame(
+        {"rating": ratings, "split": "train", "group": alone(n), "minor": False, "scored": True},
+        index=names(n),
+    )
+    rows.loc[names(n)[:4], "split"] = ["val", "val", "test", "excluded"]
+    faces = pd.DataFrame(
+        {
+            "filename": names(n),
+            "sha256": [f"{i:064}" for i in range(n)],
+            "copy_group": names(n),
+            "copy_rank": 1,
+        }
+    )
+    table = pd.DataFrame({"rating": ratings, **labels}, index=names(n))
+    return Project(cast(Any, Vectors(names(n), x)), rows, table, faces, (0.0, 10.0))
+
+
+OPTIONS = Options(
+    FAST,
+    {"geometric": 0.6, "holistic": 0.4},
+    [],
+    {"gender": Classification(kind="classification"), "age": Regression(kind="regression")},
+    10,
+)
+NO_CEILING = {"value": None, "low": None, "high": None}
+
+
+@pytest.mark.parametrize(
+    ("n", "ratings", "why"),
+    [
+        (30, np.nan, "no face has a label"),
+        (30, 5.0, "all 29 rated faces have the same rating, 5"),
+        (8, 5.0, "the 7 labelled faces are of 7 persons, 10 are needed"),
+    ],
+)
+def test_a_project_without_figures_says_why_and_writes_an_empty_table(tmp_path, n, ratings, why):
+    found = cross_validate(
+        project(n, ratings), PLAN, OPTIONS, {}, pd.DataFrame(index=names(n)), NO_CEILING
+    )
+    assert found.metrics["rating"]["why"] == why
+    assert found.metrics["gender"]["why"] == found.metrics["age"]["why"] == "no face has a label"
+    assert len(found.warnings) == 3
+    assert found.warnings[0] == f"rating is not cross-validated: {why}"
+    assert found.metrics["rating"]["mlp"]["pearson"] == NO_CEILING
+    write_metrics(tmp_path / "m.json", found.metrics)
+    tables.write(found.table, tmp_path / "t.parquet", CROSSVALIDATED)
+    assert tables.read(tmp_path / "t.parquet", CROSSVALIDATED).empty
+    assert found.summary() == "faces x repeats: none"
+
+
+@pytest.mark.long
+def test_the_table_holds_each_prediction_once_and_the_metrics_are_of_it(tmp_path):
+    n = 60
+    x, y = rated(n, 3, 0.7)
+    data = project(n, y, gender=text(np.where(x[:, 0] > 0, "f", "m")))
+    data.embeddings = cast(Any, Vectors(names(n), x))
+    data.rows["rating"] = y
+    found = cross_validate(data, PLAN, OPTIONS, {}, pd.DataFrame(index=names(n)), NO_CEILING)
+    tables.write(found.table, tmp_path / "t.parquet", CROSSVALIDATED)
+    table = tables.read(tmp_path / "t.parquet", CROSSVALIDATED)
+    assert set(table["target"]) == {"rating", "gender"}
+    ridge = table[(table["target"] == "rating") & (table["model"] == "ridge")]
+    assert set(ridge["filename"]) == set(names(n)) - {names(n)[3]}  # which is excluded
+    facts = found.metrics["rating"]
+    assert (facts["n"], facts["n_persons"], facts["folds"], facts["repeats"]) == (59, 59, 5, 1)
+    error = (ridge["actual"] - ridge["predicted"]).abs().mean()
+    assert facts["ridge"]["mae"]["value"] == pytest.approx(error)
+    answers = table[(table["target"] == "gender") & (table["model"] == "trained")]
+    right = (answers["actual_class"] == answers["predicted_class"]).mean()
+    assert found.metrics["gender"]["trained"]["accuracy"]["value"] == pytest.approx(right)
+    assert answers["actual"].isna().all()
+    assert answers["answered"].notna().all()
+    assert facts["geometric"]["pearson"] == NO_CEILING
