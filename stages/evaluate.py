@@ -16,6 +16,7 @@ from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.evaluation import project
 from facestats.evaluation.fairness_figures import error_by_group, error_points
 from facestats.evaluation.score_figures import draw_scores
+from facestats.evaluation.trait_figures import draw_traits
 from facestats.evaluation.traits import evaluate_traits
 
 
@@ -40,6 +41,7 @@ def main(params, embeddings, metadata, models, metrics):
     write_plot_csv(plots / "reliability_curve.csv", scores.curve)
     write_plot_csv(plots / "error_by_group.csv", error_points(evaluation.fairness))
     draw_scores(scores, metrics / "train_attractiveness", plots)
+    draw_traits(traits.points, plots / "traits.png")
     error_by_group(evaluation.fairness, plots / "error_by_group.png")
     return project.summary_line(scores.metrics) + traits.summary()
 

@@ -40,6 +40,9 @@ REACHED = {
     "mlp.hidden=16": {"train_attractiveness", "crossvalidate"} | SCORED,
     "geometry.appearance=false": {"geometry"} | CROSSVALIDATED | SCORED,
     "score.weights={geometric: 0.3, holistic: 0.7}": {"crossvalidate"} | SCORED,
+    "score.traits=[attractive, calm]": {"age_check", "trait@attractive", "trait@calm"}
+    | LABELLED
+    | ATTRIBUTED,
     "zeroshot.glasses.with=[spectacles]": {"zeroshot", "age_check", "train_attractiveness"}
     | ATTRIBUTED,
     "attributes.targets.gender.C=0.001": {"train_attribute@gender", "age_check"}

@@ -5,12 +5,14 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from cards import trained_run
 from facestats.crossvalidation.classes import by_class
 from facestats.crossvalidation.plan import Plan
 from facestats.evaluation.params import Evaluate
 from facestats.evaluation.rater_groups import evaluate_groups
+from facestats.evaluation.trait_figures import draw_traits
 from facestats.evaluation.traits import TraitFigures, best_figures
 from facestats.labels.rater_groups import group_columns, group_means, measure_groups
 from facestats.report.document import model_card
@@ -117,3 +119,12 @@ def test_the_summary_has_r_of_each_trait():
     assert figures.headlines()["traits"]["calm"]["mlp"] == facts["test"]["mlp"]["pearson"]["value"]
     assert "\n  calm: mlp: r=" in figures.summary()
     assert TraitFigures({}, {}).headlines() == {}
+
+
+def test_the_figure_has_a_panel_for_each_trait_or_says_why_there_is_none(tmp_path):
+    points = pd.DataFrame({"actual": [1.0, 2.0], "predicted": [1.5, 1.0]})
+    sizes = []
+    for many in (0, 1, 4):
+        draw_traits({f"trait {i}": points for i in range(many)}, tmp_path / "traits.png")
+        sizes.append(Image.open(tmp_path / "traits.png").size)
+    assert sizes[0][1] < sizes[1][1] < sizes[2][1]

@@ -38,10 +38,13 @@ class TraitFigures:
         By trait, the main one first; empty without `score.traits`.
     of_main : dict
         `rater_groups` of the main score; empty without groups of raters.
+    points : dict of str to DataFrame
+        `actual` and `predicted` rating of faces that the holistic model had not seen, by trait.
     """
 
     metrics: dict[str, Any]
     of_main: dict[str, Any]
+    points: dict[str, pd.DataFrame] = field(default_factory=dict)
 
     def headlines(self) -> dict[str, Any]:
         """`traits.<trait>.<model>`: r of each model; empty without `score.traits`."""
@@ -103,6 +106,7 @@ def evaluate_traits(
     crossvalidated = read_json(metrics / "crossvalidated.json")
     predicted = tables.read(metadata / CROSSVALIDATED.name, CROSSVALIDATED)
     report: dict[str, Any] = {}
+    points: dict[str, pd.DataFrame] = {}
     of_main = _Trait("", data, data.scores, "rating").rater_groups(options, means)
     for place, name in enumerate(traits):
         own = data.scores.copy()
@@ -117,17 +121,15 @@ def evaluate_traits(
             trait = _Trait(name, data, own, PREFIX + name, blend, agreement, untrained)
             facts = trait.measure(options, embeddings) | trait.rater_groups(options, means)
         held_out = crossvalidated[trait.column]
-        by_gender = (
-            trait.by_gender(options, embeddings)
-            if held_out["why"]
-            else by_class(
-                predicted[predicted["target"] == trait.column],
-                data.labels[GROUPS],
-                Plan.of(options),
-            )
-        )
+        if held_out["why"]:
+            by_gender, points[name] = trait.by_gender(options, embeddings), trait.points()
+        else:
+            rows = predicted[predicted["target"] == trait.column]
+            by_gender = by_class(rows, data.labels[GROUPS], Plan.of(options))
+            rows = rows[rows["model"] == "mlp"].groupby("filename")
+            points[name] = rows[["actual", "predicted"]].mean()
         report[name] = facts | {"crossvalidated": held_out, GROUPS: by_gender}
-    return TraitFigures(report, of_main)
+    return TraitFigures(report, of_main, points)
 
 
 @dataclass(frozen=True)
@@ -183,6 +185,12 @@ class _Trait:
                 **{model: {"pearson": own[model]["pearson"]} for model in MODELS},
             }
         return rows
+
+    def points(self) -> pd.DataFrame:
+        """`actual` and `predicted` rating of test faces."""
+        predicted = self.scores["attractiveness_raw"]
+        both = pd.DataFrame({"actual": self.labels["rating"], "predicted": predicted})
+        return both[self.scores["split"] == "test"].dropna()
 
     def rater_groups(self, options: Evaluate, means: pd.DataFrame) -> dict[str, Any]:
         """`rater_groups`, see `evaluate_groups`; empty without groups of raters."""

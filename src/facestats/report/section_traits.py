@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from facestats.report.blocks import Block, Figure, Gallery, Heading, Section, Table, table
+from facestats.report.blocks import Block, Figure, Gallery, Heading, Section, Table, plot, table
 from facestats.report.material import Material, Run
 from facestats.report.prose import prose
 from facestats.report.text import NOT_MEASURED, as_plain, measured, number
@@ -17,6 +17,10 @@ MODELS = {
     "combined": "combined, r",
     "ridge": "ridge regression, r",
 }
+SCATTER = (
+    "Scatter plots, one a trait: rating predicted by models that had not seen a face against the "
+    "mean of the human ratings"
+)
 SHOWN = 6  # faces at either end of a trait's scores
 
 
@@ -46,6 +50,7 @@ def _figures(run: Run) -> list[Block]:
         "traits",
         table=table("Scores by trait", head, by_trait) if by_trait else None,
         test_only=[f"`{name}`" for name, one in run.traits.items() if one["crossvalidated"]["why"]],
+        scatter=plot(run.metrics / "plots/traits.png", SCATTER) if by_trait else None,
         groups=_groups(groups) if groups else None,
     )
 
