@@ -280,8 +280,8 @@ class Tree:
         Raises
         ------
         InputError
-            A column is missing, or there twice (with `repeats`, a needed one); or the table is far wider than
-            most of its rows, so that filling them up would take the memory.
+            A column is missing, or there twice (with `repeats`, a needed one); or the table is far
+            wider than most of its rows, so that filling them up would take the memory.
         """
         missing = [name for name in needed if name not in names]
         if missing:
