@@ -1,6 +1,8 @@
 """Small files that would take gigabytes, or hours, and damaged tables: errors that name them."""
 
 import io
+import os
+import re
 import struct
 import tracemalloc
 import zipfile
@@ -101,3 +103,90 @@ def test_the_tables_own_column_of_images_does_not_count_where_another_names_them
     done = bring(tmp_path, image="file")
     assert table(tmp_path / "data")["rating"].to_dict() == {"a.jpg": "1", "b.jpg": "9"}
     assert done.notes == ["the table's column image is left out, for file names the photos"]
+
+
+def test_without_a_mapping_ages_and_ratings_are_read_as_the_pipeline_does(tmp_path):
+    put(tmp_path / "s", "a.jpg", "b.jpg")
+    write(tmp_path, "s/t.csv", f"image,score,age\na.jpg,2.5,31\nb.jpg,good,{'9' * 400}\n")
+    done = bring(tmp_path)
+    assert table(tmp_path / "data").loc["a.jpg"].to_dict() == {"age": "31.0", "rating": "2.5"}
+    assert done.notes == ["t.csv: read 'score' as rating"]
+    assert {reason.partition(" is no")[0] for reason in done.left_out} == {"score", "age"}
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "column"),
+    [
+        ("fairface", "fairface_label_train.csv", "age"),
+        ("lagenda", "lagenda_annotation.csv", "age"),
+        ("adience", "fold_0_data.txt", "gender"),
+        ("london", "london_faces_info.csv", "face_age"),
+        ("3dsk", "raw_3dsk_info.csv", "rating"),
+    ],
+)
+def test_a_column_named_twice(tmp_path, name, file, column):
+    MAKERS[name](tmp_path / "s")
+    path = next((tmp_path / "s").rglob(file))
+    first, _, rest = path.read_text().partition("\n")
+    path.write_text(f"{first}{',' if ',' in first else chr(9)}{column}\n{rest}")
+    refused(tmp_path, f"{file} has the column '{column}' twice; remove one of them", name)
+
+
+@pytest.mark.parametrize(
+    ("cell", "match"),
+    [
+        ('"' + "x" * 140_000 + '"', r"t\.csv, line 2: field larger than field limit"),
+        ('"x', r"t\.csv, line \d: unexpected end of data; close the quotation mark"),
+        ('"1,234"', "score: '1,234' may be a decimal number or thousands"),
+    ],
+)
+def test_cells_that_are_not_guessed(tmp_path, cell, match):
+    put(tmp_path / "s", "a.jpg")
+    write(tmp_path, "s/t.csv", f"image,score\na.jpg,{cell}\n")
+    refused(tmp_path, match, image="image", rating="score")
+
+
+def test_decimal_commas_that_others_make_clear(tmp_path):
+    put(tmp_path / "s", "a.jpg", "b.jpg")
+    write(tmp_path, "s/t.csv", "image;score\na.jpg;1,234\nb.jpg;0,5\n")
+    bring(tmp_path, image="image", rating="score")
+    assert table(tmp_path / "data")["rating"].tolist() == ["1.234", "0.5"]
+
+
+def test_names_that_are_not_utf8_are_counted(tmp_path):
+    put(tmp_path / "s", "a.jpg")
+    os.mkdir(os.fsencode(tmp_path / "s") + b"/\xff")
+    write(tmp_path, "s/t.csv", "image,sex\na.jpg,f\n")
+    done = bring(tmp_path, image="image")
+    assert done.left_out == {"names that are not UTF-8; rename them": ["?"]}
+
+
+def test_features_with_halves_of_characters_and_endless_numbers(tmp_path):
+    MAKERS["ffhq"](tmp_path / "s")
+    whole, *_ = sorted((tmp_path / "s").rglob("00002.json"))
+    text = whole.read_text()
+    for odd in (text.replace('"male"', r'"\ud800"').replace('"female"', r'"\ud800"'),
+                re.sub(r'"left": ?\d+', '"left": ' + "9" * 400, text)):  # fmt: skip
+        assert odd != text
+        whole.write_text(odd)
+        done = import_dataset(DATASETS["ffhq"], KNOWN, tmp_path / "s", tmp_path / f"d{len(odd)}")
+        unread = done.left_out["features that can't be read"]
+        assert any(path.endswith("00002.json") for path in unread)
+
+
+def test_folders_whose_names_look_alike_are_named(tmp_path):
+    put(tmp_path / "s", "fem\u200bale/a.jpg", "female/b.jpg")
+    choices = Choices(subfolders="gender")
+    done = import_dataset(DATASETS["folder"], KNOWN, tmp_path / "s", tmp_path / "data", choices)
+    assert table(tmp_path / "data")["gender"].tolist() == ["female", "female"]
+    assert done.notes == [
+        "the folders 'female' and 'fem\\u200bale' differ in characters alone that nobody sees, and "
+        "are read as one"
+    ]
+
+
+def test_a_mat_file_that_was_cut_off(tmp_path):
+    MAKERS["imdbwiki"](tmp_path / "s")
+    for path in (tmp_path / "s").rglob("*.mat"):
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    refused(tmp_path, r"\.mat is damaged, or not that of IMDB-WIKI", "imdbwiki")

@@ -510,6 +510,11 @@ def test_pages_load_nothing_from_elsewhere(service):
         assert page.headers["content-security-policy"].startswith("default-src 'self'")
 
 
+@pytest.mark.parametrize("path", ["/docs", "/v1/faces", "/healthz", "/metrics", "/v1/nothing"])
+def test_no_page_of_another_origin_embeds_an_answer(service, path):
+    assert service.get(path).headers["cross-origin-resource-policy"] == "same-origin"
+
+
 @pytest.mark.parametrize("path", ["/v1/score", "/v1/faces", "/v1/model", "/metrics"])
 def test_without_the_token_nothing_is_told(guarded, path):
     method = "POST" if path == "/v1/score" else "GET"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from facestats.errors import InputError
 from facestats.importers.tree import Tree, is_photo
 from facestats.labels.cells import MAX_AGE
 
@@ -116,8 +117,22 @@ class Content:
     def numbers(
         self, cells: pd.Series, names: pd.Series, low: float, high: float = MAX_AGE
     ) -> pd.Series:
-        """Numbers within a range; other cells that are not empty are noted, and left empty."""
-        text = cells.astype("str").str.strip().str.replace(",", ".", regex=False)
+        """Numbers within a range; other cells that are not empty are noted, and left empty.
+
+        Raises
+        ------
+        InputError
+            A cell such as `1,234` may be a decimal number or thousands, and no other tells which.
+        """
+        text = cells.astype("str").str.strip()
+        doubtful = text[text.str.fullmatch(r"[+-]?[1-9]\d{0,2},\d{3}")]
+        thousands = doubtful.str.replace(",", "", regex=False).astype("float64")
+        if thousands.between(low, high).any() and not _has_decimal_commas(text):
+            raise InputError(
+                f"{cells.name}: {doubtful.iloc[0]!r} may be a decimal number or thousands; write "
+                "numbers with a decimal point, or no comma"
+            )
+        text = text.str.replace(",", ".", regex=False)
         values = pd.to_numeric(text, errors="coerce")
         good = values.between(low, high)
         bad = ~good & ~text.isin(["", "nan", "NaN", "None"])
@@ -138,6 +153,12 @@ class Content:
         bad = words.isna() & ~text.isin(["", "nan", *empty])
         self.leave_out(f"{cells.name} has an unknown code", _with_cells(names, text, bad))
         return words
+
+
+def _has_decimal_commas(text: pd.Series) -> bool:
+    """Whether some commas are surely decimal ones, and no number has a point."""
+    surely = text.str.fullmatch(r"[+-]?(?:\d*,(?:\d{1,2}|\d{4,})|0\d*,\d+|\d{4,},\d+)")
+    return bool(surely.any()) and not text.str.contains(".", regex=False).any()
 
 
 def _with_cells(names: pd.Series, text: pd.Series, bad: pd.Series) -> list[str]:

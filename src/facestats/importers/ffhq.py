@@ -76,6 +76,7 @@ def _ffhq_face(tree: Tree, path: str, content: Content) -> dict | None:
     """Features of the face nearest to the middle of the photo."""
     try:
         faces = json.loads(tree.read(path, most=4 << 20))
+        json.dumps(faces, ensure_ascii=False).encode()  # halves of characters can't be written
         if not faces:
             content.leave_out("features without a face", [path])
             return None
@@ -103,7 +104,7 @@ def _ffhq_face(tree: Tree, path: str, content: Content) -> dict | None:
             ),
             **{f"model_{name}": pose.get(name) for name in ("pitch", "roll", "yaw")},
         }
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         content.leave_out("features that can't be read", [path])
         return None
 
@@ -135,7 +136,9 @@ def _ffhq_split(tree: Tree, content: Content) -> pd.DataFrame:
                 image = by_number.get(f"{int(key):05d}")
                 if image:
                     split = {"training": "train", "validation": "test"}[facts["category"]]
-                    rows.append((image, split, facts["metadata"].get("license", "")))
+                    licence = str(facts["metadata"].get("license", ""))
+                    licence.encode()
+                    rows.append((image, split, licence))
     else:
         rows = [(image, None, None) for image in sorted(content.photos)]
     table = pd.DataFrame(rows, columns=["image", "split_official", "licence"], dtype="str")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections import defaultdict
 
 import pandas as pd
 
 from facestats.errors import InputError
 from facestats.importers.content import GENDERS, NO_PHOTO, Choices, Content, Dataset
 from facestats.importers.tree import Tree, is_archive, is_photo, listed
-from facestats.labels.columns import OWN_NAMES, plain
+from facestats.labels.cells import MAX_AGE, MAX_RATING
+from facestats.labels.columns import LABELS, OWN_NAMES, describe_columns, find_columns, plain
+from facestats.labels.csv_text import INVISIBLE
 
 ANY = (r".*",)
 COLUMNS = ("gender", "ethnicity", "age", "rating", "person")
@@ -44,10 +47,24 @@ def read_folder(tree: Tree, choices: Choices) -> Content:
             rows.append((image, image.split("/")[0]))
     labels = pd.DataFrame(rows, columns=["image", column], dtype="str")
     if column == "gender":  # as all other datasets spell it
-        words = [GENDERS.get(word.lower(), word) for word in labels["gender"]]
+        words = [GENDERS.get(_visible(word).lower(), word) for word in labels["gender"]]
         labels["gender"] = pd.Series(words, labels.index, dtype="str")
     content.labels = labels
+    alike = defaultdict(set)
+    for word in rows:
+        alike[_visible(word[1])].add(word[1])
+    for words in alike.values():
+        if len(words) > 1:
+            content.notes.append(
+                f"the folders {' and '.join(map(ascii, sorted(words)))} differ in characters alone "
+                "that nobody sees, and are read as one"
+            )
     return content
+
+
+def _visible(word: str) -> str:
+    """A word as label files are read: without what nobody sees."""
+    return word.translate(INVISIBLE).strip()
 
 
 def _common_folder(photos: list[str]) -> str:
@@ -84,7 +101,7 @@ def read_csv(tree: Tree, choices: Choices) -> Content:
     content = Content({}, table)
     found = _photos(tree, table[key], content)
     content.leave_out(NO_PHOTO, table.loc[found.isna(), key])
-    table, found = table[found.notna()], found[found.notna()]
+    table, found, top = table[found.notna()], found[found.notna()], tree.top / path
     content.photos = {path: path for path in found}
     labels: dict[str, pd.Series] = {"image": found}
     for name, (column, _, codes) in specs.items():
@@ -92,8 +109,7 @@ def read_csv(tree: Tree, choices: Choices) -> Content:
         if codes:
             cells = content.codes(cells, found, _codes(codes))
         if name in ("age", "rating"):
-            low, high = (0, 130) if name == "age" else choices.scale or (-1e6, 1e6)
-            cells = content.numbers(cells.fillna(""), found, low, high)
+            cells = _numbers(content, cells, found, name, choices)
         labels[name] = cells
     if not specs:  # a table that has the names already
         names = [str(name) for name in table if name and name != key]
@@ -103,11 +119,22 @@ def read_csv(tree: Tree, choices: Choices) -> Content:
                 f"the table's column {', '.join(also)} is left out, for {key} names the photos"
             )
         labels |= {name: table[name] for name in names if name not in also}
+        known = find_columns([*labels], {name: LABELS[name] for name in ("age", "rating")}, top)
+        content.notes += describe_columns(known, top)
+        for name, header in known.items():
+            labels[name] = _numbers(content, labels.pop(header), found, name, choices)
     content.labels = pd.DataFrame(labels)
     content.scale = choices.scale if "rating" in labels else None
     unnamed = [path for path in tree.files if is_photo(path) and path not in content.photos]
     content.leave_out("a photo that the table does not name", unnamed)
     return content
+
+
+def _numbers(
+    content: Content, cells: pd.Series, found: pd.Series, name: str, choices: Choices
+) -> pd.Series:
+    low, high = (0, MAX_AGE) if name == "age" else choices.scale or (-MAX_RATING, MAX_RATING)
+    return content.numbers(cells.fillna(""), found, low, high)
 
 
 def _table(tree: Tree, name: str) -> str:

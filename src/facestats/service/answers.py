@@ -18,6 +18,7 @@ SAFE = {
     "x-content-type-options": "nosniff",
     "cache-control": "no-store",
     "content-security-policy": "default-src 'self'; frame-ancestors 'none'",
+    "cross-origin-resource-policy": "same-origin",  # no page elsewhere shows a face as its picture
     "referrer-policy": "no-referrer",
 }
 
