@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -116,10 +117,12 @@ def main() -> None:
         }
         chosen = own.groupby("sex", group_keys=False).sample(options.faces // 2, random_state=0)
         for row in chosen.itertuples():
-            photo = read_face(row.image, models.landmarker)
+            with Image.open(row.image) as image:  # half the size is still above that of the crops
+                small = image.convert("RGB").reduce(2)
+            photo = read_face(small, models.landmarker)
             for way, change in ways.items():
                 for amount in AMOUNTS:
-                    picture = move_face(photo, change(photo, amount))
+                    picture = move_face(photo, change(photo, amount)) if amount else small
                     if options.pictures:
                         name = f"{way}/{row.filename.replace('/', '_')}_{amount:+.1f}.png"
                         (options.pictures / name).parent.mkdir(parents=True, exist_ok=True)

@@ -237,7 +237,8 @@ def direction_of(models: Models, orthogonal: Sequence[str]) -> ScoreDirection:
     table = tables.read_all(models.root / METADATA / FINAL.name, FINAL)
     if "score_withheld" in table:
         table = table[table["score_withheld"].isna()]
-    known = sorted(c.removesuffix("_final") for c in table if c.endswith("_final"))
+    finals = [name for name in map(str, table.columns) if name.endswith("_final")]
+    known = sorted(name.removesuffix("_final") for name in finals)
     columns = {}
     for name in orthogonal:
         if name not in known:
