@@ -1,7 +1,7 @@
 """Stage `composite@<name>`: the average face of a group.
 
-Reads   data/interim/members/<name>/ (members.csv, selection.json, faces/); params
-        `composites.<name>.render`
+Reads   data/interim/members/<name>/ (members.csv, selection.json, faces/),
+        models/landmarker/ (with outlines); params `composites.<name>.render`
 Writes  data/processed/composites/<name>/ (composite.jpg and, if asked for, .png,
         composite.json, composite.tem, members.jpg, shape.npy)
 Alone   dvc repro -sf composite@women
@@ -12,15 +12,17 @@ from facestats.run.stage import StageItem, run_stage, start_clean, warn
 from facestats.composites.averaging import average_faces, averaging_options
 from facestats.composites.folder import composite_facts, warnings_of, write_composite
 from facestats.composites.members import Members
+from facestats.composites.outline import Segmenter
 from facestats.core.files import read_json
 from facestats.errors import number_of
 
 
-def main(params, name: StageItem, members, composites):
+def main(params, name: StageItem, members, landmarker, composites):
     folder, out = members / name, composites / name
     render, selection = name.of(params.composites).render, read_json(folder / "selection.json")
     chosen = Members(folder / "members.csv", folder / "faces")
-    average = average_faces(chosen, **averaging_options(render, selection))
+    segmenter = Segmenter(landmarker) if render.outlines else None
+    average = average_faces(chosen, **averaging_options(render, selection), segmenter=segmenter)
     start_clean(out)
     facts = composite_facts(average, render.used(), selection, chosen.ratings, chosen.persons)
     warn(*warnings_of(facts, f"composites.{name}", len(chosen)))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from facestats.composites.outline import Segmenter
 from facestats.errors import ModelError
 from facestats.faces import models
 from facestats.faces.detector import box_iou, make_anchors, weighted_nms
@@ -144,7 +145,8 @@ def test_models_from_a_folder_are_checked_and_copied(tmp_path):
     )
     hashes = models.model_hashes(tmp_path / "out")
     assert hashes == {name: models.SHA256[name] for name in models.NEEDED}
-    (tmp_path / "out" / models.IRIS_FILE).unlink()  # whoever brings three files has no irises
+    for name in (models.IRIS_FILE, models.SEGMENTATION_FILE):  # who brings three files has neither
+        (tmp_path / "out" / name).unlink()
     assert len(fetch_landmarker(tmp_path / "out", tmp_path / "three")) == 3
     assert models.model_hashes(tmp_path / "three") == hashes
     Landmarker(tmp_path / "three")
@@ -180,8 +182,9 @@ def test_a_network_that_was_swapped_after_it_was_fetched_is_not_loaded(tmp_path,
     (tmp_path / name).write_bytes(content)
     (tmp_path / "other.tflite").write_bytes(content)
     assert load_interpreter(tmp_path / "other.tflite")
+    readers = {models.IRIS_FILE: Irises, models.SEGMENTATION_FILE: Segmenter}
     with pytest.raises(ModelError, match=rf"{name} has sha256 .* expected {models.SHA256[name]}"):
-        (Irises if name == models.IRIS_FILE else Landmarker)(tmp_path)
+        readers.get(name, Landmarker)(tmp_path)
 
 
 @pytest.mark.long

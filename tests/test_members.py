@@ -345,7 +345,10 @@ def test_members_that_are_left_out_do_not_count_as_enough(
     }
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     done = run_program(
-        stage_command("composite", name="out", members=out.parent, composites="drawn"), tmp_path
+        stage_command(
+            "composite", name="out", members=out.parent, landmarker="none", composites="drawn"
+        ),
+        tmp_path,
     )
     assert done.returncode == code, done.stderr
     why = "3 of at least 4 members can be used: 1 without landmarks"

@@ -13,12 +13,15 @@ from facestats.composites.averaging import average_faces, averaging_options
 from facestats.composites.finish import GREY, finished, mask_of, on_white, png
 from facestats.composites.folder import composite_facts, preview, write_composite
 from facestats.composites.light import TO_LINEAR, to_codes
+from facestats.composites.outline import Segmenter, find_outline, mirrored_outline, own_rows
 from facestats.composites.params import Render
 from facestats.composites.texture import magnitudes
 from facestats.core.doubts import SEPARATOR
+from facestats.errors import ModelError
 from facestats.groups.filters import select_faces
 from facestats.groups.params import Filter
 from facestats.pairs.built import read_composite
+from resources import landmarker_dir
 
 
 def freckled(seed):
@@ -118,6 +121,7 @@ def test_files_hold_what_was_asked_for(tmp_path, faces):
         ({"background": "grey"}, "mask and background go together"),
         ({"mask": "face", "background": "transparent"}, "a JPEG can't be transparent"),
         ({"texture": True, "align": "eyes"}, "texture needs align: warp, found eyes"),
+        ({"outlines": True, "align": "none"}, "outlines needs align: warp, found none"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(options, message):
@@ -144,3 +148,75 @@ def test_faces_are_filtered_by_a_band_of_yaw():
     assert select_faces(table, {"columns": {"yaw": [-40, -20]}}).rows["filename"].tolist() == ["a"]
     assert select_faces(table, {}).rows["filename"].tolist() == ["b", "c"]
     assert Filter.model_validate({"yaw": [20, 40]}).columns == {"yaw": [20, 40]}
+
+
+def disc(radius, centre=(0.5, 0.5), size=128):
+    y, x = (np.mgrid[:size, :size] + 0.5) / size
+    return (np.hypot(x - centre[0], y - centre[1]) < radius).astype(np.float32)
+
+
+def test_the_outline_is_where_the_person_ends():
+    outline = find_outline(disc(0.4), shape())
+    assert np.hypot(*(outline - 0.5).T) == pytest.approx(0.4, abs=0.02)
+    aside = find_outline(disc(0.35, (0.55, 0.5)), shape())
+    mirror = find_outline(disc(0.35, (0.45, 0.5)), shape())
+    assert mirrored_outline(aside) == pytest.approx(mirror, abs=0.02)
+    whole = find_outline(np.ones((128, 128), np.float32), shape())
+    assert np.abs(whole - 0.5).max() == pytest.approx(0.485, abs=0.01)
+
+
+def test_outlines_meet_where_the_faces_alone_do_not(tmp_path):
+    """Heads of two sizes around the same face."""
+    radii = (0.34, 0.44)
+
+    def head(radius):
+        return (60 + 160 * disc(radius, size=SIZE)[:, :, None].repeat(3, 2)).astype(np.uint8)
+
+    def segmenter(rgb):
+        return (rgb[:, :, 0] > 140).astype(np.float32)
+
+    faces = write_faces(tmp_path, *((head(radius), shape()) for radius in radii))
+    column = {
+        name: average_faces(faces, segmenter=how).image[2:46, SIZE // 2, 0].astype(int)
+        for name, how in (("plain", None), ("met", segmenter))
+    }
+    between = {name: ((values > 90) & (values < 200)).sum() for name, values in column.items()}
+    assert between["plain"] >= 8
+    assert between["met"] <= 4
+
+
+def test_rows_that_repeat_the_edge_of_a_photo_count_for_nothing():
+    rgb = noise(0)
+    assert own_rows(rgb).tolist() == [1] * SIZE
+    rgb[80:] = rgb[80]
+    counts = own_rows(rgb)
+    assert not counts[81:].any()
+    assert counts[:70].all()
+    assert own_rows(np.full((SIZE, SIZE, 3), 255, np.uint8)).tolist() == [1] * SIZE
+
+
+def test_streaks_below_one_photo_are_filled_by_the_others(tmp_path):
+    whole = noise(1)
+    short = whole.copy()
+    short[80:] = (255, 0, 0)
+    faces = write_faces(tmp_path, (short, shape()), *((whole, shape()) for _ in range(3)))
+
+    def segmenter(rgb):
+        return np.ones(rgb.shape[:2], np.float32)
+
+    below = slice(88, None), slice(None), 1  # the streak's green is missing there
+    plain, mended = (average_faces(faces, segmenter=how).image for how in (None, segmenter))
+    away = [np.abs(one[below].astype(int) - whole[below]).mean() for one in (plain, mended)]
+    assert away[1] < 0.3 * away[0]
+
+
+def test_a_folder_without_the_segmentation_is_named(tmp_path):
+    with pytest.raises(ModelError, match=r"render.outlines needs selfie_segmentation\.tflite in"):
+        Segmenter(tmp_path)
+
+
+def test_the_segmentation_runs():
+    person = Segmenter(landmarker_dir())(noise(0))
+    assert person.shape == (256, 256)
+    assert person.min() >= 0
+    assert person.max() <= 1

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 from typing import Any, get_args
 
@@ -27,8 +28,15 @@ from facestats.composites.light import (
     to_codes,
 )
 from facestats.composites.members import Member
+from facestats.composites.outline import (
+    RAYS,
+    Segmenter,
+    find_outline,
+    mirrored_outline,
+    own_rows,
+)
 from facestats.composites.params import FIRST, Render
-from facestats.composites.shapes import find_target
+from facestats.composites.shapes import Target, find_target
 from facestats.composites.texture import MeanDetail
 from facestats.composites.warping import EyeAligner, Warper
 from facestats.errors import InputError
@@ -36,6 +44,7 @@ from facestats.machine.faults import fault, is_passing
 
 ALIGNMENTS, SPACES = (get_args(Render.model_fields[name].annotation) for name in ("align", "space"))
 DEFAULT = Render()
+_LEAST = 0.08  # what a row counts at least, so that there is something everywhere
 
 
 @dataclass
@@ -74,6 +83,7 @@ def average_faces(
     symmetric: bool = DEFAULT.symmetric,
     max_yaw: float = DEFAULT.max_yaw,
     texture: bool = DEFAULT.texture,
+    segmenter: Segmenter | None = None,
 ) -> Average:
     """Average face crops of one size.
 
@@ -99,6 +109,9 @@ def average_faces(
         on 2.6 % at 30–35° (of 16, of which 5 can't be unfolded); from 30°, unfolded noses are bent.
     texture : bool
         With `warp`: detail inside the face is as strong as in the faces on average.
+    segmenter : Segmenter, optional
+        With `warp`: outlines of hair, ears and neck are aligned too, and rows of a crop beyond the
+        lower edge of its photo count for little.
 
     Returns
     -------
@@ -125,11 +138,14 @@ def average_faces(
     total: Any = None
     plain: Any = None
     move: Callable = _stay
+    outlines, mean_outline = _outlines(members, target, segmenter, symmetric)
+    weight: Any = 0.0
     detail = MeanDetail(target.goal) if texture and target.goal is not None else None
     for member, kept in zip(members, target.kept, strict=True):
         if not kept:
             continue
-        image = cv2.LUT(_read(member), table[None])
+        codes = _read(member)
+        image = cv2.LUT(codes, table[None])
         if total is None:
             if image.shape[0] != image.shape[1]:
                 raise InputError(
@@ -138,21 +154,29 @@ def average_faces(
                 )
             total, plain = np.zeros(image.shape), np.zeros(image.shape[:2])
             if align != "none":
-                move = {"eyes": EyeAligner, "warp": Warper}[align](target.goal, len(image))
+                kind = {"eyes": EyeAligner, "warp": Warper}[align]
+                move = kind(target.goal, len(image), *mean_outline)
         if image.shape != total.shape:
             raise InputError(
                 f"{member.filename} is {image.shape[1]}×{image.shape[0]} px, the faces before it "
                 f"{total.shape[1]}×{total.shape[0]}; a composite needs faces of one size"
             )
-        moved = move(image, member.landmarks)
-        cv2.accumulate(moved, total)
+        outline = next(outlines)
+        moved = move(image, member.landmarks, *outline)
+        if outline:
+            rows = np.repeat(own_rows(codes)[:, None, None], len(image), axis=1)
+            counts = move(np.maximum(rows, _LEAST), member.landmarks, *outline)[..., None]
+            weight = weight + counts.astype(np.float64)
+            cv2.accumulate(moved * counts, total)
+        else:
+            cv2.accumulate(moved, total)
         if detail is not None:
             detail.add(cv2.transform(moved, LUMINANCE))
         cv2.accumulate(cv2.transform(image, LUMINANCE), plain)
         result.used.append(member.filename)
     if total is None:
         return result
-    mean, plain = total / len(result.used), plain / len(result.used)
+    mean, plain = total / (weight if mean_outline else len(result.used)), plain / len(result.used)
     if symmetric:
         # A mirror image warps to a symmetric shape as the mirror image of the face's own warp.
         mean, plain = (mean + mean[:, ::-1]) / 2, (plain + plain[:, ::-1]) / 2
@@ -178,6 +202,23 @@ def averaging_options(render: Render, selection: Mapping[str, Any]) -> dict[str,
     options = render.model_dump(include={*FIRST, "texture"})
     turned = ((selection.get("filter") or {}).get("columns") or {}).get("yaw")
     return options | ({"max_yaw": 90.0} if turned else {})
+
+
+def _outlines(
+    members: Iterable[Member], target: Target, segmenter: Segmenter | None, symmetric: bool
+) -> tuple[Iterator[tuple[np.ndarray, ...]], tuple[np.ndarray, ...]]:
+    """The outline of each member that is used, and their mean; nothing without a segmenter."""
+    if segmenter is None or target.goal is None:
+        return repeat(()), ()
+    found = [
+        find_outline(segmenter(_read(member)), member.landmarks)
+        for member, kept in zip(members, target.kept, strict=True)
+        if kept and member.landmarks is not None
+    ]
+    mean = np.mean(found, axis=0) if found else np.zeros((RAYS, 2))
+    if symmetric:
+        mean = (mean + mirrored_outline(mean)) / 2
+    return ((one,) for one in found), (mean,)
 
 
 class _Rows:

@@ -27,6 +27,8 @@ class Mesh:
     ----------
     target : ndarray (468, 2 or 3)
         Landmarks of the shape to go to, as shares of the side; they may lie outside 0–1.
+    outline : ndarray (m, 2), optional
+        The person's outline there, which takes the place of the ring.
 
     Attributes
     ----------
@@ -34,7 +36,7 @@ class Mesh:
         Triangles of the target's points; it has no folds, whatever the target.
     """
 
-    def __init__(self, target: np.ndarray):
+    def __init__(self, target: np.ndarray, outline: np.ndarray | None = None):
         self.target = np.asarray(target[:, :2], dtype=np.float64)
         oval = self.target[FACE_OVAL]
         outward = oval - oval.mean(axis=0)
@@ -43,7 +45,7 @@ class Mesh:
             # Infinite along an edge.
             reach = np.abs(np.where(outward > 0, high - oval, low - oval) / outward)
         self._ring = oval + 0.5 * reach.min(axis=1)[:, None] * outward
-        points = self.points(self.target)
+        points = self.points(self.target, outline)
         self._fixed = len(points) - 4 * BORDER_POINTS  # edge points never move
         self.triangulation = Delaunay(points)
         corners = self.triangulation.simplices
@@ -53,19 +55,24 @@ class Mesh:
         self._areas = _areas(points, self._corners)
         self._neighbours = _neighbours(points, self._corners)
 
-    def points(self, landmarks: np.ndarray) -> np.ndarray:
+    def points(self, landmarks: np.ndarray, outline: np.ndarray | None = None) -> np.ndarray:
         """Find the corners of all triangles over a face, without unfolding.
 
         Parameters
         ----------
         landmarks : ndarray (468, 2 or 3)
             Shares of the side.
+        outline : ndarray (m, 2), optional
+            The person's, if the mesh has one.
 
         Returns
         -------
         ndarray of float64 (n, 2)
             Shares of the side.
         """
+        if outline is not None:
+            inner = np.concatenate([np.asarray(landmarks[:, :2], dtype=np.float64), outline])
+            return np.concatenate([inner, _border(inner)])
         face = np.asarray(landmarks[:, :2], dtype=np.float64)
         moved = (face - self.target)[FACE_OVAL]
         # Single points of the oval jump where the outline is hidden, but hair does not.
@@ -74,7 +81,9 @@ class Mesh:
         inner = np.concatenate([face, self._ring + moved])
         return np.concatenate([inner, _border(inner)])
 
-    def unfolded(self, landmarks: np.ndarray) -> tuple[np.ndarray, float]:
+    def unfolded(
+        self, landmarks: np.ndarray, outline: np.ndarray | None = None
+    ) -> tuple[np.ndarray, float]:
         """Find the corners of all triangles over a face, with its folds smoothed.
 
         A turned head hides the far cheek: there, triangles fold over, and skin looks torn. The
@@ -86,6 +95,8 @@ class Mesh:
         ----------
         landmarks : ndarray (468, 2 or 3)
             Shares of the side; they may lie outside 0–1, where the image's edge pixels go on.
+        outline : ndarray (m, 2), optional
+            See `points`.
 
         Returns
         -------
@@ -93,7 +104,7 @@ class Mesh:
         share : float
             Share of the target's area that is still folded.
         """
-        points = self.points(landmarks)
+        points = self.points(landmarks, outline)
         moving = np.zeros(len(points), dtype=bool)
         for _ in range(_ROUNDS):
             bad = _areas(points, self._corners) < _FLAT * self._areas

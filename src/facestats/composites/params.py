@@ -26,6 +26,8 @@ class Render(Section):
     """degrees; `warp` leaves out faces turned further to a side, for their triangles fold over"""
     texture: bool = False
     """true: gives back the detail that averaging loses, as strong as in the faces on average"""
+    outlines: bool = False
+    """true: hair, ears and neck are aligned too, by the person's outline; no streaks below"""
     mask: Literal["none", "oval", "face"] = "none"
     """what is shown: none (all) | oval (an ellipse around the face) | face (within its outline)"""
     background: Literal["keep", "grey", "transparent"] = "keep"
@@ -42,8 +44,9 @@ class Render(Section):
             )
         if self.background == "transparent" and self.format == "jpg":
             raise ValueError("a JPEG can't be transparent; set format: png")
-        if self.texture and self.align != "warp":
-            raise ValueError(f"texture needs align: warp, found {self.align}")
+        for name in ("texture", "outlines"):
+            if getattr(self, name) and self.align != "warp":
+                raise ValueError(f"{name} needs align: warp, found {self.align}")
         return self
 
     def used(self) -> dict[str, Any]:

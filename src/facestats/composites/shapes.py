@@ -91,19 +91,21 @@ def find_target(members: Iterable[Member], align: str, symmetric: bool, max_yaw:
     return target
 
 
-def mirrored(shape: np.ndarray) -> np.ndarray:
+def mirrored(shape: np.ndarray, order: np.ndarray = MIRROR) -> np.ndarray:
     """Mirror a shape: flipped, each landmark under the number that it has in the mirror image.
 
     Parameters
     ----------
     shape : ndarray (468, 2)
         Landmarks, as shares of the side.
+    order : ndarray of int
+        The number of each point's mirror image; for other points than landmarks.
 
     Returns
     -------
-    ndarray (468, 2)
+    ndarray, as the shape
     """
-    return shape[MIRROR] * [-1, 1] + [1, 0]
+    return shape[order] * [-1, 1] + [1, 0]
 
 
 def _unusable(member: Member, align: str, max_yaw: float) -> str | None:

@@ -25,11 +25,13 @@ class Warper:
         Landmarks of the shape to warp to, as shares of the side.
     size : int
         Side of the square images, pixels.
+    outline : ndarray (m, 2), optional
+        Of the person, to be warped to as well.
     """
 
-    def __init__(self, target: np.ndarray, size: int):
+    def __init__(self, target: np.ndarray, size: int, outline: np.ndarray | None = None):
         self.size = size
-        self._mesh = Mesh(target)
+        self._mesh = Mesh(target, outline)
         triangles = self._mesh.triangulation
         simplex = triangles.find_simplex(_pixel_centres(size), tol=1e-9)
         simplex = np.maximum(simplex, 0)  # a pixel on the very edge of the hull
@@ -44,7 +46,9 @@ class Warper:
             shape=(size * size, len(triangles.points)),
         )
 
-    def __call__(self, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    def __call__(
+        self, image: np.ndarray, landmarks: np.ndarray, outline: np.ndarray | None = None
+    ) -> np.ndarray:
         """Warp an image to the target.
 
         Parameters
@@ -53,27 +57,31 @@ class Warper:
             Beyond its edge, the edge pixels are repeated.
         landmarks : ndarray (468, 2 or 3)
             Its own.
+        outline : ndarray (m, 2), optional
+            Its own, where the target has one.
 
         Returns
         -------
         ndarray, as the image
         """
-        return sample(image, self.positions(landmarks))
+        return sample(image, self.positions(landmarks, outline))
 
-    def positions(self, landmarks: np.ndarray) -> np.ndarray:
+    def positions(self, landmarks: np.ndarray, outline: np.ndarray | None = None) -> np.ndarray:
         """Find where in an image the pixels of the target come from.
 
         Parameters
         ----------
         landmarks : ndarray (468, 2 or 3)
             The image's own.
+        outline : ndarray (m, 2), optional
+            See `__call__`.
 
         Returns
         -------
         ndarray of float32 (size, size, 2)
             x and y in pixels, 0 being the first pixel's centre.
         """
-        corners = self._mesh.unfolded(landmarks)[0] * self.size - 0.5
+        corners = self._mesh.unfolded(landmarks, outline)[0] * self.size - 0.5
         return (self._interpolate @ corners.astype(np.float32)).reshape(self.size, self.size, 2)
 
 

@@ -1,6 +1,7 @@
-"""The TFLite files of MediaPipe that find faces, landmarks and irises, and their hashes.
+"""The TFLite files of MediaPipe that find faces, landmarks, irises and outlines, and their hashes.
 
-Two face detectors, the face mesh, and the iris model, which only measurements use (Apache-2.0).
+Two face detectors, the face mesh; the iris model, which only measurements use, and the selfie
+segmentation, which only composites use (Apache-2.0).
 """
 
 import hashlib
@@ -12,6 +13,7 @@ DETECTOR_FILE = "face_detection_short_range.tflite"
 DISTANT_FILE = "face_detection_full_range_sparse.tflite"
 MESH_FILE = "face_landmark.tflite"
 IRIS_FILE = "iris_landmark.tflite"
+SEGMENTATION_FILE = "selfie_segmentation.tflite"
 NEEDED = (DETECTOR_FILE, DISTANT_FILE, MESH_FILE)  # without the iris model faces are found as well
 
 # sha256 of the files inside mediapipe-0.10.21-cp311-cp311-manylinux_2_28_x86_64.whl as PyPI has it.
@@ -20,6 +22,7 @@ SHA256 = {
     DISTANT_FILE: "2c3728e6da56f21e21a320433396fb06d40d9088f2247c05e5635a688d45dfe1",
     MESH_FILE: "1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814",
     IRIS_FILE: "d1744d2a09c25f501d39eba4faff47e53ecca8852c5ce19bce8eeac39357521f",
+    SEGMENTATION_FILE: "9ee168ec7c8f2a16c56fe8e1cfbc514974cbbb7e434051b455635f1bd1462f5c",
 }
 WHEEL = "mediapipe==0.10.21"
 
