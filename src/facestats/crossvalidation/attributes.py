@@ -150,7 +150,7 @@ def _answers(model: AttributeModel, x: np.ndarray) -> tuple[np.ndarray, ...]:
 
 def _add_prompts(out: Answers, target: str, classes: bool, prompts: pd.DataFrame) -> None:
     start = f"{target}_prob_"
-    names = [name.removeprefix(start) for name in prompts if name.startswith(start)]
+    names = [name.removeprefix(start) for name in map(str, prompts) if name.startswith(start)]
     if not names:
         return
     shares = prompts[[f"{start}{name}" for name in names]].to_numpy(float)

@@ -86,7 +86,7 @@ def cross_validate_geometry(
     if is_constant(y):
         raise InputError(f"all {number_of(len(y), 'rated face')} have the same rating, {y[0]:g}")
     permuted = plan.permuted(y, division.groups)
-    has_shape = np.isfinite(shapes.landmarks.reshape(len(y), -1)).all(axis=1)
+    has_shape: Any = np.isfinite(shapes.landmarks.reshape(len(y), -1)).all(axis=1)
     lengths = measure(shapes.landmarks)
 
     def predict(job: tuple[int, int]) -> tuple[pd.DataFrame, np.ndarray, str | None]:
