@@ -30,7 +30,7 @@ FLOORS = (
     ("traits",),
     ("groups",),
     ("composites",),
-    ("pairs", "evaluation"),
+    ("pairs", "comparison", "evaluation"),
     ("stimuli",),
     ("report",),
     ("params.project",),

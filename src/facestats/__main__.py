@@ -4,6 +4,7 @@ set-up, use the results, and manage labels, people and stored rows.
 examples:
   python -m facestats doctor                  check photos, labels and the set-up
   python -m facestats results                 show where to look after a run
+  python -m facestats compare                 what a change of parameters did
   python -m facestats score photo.jpg         predict the rating of a photo
   python -m facestats COMMAND --help          help on each, with examples
 """
@@ -34,6 +35,7 @@ COMMANDS = (
     "forget",
     "doctor",
     "results",
+    "compare",
 )
 
 

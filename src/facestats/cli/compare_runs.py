@@ -1,0 +1,308 @@
+"""The runs that `compare` takes: the workspace, commits, branches and experiments."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from facestats.cli.dvc_forms import ForeignError, load_yaml
+from facestats.core import tables
+from facestats.core.layout import METRICS
+from facestats.crossvalidation.tables import CROSSVALIDATED
+from facestats.errors import InputError, did_you_mean, nearest_names, number_of
+from facestats.labels.tables import SPLITS
+from facestats.machine.git import read_git
+from facestats.rows.dvc_cache import DvcCache, find_dvc_cache, is_md5
+
+WORKSPACE = "workspace"
+LOCK, PARAMS, STAGE = "dvc.lock", "params.yaml", CROSSVALIDATED.stage
+SUMMARY = METRICS / "summary.json"
+_EXPERIMENT = re.compile(r"refs/exps/([0-9a-f]{2})/([0-9a-f]{38})/(.+)")
+_MISSING = object()
+_SHOWN = 3  # parameters that a message names
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run predicted, and what it was made with.
+
+    Attributes
+    ----------
+    name : str
+        As it was given.
+    commit : str or None
+        Hash of the commit; None for the workspace.
+    table : DataFrame
+        As `crossvalidation.tables.CROSSVALIDATED`.
+    params : dict
+        `params.yaml` by dotted key.
+    val_loss : float or None
+        `best.val_loss` of `metrics/summary.json`; None where it is not stored.
+    val : frozenset of str or None
+        Faces that `val_loss` was measured among; None where the splits are not here.
+    """
+
+    name: str
+    commit: str | None
+    table: pd.DataFrame
+    params: dict[str, Any]
+    val_loss: float | None
+    val: frozenset[str] | None
+
+    def title(self) -> str:
+        """Its name, and the commit unless that is the name."""
+        if self.commit is None or self.commit.startswith(self.name):
+            return self.name
+        return f"{self.name} ({self.commit[:7]})"
+
+
+def read_run(root: Path, name: str) -> Run:
+    """Read the predictions of a run.
+
+    Parameters
+    ----------
+    root : Path
+        The project folder.
+    name : str
+        `workspace`, a commit, branch or tag, or an experiment.
+
+    Raises
+    ------
+    InputError
+        There is no such run or project, it has no predictions, they are not here, or those in the
+        workspace are not of its parameters.
+    """
+    cache = find_dvc_cache(root) if (root / "dvc.yaml").is_file() else None
+    if cache is None:
+        raise InputError(
+            f"{root / 'dvc.yaml'}: no such file; run this from the folder that holds it"
+        )
+    return _workspace(root) if name == WORKSPACE else _committed(root, cache, name)
+
+
+def changed_params(a: Run, b: Run) -> dict[str, tuple[Any, Any]]:
+    """Values of both runs by dotted key, where they differ; None where a run lacks the key."""
+    keys = sorted(a.params.keys() | b.params.keys())
+    pairs = {key: (a.params.get(key), b.params.get(key)) for key in keys}
+    return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def _workspace(root: Path) -> Run:
+    table = root / CROSSVALIDATED.location
+    if not table.is_file():
+        raise InputError(
+            f"{table}: no such table; `dvc repro {STAGE}` makes it, or `dvc checkout` brings it"
+        )
+    content, lock = _file(root / PARAMS), _stages(_file(root / LOCK), LOCK)
+    params = _yaml(content, PARAMS)
+    if why := _why_stale(table, lock, params):
+        raise InputError(f"the workspace is stale: {why}")
+    return Run(
+        WORKSPACE,
+        None,
+        tables.read(table, CROSSVALIDATED),
+        dict(_flat(params)),
+        _val_loss(_file(root / SUMMARY)),
+        _val(root / SPLITS.location),
+    )
+
+
+def _committed(root: Path, cache: DvcCache, name: str) -> Run:
+    commit = _commit_of(root, name)
+
+    def content(path: str | Path) -> bytes:
+        return _git(root, "show", f"{commit}:./{Path(path).as_posix()}")
+
+    stages = _stages(content(LOCK), f"{LOCK} of {name}")
+    if STAGE not in stages:
+        raise InputError(
+            f"{name} has no cross-validated predictions: its dvc.lock has no stage `{STAGE}`. It "
+            "is from before that stage, or its run was not committed"
+        )
+    path = _cached(cache, stages, CROSSVALIDATED.location)
+    if path is None:
+        raise InputError(
+            f"the cross-validated predictions of {name} are not in DVC's cache: `dvc fetch "
+            "--all-commits` brings those of commits, `dvc exp pull` those of an experiment"
+        )
+    return Run(
+        name,
+        commit,
+        tables.read(path, CROSSVALIDATED),
+        dict(_flat(_yaml(content(PARAMS), f"{PARAMS} of {name}"))),
+        _val_loss(content(SUMMARY)),
+        _val(_cached(cache, stages, SPLITS.location)),
+    )
+
+
+def _commit_of(root: Path, name: str) -> str:
+    """The commit that git, or else DVC, knows by this name."""
+    wanted = ("rev-parse", "--verify", "--quiet", "--end-of-options")
+    commit = _git(root, *wanted, f"{name}^{{commit}}").strip().decode()
+    if re.fullmatch(r"[0-9a-f]{40,64}", commit):  # `^main` would give one with a `^`
+        return commit
+    head = _git(root, *wanted, "HEAD^{commit}").strip().decode()
+    if not head and name == "HEAD":
+        raise InputError(f"{root.resolve()} has no commit yet: `git add -A && git commit -m start`")
+    listed = _git(root, "for-each-ref", "--format=%(objectname) %(refname)").decode(
+        errors="replace"
+    )
+    refs = [line.partition(" ")[::2] for line in listed.splitlines()]
+    experiments = [
+        (match[3], match[1] + match[2], commit)
+        for commit, ref in refs
+        if (match := _EXPERIMENT.fullmatch(ref))
+    ]
+    found = {baseline: commit for own, baseline, commit in experiments if own == name}
+    if len(found) == 1 or head in found:
+        return found.get(head) or next(iter(found.values()))
+    if found:
+        raise InputError(
+            f"{name} is the name of {number_of(len(found), 'experiment')}, none of them of this "
+            f"commit: give the commit of one, {' or '.join(own[:7] for own in found.values())}"
+        )
+    branches = [
+        ref.split("/", 2)[2] for _, ref in refs if ref.startswith(("refs/heads/", "refs/tags/"))
+    ]
+    known = [WORKSPACE, "HEAD", *branches, *(own for own, _, _ in experiments)]
+    raise InputError(
+        f"{name} is no commit, branch, tag or experiment of {root.resolve()}, nor `{WORKSPACE}`."
+        + did_you_mean(nearest_names(name, known))
+    )
+
+
+def _git(root: Path, *arguments: str) -> bytes:
+    """The output of a git command; empty where it fails."""
+    try:
+        done = read_git(root, *arguments)
+    except FileNotFoundError:
+        raise InputError("there is no git, which commits and experiments are read with") from None
+    except subprocess.TimeoutExpired:
+        raise InputError(f"`git {arguments[0]}` did not end; give the command again") from None
+    return b"" if done.returncode else done.stdout
+
+
+def _file(path: Path) -> bytes:
+    return path.read_bytes() if path.is_file() else b""
+
+
+def _yaml(data: bytes, where: str) -> dict:
+    try:
+        content = load_yaml(data) if data.strip() else {}
+    except ForeignError as error:
+        raise InputError(f"{where} {error}") from None
+    return content if isinstance(content, dict) else {}
+
+
+def _stages(data: bytes, where: str) -> dict[str, dict[str, Any]]:
+    """The stages of a dvc.lock; those that are not as DVC writes them count as missing."""
+    stages = _yaml(data, where).get("stages")
+    return {
+        str(name): facts
+        for name, facts in (stages if isinstance(stages, dict) else {}).items()
+        if isinstance(facts, dict)
+    }
+
+
+def _entries(facts: Mapping[str, Any], kind: str) -> Iterator[tuple[str, str]]:
+    """Path and MD5 of each of a stage's `deps` or `outs`."""
+    listed = facts.get(kind)
+    for one in listed if isinstance(listed, list) else ():
+        path, md5 = (one.get("path"), one.get("md5")) if isinstance(one, dict) else (None, None)
+        if isinstance(path, str) and is_md5(md5):
+            yield path, md5
+
+
+def _outs(stages: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, str]]:
+    """Stage and MD5 of each out, by path."""
+    return {
+        path: (name, md5) for name, facts in stages.items() for path, md5 in _entries(facts, "outs")
+    }
+
+
+def _cached(cache: DvcCache, stages: Mapping[str, Mapping[str, Any]], out: str) -> Path | None:
+    """The object of an out (a file) in DVC's cache; None where it is not there."""
+    _, md5 = _outs(stages).get(out, ("", ""))
+    path = cache.object(md5) if md5 and not md5.endswith(".dir") else None
+    return path if path and path.is_file() else None
+
+
+def _why_stale(table: Path, stages: Mapping[str, Mapping[str, Any]], params: dict) -> str | None:
+    """Why the table is not what these parameters give; None if it is.
+
+    By `dvc.lock` alone, which needs no photos. That code has changed is not noticed.
+    """
+    outs = _outs(stages)
+    with table.open("rb") as file:
+        md5 = hashlib.file_digest(file, "md5").hexdigest()
+    if outs.get(CROSSVALIDATED.location, ("", ""))[1] != md5:
+        return (
+            f"{CROSSVALIDATED.name} is not the one of dvc.lock. `dvc checkout` brings that, `dvc "
+            "repro` makes one"
+        )
+    above, reached = [STAGE], {STAGE}
+    while above:
+        facts = stages[above.pop()]
+        changed = _changed(facts, params)
+        if changed:
+            return f"{', '.join(changed)} changed after the run. `dvc repro` first"
+        for path, md5 in _entries(facts, "deps"):
+            parents = (path, *(str(parent) for parent in Path(path).parents))
+            own = next((outs[one] for one in parents if one in outs), None)
+            if own is None:
+                continue
+            if path in outs and own[1] != md5:
+                return f"{path} changed after the run. `dvc repro` first"
+            if own[0] not in reached:
+                reached.add(own[0])
+                above.append(own[0])
+    return None
+
+
+def _changed(facts: Mapping[str, Any], params: dict) -> list[str]:
+    """Keys of params.yaml whose value is not the one that a stage ran with."""
+    recorded = facts.get("params")
+    own = recorded.get(PARAMS) if isinstance(recorded, dict) else None
+    keys = []
+    for key, value in own.items() if isinstance(own, dict) else ():
+        before, now = (dict(_flat(each, (str(key),))) for each in (value, _value(params, str(key))))
+        keys += [one for one in {**before, **now} if before.get(one) != now.get(one)]
+    return [*keys[:_SHOWN], *(["…"] if len(keys) > _SHOWN else [])]
+
+
+def _value(params: Any, key: str) -> Any:
+    for part in key.split("."):
+        params = params.get(part, _MISSING) if isinstance(params, dict) else _MISSING
+    return params
+
+
+def _flat(params: Any, above: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """Values by dotted key; an empty section is a value."""
+    if not isinstance(params, dict) or (above and not params):
+        yield ".".join(above), params
+        return
+    for key, value in params.items():
+        yield from _flat(value, (*above, str(key)))
+
+
+def _val_loss(data: bytes) -> float | None:
+    try:
+        value = json.loads(data)["best"]["val_loss"]
+        return None if value is None else float(value)
+    except (ValueError, TypeError, KeyError, RecursionError):  # an earlier version's, or none
+        return None
+
+
+def _val(path: Path | None) -> frozenset[str] | None:
+    if path is None or not path.is_file():
+        return None
+    splits = tables.read(path, SPLITS)
+    return frozenset(splits["filename"][splits["split"] == "val"])

@@ -1,0 +1,1 @@
+"""Two runs of the pipeline, compared on the faces of both."""
