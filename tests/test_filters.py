@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from facestats.cli.doctor_filters import unknown_columns
+from facestats.core.layout import METADATA
 from facestats.errors import InputError, ParamsError
 from facestats.groups.filters import select_faces
 from facestats.params.project import check_params
@@ -434,3 +436,21 @@ def test_a_filter_of_params_yaml_takes_them_all():
 def test_a_filter_that_can_not_be_is_an_error_at_once(where, message):
     with pytest.raises(ParamsError, match=message):
         filters(**where)
+
+
+def test_doctor_names_columns_that_the_last_table_lacks(tmp_path):
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    where = {"nose_with": [0, 1], "attributes": {"glases": "with", "dataset": "omi"}}
+    raw["composites"] = {"some": {"filter": where, "render": {}}}
+    params = check_params(raw | {"continua": {}, "differences": {}})
+    assert [*unknown_columns(tmp_path, params)] == []
+    (tmp_path / METADATA).mkdir(parents=True)
+    there = pd.DataFrame({"nose_width": [1.0], "glasses_final": ["with"], "dataset": ["omi"]})
+    there.to_parquet(tmp_path / METADATA / "attributes_final.parquet")
+    found = [str(finding.message) for finding in unknown_columns(tmp_path, params)]
+    assert found == [
+        "composites.some.filter.columns.nose_with: the table of the last run has no column "
+        "nose_with. Did you mean nose_width?",
+        "composites.some.filter.attributes.glases: the table of the last run has no column "
+        "glases_final. Did you mean glasses?",
+    ]

@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from facestats.cli.doctor_cache import examine_cache
+from facestats.cli.doctor_filters import unknown_columns
 from facestats.cli.doctor_inputs import SHOWN, Finding, Inputs, examine_inputs, folders_left_out
 from facestats.cli.doctor_remote import examine
 from facestats.cli.doctor_stale import (
@@ -133,6 +134,7 @@ def run(options: argparse.Namespace) -> int:
     inputs.problems += check_clip(options.root, params, ask=not options.inputs)
     if options.inputs:  # otherwise `examine_photos` names them
         inputs.warnings += folders_left_out(options.root, params, inputs)
+    inputs.warnings += unknown_columns(options.root, params)
     lines: list[str] = []
     facts: dict[str, Any] = {}
     if not options.inputs:

@@ -344,6 +344,7 @@ def _join(inputs: Inputs, root: Path, params: Params) -> None:
             params.labels.drop_raters,
             params.labels.raters,
             params.labels.level,
+            params.score.traits,
         )
     except FaceStatsError as error:
         files = [*sorted((root / params.data.labels).iterdir()), root / params.data.manual_labels]
