@@ -73,7 +73,7 @@ def transform_face(
         The photo.
     along : str, optional
         Name of a difference in `params.yaml`; 1 is the whole difference towards its `of`. Or
-        `score`: the direction that the geometric score prefers; 1 is three standard deviations.
+        `score`: the direction that the geometric score prefers; 1 is two standard deviations.
     shape, colour : float, default 0
         Share of the difference, -2 to 2; below 0 leads the other way. With `caricature`, `colour`
         is the share for colours.

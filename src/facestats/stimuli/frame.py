@@ -23,7 +23,7 @@ GRID = 512  # nodes a side, at most
 _WIDTH = 2.3  # side of the square in sizes of the face
 _REACH = 0.9  # distance from the outline at which nothing moves, in distances between the eyes
 _EDGE = 0.25  # the same from the edge of the photo, where there is nothing to fetch
-_FEATHER = 0.3  # width of the soft edge of the mask, inside the outline, in the same unit
+_FEATHER = 0.4  # width of the soft edge of the mask, inside the outline, in the same unit
 # Share of the square whose triangles may be folded: on 1.2 % they are at 20–25° of yaw, and mended.
 _FOLDED = 0.05
 

@@ -24,7 +24,7 @@ from facestats.pairs.built import Built
 from facestats.stimuli.changes import Change, shape_step
 from facestats.stimuli.photo import FacePhoto
 
-UNIT = 3.0  # standard deviations that 1 stands for: about from the lowest to the highest decile
+UNIT = 2.0  # standard deviations that 1 stands for
 _LEFT = 1e-6  # share of the direction's length that has to remain
 
 
