@@ -10,14 +10,22 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
-from facestats.composites.averaging import average_faces
+from facestats.composites.averaging import average_faces, averaging_options
+from facestats.composites.folder import finish
+from facestats.composites.outline import Segmenter
+from facestats.composites.params import Render
 from facestats.core import tables
 from facestats.core.figures.sheets import fitting_jpeg
 from facestats.errors import InputError
+from facestats.faces.landmarks import Landmarker
 from facestats.faces.tables import FACES
 from facestats.groups.filters import select_faces
 from facestats.groups.tables import FINAL
+from facestats.pairs.built import read_composite
 from facestats.params.project import load_params
+from facestats.stimuli.changes import along
+from facestats.stimuli.moving import move_face
+from facestats.stimuli.photo import read_face
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES, COMPOSITES = ROOT / "docs/images", ROOT / "data/processed/composites"
@@ -46,6 +54,14 @@ RENDERS = {  # file name to label to options of `render`
     "symmetric": {"symmetric: false": {}, "symmetric: true": {"symmetric": True}},
     "max_yaw": {f"max_yaw: {degrees}": {"max_yaw": degrees} for degrees in (25, 3)},
 }
+DETAILS = {
+    "texture: true": {"texture": True},
+    "outlines: true": {"outlines": True},
+    "mask: oval": {"mask": "oval", "background": "grey"},
+    "mask: face": {"mask": "face", "background": "grey"},
+}
+FACE = "face_0001.jpg"
+SHARES = (-1.0, -0.5, 0.0, 0.5, 1.0)
 RARE = {"age_range": [77, 80]}  # fewer than min_results faces
 
 
@@ -79,6 +95,24 @@ class Faces:
             **render,
         )
         return Image.fromarray(average.image), average
+
+
+def details(faces: Faces, names: pd.Series) -> list[Image.Image]:
+    """The average of some faces, drawn with each of `DETAILS`."""
+    pictures = []
+    for options in DETAILS.values():
+        render = Render(**options)
+        segmenter = Segmenter(ROOT / "models/landmarker") if render.outlines else None
+        _, average = faces.average(names, **averaging_options(render, {}), segmenter=segmenter)
+        pictures.append(Image.fromarray(finish(average, render.model_dump())))
+    return pictures
+
+
+def stimuli(name: str) -> list[Image.Image]:
+    """A face along the difference of women and men."""
+    women, men = (read_composite(COMPOSITES / end) for end in ("women", "men"))
+    photo = read_face(ROOT / "data/sample/images" / name, Landmarker(ROOT / "models/landmarker"))
+    return [move_face(photo, along(photo, women, men, share, share)) for share in SHARES]
 
 
 def row(pictures: list[Image.Image], labels: list[str]) -> Image.Image:
@@ -136,6 +170,9 @@ def main() -> None:
     except InputError as error:
         raise SystemExit(f"error: {error}") from None
     save("composites", row([opened(name, "composite.jpg") for name in README], list(README)))
+    names = faces.select({"gender": "female"}).rows["filename"]
+    save("details", row(details(faces, names), list(DETAILS)))
+    save("stimuli", row(stimuli(FACE), [f"shape and colour {share:+g}" for share in SHARES]))
     save("continuum", opened("women_to_men", "continuum.jpg"))
     save("difference", opened("top_minus_bottom", "difference.jpg"))
     save("members", opened("women", "members.jpg"))
