@@ -1,11 +1,13 @@
 """The traits of `score.traits`: which rating is the main one, and the scores of the others."""
 
+import argparse
 import json
 
 import pandas as pd
 import pytest
 import yaml
 
+from facestats.cli.importing import add_arguments
 from facestats.core import tables
 from facestats.core.files import write_json
 from facestats.errors import LabelError, ParamsError
@@ -115,3 +117,10 @@ def test_without_traits_the_table_has_names_alone(tmp_path):
     joined, doubts = join_traits(one_trait(1.0).rename(columns=MAIN), tmp_path)
     assert [*joined] == ["filename"]
     assert doubts == {}
+
+
+def test_import_takes_traits_one_after_the_other_too():
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    options = parser.parse_args(["omi", "DIR", "--trait", "attractive", "--trait", "kind", "calm"])
+    assert options.trait == ["attractive", "kind", "calm"]

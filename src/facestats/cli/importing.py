@@ -73,6 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trait",
         nargs="+",
+        action="extend",  # `--trait attractive --trait trustworthy` is both
         default=[],
         metavar="TRAIT",
         help="traits to take: rated ones, of which the first is `rating`, or attributes",
