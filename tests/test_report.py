@@ -172,7 +172,9 @@ def test_pictures_come_first_and_what_is_measured_is_folded(page):
     places = [page.index(f'<section id="{key}"') for key in ("summary", "faces", "composites")]
     assert places == sorted(places)
     folded = re.findall(r'<section id="(\w+)"[^>]*>\s*<details class="section">', page)
-    assert folded[:3] == ["scores", "groups", "gaps"]
+    places = [folded.index(key) for key in ("crossvalidation", "scores", "groups", "gaps")]
+    assert places == sorted(places)
+    assert places[0] == 0
     assert not {"summary", "faces", "composites", "photos"} & set(folded)
 
 
