@@ -90,7 +90,6 @@ def test_the_figures_are_those_of_the_cross_validation_itself():
 
 
 def test_faces_needed_follow_from_the_standard_error(quick):
-    """With as many faces as it asks for, four of five studies tell the difference."""
     (first, second), actual, _ = two_halves(N, 5, more=0.1)
     one = by_measure(run_of(first, actual), run_of(second, actual))["mae"]
     assert one.better() is None
@@ -331,7 +330,7 @@ def test_where_validation_can_not_choose_that_is_said(grid, capsys):
     other = tables.read(grid.folder / SPLITS.location, SPLITS)
     assert (other["split"] == "val").sum() == 9
     grid.experiment("split", baseline)
-    assert "their val faces differ" in printed(grid, capsys, "main", "wide", "split")
+    assert "their rated val faces differ" in printed(grid, capsys, "main", "wide", "split")
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
@@ -448,3 +447,31 @@ def test_damaged_files_of_a_commit_are_named(grid):
     grid.commit()
     with pytest.raises(InputError, match=r"dvc\.lock of HEAD can't be checked: it is no YAML"):
         read_run(grid.folder, "HEAD")
+
+
+@pytest.mark.slow
+def test_an_experiment_that_dvc_has_run(project, capsys):
+    def compared(*names: str) -> dict:
+        assert main(["compare", "--root", str(project.folder), "--json", *names]) == 0
+        return json.loads(capsys.readouterr().out)["compared"][0]
+
+    changed = "mlp.hidden=[8]"
+    project.dvc("exp", "run", "-q", "-n", "small", "-S", changed, "crossvalidate")
+    here = compared()
+    there = compared("main", "small")
+    assert here["changed_params"] == there["changed_params"] == {"mlp.hidden": [[256, 64], [8]]}
+    assert here["differences"] == [
+        one | {"verdict": one["verdict"].replace("small", "workspace").replace("main", "HEAD")}
+        for one in there["differences"]
+    ]
+    reported = json.loads(project.git("show", "main:metrics/crossvalidated.json").stdout)
+    for one in there["differences"]:
+        figure = reported[one["target"]][one["model"]][one["measure"]]["value"]
+        assert one["first"]["value"] == pytest.approx(figure, rel=1e-4, abs=1e-9)
+    of_rating = {one["model"] for one in there["differences"] if one["target"] == "rating"}
+    assert {"mlp", "ridge"} <= of_rating
+    others = [one for one in there["differences"] if one["model"] in ("ridge", "trained")]
+    assert {one["verdict"] for one in others} == {"the same predictions"}
+    project.set_params({"mlp.hidden": [16]})
+    with pytest.raises(InputError, match=r"stale: mlp\.hidden changed after the run"):
+        read_run(project.folder, "workspace")

@@ -166,9 +166,18 @@ def _why_no_choice(runs: Sequence[Run]) -> str | None:
         return f"metrics/summary.json has no best.val_loss in {', '.join(lacking)}"
     if len({run.params.get("mlp.loss") for run in runs}) > 1:
         return "their mlp.loss differs, so that best.val_loss does not compare"
-    if runs[0].val is None or len({run.val for run in runs}) > 1:
-        return "their val faces differ or are not here, so that best.val_loss does not compare"
+    if any(run.val is None for run in runs) or len({_rated_val(run) for run in runs}) > 1:
+        return (
+            "their rated val faces differ or are not here, so that best.val_loss does not compare"
+        )
     return None
+
+
+def _rated_val(run: Run) -> frozenset[tuple[str, float]]:
+    """The faces that `best.val_loss` is measured on, with their ratings."""
+    rated = run.table[run.table["target"] == RATING].drop_duplicates("filename")
+    chosen = rated[rated["filename"].isin(run.val or ())]
+    return frozenset(zip(chosen["filename"], chosen["actual"].round(9), strict=True))
 
 
 def _loss(run: Run) -> float:
