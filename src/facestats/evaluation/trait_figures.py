@@ -34,7 +34,7 @@ def draw_traits(points: Mapping[str, pd.DataFrame], path: Path) -> None:
     figure.suptitle(TITLE)
     panels = figure.subplots(lines, columns, squeeze=False).flat
     for axes, (trait, one) in zip(panels, points.items(), strict=False):
-        low, high = float(one.min(axis=None)), float(one.max(axis=None))
+        low, high = float(one.to_numpy().min()), float(one.to_numpy().max())
         room = 0.05 * (high - low) or 1.0
         ends = low - room, high + room
         axes.plot(ends, ends, color="0.6", linestyle="--", zorder=0)

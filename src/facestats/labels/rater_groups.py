@@ -46,7 +46,8 @@ def group_columns(who: pd.DataFrame | None, judgements: pd.DataFrame | None) -> 
     lines, kept = who.reindex(judgements.index), {}
     named = judgements["rater"].where(judgements["rater"] != "")
     for column in map(str, lines):
-        values = lines[column].str.strip().str.casefold().replace("", pd.NA)
+        values = lines[column].str.strip().str.casefold()
+        values = values.mask(values == "")
         if (
             plain(column) not in NO_GROUPS
             and 2 <= values.nunique() <= MOST_GROUPS
@@ -85,7 +86,7 @@ def _means_of(judgements: pd.DataFrame, groups: pd.DataFrame, trait: str) -> pd.
         .reset_index()
         .rename(columns={"mean": "rating", "count": "n"})
         .assign(trait=trait, column=column)
-        for column in groups
+        for column in map(str, groups)
     ]
     return pd.concat(parts)[COLUMNS] if parts else pd.DataFrame(columns=COLUMNS)
 
@@ -115,7 +116,7 @@ def measure_groups(
         of the latter two draw faces, and take the reliabilities as they are.
     """
     report: dict[str, Any] = {}
-    for column in groups:
+    for column in map(str, groups):
         values = groups[column].reindex(judgements.index)
         by_group = {
             str(name): judgements[(values == name).to_numpy(bool, na_value=False)]
@@ -213,7 +214,7 @@ def _means(own: pd.DataFrame, faces: pd.Index, rng: np.random.Generator | None) 
     The others are by raters drawn anew, NaN where none is left; without `rng` by all raters.
     """
     own = own[own["filename"].isin(faces)].sort_values(["filename", "rating", "rater"])
-    face = faces.get_indexer(own["filename"])
+    face = faces.get_indexer(pd.Index(own["filename"]))
     # By their judgements, so that a rater's name moves no bit.
     rater = pd.factorize(own["rater"])[0] if rng is not None else np.zeros(len(own), dtype=int)
     n = int(rater.max()) + 1
