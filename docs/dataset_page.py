@@ -27,7 +27,9 @@ of `csv` is meant, perhaps with codes: `sex:0=female,1=male` |
 | `--scale LOW HIGH` | gives the ends of the scale of the ratings of `csv` |
 
 The dataset's own files are only read, and links in it are not followed. What is left out is counted
-and named by reason, never guessed. If an import fails, both folders are as before.
+and named by reason, never guessed. If an import fails, both folders are as before. `--append` leaves
+all files there that no import wrote; `labels.csv` and `ratings.csv`, perhaps changed by you, are read
+as the stage `labels` reads them, and written anew with both datasets.
 
 `data/labels` then holds `labels.csv`; `ratings.csv` where there are single judgements; and
 `dataset.json`, with licence, citation, scale of the ratings, sha256 of the label files and what was
@@ -57,6 +59,15 @@ left out. Model card and report name the licence. `dataset.croissant.json` is a 
 | `… is not empty` | move it away; `--into`; `--append` for a second dataset |
 | `the photos need more than the … MiB that are free` | `--into`, `--limit` or `--link` |
 | `--link with DVC's cache.type …` | leave `--link` out |
+| `… and would lose a part of it` | save your file as UTF-8, the names of the columns in its \
+first line |
+| `… stands in its place` | save your file as `labels.csv` or `ratings.csv` |
+| `an import was stopped half way, and … was changed since` | compare both folders, keep one |
+| `… has the column … twice` | remove one of them |
+| `… may be a decimal number or thousands` | write a decimal point, or no comma |
+| `… nearly all of them empty` | the file is damaged: get it again |
+| `--append: the scale of the ratings that are there is not known` | write its ends into \
+`dataset.json`: `"rating_scale": [1, 7]` |
 | `--append: the scale of the ratings of … is not known` | `--scale 1 7`, with the ends of yours |
 | `gender and race are numbers, which copies of FairFace …` | take the authors' tables |
 
