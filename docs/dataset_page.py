@@ -27,9 +27,9 @@ of `csv` is meant, perhaps with codes: `sex:0=female,1=male` |
 | `--scale LOW HIGH` | gives the ends of the scale of the ratings of `csv` |
 
 The dataset's own files are only read, and links in it are not followed. What is left out is counted
-and named by reason, never guessed. If an import fails, both folders are as before. `--append` leaves
-all files there that no import wrote; `labels.csv` and `ratings.csv`, perhaps changed by you, are read
-as the stage `labels` reads them, and written anew with both datasets.
+and named by reason, never guessed. If an import fails, both folders are as before. `--append`
+leaves all files there that no import wrote; `labels.csv` and `ratings.csv`, perhaps changed by you,
+are read as the stage `labels` reads them, and written anew with both datasets.
 
 `data/labels` then holds `labels.csv`; `ratings.csv` where there are single judgements; and
 `dataset.json`, with licence, citation, scale of the ratings, sha256 of the label files and what was
