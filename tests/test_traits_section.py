@@ -66,25 +66,21 @@ def test_a_score_may_follow_one_group_more():
     groups = group_columns(judgements[["rater_gender"]], judgements)
     means = group_means(judgements, {}, groups)
     women = means[means["group"] == "female"].set_index("filename")["rating"]
-    scores = pd.DataFrame(
-        {
-            "attractiveness_score": women,
-            "combined_score": women,
-            "split": "train",
-            "out_of_fold": True,
-            "geometric_out_of_fold": True,
-        }
-    )
-    scores.loc[scores.index[:5], "out_of_fold"] = False
-    person = pd.Series(np.nan, scores.index, dtype="object")
-    counted = pd.Series(True, scores.index)
+    fold = np.arange(80) % 5
+    rows = {"repeat": 0, "filename": women.index, "fold": fold, "person_group": women.index}
+    rows |= {
+        "predicted": women.to_numpy() - fold,
+        "model": "mlp",
+    }  # each fold at a level of its own
+    predicted = pd.DataFrame(rows)
     options = Evaluate(bootstrap=200)
-    found = evaluate_groups(options, means, scores, counted, person)["rater_gender"]["holistic"]
-    assert found["n"] == 75
+    report = evaluate_groups(options, means, predicted)["rater_gender"]
+    found = report["holistic"]
+    assert found["n"] == 80
     assert found["groups"]["female"]["value"] == pytest.approx(1)
+    assert found["pairs"][0]["groups"] == ["female", "male"]
     assert found["pairs"][0]["difference"]["low"] > 0
-    few = evaluate_groups(options, means, scores.iloc[:9], counted.iloc[:9], person.iloc[:9])
-    assert few["rater_gender"]["holistic"]["why"] == "4 faces rated by all groups, 10 are needed"
+    assert report["combined"]["why"] == "0 faces rated by all groups, 10 are needed"
 
 
 def run_with_traits():

@@ -7,23 +7,21 @@ from typing import Any
 
 import pandas as pd
 
-from facestats.core.stats import regression
-from facestats.core.stats.intervals import NOT_MEASURED, person_groups
+from facestats.core.stats.intervals import NOT_MEASURED
+from facestats.crossvalidation.measures import measure_numbers
 from facestats.errors import number_of
 from facestats.evaluation.params import Evaluate
 
 MIN_FACES = 10  # fewer say nothing about a difference of correlations
-SCORES = {"holistic": "attractiveness_score", "combined": "combined_score"}
+SCORES = {"holistic": "mlp", "combined": "combined"}
 
 
 def evaluate_groups(
-    options: Evaluate,
-    means: pd.DataFrame,
-    scores: pd.DataFrame,
-    counted: pd.Series,
-    person: pd.Series,
+    options: Evaluate, means: pd.DataFrame, predicted: pd.DataFrame
 ) -> dict[str, Any]:
     """Correlate scores with the mean ratings of each group, on faces that they did not learn from.
+
+    r is averaged over folds, for that of all folds together is biased below 0.
 
     Parameters
     ----------
@@ -31,18 +29,14 @@ def evaluate_groups(
         The section `evaluate` of `params.yaml`.
     means : DataFrame
         Rows of `rater_groups.parquet` on one trait.
-    scores : DataFrame (n rows)
-        The scores of this trait by filename, named as those of the main one.
-    counted : Series of bool (n rows)
-        Faces that count: the best copy of a picture, if it gets a score.
-    person : Series (n rows)
-        Whose face each is, null where it is a person of its own.
+    predicted : DataFrame
+        `model`, `repeat`, `filename`, `fold`, `person_group` and `predicted`, of cross-validation
+        or, as one fold, of test faces.
 
     Returns
     -------
     dict
-        By column, score: `n` faces that all groups rated and no rating of which was learned from
-        (test faces, and train and val faces scored out of fold), `why` nothing is measured or None,
+        By column, score: `n` faces that all groups rated, `why` nothing is measured or None,
         `groups.<value>` (r), `pairs` (`groups`, `difference` of r, first minus second, on the same
         resamples of persons; raters are not drawn anew).
     """
@@ -51,47 +45,34 @@ def evaluate_groups(
         by_group = means[means["column"] == column].pivot_table(
             index="filename", columns="group", values="rating"
         )
-        by_group = by_group.reindex(scores.index)
         report[str(column)] = {
-            name: _measure(options, by_group[counted & unseen], scores[of_score], person)
-            for name, of_score in SCORES.items()
-            for unseen in [_unseen(scores, name)]
+            name: _measure(options, by_group, predicted[predicted["model"] == model])
+            for name, model in SCORES.items()
         }
     return report
 
 
-def _unseen(scores: pd.DataFrame, name: str) -> pd.Series:
-    """Faces whose score is by models that did not learn from their rating."""
-    split, holistic = scores["split"], scores["out_of_fold"].eq(True)
-    geometric = scores["geometric_out_of_fold"].eq(True) | (split == "val")
-    learned = holistic & geometric if name == "combined" else holistic
-    return (split == "test") | learned
-
-
-def _measure(
-    options: Evaluate, by_group: pd.DataFrame, score: pd.Series, person: pd.Series
-) -> dict[str, Any]:
-    by_group = by_group[score.reindex(by_group.index).notna()].dropna()
+def _measure(options: Evaluate, by_group: pd.DataFrame, predicted: pd.DataFrame) -> dict[str, Any]:
+    wide = predicted.pivot(index="filename", columns="repeat", values=["predicted", "fold"])
+    both = by_group.dropna().index.intersection(wide.dropna().index)
     groups = [str(name) for name in by_group]
     report: dict[str, Any] = {
-        "n": len(by_group),
+        "n": len(both),
         "why": None,
         "groups": {name: dict(NOT_MEASURED) for name in groups},
         "pairs": [],
     }
-    if len(by_group) < MIN_FACES:
-        why = f"{number_of(len(by_group), 'face')} rated by all groups, {MIN_FACES} are needed"
+    if len(both) < MIN_FACES:
+        why = f"{number_of(len(both), 'face')} rated by all groups, {MIN_FACES} are needed"
         return report | {"why": why}
-    predicted = score.reindex(by_group.index).to_numpy(float)
-    who = person_groups(person.reindex(by_group.index))
+    wide = wide.loc[both]
+    folds, values = wide["fold"].to_numpy(int).T, wide["predicted"].to_numpy(float).T
+    person = predicted.drop_duplicates("filename").set_index("filename")["person_group"][both]
+    who, draws = pd.factorize(person)[0], (options.bootstrap, options.seed)
     measured = {
-        name: regression.resampled(
-            by_group[name].to_numpy(float),
-            {"score": predicted},
-            options.bootstrap,
-            options.seed,
-            who,
-        )["score"]
+        name: measure_numbers(
+            by_group.loc[both, name].to_numpy(float), {"": values}, folds, who, *draws
+        )[""]
         for name in groups
     }
     for name, own in measured.items():

@@ -107,7 +107,7 @@ def evaluate_traits(
     predicted = tables.read(metadata / CROSSVALIDATED.name, CROSSVALIDATED)
     report: dict[str, Any] = {}
     points: dict[str, pd.DataFrame] = {}
-    of_main = _Trait("", data, data.scores, "rating").rater_groups(options, means)
+    of_main = _Trait("", data, data.scores, "rating").rater_groups(options, means, predicted)
     for place, name in enumerate(traits):
         own = data.scores.copy()
         own[[*MAIN.values()]] = of_trait(scores, name)
@@ -119,7 +119,9 @@ def evaluate_traits(
             untrained = read_json(folder / "training.json")["why"]
             blend, agreement = folder / "blend.json", _reliability(known, name)
             trait = _Trait(name, data, own, PREFIX + name, blend, agreement, untrained)
-            facts = trait.measure(options, embeddings) | trait.rater_groups(options, means)
+            facts = trait.measure(options, embeddings) | trait.rater_groups(
+                options, means, predicted
+            )
         held_out = crossvalidated[trait.column]
         if held_out["why"]:
             by_gender, points[name] = trait.by_gender(options, embeddings), trait.points()
@@ -192,14 +194,30 @@ class _Trait:
         both = pd.DataFrame({"actual": self.labels["rating"], "predicted": predicted})
         return both[self.scores["split"] == "test"].dropna()
 
-    def rater_groups(self, options: Evaluate, means: pd.DataFrame) -> dict[str, Any]:
+    def rater_groups(
+        self, options: Evaluate, means: pd.DataFrame, predicted: pd.DataFrame
+    ) -> dict[str, Any]:
         """`rater_groups`, see `evaluate_groups`; empty without groups of raters."""
         own = means[means["trait"] == self.name]
         if own.empty:
             return {}
-        counted = self.labels["rating"].notna()
-        person = self.labels["person"]
-        return {"rater_groups": evaluate_groups(options, own, self.scores, counted, person)}
+        rows = predicted[predicted["target"] == self.column]
+        rows = self.of_test() if rows.empty else rows
+        return {"rater_groups": evaluate_groups(options, own, rows)}
+
+    def of_test(self) -> pd.DataFrame:
+        """The scores of rated test faces, as the rows of one fold."""
+        test = (self.scores["split"] == "test") & self.labels["rating"].notna()
+        names = self.scores.index[test]
+        who = self.labels["person"][test]
+        rows = {"repeat": 0, "filename": names, "fold": 0}
+        rows["person_group"] = who.where(who.notna(), names).to_numpy()
+        columns = {"mlp": "attractiveness_score", "combined": "combined_score"}
+        parts = [
+            pd.DataFrame(rows | {"model": model, "predicted": self.scores[column][test].to_numpy()})
+            for model, column in columns.items()
+        ]
+        return pd.concat(parts, ignore_index=True).dropna(subset="predicted")
 
 
 def _reliability(known: dict, trait: str) -> dict:
