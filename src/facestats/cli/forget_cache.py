@@ -129,8 +129,9 @@ def pictures(cache: DvcCache, images: Iterable[str]) -> set[str]:
     paths = {
         *images,
         *faces,
-        *(f"faces/{face}" for face in faces),
-    }  # the last as composites' members list them
+        *(f"faces/{face}" for face in faces),  # as composites' members list them
+        *(f"{image}.png" for image in images),  # as stimuli are called
+    }
     return {
         entry["md5"]
         for listing in _listings(cache)
