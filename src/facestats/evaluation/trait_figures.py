@@ -33,7 +33,7 @@ def draw_traits(points: Mapping[str, pd.DataFrame], path: Path) -> None:
     figure = Figure(figsize=(1 + 3.6 * columns, 0.6 + 3.9 * lines), layout="constrained")
     figure.suptitle(TITLE)
     panels = figure.subplots(lines, columns, squeeze=False).flat
-    for axes, (trait, one) in zip(panels, points.items(), strict=False):
+    for (trait, one), axes in zip(points.items(), panels, strict=False):
         low, high = float(one.to_numpy().min()), float(one.to_numpy().max())
         room = 0.05 * (high - low) or 1.0
         ends = low - room, high + room
