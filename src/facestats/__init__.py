@@ -24,6 +24,7 @@ _MODULES = {
     "mesh_template": "facestats.composites.templates",
     "read_template": "facestats.composites.templates",
     "score_image": "facestats.serving.api",
+    "score_images": "facestats.serving.batch",
     "tables": "facestats.core.tables",
     "train_regressor": "facestats.scores.training",
     "transform_face": "facestats.serving.stimuli",

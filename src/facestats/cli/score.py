@@ -1,5 +1,5 @@
 """Score photos: one JSON object a line, with `image` and the keys of
-`facestats.score_image`.
+`facestats.score_image`; or with --output a table, of a folder, too.
 
 `score` is the holistic score, `geometric` that of the face's shape (with
 geometry.appearance also its pixels), `combined` their mean by score.weights.
@@ -12,6 +12,7 @@ and `withheld` says why. `age_checked` names what the age was checked by
 examples:
   python -m facestats score photo.jpg
   python -m facestats score photos/*.jpg > scores.jsonl
+  python -m facestats score photos --output scores.csv --attributes
 
 exit code: 0 all scored, 1 some not (their line has `error` or a `withheld` that
 is not null), 2 wrong usage or no trained model
@@ -20,26 +21,41 @@ is not null), 2 wrong usage or no trained model
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-from facestats.errors import ImageError, InputError, WithheldError
-from facestats.machine.output import print_json, unwritten
+from facestats.errors import ImageError, InputError, WithheldError, number_of
+from facestats.machine.output import print_json, print_line, unwritten
 from facestats.serving.loading import load
 
-HELP = "score photos, one JSON line each"
+HELP = "score photos: one JSON line each, or a table"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="image file")
+    parser.add_argument(
+        "images", nargs="+", metavar="IMAGE", help="image file; with --output a folder, too"
+    )
+    parser.add_argument("--output", metavar="FILE", help="a table: .csv, .xlsx or .parquet")
+    parser.add_argument("--attributes", action="store_true", help="with --output: attributes, too")
+    parser.add_argument("--overwrite", action="store_true", help="replace FILE")
     parser.add_argument(
         "--root", help="project folder whose models are used (default: the nearest upwards)"
     )
 
 
 def run(options: argparse.Namespace) -> int:
+    if options.output is not None:
+        return _table(options)
+    if options.attributes:
+        raise InputError("--attributes needs --output FILE")
     models = load(options.root)
     _ = models.regressor  # without a model: one error, rather than one for each photo
     failed = 0
     for image in options.images:
+        if Path(image).is_dir():
+            raise InputError(f"{image} is a folder: name a table for its scores by --output FILE")
         try:
             score = models.score(image)
             result = score.to_dict()
@@ -51,3 +67,46 @@ def run(options: argparse.Namespace) -> int:
         if unwritten():  # the reader has gone
             break
     return 1 if failed else 0
+
+
+def _table(options: argparse.Namespace) -> int:
+    from facestats.serving.batch import BATCH, encoding, score_many
+    from facestats.serving.loading import load_for
+
+    path = Path(options.output)
+    writers = _writers()
+    if path.suffix.lower() not in writers:
+        raise InputError(f"--output {path}: expected a file {', '.join(writers)}")
+    if path.exists() and not options.overwrite:
+        raise InputError(f"{path} exists; name another --output, or replace it with --overwrite")
+    one = options.images[0]
+    folders = [image for image in options.images if Path(image).is_dir()]
+    if folders and len(options.images) > 1:
+        raise InputError(f"{folders[0]} is a folder: give it alone, or files only")
+    models = load_for(options.root, encoding(BATCH))
+    table = score_many(models, one if folders else options.images, options.attributes)
+    writers[path.suffix.lower()](path, table)
+    failed, withheld = table["error"].notna(), table["withheld"].notna()
+    for image, error in table.loc[failed, ["image", "error"]].itertuples(index=False):
+        print_line(f"{image}: {error}", sys.stderr)
+    print_line(
+        f"{path}: {number_of(len(table), 'photo')}, {int((~failed & ~withheld).sum())} scored, "
+        f"{int(withheld.sum())} withheld, {int(failed.sum())} with an error"
+    )
+    return 1 if (failed | withheld).any() else 0
+
+
+def _writers() -> dict[str, Callable[[Path, Any], None]]:
+    """By the file's ending, how a table is written."""
+    from facestats.core.files import replacing, write_csv
+    from facestats.export.excel import check_fits, write_workbook
+
+    def workbook(path: Path, table: Any) -> None:
+        check_fits(*table.shape)
+        write_workbook(path, {"scores": table})
+
+    def parquet(path: Path, table: Any) -> None:
+        with replacing(path) as temporary:
+            table.to_parquet(temporary, compression="zstd", index=False)
+
+    return {".csv": write_csv, ".xlsx": workbook, ".parquet": parquet}

@@ -6,7 +6,7 @@ benchmarks.doubts` measures them again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -247,10 +247,14 @@ def find_doubts(crop: FaceCrop, drawn: float = 0.0) -> list[Doubt]:
     drawn : float
         See `doubtful_faces`.
     """
+    return doubts_of([crop.facts()], drawn)[0]
+
+
+def doubts_of(facts: Sequence[dict], drawn: float = 0.0) -> list[list[Doubt]]:
+    """The doubts about each of some photos, by what `FaceCrop.facts` says of them."""
     texts = {kind.reason: kind.text for kind in (*_KINDS, _DRAWING, _PHOTOGRAPH)}
-    face = pd.DataFrame([crop.facts()], columns=FACTS)
-    return [
-        Doubt(reason, float(values.iloc[0]), texts[reason].format(values.iloc[0]))
-        for reason, values, _ in doubtful_faces(face, drawn)
-        if len(values)
-    ]
+    found: list[list[Doubt]] = [[] for _ in facts]
+    for reason, values, _ in doubtful_faces(pd.DataFrame(facts, columns=FACTS), drawn):
+        for row, value in zip(values.index, values, strict=True):
+            found[row].append(Doubt(reason, float(value), texts[reason].format(value)))
+    return found

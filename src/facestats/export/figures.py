@@ -90,7 +90,7 @@ class Figures:
 
     def of_score(self, trait: str, model: str) -> HeldOut:
         """The figures of a model of `metrics/attractiveness.json`; `` is the main trait."""
-        everywhere = {} if trait else self.crossvalidated.get(RATING) or {}
+        everywhere = self.crossvalidated.get(trait or RATING) or {}
         if everywhere.get("why") is None and everywhere.get(model):
             return _held_out(everywhere[model], everywhere["n"], "rated faces, cross-validated")
         test = self.scores.get(trait, {}).get("test") or {}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,9 @@ from facestats.serving.manifest import OF_TWO_RUNS, MixedPartsError, identity
 from facestats.serving.types import Attribute, Attributes, Measurements, Score, TraitScore
 
 if TYPE_CHECKING:
+    from facestats.attributes.zeroshot import Model
     from facestats.faces.crop import FaceCrop
+    from facestats.geometry.regressor import GeometryModel
     from facestats.serving.models import Models
     from facestats.serving.parts import TraitModels
 
@@ -26,6 +28,8 @@ SENSITIVE = "ethnicity"
 SHOWN = {"holistic": "score", "geometric": "geometric", "combined": "combined"}
 SENSITIVE_COLUMNS = (f"{SENSITIVE}_", "skin_")  # how columns begin that are shown on request only
 HOLISTIC = "facestats.score_image gives the holistic score alone"
+# What an age was checked by, why there is no score, and a note where it can't be checked.
+Check = tuple[str | None, str | None, Sequence[str]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,17 +46,20 @@ class Face:
         The crop as the pipeline encodes it: models see this JPEG.
     embedding : np.ndarray
         Float32 (d,), unit norm.
+    known : list of Doubt, optional
+        The doubts about the picture, where they were found for many faces at once.
     """
 
     models: Models
     crop: FaceCrop
     jpeg: bytes
     embedding: np.ndarray = field(repr=False)
+    known: list[Doubt] | None = None
 
     @cached_property
     def doubts(self) -> list[Doubt]:
         """The doubts about the picture."""
-        return self.models.doubts(self.crop)
+        return self.models.doubts(self.crop) if self.known is None else self.known
 
     @property
     def doubt_texts(self) -> list[str]:
@@ -61,79 +68,133 @@ class Face:
 
 def score(face: Face) -> Score:
     """See `facestats.score_image`."""
+    (answer,) = score_all([face])
+    if isinstance(answer, WithheldError):
+        raise answer
+    return answer
+
+
+def score_all(faces: Sequence[Face]) -> list[Score | WithheldError]:
+    """Score faces of the same models together; see `facestats.score_image`.
+
+    Returns
+    -------
+    list
+        The scores of each face, or why it gets none although its age may be high enough.
+    """
+    checks = _check_ages(faces)
+    scored = [
+        face
+        for face, check in zip(faces, checks, strict=True)
+        if not isinstance(check, WithheldError) and not check[1]
+    ]
+    scores = iter(_scores(scored) if scored else [])
+    answers: list[Score | WithheldError] = []
+    for face, check in zip(faces, checks, strict=True):
+        if isinstance(check, WithheldError):
+            answers.append(check)
+            continue
+        checked, withheld, note = check
+        if withheld:
+            texts = [f"no score: {withheld}", *face.doubt_texts]
+            answers.append(Score(withheld=withheld, age_checked=checked, warnings=texts))
+        else:
+            answer = next(scores)
+            texts = [*note, *answer.warnings]
+            answers.append(replace(answer, age_checked=checked, warnings=texts))
+    return answers
+
+
+def _scores(faces: Sequence[Face]) -> list[Score]:
+    """The scores of faces whose age is checked already."""
     from facestats.core.stats.scale import to_decile, to_pct, to_score
 
-    models, crop, embedding = face.models, face.crop, face.embedding[None]
+    models = faces[0].models
     model, (weights, scale) = models.regressor, models.blend
-    checked, withheld, note = check_age(face)
-    if withheld:
-        return Score(
-            withheld=withheld,
-            age_checked=checked,
-            warnings=[f"no score: {withheld}", *face.doubt_texts],
-        )
     assert model.scale is not None
     assert model.reference is not None
-    raw = model.predict(embedding)
+    raw = model.predict(np.stack([face.embedding for face in faces]))
     holistic, pct = to_score(raw, model.scale), to_pct(raw, model.reference)
-    geometric = np.full(1, np.nan)
-    if models.geometry.trained and scale and crop.landmarks is not None:
-        geometric = to_score(models.geometry.predict(crop.landmarks[None], [face.jpeg]), scale)
+    geometric = _geometric(faces, models.geometry, scale)
     combined = weights(geometric, holistic)
-    missing = lacking(models, crop)
-    shown = {"holistic": holistic, "geometric": geometric, "combined": combined}
-    worthless = [
-        verdict["text"]
-        for name, verdict in models.verdicts.items()
-        if verdict["text"] and np.isfinite(shown[name]).all()
-    ]
-    traits = {name: _trait(face, trait) for name, trait in models.traits.items()}
-    of_traits = [
-        f"{name}: {verdict['text']}"
-        for name, trait in models.traits.items()
-        for kind, verdict in trait.verdicts.items()
-        if verdict["text"] and traits[name][SHOWN[kind]] is not None
-    ]
-    return Score(
-        raw=float(raw[0]),
-        score=float(holistic[0]),
-        pct=float(pct[0]),
-        decile=int(to_decile(pct)[0]),
-        geometric=_number(geometric),
-        combined=_number(combined),
-        age_checked=checked,
-        warnings=[
-            *note,
-            *worthless,
-            *of_traits,
-            *face.doubt_texts,
-            *([str(missing)] if missing else []),
-        ],
-        traits=traits,
-    )
+    traits = {name: _trait(faces, trait) for name, trait in models.traits.items()}
+    answers = []
+    for row, face in enumerate(faces):
+        shown = {"holistic": holistic, "geometric": geometric, "combined": combined}
+        worthless = [
+            verdict["text"]
+            for name, verdict in models.verdicts.items()
+            if verdict["text"] and np.isfinite(shown[name][row])
+        ]
+        own = {name: scores[row] for name, scores in traits.items()}
+        of_traits = [
+            f"{name}: {verdict['text']}"
+            for name, trait in models.traits.items()
+            for kind, verdict in trait.verdicts.items()
+            if verdict["text"] and own[name][SHOWN[kind]] is not None
+        ]
+        missing = lacking(models, face.crop)
+        answers.append(
+            Score(
+                raw=float(raw[row]),
+                score=float(holistic[row]),
+                pct=float(pct[row]),
+                decile=int(to_decile(pct[row : row + 1])[0]),
+                geometric=_number(geometric[row]),
+                combined=_number(combined[row]),
+                warnings=[
+                    *worthless,
+                    *of_traits,
+                    *face.doubt_texts,
+                    *([str(missing)] if missing else []),
+                ],
+                traits=own,
+            )
+        )
+    return answers
 
 
-def _trait(face: Face, models: TraitModels) -> TraitScore:
+def _geometric(
+    faces: Sequence[Face], model: GeometryModel, scale: tuple[float, float] | None
+) -> np.ndarray:
+    """Geometric scores (n,); NaN without landmarks, a model or a scale."""
+    from facestats.core.stats.scale import to_score
+
+    scores = np.full(len(faces), np.nan)
+    seen = [row for row, face in enumerate(faces) if face.crop.landmarks is not None]
+    if model.trained and scale and seen:
+        landmarks = np.stack([np.asarray(faces[row].crop.landmarks) for row in seen])
+        raw = model.predict(landmarks, [faces[row].jpeg for row in seen])
+        scores[seen] = to_score(raw, scale)
+    return scores
+
+
+def _trait(faces: Sequence[Face], models: TraitModels) -> list[TraitScore]:
     """The scores of a further trait."""
     from facestats.core.stats.scale import to_decile, to_pct, to_score
 
-    crop, geometric, holistic = face.crop, np.full(1, np.nan), np.full(1, np.nan)
-    if models.geometry.trained and models.scale and crop.landmarks is not None:
-        raw = models.geometry.predict(crop.landmarks[None], [face.jpeg])
-        geometric = to_score(raw, models.scale)
-    model, own = models.regressor, {}
+    holistic = np.full(len(faces), np.nan)
+    geometric = _geometric(faces, models.geometry, models.scale)
+    model, own = models.regressor, [{} for _ in faces]
     if model is not None:
         assert model.scale is not None
         assert model.reference is not None
-        raw = model.predict(face.embedding[None])
+        raw = model.predict(np.stack([face.embedding for face in faces]))
         holistic, pct = to_score(raw, model.scale), to_pct(raw, model.reference)
-        own = {"raw": float(raw[0]), "pct": float(pct[0]), "decile": int(to_decile(pct)[0])}
-    return TraitScore(
-        score=_number(holistic),
-        geometric=_number(geometric),
-        combined=_number(models.weights(geometric, holistic)),
-        **own,
-    )
+        own = [
+            {"raw": float(value), "pct": float(share), "decile": int(decile)}
+            for value, share, decile in zip(raw, pct, to_decile(pct), strict=True)
+        ]
+    combined = models.weights(geometric, holistic)
+    return [
+        TraitScore(
+            score=_number(holistic[row]),
+            geometric=_number(geometric[row]),
+            combined=_number(combined[row]),
+            **own[row],
+        )
+        for row in range(len(faces))
+    ]
 
 
 def lacking(models: Models, crop: FaceCrop) -> FaceStatsError | None:
@@ -158,39 +219,55 @@ def lacking(models: Models, crop: FaceCrop) -> FaceStatsError | None:
 
 def attributes(face: Face, ethnicity: bool = False) -> Attributes:
     """See `facestats.infer_attributes`."""
-    from facestats.attributes.resolution import predict_attributes
-    from facestats.core.stats.groups import age_bucket
+    return attributes_all([face], ethnicity)[0]
 
+
+def attributes_all(faces: Sequence[Face], ethnicity: bool = False) -> list[Attributes]:
+    """Infer the attributes of faces of the same models together."""
+    from facestats.attributes.resolution import predict_attributes
+
+    of_run = faces[0].models
     models = {
-        name: m
-        for name, m in face.models.attribute_models.items()
-        if ethnicity or name != SENSITIVE
+        name: m for name, m in of_run.attribute_models.items() if ethnicity or name != SENSITIVE
     }
-    in_use = face.models.in_use
-    photograph = are_photographs(
-        pd.DataFrame([face.crop.facts()], columns=FACTS), in_use.get("mostly_drawn", False)
+    photographs = are_photographs(
+        pd.DataFrame([face.crop.facts() for face in faces], columns=FACTS),
+        of_run.in_use.get("mostly_drawn", False),
     ).to_numpy()
     predicted, probabilities = predict_attributes(
-        pd.Index(["image"]), face.embedding[None], models, photograph
+        pd.RangeIndex(len(faces)),
+        np.stack([face.embedding for face in faces]),
+        models,
+        photographs,
     )
+    return [
+        _attributes(face, models, predicted.iloc[row], probabilities.iloc[row], photographs[row])
+        for row, face in enumerate(faces)
+    ]
+
+
+def _attributes(
+    face: Face, models: Mapping[str, Model], predicted: Any, probabilities: Any, photograph: bool
+) -> Attributes:
+    """The attributes of one face, from its rows of predictions."""
+    from facestats.core.stats.groups import age_bucket
+
     targets: dict[str, Attribute] = {}
     for name, model in models.items():
         if not model.trained:
             targets[name] = Attribute(None)
             continue
-        value = predicted[name].iloc[0]
+        value = predicted[name]
         targets[name] = Attribute(
-            _number(np.array([value])) if model.kind == "regression" else str(value),
+            _number(value) if model.kind == "regression" else str(value),
             model.source,
-            {c: float(probabilities[f"{name}_prob_{c}"].iloc[0]) for c in model.classes}
+            {c: float(probabilities[f"{name}_prob_{c}"]) for c in model.classes}
             if model.classes
             else None,
         )
     age = targets["age"].value if "age" in targets else None
-    doubts = in_use.get("doubts", {})
-    prompts = (
-        [doubts["zeroshot"]] if photograph[0] and any(name in doubts for name in models) else []
-    )
+    doubts = face.models.in_use.get("doubts", {})
+    prompts = [doubts["zeroshot"]] if photograph and any(name in doubts for name in models) else []
     return Attributes(
         targets,
         None if age is None else str(age_bucket(np.array([age]))[0]),
@@ -222,7 +299,7 @@ def measurements(
             for name, value in row.items()
             if ethnicity or not str(name).startswith(SENSITIVE_COLUMNS)
         },
-        **{name: _number(np.array([value])) for name, value in pose.items()},
+        **{name: _number(value) for name, value in pose.items()},
         frontal=bool(is_frontal(yaw, pitch)[0]),
         warnings=[doubt.text for doubt in models.doubts(crop)],
     )
@@ -255,7 +332,7 @@ def nearest(models: Models, vector: np.ndarray, k: int) -> pd.DataFrame:
     )
 
 
-def check_age(face: Face) -> tuple[str | None, str | None, Sequence[str]]:
+def check_age(face: Face) -> Check:
     """Check the age.
 
     Returns what it was checked by, why there is no score, and a note where it can't be checked.
@@ -265,23 +342,40 @@ def check_age(face: Face) -> tuple[str | None, str | None, Sequence[str]]:
     WithheldError
         Nothing can tell, and `score.require_age_check` is true.
     """
+    (check,) = _check_ages([face])
+    if isinstance(check, WithheldError):
+        raise check
+    return check
+
+
+def _check_ages(faces: Sequence[Face]) -> list[Check | WithheldError]:
+    """Check the ages of faces of the same models; an error in place of each that `check_age` raises
+    one for.
+    """
     from facestats.age.check import MODEL, OTHER_KIND
 
-    check = face.models.age_check
-    if check.min_age is not None:
-        labelled = _labelled_age(face.models, face.crop)
+    models, check = faces[0].models, faces[0].models.age_check
+    checks: list[Check | WithheldError] = []
+    left: list[int] = []  # faces that the model judges
+    for row, face in enumerate(faces):
+        labelled = _labelled_age(models, face.crop) if check.min_age is not None else None
         if labelled is not None:
-            return labelled["age_checked"], labelled["score_withheld"], []
-        strange = [doubt.text for doubt in face.doubts if doubt.reason in OTHER_KIND]
-        if check.by_model and not strange:
-            young = check.may_be_under(face.models.age_model.predict(face.embedding[None]))[0]
-            return MODEL, check.reason(MODEL) if young else None, []
-        note = check.not_checked(strange[0] if strange and check.by_model else None)
-    else:
-        note = check.not_checked()
-    if check.required:
-        raise WithheldError(f"no score: {note} (score.require_age_check)")
-    return None, None, [note]
+            checks.append((labelled["age_checked"], labelled["score_withheld"], []))
+            continue
+        strange: list[str] = []
+        if check.min_age is not None:
+            strange = [doubt.text for doubt in face.doubts if doubt.reason in OTHER_KIND]
+            if check.by_model and not strange:
+                left.append(row)
+        by_model = check.min_age is not None and check.by_model
+        note = check.not_checked(strange[0] if strange and by_model else None)
+        withheld = WithheldError(f"no score: {note} (score.require_age_check)")
+        checks.append(withheld if check.required else (None, None, [note]))
+    if left:
+        predicted = models.age_model.predict(np.stack([faces[row].embedding for row in left]))
+        for row, young in zip(left, check.may_be_under(predicted), strict=True):
+            checks[row] = (MODEL, check.reason(MODEL) if young else None, [])
+    return checks
 
 
 def _labelled_age(models: Models, crop: FaceCrop) -> dict[str, str | None] | None:
@@ -312,5 +406,5 @@ def _labelled_age(models: Models, crop: FaceCrop) -> dict[str, str | None] | Non
     return {name: None if pd.isna(value) else value for name, value in labelled.iloc[at].items()}
 
 
-def _number(values: np.ndarray) -> float | None:
-    return float(values[0]) if np.isfinite(values[0]) else None
+def _number(value: Any) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -41,6 +41,11 @@ def load(root: str | Path | None = None) -> Models:
     InputError
         `root` is no path.
     """
+    return load_for(root, ONE_BY_ONE)
+
+
+def load_for(root: str | Path | None, encoding: Encoding) -> Models:
+    """`load`, with another way to embed."""
     try:
         start = Path(root or Path.cwd()).expanduser().resolve()
         start.is_dir()  # raises where the name is too long
@@ -48,7 +53,7 @@ def load(root: str | Path | None = None) -> Models:
     except (TypeError, ValueError, RuntimeError, OSError) as error:
         raise InputError(f"root = {root!r} names no folder ({error})") from None
     for folder in [start] if root is not None else [start, *start.parents]:
-        if (models := current_models(folder)) is not None:
+        if (models := current_models(folder, encoding)) is not None:
             return models
     raise ModelError(
         f"no {SERVING.as_posix()} in {start}{'' if root else ' or above it'}; "
