@@ -21,21 +21,22 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.limits import machine_facts
-
-from facestats.clip.embed import embed_faces
-from facestats.core.layout import LANDMARKER
-from facestats.core.photo_files import list_images
-from facestats.errors import FaceStatsError
-from facestats.faces.crop import PreprocessConfig
-from facestats.faces.preprocess import preprocess_folder
-from facestats.serving.batch import BATCH, encoding, score_many
-from facestats.serving.loading import load, load_for
-
 SINGLE = 60  # photos for single calls, which take longest
 
 
 def main() -> None:
+    # Here, for worker processes import this file.
+    from benchmarks.limits import machine_facts
+
+    from facestats.clip.embed import embed_faces
+    from facestats.core.layout import LANDMARKER
+    from facestats.core.photo_files import list_images
+    from facestats.errors import FaceStatsError
+    from facestats.faces.crop import PreprocessConfig
+    from facestats.faces.preprocess import preprocess_folder
+    from facestats.serving.batch import BATCH, encoding, score_many
+    from facestats.serving.loading import load, load_for
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, default=Path("."))
     parser.add_argument("--images", type=Path, default=Path("data/sample/images"))

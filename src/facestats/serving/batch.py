@@ -33,7 +33,7 @@ from facestats.serving.parts import Encoding
 from facestats.serving.types import Attributes, Score, TraitScore
 
 BATCH = 32  # faces a forward pass, as `clip.batch_size` has it
-FEW = 32  # photos that this process cuts itself: a new one takes a second to start
+FEW = 64  # photos that this process cuts itself: new ones take seconds to start
 MOST_BATCH = 1024
 IMAGE = "image"
 PARTS_OF_SCORE = tuple(one.name for one in fields(Score) if one.name not in ("warnings", "traits"))
