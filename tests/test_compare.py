@@ -285,6 +285,16 @@ def test_the_default_is_the_last_commit_and_the_workspace(grid, capsys):
     assert "workspace is better" in output
 
 
+def test_models_that_predict_the_same_stand_on_one_line(grid, capsys):
+    (poor, _), actual, _ = two_halves(N, 1, more=1.0)
+    grid.run(run_of(poor, actual), hidden=512)
+    output = printed(grid, capsys)
+    assert (
+        "\n  rating, 60 faces of 60 persons\n    the same predictions: holistic score\n" in output
+    )
+    assert "→  " not in output
+
+
 def test_commits_and_tags_are_runs_too(grid):
     commit = grid.git("rev-parse", "main")
     grid.git("tag", "v1")

@@ -57,21 +57,24 @@ def _print_comparison(a: Run, b: Run, comparison: Comparison) -> None:
         print(f"  and {number_of(len(changed) - SHOWN, 'more changed parameter')}")
     if not changed:
         print("  no parameter differs")
-    widths = [max(len(_label(one)) for one in comparison.differences), 7]
-    target = None
-    for one in comparison.differences:
-        if one.target != target:
-            target = one.target
-            faces = f"{number_of(one.n, 'face')} of {number_of(one.n_persons, 'person')}"
-            print()
-            print_line(f"  {target}, {faces}")
-        values = (
-            number_text(each["value"], ".3f").rjust(widths[1]) for each in (one.of_a, one.of_b)
-        )
-        print_line(
-            f"    {_label(one).ljust(widths[0])} {' →'.join(values)}   {_apart(one)}"
-            f"   {one.verdict((a.name, b.name))}"
-        )
+    shown = [one for one in comparison.differences if not one.same]
+    width = max((len(_label(one)) for one in shown), default=0)
+    for target, faces in {one.target: one for one in comparison.differences}.items():
+        own = [one for one in comparison.differences if one.target == target]
+        count = f"{number_of(faces.n, 'face')} of {number_of(faces.n_persons, 'person')}"
+        print()
+        print_line(f"  {target}, {count}")
+        for one in own:
+            if not one.same:
+                values = " → ".join(
+                    number_text(each["value"], ".3f").rjust(6) for each in (one.of_a, one.of_b)
+                )
+                print_line(
+                    f"    {_label(one).ljust(width)}  {values}   {_apart(one)}"
+                    f"   {one.verdict((a.name, b.name))}"
+                )
+        if same := dict.fromkeys(MODELS.get(one.model, "the model") for one in own if one.same):
+            print_line(f"    the same predictions: {', '.join(same)}")
     for note in comparison.notes:
         print_line(f"  note: {note}")
     print()
