@@ -173,6 +173,10 @@ def test_no_stimulus_leads_a_child_along_a_score(models, monkeypatch):
     with pytest.raises(WithheldError, match="no stimulus along a score: may be under 18"):
         moved(models, along="best_minus_men", shape=1)
     assert moved(models, along="women_minus_men", shape=1).size == (SIZE, SIZE)
+    for ends in (("a.jpg", "best"), ("best", "a.jpg")):
+        with pytest.raises(WithheldError, match="no stimulus along a score: may be under 18"):
+            face_continuum(*ends, 3)
+    assert len(face_continuum("women", "best", 3)) == 3
 
 
 def test_one_photo_gives_a_picture_and_its_sheet(models, tmp_path):

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from facestats.core.files import read_json, write_json
-from facestats.errors import LabelError, did_you_mean, nearest_names
+from facestats.errors import LabelError, TableError, did_you_mean, nearest_names
 from facestats.labels.cells import without_empty
 from facestats.labels.columns import plain
 from facestats.labels.tables import PREFIX
-from facestats.params.names import COLUMN_PARTS, NO_TARGETS, PATTERN
+from facestats.params.names import COLUMN_PARTS, LONGEST, NO_TARGETS, PATTERN
 
 # The name of a trait by the words that studies use for it.
 NAMES = {
@@ -203,8 +203,21 @@ def use_trait(table: pd.DataFrame, trait: str, judgements: pd.DataFrame) -> list
 
 
 def read_traits(folder: Path) -> list[str]:
-    """The traits that are scored, the main one first, from `in_use.json`; empty without any."""
-    return read_json(folder / IN_USE)["traits"]
+    """The traits that are scored, the main one first, from `in_use.json`; empty without any.
+
+    Raises
+    ------
+    TableError
+        The file, which others may have written, names something else: names become paths.
+    """
+    facts = read_json(folder / IN_USE)
+    traits = facts.get("traits") if isinstance(facts, dict) else None
+    if isinstance(traits, list) and all(
+        isinstance(name, str) and len(name) <= LONGEST and re.fullmatch(PATTERN, name)
+        for name in traits
+    ):
+        return traits
+    raise TableError(f"{folder / IN_USE} names what is no trait; run `dvc repro`")
 
 
 def write_traits(folder: Path, traits: list[str]) -> None:

@@ -26,10 +26,11 @@ def _plain(name: Any) -> Any:
     return name
 
 
+LONGEST = 60  # characters of a folder's name
 PATTERN = r"^[A-Za-z][A-Za-z0-9_-]*$"
 Name = Annotated[str, Field(pattern=PATTERN), BeforeValidator(_plain)]
 # As long as pictures have room for.
-FolderName = Annotated[str, Field(pattern=PATTERN, max_length=60), BeforeValidator(_plain)]
+FolderName = Annotated[str, Field(pattern=PATTERN, max_length=LONGEST), BeforeValidator(_plain)]
 
 
 def _name(key: Any) -> Any:

@@ -39,6 +39,7 @@ from facestats.stimuli.moving import move_face
 from facestats.stimuli.params import SCORE, How
 from facestats.stimuli.photo import FacePhoto, read_face
 from facestats.stimuli.score import ScoreDirection, score_direction
+from facestats.traits.tables import MAIN
 
 if TYPE_CHECKING:
     from facestats.serving.models import Models
@@ -49,6 +50,8 @@ MOST_STEPS = 25
 SIDES = 64, 1024  # px of a continuum's pictures
 DEFAULT = How(symmetric="both")
 FACTS = "facestats"
+# Columns of scores and ratings: those of traits begin with the trait's name.
+_SCORES = re.compile(rf"score|attractiveness|rating|_({'|'.join(MAIN)})$")
 
 
 def transform_face(
@@ -153,7 +156,7 @@ class Mover:
             self.ends = read_difference(models.root, how.along)
         elif how.mean is not None:
             self.ends = (read_built(models.root, how.mean),)
-        self.by_score = self.direction is not None or any(_by_score(end) for end in self.ends)
+        self.by_score = self.direction is not None or any(chosen_by_score(end) for end in self.ends)
         if how.texture:
             for end in self.ends:
                 if not (end.facts.get("render") or {}).get("texture"):
@@ -185,7 +188,7 @@ class Mover:
         with self.models.parts.lock:
             photo = read_face(image, self.models.landmarker, **limits)
             if self.by_score:
-                self._check_age(image)
+                check_age(self.models, image)
         check_turned(photo.yaw)
         return photo, move_face(photo, self.change(photo))
 
@@ -201,22 +204,22 @@ class Mover:
         of, minus = self.ends
         return along(photo, of, minus, how.shape, how.colour, how.texture)
 
-    def _check_age(self, image: Any) -> None:
-        """Raise `WithheldError` for a face that gets no score."""
-        crop = self.models.crop(image)
-        face = answers.Face(self.models, crop, self.models.jpeg(crop), self.models.embed(crop))
-        withheld = answers.check_age(face)[1]
-        if withheld:
-            raise WithheldError(f"no stimulus along a score: {withheld}")
 
-
-def _by_score(end: Built) -> bool:
-    """Whether a composite's members were chosen by a score or rating."""
+def chosen_by_score(end: Built) -> bool:
+    """Whether a composite's members were chosen by a score or rating, of whatever trait."""
     wanted = end.facts.get("filter") or {}
-    columns = [*(wanted.get("columns") or {})]
     return any(wanted.get(key) for key in ("attractiveness", "score", "rating")) or any(
-        re.search(r"score|attractiveness|rating", column) for column in columns
+        _SCORES.search(column) for column in wanted.get("columns") or {}
     )
+
+
+def check_age(models: Models, image: Any) -> None:
+    """Raise `WithheldError` for a face that gets no score."""
+    crop = models.crop(models.photo(image))
+    face = answers.Face(models, crop, models.jpeg(crop), models.embed(crop))
+    withheld = answers.check_age(face)[1]
+    if withheld:
+        raise WithheldError(f"no stimulus along a score: {withheld}")
 
 
 def direction_of(models: Models, orthogonal: Sequence[str]) -> ScoreDirection:
@@ -352,12 +355,20 @@ def check_steps(steps: Any) -> int:
 
 def draw_continuum(models: Models, start: Any, end: Any, steps: int) -> list[Image.Image]:
     """`face_continuum` with given models."""
-    sides: list[float] = []
-    for one in (start, end):
-        if isinstance(one, str) and _is_composite(models.root, one):
-            sides.append(len(read_built(models.root, one).drawn[0]))
-        else:
-            sides.append(_crop_side(models, one))
+    built = [
+        read_built(models.root, one)
+        if isinstance(one, str) and _is_composite(models.root, one)
+        else None
+        for one in (start, end)
+    ]
+    if any(composite and chosen_by_score(composite) for composite in built):
+        for one, composite in zip((start, end), built, strict=True):
+            if composite is None:
+                check_age(models, one)
+    sides = [
+        float(len(composite.drawn[0])) if composite else _crop_side(models, one)
+        for one, composite in zip((start, end), built, strict=True)
+    ]
     side = int(np.clip(min(sides), *SIDES))
     ends = [_end(models, one, side) for one in (start, end)]
     return [Image.fromarray(picture) for picture in continuum(ends[0], ends[1], steps)]

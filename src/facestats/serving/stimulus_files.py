@@ -60,9 +60,19 @@ def write_stimuli(
     ------
     dict
         The photo's row of the sheet, with `error` for one that can't be used.
+
+    Raises
+    ------
+    InputError
+        Two photos have one target.
     """
-    rows = []
+    rows, written = [], {}
     for name, source, target in photos:
+        if target in written:
+            raise InputError(
+                f"{written[target]} and {name} would both be written to {target.name}; rename one"
+            )
+        written[target] = name
         row: dict[str, Any] = {"image": name, "stimulus": None, "error": None}
         row |= {key: value for key, value in mover.parameters().items() if value is not None}
         try:
@@ -150,9 +160,13 @@ class ChosenFaces:
         Raises
         ------
         InputError
-            A photo is missing, or not the one that the crop was made of.
+            A photo is missing, or not the one that the crop was made of; or a name leads out of
+            its folder, in a table that somebody has forged.
         """
         for image, crop in self.names:
+            for name in (PurePosixPath(image), PurePosixPath(crop)):
+                if name.is_absolute() or ".." in name.parts:
+                    raise InputError(f"{name} is no name of a photo; run `dvc repro`")
             path = Path(images) / image if self.sha256 else crops / crop
             if self.sha256 and (not path.is_file() or hash_photo(path) != self.sha256[image]):
                 raise InputError(

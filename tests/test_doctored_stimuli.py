@@ -1,0 +1,66 @@
+"""Tables and lists that others may have written lead no stimulus and no trait out of its folder."""
+
+import json
+
+import pytest
+
+from facestats.errors import InputError, TableError
+from facestats.labels.traits import read_traits
+from facestats.pairs.built import Built
+from facestats.serving.stimuli import chosen_by_score
+from facestats.serving.stimulus_files import ChosenFaces, write_stimuli
+from facestats.traits.joining import copy_models
+
+
+@pytest.mark.parametrize(
+    "traits", [["main", "../../other"], ["/tmp"], [["a"]], "main", None, ["a/b"], ["a" * 61]]
+)
+def test_traits_are_names_and_no_paths(tmp_path, traits):
+    (tmp_path / "in_use.json").write_text(json.dumps({"traits": traits}))
+    with pytest.raises(TableError, match="names what is no trait"):
+        read_traits(tmp_path)
+    with pytest.raises(TableError):
+        copy_models(tmp_path, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["in_use.json"]
+
+
+@pytest.mark.parametrize("names", [("../a.jpg", "a.jpg"), ("a.jpg", "../a.jpg"), ("/a.jpg", "b")])
+def test_names_of_photos_lead_nowhere_else(tmp_path, names):
+    with pytest.raises(InputError, match="is no name of a photo"):
+        list(ChosenFaces([names]).photos(tmp_path, tmp_path, tmp_path / "out"))
+
+
+def test_two_photos_are_not_written_to_one_file(tmp_path):
+    class Still:
+        models = None
+
+        def parameters(self):
+            return {}
+
+        def move(self, source):
+            raise InputError("no face")
+
+    photos = [
+        ("a.webp", b"", tmp_path / "a.webp.png"),
+        ("a.webp.png", b"", tmp_path / "a.webp.png"),
+    ]
+    with pytest.raises(InputError, match=r"a\.webp and a\.webp\.png would both be written to"):
+        list(write_stimuli(Still(), photos, tmp_path / "stimuli.csv"))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ({"attractiveness": [8, 10]}, True),
+        ({"score": {"trustworthy": [8, 10]}}, True),
+        ({"rating": [5, 7]}, True),
+        *(({"columns": {f"trustworthy_{part}": [1, 2]}}, True)
+          for part in ("raw", "score", "pct", "decile", "geometric", "combined")),
+        ({"columns": {"rating_trustworthy": [1, 2]}}, True),
+        ({"columns": {"geometry_zscore": [1, 2]}}, True),
+        ({"columns": {"yaw": [20, 40]}, "gender": "female"}, False),
+        ({}, False),
+    ],
+)  # fmt: skip
+def test_whose_members_were_chosen_by_a_score(wanted, expected):
+    assert chosen_by_score(Built("a", None, None, {"filter": wanted})) is expected
