@@ -88,7 +88,8 @@ def _table(options: argparse.Namespace) -> int:
     writers[path.suffix.lower()](path, table)
     failed, withheld = table["error"].notna(), table["withheld"].notna()
     for image, error in table.loc[failed, ["image", "error"]].itertuples(index=False):
-        print_line(f"{image}: {error}", sys.stderr)
+        named = error if error.startswith(image) else f"{image}: {error}"
+        print_line(named, sys.stderr)
     print_line(
         f"{path}: {number_of(len(table), 'photo')}, {int((~failed & ~withheld).sum())} scored, "
         f"{int(withheld.sum())} withheld, {int(failed.sum())} with an error"
