@@ -148,10 +148,12 @@ def test_figures_are_cross_validated_where_there_are_some():
 
     test = {"test": {"n": 6, "mlp": {"pearson": figure(0.3)}}}
     everywhere = {"why": None, "n": 54, "mlp": {"pearson": figure(0.5)}}
-    both = Figures({"": test, "kind": test}, {}, {"rating": everywhere})
+    names = {"": test, "attractive": test, "kind": test}
+    both = Figures(names, {}, {"rating": everywhere, "rating_kind": {"why": "too few"}})
     assert str(both.of("attractiveness_score")) == (
         "Pearson r 0.5 (95 % 0.4 to 0.6), on 54 rated faces, cross-validated"
     )
+    assert str(both.of("attractive_raw")) == str(both.of("attractiveness_score"))
     assert str(both.of("kind_raw")) == "Pearson r 0.3 (95 % 0.2 to 0.4), on 6 test faces"
     few = Figures({"": test}, {}, {"rating": {"why": "too few"}})
     assert "on 6 test faces" in str(few.of("attractiveness_raw"))

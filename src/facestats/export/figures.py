@@ -10,6 +10,7 @@ from typing import Any
 from facestats.core.files import read_json
 from facestats.core.layout import ATTRACTIVENESS, CROSSVALIDATED, METRICS
 from facestats.errors import InputError
+from facestats.labels.tables import PREFIX
 from facestats.traits.tables import MAIN
 
 # The models of `metrics/attractiveness.json`, by what they fill in `traits.tables.MAIN`.
@@ -66,7 +67,7 @@ class Figures:
     Attributes
     ----------
     scores : dict of str to mapping
-        Metrics of the scores by trait; the main one is the empty text.
+        Metrics of the scores by trait; the main one is the empty text, and then by its name.
     attributes : mapping
         Metrics of the attributes.
     crossvalidated : mapping
@@ -90,7 +91,9 @@ class Figures:
 
     def of_score(self, trait: str, model: str) -> HeldOut:
         """The figures of a model of `metrics/attractiveness.json`; `` is the main trait."""
-        everywhere = self.crossvalidated.get(trait or RATING) or {}
+        first = next((name for name in self.scores if name), "")  # the main trait's own name
+        column = RATING if trait in ("", first) else PREFIX + trait
+        everywhere = self.crossvalidated.get(column) or {}
         if everywhere.get("why") is None and everywhere.get(model):
             return _held_out(everywhere[model], everywhere["n"], "rated faces, cross-validated")
         test = self.scores.get(trait, {}).get("test") or {}
