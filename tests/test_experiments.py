@@ -28,6 +28,8 @@ STAGES = (
     "crossvalidate_geometry",
     "crossvalidate",
     "score",
+    "trait",
+    "traits",
     "evaluate",
 )
 PATIENCE = 300  # seconds that a busy machine may take
@@ -49,7 +51,7 @@ def test_the_page_does_what_it_says(project, tmp_path):
     def say(name: str, **places: str) -> str:
         return run_documented(project, "docs/experiments.md", name, places)
 
-    reached = {"train_attractiveness", "crossvalidate", "score", "evaluate"}
+    reached = {"train_attractiveness", "crossvalidate", "score", "traits", "evaluate"}
     assert executed(say("one")) == reached
     say("back")
     assert "hidden: 256" not in project.read("params.yaml").decode()
@@ -60,7 +62,11 @@ def test_the_page_does_what_it_says(project, tmp_path):
     assert executed(say("logs")) == reached
 
     shown = say("compare")
-    tables = [part for part in shown.split("\nPath ")[0].split(" Experiment ") if "wide" in part]
+    compared, *tables = shown.split("\nPath ")[0].split(" Experiment ")
+    assert re.search(r"^wide \(\w{7}\), compared with main \(\w{7}\)$", compared, re.MULTILINE)
+    assert "drawn in compare.pdf" in compared
+    assert re.search(r"^best.val_loss chooses (main|grid-1|grid-2): ", compared, re.MULTILINE)
+    tables = [part for part in tables if "wide" in part]
     assert len(tables) == 2
     for table in tables:
         assert "…" not in table  # nothing is cut off at 80 columns
