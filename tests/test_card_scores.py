@@ -236,6 +236,7 @@ def test_the_combined_score_has_two_columns_by_group():
     fairness = {
         "n": 20,
         "min_group": 10,
+        "notes": {},
         "why": {"attractiveness": None, "combined_score": None},
         "overall": figures,
         "attractiveness": {"gender": {"female": figures}},

@@ -88,6 +88,8 @@ def test_all_warnings_stand_at_the_end_once_with_their_number(tmp_path):
                 "train_attribute": params.attributes.targets,
                 "continuum": params.continua,
                 "difference": params.differences,
+                "stimuli": params.stimuli,
+                "trait": params.score.traits,
             }.get(stage, params.composites)
             if "foreach" in facts
             else [""]
@@ -112,6 +114,7 @@ def test_all_warnings_stand_at_the_end_once_with_their_number(tmp_path):
 def test_every_stage_that_warns_keeps_its_warnings():
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     for stage, facts in stages.items():
+        name = "${item}" if isinstance(facts.get("foreach"), list) or stage == "trait" else "${key}"
         facts = facts.get("do", facts)
         script = re.search(r"python (stages/\w+\.py)", facts["cmd"])[1]
         outs = [out for out in facts["outs"] if str(out).startswith("${interim}/warnings/")]
@@ -126,7 +129,7 @@ def test_every_stage_that_warns_keeps_its_warnings():
         assert all(
             out
             == (
-                "${interim}/warnings/${key}/" + f"{stage}.stage.json"
+                "${interim}/warnings/" + name + f"/{stage}.stage.json"
                 if "foreach" in stages[stage]
                 else f"${{interim}}/warnings/{stage}.json"
             )

@@ -130,7 +130,7 @@ def test_a_composite_has_its_mean_shape_beside_it_as_webmorph_expects(tmp_path):
     shape = np.linspace(0.1, 0.9, 468 * 2).reshape(468, 2).astype(np.float32)
     average = Average(np.zeros((64, 64, 3), np.uint8), ["a.jpg"], {}, shape)
     Image.new("RGB", (64, 64)).save(tmp_path / "a.jpg")
-    facts = {"built": True, "n": 1}
+    facts = {"built": True, "n": 1, "render": {}}
     write_composite(tmp_path / "out", "mine", average, facts, tmp_path, tmp_path / "scores.json")
     read = read_template(tmp_path / "out/composite.tem")
     assert np.allclose(read.points, shape * 64, atol=1e-3)

@@ -218,6 +218,7 @@ def _warnings(root: Path, params: Params) -> list[str]:
         "continuum": params.continua,
         "difference": params.differences,
         "stimuli": params.stimuli,
+        "trait": params.score.traits,
     }
     lines, total, absent = [], 0, 0
     for stage, facts in stages.items():

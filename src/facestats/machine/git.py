@@ -52,19 +52,19 @@ def read_git(
     subprocess.TimeoutExpired
         It took longer.
     """
-    with _without_configuration(root, timeout) as chosen:
+    places = ("--show-toplevel", "--absolute-git-dir", "--git-common-dir")
+    known = _run(root, "rev-parse", "--path-format=absolute", *places, timeout=timeout)
+    if known.returncode:  # no repository, or one without a work tree: git says so itself
+        return known
+    top, own, shared = (Path(os.fsdecode(line)) for line in known.stdout.splitlines())
+    with _without_configuration(root, own, shared, timeout) as folder:
+        chosen = ("--git-dir", folder, "--work-tree", str(top))
         return _run(root, *chosen, *arguments, stdin=stdin, timeout=timeout)
 
 
 @contextmanager
-def _without_configuration(root: Path, timeout: float) -> Iterator[list[str]]:
-    """Arguments with which git reads a repository, but not its configuration."""
-    places = ("--show-toplevel", "--absolute-git-dir", "--git-common-dir")
-    found = _run(root, "rev-parse", "--path-format=absolute", *places, timeout=timeout)
-    if found.returncode:  # no repository, or a bare one: git says so itself
-        yield ["--git-dir", os.devnull]
-        return
-    top, own, shared = (Path(os.fsdecode(line)) for line in found.stdout.splitlines())
+def _without_configuration(root: Path, own: Path, shared: Path, timeout: float) -> Iterator[str]:
+    """A folder that git takes for the repository's own: links to all but its configuration."""
     with tempfile.TemporaryDirectory(prefix="facestats-git-") as folder:
         clean = Path(folder)
         for place, names in ((own, _OWN), (shared, _SHARED)):
@@ -78,7 +78,7 @@ def _without_configuration(root: Path, timeout: float) -> Iterator[list[str]]:
             if value.strip().isalnum():
                 lines.append(f"{name} = {value.decode().strip()}")
         (clean / "config").write_text("\n".join(lines), encoding="utf-8")
-        yield ["--git-dir", folder, "--work-tree", str(top)]
+        yield folder
 
 
 def _run(
