@@ -66,9 +66,9 @@ first line |
 | `… has the column … twice` | remove one of them |
 | `… may be a decimal number or thousands` | write a decimal point, or no comma |
 | `… nearly all of them empty` | the file is damaged: get it again |
-| `--append: the scale of the ratings that are there is not known` | write its ends into \
+| `the scale of the ratings that are there is not known` | write its ends into \
 `dataset.json`: `"rating_scale": [1, 7]` |
-| `--append: the scale of the ratings of … is not known` | `--scale 1 7`, with the ends of yours |
+| `the scale of the ratings of … is not known` | `--scale 1 7`, with the ends of yours |
 | `gender and race are numbers, which copies of FairFace …` | take the authors' tables |
 
 Adding a dataset does not always help: compare before you keep it. A model of 745 OMI faces and

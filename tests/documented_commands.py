@@ -123,6 +123,8 @@ class Checker:
             _parse(make_parser(), rest, incomplete)
         elif program in ("python", "python3"):
             _python(rest, incomplete)
+        elif program == "export" and "=" in "".join(rest[:1]):
+            pass  # the shell's
         elif program in COMMANDS:
             _parse(make_parser(), words, incomplete)
         elif program not in SHELL:

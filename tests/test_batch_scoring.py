@@ -175,3 +175,12 @@ def test_the_command_writes_a_table(ending, built, models, tmp_path, capsys):
 def test_wrong_usage_is_named(arguments, message, models, capsys):
     assert main(["score", *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("target", ["score", "error", "withheld", "image"])
+def test_an_attribute_does_not_take_the_place_of_a_score(monkeypatch, target):
+    own = answers.Attributes({target: answers.Attribute("male", "model", None)}, None, [])
+    monkeypatch.setattr(answers, "score_all", lambda faces: [answers.Score()])
+    monkeypatch.setattr(answers, "attributes_all", lambda faces, ethnicity: [own])
+    with pytest.raises(InputError, match=f"{target} is a column of the scores; rename the target"):
+        batch._answer([{}], [None], infer=True, ethnicity=False)

@@ -132,9 +132,9 @@ def test_the_sheet_says_what_is_predicted_and_children_stay_out(project, monkeyp
     assert told["predicted_change"] == pytest.approx(0.5 * mover.direction.by_shape, abs=1e-3)
     monkeypatch.setattr(stimuli.answers, "check_age", lambda face: (None, "may be under 18", []))
     monkeypatch.setattr(stimuli.answers, "Face", lambda *_: None)
-    project.crop, project.jpeg, project.embed = (lambda _: None,) * 3
+    project.crop, project.jpeg, project.embed, project.photo = (lambda _: None,) * 4
     with pytest.raises(WithheldError, match="no stimulus along a score: may be under 18"):
-        mover._check_age("a.jpg")
+        stimuli.check_age(project, "a.jpg")
 
 
 @pytest.mark.parametrize(

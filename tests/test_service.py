@@ -221,6 +221,9 @@ def test_a_composite_has_the_pixels_that_the_library_draws(service, root, table,
         ({"filter": {"gender": "nobody"}}, "invalid_request"),
         ({"filter": {"n": 0}}, "invalid_request"),
         ({"filter": {"ethnicity": "asian"}}, "ethnicity_not_allowed"),
+        ({"filter": {"columns": {"skin_ita": ["q0", "q0.3"]}}}, "ethnicity_not_allowed"),
+        ({"filter": {"attributes": {"skin_ita_class": "dark"}}}, "ethnicity_not_allowed"),
+        ({"filter": {"gender": "female"}, "render": {"outlines": True}}, "invalid_request"),
         ({"path": "/etc/passwd"}, "invalid_request"),
     ):
         refused = service.ask("POST", "/v1/composite", json.dumps(options).encode())

@@ -211,7 +211,9 @@ def face_routes(state: State) -> APIRouter:
         options = _composite(await read_small(request, state.settings, MOST_JSON))
         where = options.filter
         named = {*(where.attributes or {}), *(where.columns or {})}
-        asked = where.ethnicity is not None or any(name.startswith(SENSITIVE) for name in named)
+        asked = where.ethnicity is not None or any(
+            name.startswith((SENSITIVE, *SENSITIVE_COLUMNS)) for name in named
+        )
         state.check_ethnicity(asked, body_left=False)
         picture, facts = await state.in_time(
             request, state.engine.draw(lambda: _draw(run, options))
@@ -268,10 +270,15 @@ def _draw(run: Run, options: schemas.CompositeRequest) -> tuple[bytes, dict[str,
     )
     if not selection.enough:
         raise InputError(f"too few: {selection}")
+    render = options.render.model_dump()
+    if render.pop("outlines") or render.pop("format") == "png16":
+        raise InputError("render: outlines and png16 are for composites of params.yaml")
+    if render["background"] == "transparent" and options.format != "png":
+        raise InputError("a JPEG can't be transparent; set format: png")
     image = draw_composite(
         run.models,
         selection.rows,
-        **options.render.model_dump(),
+        **render,
         flags=where.flags,
         copies=where.copies,
     )

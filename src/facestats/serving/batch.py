@@ -196,7 +196,13 @@ def _answer(
                 row |= {f"{trait}_{name}": getattr(scores, name) for name in PARTS_OF_TRAIT}
             texts = score.warnings
         if own is not None:
-            row |= _columns(own)
+            columns = _columns(own)
+            if clash := sorted({*columns} & {IMAGE, *PARTS_OF_SCORE, "warnings", "error"}):
+                raise InputError(
+                    f"attributes.targets: {clash[0]} is a column of the scores; rename the target, "
+                    "or leave the attributes out"
+                )
+            row |= columns
             texts = [*texts, *own.warnings]
         row["warnings"] = "; ".join(dict.fromkeys(texts)) or None
 
