@@ -111,9 +111,9 @@ def _us_answers(answers: pd.DataFrame | None, content: Content) -> pd.DataFrame 
     content.leave_out(
         "an answer without the photo's name", (f"row {i + 2}" for i in nameless.index)
     )
-    answers = answers[answers["Filename"].isin(content.photos)]
-    rating = content.numbers(answers["Attractive"], answers["Filename"], 1, 5)
-    frame = pd.DataFrame({"image": answers["Filename"], "rater": "", "rating": rating})
+    named: pd.DataFrame = answers[answers["Filename"].isin(content.photos)]
+    rating = content.numbers(named["Attractive"], named["Filename"], 1, 5)
+    frame = pd.DataFrame({"image": named["Filename"], "rater": "", "rating": rating})
     return frame.dropna(subset="rating")
 
 

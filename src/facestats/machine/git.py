@@ -14,9 +14,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from facestats.errors import InputError
+
 # To find out where the repository lies, git reads its configuration after all: without what it
 # might run then.
-_NO_PROGRAMS = ("-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}")
+_NO_PROGRAMS = (
+    *("-c", "core.fsmonitor=false"),
+    *("-c", f"core.hooksPath={os.devnull}"),
+    *("-c", "diff.ignoreSubmodules=all"),  # which have configurations of their own
+)
 # A fetch would run `remote.<name>.uploadpack`; versions before 2.44 know only the second.
 _NO_FETCH = {"GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none", "GIT_OPTIONAL_LOCKS": "0"}
 _OWN = ("index", "logs")  # of a work tree
@@ -49,6 +55,8 @@ def read_git(
     ------
     FileNotFoundError
         There is no git.
+    InputError
+        The path of the repository holds a line break.
     subprocess.TimeoutExpired
         It took longer.
     """
@@ -56,7 +64,10 @@ def read_git(
     known = _run(root, "rev-parse", "--path-format=absolute", *places, timeout=timeout)
     if known.returncode:  # no repository, or one without a work tree: git says so itself
         return known
-    top, own, shared = (Path(os.fsdecode(line)) for line in known.stdout.splitlines())
+    lines = known.stdout.splitlines()
+    if len(lines) != len(places):
+        raise InputError(f"{os.fspath(root)!r}: a path with a line break is too much for git")
+    top, own, shared = (Path(os.fsdecode(line)) for line in lines)
     with _without_configuration(root, own, shared, timeout) as folder:
         chosen = ("--git-dir", folder, "--work-tree", str(top))
         return _run(root, *chosen, *arguments, stdin=stdin, timeout=timeout)
