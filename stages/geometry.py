@@ -35,10 +35,11 @@ def main(
         tables.read(age_check, AGE_CHECK),
     )
     rows["rating"] = rows["rating"].mask(rows["minor"])
+    sizes = measure_table(shapes, crops, irises)
     fitted = fit_geometry(params.geometry, shapes, crops, rows)
     warn(*fitted.warnings)
     fitted.model.save(regressor)
-    measured = fitted.rows.join(measure_table(shapes, crops, irises))
+    measured = fitted.rows.join(sizes)
     joined = clean.merge(measured.drop(columns=PREDICTED), on="filename", how="left")
     tables.write(joined, meta, WITH_META, tables.doubts_metadata(tables.read_doubts(attributes)))
     why = {"why": fitted.model.why} if fitted.model.why else None

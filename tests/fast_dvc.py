@@ -155,7 +155,7 @@ def _schema(source) -> voluptuous.Schema:
 
 
 _SCHEMAS: dict[int, tuple[object, voluptuous.Schema]] = {}
-_JSON = SimpleNamespace(load=json.load, dump=_dump_json, JSONDecodeError=json.JSONDecodeError)
+_JSON = SimpleNamespace(**{**vars(json), "dump": _dump_json})
 _VOL = SimpleNamespace(Schema=_schema)
 _NAMES = {
     id(schema.COMPILED_SINGLE_STAGE_SCHEMA): "single",

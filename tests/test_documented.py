@@ -68,7 +68,8 @@ def test_the_parameters_on_the_composites_page_draw_what_it_shows(project, monke
             project.folder / "data/processed/preproc",
             members,
         )
-        stage("composite")(params, StageItem(name), members, folder)
+        landmarker = project.folder / "models/landmarker"
+        stage("composite")(params, StageItem(name), members, landmarker, folder)
         made[name] = json.loads((folder / name / "composite.json").read_text())
     assert {name for name, facts in made.items() if facts["built"]} == made.keys()
     assert made["women"]["render"]["align"] == "eyes"

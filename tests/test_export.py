@@ -4,7 +4,6 @@ import io
 import json
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -32,6 +31,7 @@ from facestats.export.statistics import write_dta, write_sav
 from facestats.faces.tables import FACES
 from facestats.groups.tables import FINAL
 from facestats.scores.calibration import Calibration
+from programs import run_program
 from resources import blobs, text
 from test_spreadsheets import FORMULAS, PLAIN
 
@@ -303,19 +303,8 @@ def test_the_lines_of_use_run_without_facestats(exported, built, tmp_path):
     crop = built.folder / "data/processed/preproc" / names[0]
     shutil.copyfile(crop, place / "face.jpg")
     blocked = "import sys; sys.modules['facestats'] = None\n"
-    with (tmp_path / "out").open("w+") as out:
-        done = subprocess.run(
-            [sys.executable, "-c", blocked + lines],
-            cwd=place,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            timeout=300,
-            check=False,
-        )
-        out.seek(0)
-        said = out.read()
-    assert done.returncode == 0, said
-    (line,) = [line for line in said.splitlines() if line.startswith("attractiveness ")]
+    done = run_program([sys.executable, "-c", blocked + lines], place, check=True)
+    (line,) = [text for text in done.stdout.splitlines() if text.startswith("attractiveness ")]
     given = json.loads(line.removeprefix("attractiveness ").replace("'", '"'))
     assert given["raw"] == pytest.approx(
         models.regressor.predict(models.embeddings[1][:1])[0], abs=1e-3

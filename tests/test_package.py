@@ -149,7 +149,7 @@ def test_the_wheel_works_in_an_empty_environment(built, tmp_path):
     assert run("facestats", "--version") == f"facestats {facestats.__version__}\n"
     where = run("python", "-c", "import facestats; print(facestats.__file__)")
     assert Path(where.strip()).is_relative_to(packages)
-    photo = next((project.folder / "data/raw").glob("*.jpg"))
+    photo = next((project.folder / "data/raw").glob("face_*.jpg"))
     own = project.facestats("score", str(photo)).stdout
     assert run("facestats", "score", str(photo)) == own
     assert '"score": ' in own

@@ -91,7 +91,9 @@ def project(tmp_path_factory, clip_models):
             kinds = {"box": (N, 4), "landmarks": (N, 1404)}
             vectors = {k: np.zeros(shape) for k, shape in kinds.items() if k in schema.columns}
             columns = [name for name in schema.columns if name not in vectors]
-            table = rows.reindex(columns=columns).fillna(dict.fromkeys(schema.keys(), "a"))
+            table = rows.reindex(columns=columns)
+            unknown = [key for key in schema.keys() if table[key].isna().all()]
+            table = table.assign(**dict.fromkeys(unknown, "a"))
             tables.write(table, METADATA / schema.name, schema, vectors=vectors)
         OUT_OF_FOLD.mkdir(parents=True)
         table = rows.reindex(columns=list(PREDICTIONS_OUT_OF_FOLD.columns))

@@ -17,7 +17,9 @@ import pandas as pd
 from tqdm import tqdm
 
 from facestats.core.doubts import HIDDEN as OCCLUDED
+from facestats.errors import ModelError
 from facestats.faces.irises import Irises, load_irises
+from facestats.faces.models import MESH_FILE
 from facestats.geometry import skin
 from facestats.geometry.measurements import MEASUREMENTS, NAMES, measure
 from facestats.geometry.shapes import LandmarkTable
@@ -49,7 +51,16 @@ def measure_table(shapes: LandmarkTable, crops: Path, landmarker: Path) -> pd.Da
     -------
     DataFrame
         (n rows) as `measure_faces` gives it.
+
+    Raises
+    ------
+    ModelError
+        The folder holds no landmarker, as where two paths of a stage were swapped.
     """
+    if not (landmarker / MESH_FILE).is_file():
+        raise ModelError(
+            f"{landmarker} holds no {MESH_FILE}; `dvc repro fetch_landmarker` puts it there"
+        )
     irises = load_irises(landmarker, count_workers(len(shapes)))
     measured, start = [], 0
     with tqdm(total=len(shapes), desc="measuring", unit="face", disable=None) as bar:
