@@ -19,7 +19,6 @@ from facestats.geometry.shapes import LandmarkTable
 from facestats.geometry.tables import GEOMETRY, WITH_META
 from facestats.labels.tables import LABELS, SPLITS
 
-POSE = ["yaw", "pitch", "roll"]
 PREDICTED = ["geometry_zscore", "geometric_raw", "geometric_out_of_fold"]
 
 
@@ -43,7 +42,7 @@ def main(
     joined = clean.merge(measured.drop(columns=PREDICTED), on="filename", how="left")
     tables.write(joined, meta, WITH_META, tables.doubts_metadata(tables.read_doubts(attributes)))
     why = {"why": fitted.model.why} if fitted.model.why else None
-    tables.write(measured.drop(columns=POSE), geometry, GEOMETRY, why)
+    tables.write(measured.drop(columns=["yaw", "pitch", "roll"]), geometry, GEOMETRY, why)
     return fitted.summary()
 
 

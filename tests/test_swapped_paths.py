@@ -61,6 +61,10 @@ def arguments(stage: dict) -> dict[str, Path]:
     return {option: path for option, path in paths.items() if option not in NOT_PASSED}
 
 
+def keys(schema) -> tuple[str, ...]:
+    return schema.keys()
+
+
 def is_input(path: Path, stage: dict) -> bool:
     """Whether a stage depends on a path, or on something below it."""
     deps = [Path(resolved(dep)) for dep in stage["deps"] if "${data." not in dep]
@@ -92,7 +96,7 @@ def project(tmp_path_factory, clip_models):
             vectors = {k: np.zeros(shape) for k, shape in kinds.items() if k in schema.columns}
             columns = [name for name in schema.columns if name not in vectors]
             table = rows.reindex(columns=columns)
-            unknown = [key for key in schema.keys() if table[key].isna().all()]
+            unknown = [key for key in columns if key in keys(schema) and table[key].isna().all()]
             table = table.assign(**dict.fromkeys(unknown, "a"))
             tables.write(table, METADATA / schema.name, schema, vectors=vectors)
         OUT_OF_FOLD.mkdir(parents=True)
