@@ -46,6 +46,7 @@ def test_two_photos_are_not_written_to_one_file(tmp_path):
     ]
     with pytest.raises(InputError, match=r"a\.webp and a\.webp\.png would both be written to"):
         list(write_stimuli(Still(), photos, tmp_path / "stimuli.csv"))
+    assert (tmp_path / "stimuli.csv").read_text().splitlines()[1:] == ["a.webp,no face"]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from facestats.composites.texture import bands, gains, magnitudes, strengthened
 from facestats.core.landmarks import MIRROR
 from facestats.errors import InputError
 from facestats.pairs.built import Built
+from facestats.photos.budget import OverBudgetError
 from facestats.stimuli.changes import Change, along, caricature, lab, shape_step, symmetric
 from facestats.stimuli.frame import laid_on
 from facestats.stimuli.moving import move_face
@@ -177,6 +178,14 @@ def test_a_face_at_the_edge_of_its_photo_leaves_no_streaks():
     face = photo(rgb, points)
     moved = pixels(move_face(face, along(face, built(points=nose_lower(0.04)), built("b"), 1, 0)))
     assert np.array_equal(moved[:, 0], rgb[:, 0])
+
+
+def test_a_face_that_takes_more_than_its_budget_is_refused():
+    face = photo()
+    change = symmetric(face, "shape", 1)
+    with pytest.raises(OverBudgetError, match=r"the face is too large to be moved: \d+ px"):
+        move_face(face, change, max_pixels=100_000)
+    assert move_face(face, change, max_pixels=20_000_000).size == (WIDTH, HEIGHT)
 
 
 def test_a_shape_that_folds_is_refused():

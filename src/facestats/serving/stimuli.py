@@ -190,7 +190,7 @@ class Mover:
             if self.by_score:
                 check_age(self.models, image)
         check_turned(photo.yaw)
-        return photo, move_face(photo, self.change(photo))
+        return photo, move_face(photo, self.change(photo), limits["max_pixels"])
 
     def change(self, photo: FacePhoto) -> Change:
         """What is done to a face."""

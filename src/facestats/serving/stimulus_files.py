@@ -67,28 +67,37 @@ def write_stimuli(
         Two photos have one target.
     """
     rows, written = [], {}
-    for name, source, target in photos:
-        if target in written:
-            raise InputError(
-                f"{written[target]} and {name} would both be written to {target.name}; rename one"
-            )
-        written[target] = name
-        row: dict[str, Any] = {"image": name, "stimulus": None, "error": None}
-        row |= {key: value for key, value in mover.parameters().items() if value is not None}
-        try:
-            photo, picture = mover.move(source)
-            write_bytes(target, encoded(picture, target.suffix))
-            row["stimulus"] = target.relative_to(sheet.parent).as_posix()
-            row |= {"yaw": round(photo.yaw, 1), "faces": photo.faces}
-            row |= compared(mover.models, source, picture)
-        except FaultError:
-            raise
-        except (ImageError, InputError, WithheldError) as error:
-            row["error"] = str(error)
-        rows.append(row)
-        yield row
-    table = pd.DataFrame(rows, columns=None if rows else ["image", "stimulus"])
-    write_csv(sheet, table[[c for c in table if c == "image" or table[c].notna().any()]])
+    try:
+        for name, source, target in photos:
+            if target in written:
+                raise InputError(
+                    f"{written[target]} and {name} would both be written to {target.name}; rename "
+                    "one"
+                )
+            written[target] = name
+            row = _moved(mover, name, source, target, sheet.parent)
+            rows.append(row)
+            yield row
+    finally:  # a run that stops leaves a row of each picture
+        table = pd.DataFrame(rows, columns=None if rows else ["image", "stimulus"])
+        write_csv(sheet, table[[c for c in table if c == "image" or table[c].notna().any()]])
+
+
+def _moved(mover: Mover, name: str, source: Any, target: Path, folder: Path) -> dict[str, Any]:
+    """Write the picture of one photo; its row of the sheet."""
+    row: dict[str, Any] = {"image": name, "stimulus": None, "error": None}
+    row |= {key: value for key, value in mover.parameters().items() if value is not None}
+    try:
+        photo, picture = mover.move(source)
+        write_bytes(target, encoded(picture, target.suffix))
+        row["stimulus"] = target.relative_to(folder).as_posix()
+        row |= {"yaw": round(photo.yaw, 1), "faces": photo.faces}
+        row |= compared(mover.models, source, picture)
+    except FaultError:
+        raise
+    except (ImageError, InputError, WithheldError) as error:
+        row["error"] = str(error)
+    return row
 
 
 def compared(models: Models, before: Any, after: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import cv2
@@ -11,12 +12,15 @@ from PIL import Image
 from facestats.composites.light import TO_LINEAR, to_codes
 from facestats.composites.shapes import mirrored
 from facestats.composites.texture import gains, magnitudes, strengthened
+from facestats.photos.budget import BYTES, MAX_PIXELS, OverBudgetError
 from facestats.stimuli.changes import Change, lab
 from facestats.stimuli.frame import Frame, similarity
 from facestats.stimuli.photo import FacePhoto
 
+_MOVED = 150  # bytes that a pixel of the square takes at most
 
-def move_face(photo: FacePhoto, change: Change) -> Image.Image:
+
+def move_face(photo: FacePhoto, change: Change, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Carry out a change of a face.
 
     Pixels are fetched bicubically in linear light. Colours are added in CIELAB. Beyond 0.9
@@ -26,6 +30,9 @@ def move_face(photo: FacePhoto, change: Change) -> Image.Image:
     ----------
     photo : FacePhoto
     change : Change
+    max_pixels : int, default MAX_PIXELS
+        As of `preprocess.max_pixels`: the memory that a photo of so many may take is what moving
+        its face may.
 
     Returns
     -------
@@ -36,9 +43,17 @@ def move_face(photo: FacePhoto, change: Change) -> Image.Image:
     ------
     InputError
         The face would fold over itself.
+    OverBudgetError
+        The face has too many pixels.
     """
     height, width = photo.rgb.shape[:2]
     frame = Frame(photo.landmarks, change.target, width, height)
+    most = math.isqrt(max_pixels * BYTES // _MOVED)
+    if frame.side > most:
+        raise OverBudgetError(
+            f"the face is too large to be moved: {frame.side} px with what surrounds it, {most} "
+            "are possible; make the photo smaller, or preprocess.max_pixels larger"
+        )
     square = _cut(photo.rgb, frame)
     away = frame.moved_from()
     light = TO_LINEAR[square]
