@@ -1,12 +1,15 @@
 """Tables and lists that others may have written lead no stimulus and no trait out of its folder."""
 
 import json
+import os
+from types import SimpleNamespace
 
 import pytest
 
 from facestats.errors import InputError, TableError
 from facestats.labels.traits import read_traits
 from facestats.pairs.built import Built
+from facestats.serving.batch import _table
 from facestats.serving.stimuli import chosen_by_score
 from facestats.serving.stimulus_files import ChosenFaces, write_stimuli
 from facestats.traits.joining import copy_models
@@ -65,3 +68,11 @@ def test_two_photos_are_not_written_to_one_file(tmp_path):
 )  # fmt: skip
 def test_whose_members_were_chosen_by_a_score(wanted, expected):
     assert chosen_by_score(Built("a", None, None, {"filter": wanted})) is expected
+
+
+def test_a_name_that_is_no_text_is_a_row_like_any_other(tmp_path):
+    name = os.fsdecode(b"\xff.jpg")
+    frame = _table([{"image": name, "error": f"{name}: damaged"}], None, SimpleNamespace(traits=[]))
+    assert frame.loc[0, "image"] == r"\xff.jpg"
+    assert frame.loc[0, "error"] == r"\xff.jpg: damaged"
+    frame.to_parquet(tmp_path / "scores.parquet")

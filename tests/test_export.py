@@ -465,3 +465,25 @@ def test_the_parts_are_those_that_the_help_names():
     from facestats.cli import export
 
     assert all(re.search(rf"^{part}\b", export.__doc__, re.MULTILINE) for part in project.PARTS)
+
+
+def test_what_came_while_an_export_ran_is_not_replaced(tmp_path):
+    folder = tmp_path / "export"
+    with whole(folder) as place:
+        (place / "faces.csv").write_text("1")
+    with pytest.raises(InputError, match=r"mine\.txt came while the export ran"), whole(folder):
+        (folder / "mine.txt").write_text("mine")
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "export.json",
+        "faces.csv",
+        "mine.txt",
+    ]
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize("record", ['{"files": 5}', "{}", '{"files": [1]}'])
+def test_a_damaged_record_names_nothing(tmp_path, record):
+    (tmp_path / "faces.csv").write_text("1")
+    (tmp_path / "export.json").write_text(record)
+    with pytest.raises(InputError, match=r"faces\.csv, which no export wrote"):
+        check_target(tmp_path, overwrite=True)

@@ -30,13 +30,11 @@ def check_target(folder: Path, overwrite: bool) -> None:
             f"{folder} is not empty ({number_of(len(there), 'file')}); name another folder, or "
             "replace an earlier export with --overwrite"
         )
-    if there:
-        known = read_json(folder / RECORD)["files"] if RECORD in there else []
-        if foreign := sorted(there - {*known, RECORD}):
-            raise InputError(
-                f"{folder} holds {foreign[0]}, which no export wrote, so it is not replaced; move "
-                "it away, or name another folder"
-            )
+    if there and (foreign := _foreign(folder)):
+        raise InputError(
+            f"{folder} holds {foreign[0]}, which no export wrote, so it is not replaced; move "
+            "it away, or name another folder"
+        )
 
 
 @contextmanager
@@ -53,17 +51,31 @@ def whole(folder: Path) -> Iterator[Path]:
         yield temporary
         record = {"facestats": __version__, "files": sorted(_files(temporary))}
         write_json(temporary / RECORD, record)
-        if folder.exists():
-            folder.rename(old)
         try:
+            if folder.exists():
+                folder.rename(old)
+                if foreign := _foreign(old):
+                    raise InputError(
+                        f"{folder / foreign[0]} came while the export ran, so nothing is replaced; "
+                        "move it away"
+                    )
             temporary.rename(folder)
-        except OSError:
-            if old.exists():
+        except BaseException:
+            if old.exists() and not folder.exists():
                 old.rename(folder)
             raise
     finally:
         for left in (temporary, old):
             shutil.rmtree(left, ignore_errors=True)
+
+
+def _foreign(folder: Path) -> list[str]:
+    """What no export wrote, sorted."""
+    there = _files(folder)
+    record = read_json(folder / RECORD) if RECORD in there else None
+    files = record.get("files") if isinstance(record, dict) else None
+    known = [name for name in files if isinstance(name, str)] if isinstance(files, list) else []
+    return sorted(there - {*known, RECORD})
 
 
 def _files(folder: Path) -> set[str]:

@@ -25,7 +25,7 @@ from facestats.faces.photo import limits_of, over_limit
 from facestats.machine.pool import OverLimitError, count_workers, ordered_map
 from facestats.serving import answers
 from facestats.serving.answers import Face
-from facestats.serving.checks import whole_number
+from facestats.serving.checks import as_text, whole_number
 from facestats.serving.cutting import Cut, cut, cut_one, set_up
 from facestats.serving.loading import load_for
 from facestats.serving.models import Models, decoded
@@ -218,6 +218,7 @@ def _columns(answer: Attributes) -> dict[str, Any]:
 
 def _table(rows: list[dict[str, Any]], index: pd.Index | None, models: Models) -> pd.DataFrame:
     """One frame with the same columns whatever the photos are."""
+    rows = [as_text(row) for row in rows]
     traits = [f"{trait}_{name}" for trait in models.traits for name in PARTS_OF_TRAIT]
     fixed = [IMAGE, *PARTS_OF_SCORE, *traits]
     found = dict.fromkeys(name for row in rows for name in row)

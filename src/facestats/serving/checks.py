@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from facestats.core.files import read_json
+from facestats.core.photo_files import printable
 from facestats.errors import InputError, ModelError
 
 
@@ -43,3 +44,8 @@ def read_facts(path: Path, *keys: str) -> dict[str, Any]:
             "`dvc repro`"
         )
     return facts
+
+
+def as_text(row: dict[str, Any]) -> dict[str, Any]:
+    """A row whose texts tables can hold; see `photo_files.printable`."""
+    return {key: printable(one) if isinstance(one, str) else one for key, one in row.items()}

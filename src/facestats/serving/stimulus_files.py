@@ -25,6 +25,7 @@ from facestats.geometry.measurements import NAMES
 from facestats.groups.filters import filter_faces
 from facestats.photos.reading import hash_photo
 from facestats.serving import answers
+from facestats.serving.checks import as_text
 from facestats.stimuli.photo import encoded
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def write_stimuli(
                 )
             written[target] = name
             row = _moved(mover, name, source, target, sheet.parent)
-            rows.append(row)
+            rows.append(as_text(row))
             yield row
     finally:  # a run that stops leaves a row of each picture
         table = pd.DataFrame(rows, columns=None if rows else ["image", "stimulus"])
