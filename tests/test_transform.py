@@ -15,7 +15,7 @@ from PIL import Image
 import facestats.serving.loading
 import facestats.serving.stimuli as stimuli
 from drawn_shapes import shape, smooth
-from facestats.__main__ import main
+from facestats.__main__ import main, make_parser
 from facestats.core import tables
 from facestats.core.photo_files import face_filename
 from facestats.errors import ImageError, InputError, ParamsError, WithheldError
@@ -110,6 +110,7 @@ def models(tmp_path, monkeypatch):
     pair(root, "unbuilt", "nobody", "men", built=False)
     models = Stand(root)
     monkeypatch.setattr(stimuli, "read_face", read)
+    make_parser()  # commands are imported while `load` is what it is
     monkeypatch.setattr(stimuli, "load", lambda *_: models)
     monkeypatch.setattr(facestats.serving.loading, "load", lambda *_: models)
     monkeypatch.chdir(tmp_path)
