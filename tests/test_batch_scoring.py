@@ -15,6 +15,7 @@ from facestats.serving import answers, batch
 from facestats.serving.batch import BATCH, encoding, score_many
 from facestats.serving.loading import load_for
 from facestats.serving.models import Models
+from facestats.serving.types import TraitScore
 
 SAME = 0.01  # points of 100, as design and docs/library.md promise
 PHOTOS = ("face_0001.jpg", "bad/text.jpg", "bad/no_face.jpg", "face_0003.jpg", "album.jpg/one.jpg")
@@ -177,10 +178,11 @@ def test_wrong_usage_is_named(arguments, message, models, capsys):
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("target", ["score", "error", "withheld", "image"])
+@pytest.mark.parametrize("target", ["score", "error", "withheld", "image", "calm_score"])
 def test_an_attribute_does_not_take_the_place_of_a_score(monkeypatch, target):
+    score = answers.Score(traits={"calm": TraitScore()})
     own = answers.Attributes({target: answers.Attribute("male", "model", None)}, None, [])
-    monkeypatch.setattr(answers, "score_all", lambda faces: [answers.Score()])
+    monkeypatch.setattr(answers, "score_all", lambda faces: [score])
     monkeypatch.setattr(answers, "attributes_all", lambda faces, ethnicity: [own])
     with pytest.raises(InputError, match=f"{target} is a column of the scores; rename the target"):
-        batch._answer([{}], [None], infer=True, ethnicity=False)
+        batch._answer([{"image": "a.jpg"}], [None], infer=True, ethnicity=False)

@@ -11,7 +11,7 @@ from drawn_shapes import NOSE, dots, noise, shape, smooth
 from facestats.composites.shapes import mirrored
 from facestats.composites.texture import bands, gains, magnitudes, strengthened
 from facestats.core.landmarks import MIRROR
-from facestats.errors import InputError
+from facestats.errors import ImageError, InputError
 from facestats.pairs.built import Built
 from facestats.photos.budget import OverBudgetError
 from facestats.stimuli.changes import Change, along, caricature, lab, shape_step, symmetric
@@ -268,3 +268,10 @@ def test_texture_adds_the_detail_of_one_composite_and_takes_it_away():
         for amount in (-1, 0, 1)
     ]
     assert spread[0] < 0.8 * spread[1] < spread[1] < 0.8 * spread[2]
+
+
+def test_a_picture_too_wide_for_a_jpeg_is_an_error_of_its_own():
+    wide = Image.new("RGB", (65_501, 2))
+    with pytest.raises(ImageError, match=r"65501 × 2 px are too many for a JPEG"):
+        encoded(wide, ".jpg")
+    assert encoded(wide, ".png").startswith(b"\x89PNG")

@@ -197,7 +197,7 @@ def _answer(
             texts = score.warnings
         if own is not None:
             columns = _columns(own)
-            if clash := sorted({*columns} & {IMAGE, *PARTS_OF_SCORE, "warnings", "error"}):
+            if clash := sorted({*columns} & {*row, *PARTS_OF_SCORE, "warnings", "error"}):
                 raise InputError(
                     f"attributes.targets: {clash[0]} is a column of the scores; rename the target, "
                     "or leave the attributes out"

@@ -16,7 +16,7 @@ from facestats.faces.crop import NO_FACE, find_photo_faces
 from facestats.faces.quality import head_pose
 from facestats.photos.budget import MAX_PIXELS
 from facestats.photos.containers import open_main
-from facestats.photos.decode import to_photo
+from facestats.photos.decode import MAX_JPEG_SIDE, to_photo
 from facestats.photos.reading import MAX_MEGABYTES, read_photo
 
 if TYPE_CHECKING:
@@ -140,6 +140,11 @@ def encoded(picture: Image.Image, suffix: str) -> bytes:
     -------
     bytes
         JPEG at quality 95 with full colour resolution.
+
+    Raises
+    ------
+    ImageError
+        The picture is larger than a JPEG can be.
     """
     buffer = io.BytesIO()
     if suffix.lower() == ".png":
@@ -149,5 +154,10 @@ def encoded(picture: Image.Image, suffix: str) -> bytes:
         white = Image.new("RGB", picture.size, "white")
         white.paste(picture.convert("RGB"), mask=picture.getchannel("A"))
         picture = white
+    if max(picture.size) > MAX_JPEG_SIDE:
+        raise ImageError(
+            f"{picture.width} × {picture.height} px are too many for a JPEG, which has at most "
+            f"{MAX_JPEG_SIDE} px a side; rename the photo to .png"
+        )
     picture.save(buffer, format="JPEG", quality=95, subsampling=0)
     return buffer.getvalue()
