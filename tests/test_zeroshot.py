@@ -28,7 +28,7 @@ from facestats.core.ranges import range_middles
 from facestats.errors import InputError, ModelError, ParamsError
 from facestats.params.project import load_params
 from facestats.prompts import zeroshot
-from facestats.prompts.text import TextEncoder
+from facestats.prompts.text import TextEncoder, _check_growth
 from facestats.prompts.zeroshot import (
     PromptClassifier,
     embed_classes,
@@ -397,3 +397,16 @@ def test_the_tokenizer_of_these_tests_is_a_byte_pair_tokenizer(reader):
         "s</w>",
         END,
     ]
+
+
+def replaces(times, content):
+    step = {"type": "Replace", "pattern": {"String": "a"}, "content": content}
+    return {"type": "Sequence", "normalizers": [{"type": "NFC"}, *[step] * times]}
+
+
+@pytest.mark.parametrize(("times", "content"), [(40, "aa"), (5, "a"), (1, "a" * 9)])
+def test_a_tokenizer_that_lets_texts_grow_without_end_is_refused(times, content):
+    with pytest.raises(ValueError, match="its normalizer replaces more than 4 times, or by more"):
+        _check_growth(replaces(times, content))
+    _check_growth(replaces(1, " "))
+    _check_growth(None)

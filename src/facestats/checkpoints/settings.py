@@ -20,8 +20,8 @@ MOST_SIZES = {
     "num_hidden_layers": 500,
     "num_attention_heads": 1024,
     "projection_dim": 65_536,
-    "image_size": 4096,
-    "patch_size": 4096,
+    "image_size": 1024,
+    "patch_size": 1024,
     "num_channels": 16,
     "num_labels": 100_000,
     "vocab_size": 2**22,
@@ -31,7 +31,7 @@ MOST_SIZES = {
 # and runs it if the package `kernels` is installed.
 ATTENTION = (None, "eager", "sdpa")
 ATTENTION_KEYS = ("attn_implementation", "_attn_implementation", "_attn_implementation_internal")
-MOST_SIDE = 4096  # px that an image tower may see; the largest CLIP sees 378
+MOST_SIDE = 1024  # px that an image tower may see; the largest CLIP sees 378
 # Numbers that a checkpoint may lack when a model is built: transformers would draw them at random,
 # up to 5.5 GB in 50 s, and only then report which are missing.
 MOST_MISSING = 2**24

@@ -19,6 +19,7 @@ from facestats.errors import InputError, ModelError
 
 TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))
 BATCH = 8  # prompts a forward pass
+MOST_REPLACEMENTS, MOST_ADDED = 4, 8  # of a normalizer; characters
 # An eos_token_id of 2, as in transformers' old configs: a text is pooled at its highest token.
 HIGHEST = 2
 WAY_OUT = (
@@ -182,12 +183,37 @@ class TextEncoder:
 
 
 def _tokenizer(model_dir: Path):
+    path = model_dir / "tokenizer.json"
+    if path.is_file():
+        _check_growth(json.loads(path.read_text(encoding="utf-8")).get("normalizer"))
     try:
         return AutoTokenizer.from_pretrained(
             model_dir, local_files_only=True, trust_remote_code=False
         )
     except Exception as error:  # the tokenizers library raises nothing more precise
         raise ValueError(f"tokenizer: {error}") from None
+
+
+def _check_growth(normalizer: Any) -> None:
+    """Raise `ValueError` for steps before the tokens that could make a text grow without end.
+
+    A replacement may double a text, and the next one again. CLIP's own has one, of spaces.
+    """
+    steps, replacements = [normalizer], 0
+    while steps:
+        step = steps.pop()
+        if isinstance(step, list):
+            steps += step
+        elif isinstance(step, dict):
+            steps += [value for value in step.values() if isinstance(value, (dict, list))]
+            if step.get("type") in ("Replace", "Prepend"):
+                replacements += 1
+                added = str(step.get("content", step.get("prepend", "")))
+                if replacements > MOST_REPLACEMENTS or len(added) > MOST_ADDED:
+                    raise ValueError(
+                        f"tokenizer.json: its normalizer replaces more than {MOST_REPLACEMENTS} "
+                        f"times, or by more than {MOST_ADDED} characters"
+                    )
 
 
 def _text_config(model_dir: Path):
