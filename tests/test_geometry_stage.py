@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 from facestats.age.tables import AGE_CHECK
 from facestats.attributes.tables import CLEAN
 from facestats.core import tables
+from facestats.faces.models import MESH_FILE
 from facestats.faces.tables import FACES
 from facestats.geometry.columns import COLUMNS
 from facestats.geometry.measurements import MEASUREMENTS, NAMES, measure
@@ -78,6 +79,8 @@ class Stage:
         raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
         raw["geometry"] |= {"folds": 3} | options
         (self.folder / "params.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
+        (self.folder / "landmarker").mkdir(exist_ok=True)
+        (self.folder / "landmarker" / MESH_FILE).touch()  # the iris model is not there
         files = [
             self.folder / name
             for name in (
