@@ -13,7 +13,7 @@ import pytest
 
 from datasets import MAKERS, put, workbook, write
 from facestats.errors import InputError
-from facestats.importers import identities, tree
+from facestats.importers import matlab, tree
 from facestats.importers.content import Choices
 from facestats.importers.registry import DATASETS, KNOWN
 from facestats.importers.run import import_dataset
@@ -83,7 +83,7 @@ def test_an_archive_with_a_wide_header(tmp_path):
 
 
 def test_a_compressed_part_that_unpacks_to_far_more(tmp_path, monkeypatch):
-    monkeypatch.setattr(identities, "FREE_BYTES", 1 << 20)
+    monkeypatch.setattr(matlab, "FREE_BYTES", 1 << 20)
     packed = zlib.compress(bytes(16 << 20), 9)
     header = b"MATLAB 5.0 MAT-file".ljust(124) + struct.pack("<H2s", 0x0100, b"IM")
     (tmp_path / "s/wiki_crop").mkdir(parents=True)
@@ -190,3 +190,13 @@ def test_a_mat_file_that_was_cut_off(tmp_path):
     for path in (tmp_path / "s").rglob("*.mat"):
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     refused(tmp_path, r"\.mat is damaged, or not that of IMDB-WIKI", "imdbwiki")
+
+
+def test_a_mat_file_that_crashes_its_reader(tmp_path):
+    """One byte makes an array of cells say that it is of another kind: SciPy reads past its end."""
+    MAKERS["imdbwiki"](tmp_path / "s")
+    path = tmp_path / "s/wiki_crop/wiki.mat"
+    data = bytearray(path.read_bytes())
+    data[649] = 1
+    path.write_bytes(data)
+    refused(tmp_path, r"wiki\.mat is damaged: reading it ends the process", "imdbwiki")

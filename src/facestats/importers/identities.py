@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import struct
-import zlib
 from datetime import date
 
 import numpy as np
@@ -12,6 +10,7 @@ import pandas as pd
 
 from facestats.errors import InputError
 from facestats.importers.content import COPY, NO_PHOTO, Choices, Content, Dataset, photos_by_tail
+from facestats.importers.matlab import read_struct
 from facestats.importers.tree import Tree, is_photo, naming
 
 CELEBA_SPLITS = {"0": "train", "1": "val", "2": "test"}
@@ -21,9 +20,6 @@ CELEBA_ATTRIBUTES = tuple(
     Young Attractive Eyeglasses Smiling Wearing_Hat No_Beard Heavy_Makeup Bald Blurry
     """.split()
 )
-# A MATLAB file: its header, the kind of a compressed part, and how large all may be unpacked.
-MAT_HEADER, MAT_COMPRESSED, BLOCK = 128, 15, 1 << 20
-MOST_UNPACKED, FREE_BYTES, MOST_PACKED = 3 << 30, 64 << 20, 50
 YES_NO = {"1": "yes", "-1": "no", "0": "no"}
 
 
@@ -200,6 +196,7 @@ def _with_lfw_attributes(
 
 
 FACE_SCORE = 1.0  # below it, the detector of the authors saw no clear face
+FIELDS = tuple("dob photo_taken full_path gender name face_score second_face_score".split())
 
 
 def read_imdbwiki(tree: Tree, _: Choices) -> Content:
@@ -248,70 +245,28 @@ def _one_person_for_both(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _matlab(tree: Tree, path: str, name: str) -> pd.DataFrame:
-    import io
-
-    from scipy.io import loadmat
-
+    who = "celeb_id" if name == "imdb" else "name"
+    column = read_struct(tree, path, name, tuple(dict.fromkeys((*FIELDS, who))))
     with naming(tree.top / path, "IMDB-WIKI"):
-        data = tree.read(path)
-        _require_small(data)
-        meta = loadmat(io.BytesIO(data), variable_names=[name])[name][0, 0]
-
-        def column(key: str) -> np.ndarray:
-            return np.asarray(meta[key]).reshape(-1)
-
-        days = column("dob").astype(float)
+        days = column["dob"].astype(float)
         days = np.where(np.isfinite(days), days, 0)  # the first year of all: an impossible age
         last = date.max.toordinal()
         born = [date.fromordinal(int(np.clip(day - 366, 1, last))) for day in days]
-        taken = column("photo_taken").astype(int)
+        taken = column["photo_taken"].astype(int)
         late = np.array([(day.month, day.day) > (7, 1) for day in born])
-        gender = pd.Series(column("gender").astype(float))
-        who = "celeb_id" if name == "imdb" else "name"
-        persons = [str(_inner(value)).removesuffix(".0") for value in column(who)]
+        gender = pd.Series(column["gender"].astype(float))
+        persons = [str(value).removesuffix(".0") for value in column[who]]
         return pd.DataFrame(
             {
-                "file": [str(_inner(value)) for value in column("full_path")],
+                "file": column["full_path"].astype(str),
                 "gender": gender.map({0.0: "female", 1.0: "male"}),
                 "age": taken - np.array([day.year for day in born]) - late,
-                "face_score": column("face_score").astype(float),
-                "second_face_score": column("second_face_score").astype(float),
+                "face_score": column["face_score"].astype(float),
+                "second_face_score": column["second_face_score"].astype(float),
                 "person": [f"{name}:{person}" if person else None for person in persons],
-                "name": [str(_inner(value)).strip().casefold() for value in column("name")],
+                "name": [str(value).strip().casefold() for value in column["name"]],
             }
         )
-
-
-def _require_small(data: bytes) -> None:
-    """Refuse a MATLAB file whose compressed parts unpack to far more than the file.
-
-    Raises
-    ------
-    ValueError
-        They do, or one is damaged.
-    """
-    most = min(MOST_UNPACKED, FREE_BYTES + MOST_PACKED * len(data))
-    start, size = MAT_HEADER, len(data)
-    order = "<" if data[126:128] == b"IM" else ">"
-    while start + 8 <= len(data):
-        kind, length = struct.unpack(f"{order}II", data[start : start + 8])
-        if kind == MAT_COMPRESSED:
-            part, left = zlib.decompressobj(), data[start + 8 : start + 8 + length]
-            while left and not part.eof:
-                size += len(part.decompress(left, BLOCK))
-                left = part.unconsumed_tail
-                if size > most:
-                    raise ValueError(f"it unpacks to more than {most >> 20} MiB")
-        start += 8 + length
-
-
-def _inner(value: object) -> object:
-    """What an array of one element, perhaps nested, holds; '' of an empty one."""
-    while isinstance(value, np.ndarray):
-        if not value.size:
-            return ""
-        value = value.reshape(-1)[0]
-    return value
 
 
 DATASETS = (

@@ -28,6 +28,11 @@ _PER_WORKER = 3  # batches under way: enough to keep a worker busy, few enough t
 _WORTH_IT = 32  # items; a fresh process takes a second to import its libraries
 _KEPT = 1 << 28  # bytes that a worker keeps for its next item, see `runtime.keep_freed_memory`
 _ATTEMPTS = 2  # at an item whose process was killed from outside
+_CRASHES = [
+    getattr(signal, name)
+    for name in ("SIGSEGV", "SIGBUS", "SIGABRT", "SIGFPE", "SIGILL")
+    if hasattr(signal, name)
+]
 _STOPPED = signal.SIGPROF if hasattr(signal, "SIGPROF") else None
 
 
@@ -52,7 +57,15 @@ class OverLimitError(Exception):
 
 
 class KilledError(FaceStatsError):
-    """A process was killed from outside, most likely for lack of memory."""
+    """A process was killed from outside, most likely for lack of memory.
+
+    Attributes
+    ----------
+    crashed : bool
+        Whether it did that to itself, as with a segmentation fault.
+    """
+
+    crashed = False
 
 
 def count_workers(items: int, workers: int | None = None) -> int:
@@ -119,7 +132,9 @@ def ordered_map(
                 if isinstance(result, OverLimitError) and over:
                     yield over(item, result)
                 elif isinstance(result, KilledError):
-                    raise KilledError(f"{name(item)}: {result}")
+                    error = KilledError(f"{name(item)}: {result}")
+                    error.crashed = result.crashed
+                    raise error
                 elif isinstance(result, BaseException):
                     raise result
                 else:
@@ -237,15 +252,15 @@ class _Pool:
                     )
                 )
             elif batch.attempts == _ATTEMPTS:
-                batch.add(
-                    KilledError(
-                        "its worker process was killed twice (signal "
-                        f"{signal.Signals(-(code or -9)).name}), most likely for lack of memory; "
-                        "nothing is concluded from that, and what is done so far is kept: run "
-                        "again with fewer processors (`taskset -c 0 dvc repro`), or move the photo "
-                        "away"
-                    )
+                killer = signal.Signals(-(code or -9))
+                error = KilledError(
+                    f"its worker process was killed twice (signal {killer.name}), most likely for "
+                    "lack of memory; nothing is concluded from that, and what is done so far is "
+                    "kept: run again with fewer processors (`taskset -c 0 dvc repro`), or move the "
+                    "photo away"
                 )
+                error.crashed = killer in _CRASHES
+                batch.add(error)
         if not batch.done:
             self.waiting.appendleft(batch)
 
