@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import psutil
 
 from facestats import __version__
 from facestats.core.files import read_json, temporary_name, write_json
@@ -35,6 +39,33 @@ def check_target(folder: Path, overwrite: bool) -> None:
             f"{folder} holds {foreign[0]}, which no export wrote, so it is not replaced; move "
             "it away, or name another folder"
         )
+
+
+def remove_half_written(folder: Path) -> None:
+    """Remove the temporary folders of killed exports to `folder`.
+
+    The earlier export that such a one had moved aside returns to its place, if that is free; with
+    files that no export wrote, it stays where it is.
+    """
+    folder = folder.resolve()
+    stem = temporary_name(folder).name.rpartition(".")[0]
+    with suppress(OSError):  # there is no such place yet, or it can't be read
+        for name in sorted(os.listdir(folder.parent)):
+            match, path = (
+                re.fullmatch(rf"{re.escape(stem)}\.(\d+)(\.old)?", name),
+                folder.parent / name,
+            )
+            if not match or path.is_symlink() or not path.is_dir() or _lives(match[1]):
+                continue
+            if match[2] and not folder.exists():
+                path.rename(folder)
+            elif not match[2] or not _foreign(path):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _lives(pid: str) -> bool:
+    """Whether there is a process of this number; one too long for a number is none."""
+    return len(pid) < 10 and psutil.pid_exists(int(pid))
 
 
 @contextmanager

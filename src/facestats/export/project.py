@@ -13,7 +13,7 @@ from facestats.export.columns import describe, read_faces
 from facestats.export.excel import check_fits, write_workbook
 from facestats.export.extra import extra
 from facestats.export.figures import read_figures
-from facestats.export.folder import check_target, whole
+from facestats.export.folder import check_target, remove_half_written, whole
 from facestats.export.model import write_models
 from facestats.export.shapes import write_embeddings, write_landmarks
 from facestats.export.statistics import write_dta, write_sav
@@ -79,6 +79,7 @@ def export(
     ModelError
         There is no model.
     """
+    remove_half_written(folder)
     check_target(folder, overwrite)
     figures = read_figures(models.root)
     if "model" in parts:
