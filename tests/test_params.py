@@ -230,6 +230,11 @@ def test_raters_may_be_named_by_numbers(raw):
             ["attributes.targets", "filename can't be a target"],
         ),
         (
+            "attributes.targets.age_bucket",
+            {"kind": "regression"},
+            ["attributes.targets", "age_bucket can't be a target; it is a column of the results"],
+        ),
+        (
             "attributes.targets.age",
             {"kind": "classification", "alpha": 1.0},
             ["unknown key attributes.targets.age.alpha", "Known keys there: C, class_weight, kind"],

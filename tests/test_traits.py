@@ -333,6 +333,23 @@ def test_only_what_divides_the_raters_is_a_group():
     assert group_columns(None, rows).empty
 
 
+def test_of_very_many_groups_the_fewest_are_compared(tmp_path):
+    """Each pair takes time, and of thousands of figures nobody reads one."""
+    raters, images = [f"r{i}" for i in range(24)], ["00", "01"]
+    names = ["gender", *(f"question_{i}" for i in range(39))]
+    lines = [
+        f"{image},{rater},{1 + i % 7},{'fm'[i % 2]}," + ",".join([f"{i % 12}"] * 39)
+        for i, rater in enumerate(raters)
+        for image in images
+    ]
+    text = "\n".join([f"image,rater,rating,{','.join(names)}", *lines]) + "\n"
+    joined = join(tmp_path, ratings__csv=text)
+    assert [*joined.groups] == names[:5]  # 1 + 4 * 66 pairs
+    (warning,) = (one for one in joined.warnings if "pairs of groups" in one)
+    assert "40 columns divide raters into groups, which makes 2575 pairs" in warning
+    assert "left out 35 columns: 'question_4', 'question_5'" in warning
+
+
 def test_means_by_group_stand_in_a_table(tmp_path):
     joined = join(tmp_path, ratings__csv=RATINGS)
     table = group_means(joined.judgements, joined.traits, joined.groups)

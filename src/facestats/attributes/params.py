@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from facestats.core.layout import PRETRAINED
-from facestats.params.names import NO_TARGETS, Attribute
+from facestats.params.names import NO_TARGETS, RESULTS, Attribute
 from facestats.params.types import PathText, Section
 
 
@@ -77,6 +77,8 @@ class Attributes(Section):
                 raise ValueError(
                     f"{name} can't be a target; it is what the label files call something else"
                 )
+            if name in RESULTS:
+                raise ValueError(f"{name} can't be a target; it is a column of the results")
         return targets
 
     @model_validator(mode="after")

@@ -229,10 +229,10 @@ def join_labels(
     summary = _summary(table, scale, names, dict.fromkeys(extras)) | {"raters": report}
     if shifts:
         summary["rating"]["levelled"] = shifts
-    nameless = 0 if kept is None else int((kept["rater"] == "").sum())
-    if kept is not None and 0 < nameless < len(kept):
+    if kept is not None and 0 < (nameless := int((kept["rater"] == "").sum())) < len(kept):
         summary["rating"]["unnamed"] = nameless
     summary["rating"]["repeats_left_out"] = ratings.repeats
+    groups = group_columns(ratings.further, ratings.judgements)
     return JoinedLabels(
         table.reset_index(),
         scale,
@@ -244,6 +244,7 @@ def join_labels(
             *names.warnings(),
             *doubts,
             *rater_warnings(report),
+            *groups.attrs.get("warnings", ()),
             *(
                 f"{trait}: {text}"
                 for trait, (_, other) in further.items()
@@ -264,7 +265,7 @@ def join_labels(
         by_trait,
         dataset.facts if dataset else None,
         chosen[0] if chosen else None,
-        group_columns(ratings.further, ratings.judgements),
+        groups,
     )
 
 

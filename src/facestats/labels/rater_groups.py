@@ -18,10 +18,12 @@ from facestats.core.stats.intervals import (
 )
 from facestats.core.stats.regression import is_constant
 from facestats.errors import number_of
+from facestats.labels.cells import SHOWN
 from facestats.labels.columns import plain
 from facestats.labels.reliability import MAX_FACES, MIN_FACES, measure_reliability
 
 MOST_GROUPS = 12  # more values are no groups
+MOST_PAIRS = 300  # of groups, by all columns; each takes some 10 ms
 MOST_RATERS = 20_000  # of more, who are drawn anew would take gigabytes
 RESAMPLES, SEED = 1000, 0
 NO_GROUPS = ("ratingtype", "trialtype", "trait", "dataset", "image", "filename")
@@ -40,6 +42,12 @@ def group_columns(who: pd.DataFrame | None, judgements: pd.DataFrame | None) -> 
         Further columns of ratings.csv as text, by line.
     judgements : DataFrame or None
         `filename` and `rater`, by line.
+
+    Returns
+    -------
+    DataFrame
+        Groups by line, one column each; of very many columns those with the fewest groups, which
+        make `MOST_PAIRS` pairs at most. `attrs["warnings"]` names the others.
     """
     if who is None or judgements is None or who.index.has_duplicates:
         return pd.DataFrame()
@@ -55,7 +63,19 @@ def group_columns(who: pd.DataFrame | None, judgements: pd.DataFrame | None) -> 
             and values.groupby(judgements["filename"]).nunique().max() > 1
         ):
             kept[column] = values
-    return pd.DataFrame(kept, index=judgements.index)
+    groups = pd.DataFrame(kept, index=judgements.index)
+    pairs = (groups.nunique() * (groups.nunique() - 1) // 2).sort_values(kind="stable")
+    few = groups.columns.isin(pairs.index[pairs.cumsum() <= MOST_PAIRS])
+    left_out = [*map(repr, groups.columns[~few])]
+    groups = groups.loc[:, few]
+    if left_out:
+        groups.attrs["warnings"] = [
+            f"ratings.csv: {number_of(len(kept), 'column')} divide raters into groups, which makes "
+            f"{int(pairs.sum())} pairs of groups to compare, and {MOST_PAIRS} are compared at "
+            f"most; left out {number_of(len(left_out), 'column')}: {', '.join(left_out[:SHOWN])}"
+            f"{', …' if len(left_out) > SHOWN else ''}. Remove columns that nobody needs"
+        ]
+    return groups
 
 
 def group_means(

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 
 # Columns of label files and tables with a meaning of their own.
 NO_TARGETS = ("image", "filename", "person", "rating", "rating_n", "rating_sd")
+RESULTS = ("age_bucket", "warnings")  # what answers hold beside the attributes
 COLUMN_PARTS = ("_prob_", "_said", "_final", "_source")  # of an attribute's columns in the tables
 # DVC's run cache leaves these keys out of its hash of a group of parameters, so that it would miss
 # a change below them.

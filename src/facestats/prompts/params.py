@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from facestats.core.ranges import range_middles
-from facestats.params.names import NO_TARGETS, Attribute, Class
+from facestats.params.names import NO_TARGETS, RESULTS, Attribute, Class
 
 
 def check_ranges(zeroshot: dict[str, dict[str, list[str]]], kinds: dict[str, str]) -> list[str]:
@@ -31,6 +31,8 @@ def check_ranges(zeroshot: dict[str, dict[str, list[str]]], kinds: dict[str, str
 def _free(name: str) -> str:
     if name in NO_TARGETS:
         raise ValueError("label files use this name for something else; choose another name")
+    if name in RESULTS:
+        raise ValueError("a column of the results has this name; choose another one")
     return name
 
 
