@@ -2,9 +2,11 @@
 process.
 """
 
+import marshal
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,6 +20,7 @@ import yaml
 import warm
 from programs import run_program, start_program
 from resources import ROOT
+from warm_client import surroundings
 
 PYTHON = warm.python()
 pytestmark = [
@@ -167,6 +170,18 @@ def test_another_parent_has_other_variables_for_a_while(script):
         given["OMP_NUM_THREADS"] = "2"
         assert run_program([warm.python(), "s.py"], script, given).stderr.startswith("False ")
     assert warm.python() == PYTHON
+    assert run(script).stderr.startswith("True ")
+
+
+def test_who_is_killed_before_the_answer_comes_ends_no_other_program(script):
+    parent = Path(os.environ[warm.FOLDER]) / "socket"
+    request = marshal.dumps((["s.py"], str(script), dict(os.environ), surroundings(), False))
+    with open(os.devnull, "r+b") as nothing:
+        for _ in range(3):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
+                link.connect(str(parent))
+                socket.send_fds(link, [len(request).to_bytes(8, "big")], 3 * [nothing.fileno()])
+                link.sendall(request)
     assert run(script).stderr.startswith("True ")
 
 

@@ -266,12 +266,16 @@ class Parent:
             return
         words, folder, environment, around, deaf = marshal.loads(request)
         self._import_packages()
-        if why := self._refusal(words, folder, environment, around):
+        why = self._refusal(words, folder, environment, around)
+        if why:
             print("refused", words[:2], why, flush=True)
-            link.sendall(b"R")
+        try:
+            link.sendall(b"R" if why else b"A")
+        except OSError:  # who asked was killed in the meantime
+            why = "gone"
+        if why:
             link.close()
         else:
-            link.sendall(b"A")
             if not (process := os.fork()):
                 self._become(words, folder, environment, files, deaf)
             end = os.pidfd_open(process)
