@@ -204,7 +204,15 @@ def test_a_decimal_comma_without_quotes_is_found_although_a_cell_at_the_end_is_e
 
 
 @pytest.mark.parametrize(
-    ("few", "many"), [("f", "female"), ("woman", "female"), ("F", "female"), ("w", "weiblich")]
+    ("few", "many"),
+    [
+        ("f", "female"),
+        ("woman", "female"),
+        ("F", "female"),
+        ("w", "weiblich"),
+        ("w", "female"),
+        ("weiblich", "female"),
+    ],
 )
 def test_a_class_beside_its_short_form_or_synonym_is_asked_about(join, few, many):
     with pytest.raises(
@@ -216,6 +224,27 @@ def test_a_class_beside_its_short_form_or_synonym_is_asked_about(join, few, many
             labels__csv="image,gender\n"
             + "".join(f"{i:02d},{['male', many, many, few][i % 4]}\n" for i in range(12))
         )
+
+
+def test_each_spelling_of_a_class_is_named_once_with_its_cells(join):
+    spellings = ["male", "female", "m", "W", "female", "M", "w", "male"]
+    with pytest.raises(LabelError) as error:
+        join(
+            labels__csv="image,gender\n"
+            + "".join(f"{i:02d},{spellings[i % 8]}\n" for i in range(24))
+        )
+    head, *each = str(error.value).splitlines()
+    assert head.endswith("labels.csv: 4 mistakes, so the file is not used")
+    assert [text.partition("labels.csv, ")[2] for text in each] == [
+        f"line {line}, column gender: found '{few}', expected one spelling for one class "
+        f"(did you mean '{many}', as in 6 cells?); '{few}' stands in 3 cells"
+        for line, few, many in (
+            (4, "m", "male"),
+            (5, "W", "female"),
+            (7, "M", "male"),
+            (8, "w", "female"),
+        )
+    ]
 
 
 @pytest.mark.parametrize(

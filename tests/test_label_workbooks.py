@@ -101,7 +101,34 @@ def test_merged_cells_count_for_each_row_and_formulas_with_their_value(tmp_path)
             archive.writestr(name, data)
     joined = join_labels(FACES, tmp_path, tmp_path / "none", "auto")
     assert labels(joined, "person", "age") == [["ann", 3], ["ann", 4], ["bob", 5]]
-    assert "labels.xlsx: 1 merged cells count for each row that they cover" in joined.warnings
+    assert (
+        "labels.xlsx: the value of merged cells counts for each cell that they cover: B2:B3"
+        in joined.warnings
+    )
+
+
+def test_a_merged_title_above_one_column_a_rater_is_no_header(tmp_path):
+    book = workbook(
+        {
+            "ratings": [
+                ["Attractiveness (1 = not at all, 7 = very)"],
+                [],
+                ["Photo", "VP1", "VP2"],
+                ["00", 3, None],
+                ["01", 4, 7],
+                ["02", 1, 2],
+            ]
+        }
+    )
+    book.active.merge_cells("A1:C1")
+    book.active.merge_cells("B4:C4")
+    book.save(tmp_path / "ratings.xlsx")
+    joined = join_labels(FACES, tmp_path, tmp_path / "none", "auto")
+    assert labels(joined, "rating", "rating_n") == [[3, 2], [5.5, 2], [1.5, 2]]
+    assert joined.warnings == [
+        "ratings.xlsx: the value of merged cells counts for each cell that they cover: B4:C4",
+        "ratings.xlsx: the lines above Photo, VP1, VP2, … are taken for a title",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -35,13 +35,15 @@ FEW = 5  # below this many labels in a column, a class with one member is no sur
 MANY = 50  # above this many classes, a further column is taken for text
 CODE = re.compile(r"-\d+|9+|[78]{2,}|9[78]")  # how surveys code a missing answer
 SYNONYMS = {
-    "woman": "female",
-    "women": "female",
-    "man": "male",
-    "men": "male",
-    "frau": "weiblich",
-    "mann": "männlich",
-    "w": "weiblich",
+    "woman": ("female",),
+    "women": ("female",),
+    "man": ("male",),
+    "men": ("male",),
+    "frau": ("weiblich", "female"),
+    "mann": ("männlich", "male"),
+    "w": ("weiblich", "female"),
+    "weiblich": ("female",),
+    "männlich": ("male",),
 }
 MAX_AGE = 130  # years
 MAX_RATING = 1e6  # of any scale; a larger one is a typing error
@@ -262,12 +264,8 @@ def check_classes(
                 cells.map({value: usual[_letters(value)] != value for value in counts.index})
             ]
             if len(other) and name in standard:
-                mistakes.add(
-                    path,
-                    name,
-                    other,
-                    partial(_usual_spelling, usual, counts),
-                )
+                first = other if len(other) <= FEW else other.drop_duplicates()
+                mistakes.add(path, name, first, partial(_usual_spelling, usual, counts))
             elif len(other):
                 warnings.append(
                     f"{path.name}: {name} has the classes {other.iloc[0]!r} and "
@@ -281,7 +279,11 @@ def check_classes(
 def _usual_spelling(usual: dict[str, str], counts: pd.Series, value: str) -> str:
     spelling = usual[_letters(value)]
     cells = number_of(int(counts[spelling]), "cell")
-    return f"one spelling for one class (did you mean {spelling!r}, as in {cells}?)"
+    own = int(counts[value])
+    return (
+        f"one spelling for one class (did you mean {spelling!r}, as in {cells}?)"
+        f"{f'; {value!r} stands in {own} cells' if own > 1 else ''}"
+    )
 
 
 def _coded(name: str, parts: list[tuple[Path, pd.Series]]) -> list[str]:
@@ -312,7 +314,7 @@ def _abbreviated(usual: dict[str, str]) -> dict[str, str]:
             longer
             for longer in usual
             if len(word) == 1 and len(longer) > 1 and longer.startswith(word)
-        ] or [same for same in usual if same == SYNONYMS.get(word)]
+        ] or [same for same in SYNONYMS.get(word, ()) if same in usual][:1]
         if len(other) == 1 and other[0] != word:
             full[word] = usual[other[0]]
     return full

@@ -50,6 +50,7 @@ INVISIBLE = dict.fromkeys(
 )  # copied from web pages
 # Qualtrics' third line; the second has the questions' texts.
 IMPORT_ID = re.compile(r'\{\s*"ImportId"')
+_NAMING = {*IMAGE, *RATER}  # one of them is in every header
 _KNOWN = {*IMAGE, *RATER, *RATING, *(word for words in LABELS.values() for word in words)}
 
 
@@ -225,13 +226,23 @@ def _header(records: list[list[str]], start: int) -> int:
     """Number of the record that names the columns.
 
     It is the first, or below a title the first with a column of images and another known one.
+    Below a title of one cell, it is the first with several columns, one of images or raters.
     """
+    top = range(start, min(start + TITLE, len(records)))
+    if len({*records[start]} - {""}) == 1:
+        several = (
+            i
+            for i in top
+            if len({*records[i]} - {""}) > 1 and any(plain(cell) in _NAMING for cell in records[i])
+        )
+        if (below := next(several, None)) is not None:
+            return below
     if any(plain(cell) in _KNOWN for cell in records[start]):
         return start
     return next(
         (
             i
-            for i in range(start, min(start + TITLE, len(records)))
+            for i in top
             if any(plain(cell) in IMAGE for cell in records[i])
             and sum(plain(cell) in _KNOWN for cell in records[i]) > 1
         ),

@@ -26,6 +26,7 @@ FREE_LETTERS, LETTERS_PER_BYTE = 20_000_000, 20  # of a smaller file
 MOST_CELLS = 10_000_000  # of all sheets from the first to the last; memory holds empty ones, too
 # With merged cells or formulas, above so many, and so many times those that the file names.
 FREE_CELLS, SPARSE = 1_000_000, 4
+AREAS = 3  # merged areas in a message
 MOST_MERGED = 200_000  # cells in merged areas, and areas
 MOST_ELEMENTS, ELEMENTS_PER_CELL = 200_000, 8  # of XML, in all parts
 
@@ -53,12 +54,16 @@ def read_excel(path: Path) -> pd.DataFrame:
     book = _open(path, read_only=not special, data_only=True)
     sheet, rows = _choose(book, path)
     notes = []
-    if special and (merged := sheet.merged_cells.ranges):
+    if special and (merged := [area for area in sheet.merged_cells.ranges if _spreads(area, rows)]):
         for area in merged:
             value = rows[area.min_row - 1][area.min_col - 1]
             for row in rows[area.min_row - 1 : area.max_row]:
                 row[area.min_col - 1 : area.max_col] = [value] * (area.max_col - area.min_col + 1)
-        notes.append(f"{path.name}: {len(merged)} merged cells count for each row that they cover")
+        places = sorted(area.coord for area in merged)
+        notes.append(
+            f"{path.name}: the value of merged cells counts for each cell that they cover: "
+            f"{', '.join(places[:AREAS])}{', …' if len(places) > AREAS else ''}"
+        )
     if special:
         _refuse_empty_formulas(
             _open(path, read_only=False, data_only=False)[sheet.title], rows, path
@@ -71,6 +76,13 @@ def read_excel(path: Path) -> pd.DataFrame:
     )
     frame.attrs["notes"] = [*notes, *frame.attrs["notes"]]
     return frame
+
+
+def _spreads(area: Any, rows: list[list[str]]) -> bool:
+    """Whether merged cells are part of a table, not a title alone in its row."""
+    row = rows[area.min_row - 1]
+    beside = row[: area.min_col - 1] + row[area.max_col :]
+    return area.max_row > area.min_row or any(beside)
 
 
 def _refuse_empty_formulas(sheet: Any, rows: list[list[str]], path: Path) -> None:
