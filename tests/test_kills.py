@@ -38,6 +38,7 @@ if SEED in os.environ:  # `make soak`
     KILLS = {script: 2 * kills for script, kills in KILLS.items()}
 ROW_STAGES = ("preprocess", "embed")
 NOT_NEEDED = (
+    "composites_manifest",
     "evaluate",
     "model_card",
     "rejected",

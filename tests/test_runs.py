@@ -63,7 +63,8 @@ def test_too_few_faces_leave_the_composite_unbuilt_and_say_so(project):
 
 def test_continua_come_and_go_on_the_command_line(project):
     new = "+continua.added={from: top_rated, to: women, steps: 2}"
-    assert executed(project.dvc("exp", "run", "-S", new).stdout) == {"continuum@added", "report"}
+    done = project.dvc("exp", "run", "-S", new)
+    assert executed(done.stdout) == {"continuum@added", "composites_manifest", "report"}
     there, back = (
         project.read(f"data/processed/composites/{name}")
         for name in ("women_to_top/frames/00.jpg", "added/frames/01.jpg")

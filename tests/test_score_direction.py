@@ -2,6 +2,7 @@
 stay where they are.
 """
 
+import hashlib
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,11 +11,17 @@ import pytest
 
 import facestats.serving.stimuli as stimuli
 from facestats.core import tables
+from facestats.core.files import write_json
+from facestats.core.layout import COMPOSITES_MANIFEST, METADATA
 from facestats.errors import InputError, ModelError, WithheldError
+from facestats.faces.tables import FACES
 from facestats.geometry.measurements import fit_zscore, measure
 from facestats.geometry.regressor import GeometryModel, features
 from facestats.geometry.training import sampler_for, train_pipeline
+from facestats.pairs.manifest import models_sha256
 from facestats.params.errors import checked_options
+from facestats.serving.composites_manifest import FINAL_TABLE
+from facestats.serving.manifest import MixedPartsError
 from facestats.serving.stimuli import Mover, direction_of
 from facestats.stimuli.params import How
 from facestats.stimuli.photo import FacePhoto
@@ -90,6 +97,9 @@ def test_values_laid_out_as_a_picture_are_sampled_back(model):
     assert np.abs(again.astype(int) - values).mean() < 2
 
 
+TABLES = FINAL_TABLE, METADATA / FACES.name
+
+
 @pytest.fixture
 def project(faces, model, tmp_path, monkeypatch):
     landmarks, tone, _, crops = faces
@@ -105,7 +115,17 @@ def project(faces, model, tmp_path, monkeypatch):
     shapes = pd.DataFrame({"filename": names, "landmarks": list(landmarks.reshape(N, -1))})
     monkeypatch.setattr(tables, "read_all", lambda *_: final)
     monkeypatch.setattr(tables, "read", lambda *_: shapes)
-    return SimpleNamespace(geometry=model, root=tmp_path)
+    sha256 = hashlib.sha256(b"table").hexdigest()
+    for path in TABLES:
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_bytes(b"table")
+    parts = {"faces": {TABLES[1].as_posix(): sha256}}
+    files = {TABLES[0].as_posix(): sha256}
+    manifest = {"models_sha256": models_sha256(parts), "files": files}
+    write_json(tmp_path / COMPOSITES_MANIFEST, manifest)
+    return SimpleNamespace(
+        geometry=model, root=tmp_path, parts=SimpleNamespace(manifest=SimpleNamespace(parts=parts))
+    )
 
 
 def test_attributes_come_from_the_tables_of_the_project(project):
@@ -115,6 +135,14 @@ def test_attributes_come_from_the_tables_of_the_project(project):
         InputError, match=r"no attribute 'agge'\. Did you mean age\? There are age, skin"
     ):
         direction_of(project, ["agge"])
+
+
+@pytest.mark.parametrize("path", TABLES)
+def test_tables_of_another_run_say_nothing_of_these_models(project, path):
+    (project.root / path).write_bytes(b"another")
+    with pytest.raises(MixedPartsError, match=f"{path.name} is not the one that"):
+        direction_of(project, ["age"])
+    direction_of(project, [])  # needs no table
 
 
 def test_without_a_trained_model_there_is_no_direction(project):

@@ -24,13 +24,14 @@ SELECTED = {"select@women", "select@top_rated", "select@impossible"}
 COMPOSED = {"composite@women", "composite@top_rated", "composite@impossible"}
 PAIRED = {"continuum@women_to_top", "difference@women_minus_top"}
 WITH_WOMEN = PAIRED | {"difference@women_minus_nobody"}
+SHOWN = {"composites_manifest", "report"}
 # From zero-shot answers to the final table, in the order of their runs.
 ANSWERED = ("attributes", "geometry", "score", "clusters", "finalize")
 CROSSVALIDATED = {"crossvalidate_geometry", "crossvalidate"}
 LABELLED = {"labels", "split", "train_attractiveness"} | TRAINED | CROSSVALIDATED
 # What `score` reaches, and what reads the attributes.
 SCORED = {"score", "traits", "serving", "finalize", "evaluate", "model_card", "report"}
-SCORED |= SELECTED | COMPOSED | WITH_WOMEN
+SCORED |= SELECTED | COMPOSED | WITH_WOMEN | {"composites_manifest"}
 ATTRIBUTED = {"attributes", "geometry", "clusters", "crossvalidate"} | SCORED
 EMBEDDED = {"preprocess", "embed", "rejected", "zeroshot", "age_check"} | LABELLED | ATTRIBUTED
 # What attributes reach by the age check.
@@ -50,9 +51,9 @@ REACHED = {
     "attributes.targets.glasses={kind: classification}": {"train_attribute@glasses"}
     | CHECKED
     | ATTRIBUTED,
-    "composites.women.filter.n=5": {"select@women", "composite@women", "report"} | WITH_WOMEN,
-    "composites.women.render.align=eyes": {"composite@women", "report"} | WITH_WOMEN,
-    "continua.women_to_top.steps=4": {"continuum@women_to_top", "report"},
+    "composites.women.filter.n=5": {"select@women", "composite@women"} | WITH_WOMEN | SHOWN,
+    "composites.women.render.align=eyes": {"composite@women"} | WITH_WOMEN | SHOWN,
+    "continua.women_to_top.steps=4": {"continuum@women_to_top"} | SHOWN,
     "report.images=false": {"report"},
 }
 # A changed or new file, and all that it can reach.
@@ -61,7 +62,7 @@ READ = {
     "data/labels/labels.csv": {"age_check"} | LABELLED | ATTRIBUTED,
     "data/manual_labels.csv": {"age_check"} | LABELLED | ATTRIBUTED,
     "src/facestats/report/code.py": {"report", "model_card"},
-    "src/facestats/pairs/code.py": WITH_WOMEN | {"report"},
+    "src/facestats/pairs/code.py": WITH_WOMEN | SHOWN,
     "stages/finalize.py": SCORED - {"score", "traits", "serving", "evaluate", "model_card"},
 }
 QUICKLY = {"no_commit": True, "run_cache": False}  # what ran is not kept for another run

@@ -2,6 +2,7 @@
 
 from facestats.run.stage import StageItem
 
+import contextlib
 import json
 import threading
 from types import SimpleNamespace
@@ -17,11 +18,15 @@ import facestats.serving.stimuli as stimuli
 from drawn_shapes import shape, smooth
 from facestats.__main__ import main, make_parser
 from facestats.core import tables
+from facestats.core.layout import COMPOSITES, COMPOSITES_MANIFEST
 from facestats.core.photo_files import face_filename
-from facestats.errors import ImageError, InputError, ParamsError, WithheldError
+from facestats.errors import ImageError, InputError, ModelError, ParamsError, WithheldError
+from facestats.pairs.manifest import write_composites_manifest
 from facestats.params.errors import checked_options
 from facestats.params.project import check_params
 from facestats.photos.reading import hash_photo
+from facestats.serving.composites_manifest import FINAL_TABLE
+from facestats.serving.manifest import MixedPartsError
 from facestats.serving.stimuli import Mover, face_continuum, transform_face
 from facestats.serving.types import Score
 from facestats.stimuli.params import How
@@ -30,6 +35,7 @@ from resources import ROOT, jpeg
 from stages import call_stage
 
 SIZE = 96
+PARTS = {"blend": {"models/blend.json": "0" * 64}}
 CROP = {"size": 96, "margin": 0.3, "quality": 95, "align": "eyes", "on_no_face": "reject"}
 
 
@@ -41,7 +47,7 @@ class Stand:
     def __init__(self, root, withheld=None):
         self.root, self.landmarker = root, None
         self.serving = {"crop": CROP | {"max_megabytes": 256, "max_pixels": 10**8}}
-        self.parts = SimpleNamespace(lock=threading.RLock())
+        self.parts = SimpleNamespace(lock=threading.RLock(), manifest=SimpleNamespace(parts=PARTS))
         self.withheld = withheld
 
     def photo(self, image):
@@ -98,6 +104,17 @@ def pair(root, name, of, minus, built=True):
     (folder / "difference.json").write_text(json.dumps(facts))
 
 
+def drawn(root, parts=PARTS):
+    """The manifest of what lies in the folder."""
+    serving = root / "models/serving.json"
+    serving.parent.mkdir(exist_ok=True)
+    serving.write_text(json.dumps({"parts": parts}))
+    with contextlib.chdir(root):
+        write_composites_manifest(
+            COMPOSITES_MANIFEST, serving, FINAL_TABLE, [*COMPOSITES.iterdir()]
+        )
+
+
 @pytest.fixture
 def models(tmp_path, monkeypatch):
     root = tmp_path / "project"
@@ -108,6 +125,7 @@ def models(tmp_path, monkeypatch):
     pair(root, "women_minus_men", "women", "men")
     pair(root, "best_minus_men", "best", "men")
     pair(root, "unbuilt", "nobody", "men", built=False)
+    drawn(root)
     models = Stand(root)
     monkeypatch.setattr(stimuli, "read_face", read)
     make_parser()  # commands are imported while `load` is what it is
@@ -158,6 +176,54 @@ def test_what_is_not_possible_is_named(models, options, message):
     with pytest.raises(InputError) as error:
         transform_face("a.jpg", **options)
     assert message in str(error.value)
+
+
+def redrawn(root, name):
+    """Another run has drawn the composite, and not yet the others."""
+    Image.fromarray(smooth(9)).save(
+        root / "data/processed/composites" / name / "composite.jpg", quality=95
+    )
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda: transform_face("a.jpg", along="women_minus_men", shape=0.5),
+        lambda: transform_face("a.jpg", caricature=0.5, mean="men"),
+        lambda: face_continuum("women", "men", 3),
+    ],
+)
+def test_composites_of_two_runs_are_not_mixed(models, use):
+    use()
+    redrawn(models.root, "men")
+    with pytest.raises(
+        MixedPartsError, match=r"men/composite\.jpg is not the one that .*composites"
+    ):
+        use()
+    drawn(models.root)
+    use()
+
+
+def test_a_picture_that_came_after_the_manifest_is_of_another_run(models):
+    Image.fromarray(smooth(9)).save(models.root / COMPOSITES / "men/composite.png")
+    with pytest.raises(MixedPartsError, match=r"does not name .*men/composite\.png"):
+        transform_face("a.jpg", along="women_minus_men", shape=0.5)
+
+
+def test_composites_of_other_models_are_not_used(models):
+    drawn(models.root, {"blend": {"models/blend.json": "1" * 64}})
+    with pytest.raises(MixedPartsError, match="is not of the run that made the models"):
+        face_continuum("women", "a.jpg", 3)
+    (models.root / COMPOSITES_MANIFEST).unlink()
+    with pytest.raises(ModelError, match=r"composites\.json: no such file"):
+        face_continuum("women", "a.jpg", 3)
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"models_sha256": 1, "files": []}', "{"])
+def test_a_damaged_manifest_is_named(models, content):
+    (models.root / COMPOSITES_MANIFEST).write_text(content)
+    with pytest.raises(ModelError, match=r"composites\.json"):
+        transform_face("a.jpg", along="women_minus_men", shape=0.5)
 
 
 def test_a_turned_face_and_a_photo_without_a_face_are_refused(models):

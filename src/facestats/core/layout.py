@@ -11,6 +11,7 @@ METADATA = Path("data/processed/metadata")  # the tables
 EMBEDDINGS = Path("data/processed/embeddings/embeddings_clip.parquet")
 CROPS = Path("data/processed/preproc")
 COMPOSITES = Path("data/processed/composites")
+COMPOSITES_MANIFEST = Path("data/processed/composites.json")
 STIMULI = Path("data/processed/stimuli")
 REPORT = Path("data/processed/report.html")
 MEMBERS = Path("data/interim/members")

@@ -34,7 +34,7 @@ from facestats.serving.checks import one_of, whole_number
 from facestats.serving.copies import best_of_copies, look_of
 from facestats.serving.frames import is_polars_frame, to_pandas
 from facestats.serving.loading import load
-from facestats.serving.manifest import check
+from facestats.serving.manifest import faces_table
 from facestats.serving.models import Models
 from facestats.serving.types import CompositeFacts
 
@@ -284,7 +284,7 @@ def draw_composite(
             )
         average = average_faces(members, **averaging_options(render, {}))
     if table is not None:
-        _faces_table(models)  # still that of the run? A new run would have replaced the crops too
+        faces_table(models)  # still that of the run? A new run would have replaced the crops too
     average.left_out = left_out | average.left_out
     if flagged:
         selection["flagged"] = flagged
@@ -378,7 +378,7 @@ def _known_faces(
         )
     selection = select_faces(df, {}, n, seed, flags=flags, copies=copies)
     names = selection.rows["filename"]
-    faces = tables.read(_faces_table(models), FACES, ["filename", "landmarks", "yaw"])
+    faces = tables.read(faces_table(models), FACES, ["filename", "landmarks", "yaw"])
     faces = faces.dropna(subset="filename").set_index("filename")
     absent = [name for name in names if name not in faces.index]
     if absent:
@@ -394,13 +394,6 @@ def _known_faces(
         ]
     )
     return members, selection.flagged, selection.copies
-
-
-def _faces_table(models: Models) -> Path:
-    """Path of the table of faces; raises `ModelError` unless it is that of the models' run."""
-    files = models.parts.manifest.parts["faces"]
-    check(models.root, files)
-    return models.root / next(iter(files))
 
 
 def _new_faces(

@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -29,6 +29,9 @@ from facestats.machine.faults import fault, is_passing
 from facestats.params.errors import explain
 from facestats.scores.regressor import load_regressor
 from facestats.serving.checks import read_facts
+
+if TYPE_CHECKING:
+    from facestats.serving.models import Models
 
 PARTS = (
     "landmarker",
@@ -285,8 +288,13 @@ def is_readable(path: Path) -> bool:
         return True
 
 
-def check(root: Path, files: Mapping[str, str], known: Mapping[str, str] | None = None) -> None:
-    """Compare files with the hashes of the manifest.
+def check(
+    root: Path,
+    files: Mapping[str, str],
+    known: Mapping[str, str] | None = None,
+    manifest: Path = SERVING,
+) -> None:
+    """Compare files with the hashes of a manifest.
 
     Parameters
     ----------
@@ -295,6 +303,8 @@ def check(root: Path, files: Mapping[str, str], known: Mapping[str, str] | None 
         Expected sha256 by path.
     known : mapping of str to str, optional
         sha256 of files that have been hashed already, by path.
+    manifest : Path
+        The manifest's own path, for messages.
 
     Raises
     ------
@@ -314,5 +324,12 @@ def check(root: Path, files: Mapping[str, str], known: Mapping[str, str] | None 
             ) from None
         if sha256 != expected:
             raise MixedPartsError(
-                f"{root / path} is not the one that {root / SERVING} names; {OF_TWO_RUNS}"
+                f"{root / path} is not the one that {root / manifest} names; {OF_TWO_RUNS}"
             )
+
+
+def faces_table(models: Models) -> Path:
+    """Path of the table of faces; raises `ModelError` unless it is that of the models' run."""
+    files = models.parts.manifest.parts["faces"]
+    check(models.root, files)
+    return models.root / next(iter(files))

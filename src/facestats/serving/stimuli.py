@@ -14,7 +14,7 @@ from PIL import Image
 
 from facestats.core import tables
 from facestats.core.files import read_json
-from facestats.core.layout import COMPOSITES, CROPS, METADATA
+from facestats.core.layout import COMPOSITES, CROPS
 from facestats.core.tables.embeddings import sample_rows
 from facestats.errors import (
     ImageError,
@@ -33,7 +33,9 @@ from facestats.pairs.continuum import continuum
 from facestats.params.errors import checked_options
 from facestats.serving import answers
 from facestats.serving.checks import whole_number
+from facestats.serving.composites_manifest import FINAL_TABLE, CompositesManifest
 from facestats.serving.loading import load
+from facestats.serving.manifest import faces_table
 from facestats.stimuli.changes import Change, along, caricature, symmetric
 from facestats.stimuli.moving import move_face
 from facestats.stimuli.params import SCORE, How
@@ -153,9 +155,9 @@ class Mover:
         if how.along == SCORE:
             self.direction = direction_of(models, how.orthogonal)
         elif how.along is not None:
-            self.ends = read_difference(models.root, how.along)
+            self.ends = read_difference(models, how.along)
         elif how.mean is not None:
-            self.ends = (read_built(models.root, how.mean),)
+            self.ends = read_built(models, [how.mean])
         self.by_score = self.direction is not None or any(chosen_by_score(end) for end in self.ends)
         if how.texture:
             for end in self.ends:
@@ -231,13 +233,16 @@ def direction_of(models: Models, orthogonal: Sequence[str]) -> ScoreDirection:
         No geometric model was trained.
     InputError
         An attribute does not exist, or the tables of faces are not there.
+    MixedPartsError
+        The tables are of another run than the models.
     """
     model = models.geometry
     if not model.trained:
         raise ModelError(f"no geometric model was trained ({model.why}), so none prefers anything")
     if not orthogonal:
         return score_direction(model, np.zeros((0, 468, 3)), [])
-    table = tables.read_all(models.root / METADATA / FINAL.name, FINAL)
+    manifest = CompositesManifest.read(models)
+    table = tables.read_all(models.root / FINAL_TABLE, FINAL)
     if "score_withheld" in table:
         table = table[table["score_withheld"].isna()]
     finals = [name for name in map(str, table.columns) if name.endswith("_final")]
@@ -255,17 +260,20 @@ def direction_of(models: Models, orthogonal: Sequence[str]) -> ScoreDirection:
             continue
         for one in sorted(set(values.dropna()) - {"unknown"})[1:]:  # the others tell of the first
             columns[f"{name} ({one})"] = (values == one).where(values != "unknown").astype(float)
-    faces = tables.read(models.root / METADATA / FACES.name, FACES, ["filename", "landmarks"])
+    faces = tables.read(faces_table(models), FACES, ["filename", "landmarks"])
     shapes = faces.dropna().set_index("filename")["landmarks"]
     rows = table["filename"].isin(shapes.index).to_numpy().nonzero()[0]
     rows = rows[sample_rows(len(rows), MOST_FACES)]
     names = table["filename"].iloc[rows]
-    return score_direction(
+    direction = score_direction(
         model,
         np.stack([shapes[name].reshape(-1, 3) for name in names]),
         [models.root / CROPS / name for name in names],
         pd.DataFrame(columns).iloc[rows],
     )
+    manifest.check_final()
+    faces_table(models)  # still that of the run? A new run would have replaced the crops too
+    return direction
 
 
 def check_turned(yaw: float) -> None:
@@ -277,37 +285,47 @@ def check_turned(yaw: float) -> None:
         )
 
 
-def read_difference(root: Path, name: str) -> tuple[Built, Built]:
-    """Read the two composites of a difference.
+def read_difference(models: Models, name: str) -> tuple[Built, ...]:
+    """Read the two composites of a difference, `of` and `minus`.
 
     Raises
     ------
     InputError
         There is no such difference, or it was not built.
+    ModelError
+        Its files are of several runs.
     """
-    path = _named(root, name, "difference")
-    facts = read_json(path)
+    manifest = CompositesManifest.read(models)
+    facts = read_json(_named(models.root, name, "difference"))
     if not facts.get("built"):
         raise InputError(f"the difference {name} was not built: {facts.get('why')}")
-    ends = [read_built(root, facts[end]["name"]) for end in ("of", "minus")]
-    why = why_not_comparable(*ends)
+    manifest.check_folders([name])
+    of, minus = read_built(models, [facts[end]["name"] for end in ("of", "minus")])
+    why = why_not_comparable(of, minus)
     if why:
         raise InputError(f"the difference {name}: {why}")
-    return ends[0], ends[1]
+    return of, minus
 
 
-def read_built(root: Path, name: str) -> Built:
-    """Read a composite that has a picture and landmarks.
+def read_built(models: Models, names: Sequence[str]) -> tuple[Built, ...]:
+    """Read composites that have a picture and landmarks.
 
     Raises
     ------
     InputError
         There is no such composite, or it was not built.
+    ModelError
+        Their files are of several runs.
     """
-    built = read_composite(_named(root, name, "composite").parent)
-    if built.why:
-        raise InputError(built.why)
-    return built
+    manifest = CompositesManifest.read(models)
+    composites = []
+    for name in names:
+        built = read_composite(_named(models.root, name, "composite").parent)
+        if built.why:
+            raise InputError(built.why)
+        composites.append(built)
+    manifest.check_folders(names)
+    return tuple(composites)
 
 
 def _named(root: Path, name: str, kind: str) -> Path:
@@ -355,27 +373,29 @@ def check_steps(steps: Any) -> int:
 
 def draw_continuum(models: Models, start: Any, end: Any, steps: int) -> list[Image.Image]:
     """`face_continuum` with given models."""
-    built = [
-        read_built(models.root, one)
-        if isinstance(one, str) and _is_composite(models.root, one)
-        else None
-        for one in (start, end)
-    ]
-    if any(composite and chosen_by_score(composite) for composite in built):
-        for one, composite in zip((start, end), built, strict=True):
-            if composite is None:
-                check_age(models, one)
+    named = [one for one in (start, end) if _is_composite(models.root, one)]
+    composites = iter(read_built(models, named) if named else ())
+    faces = [next(composites) if _is_composite(models.root, one) else one for one in (start, end)]
+    if any(isinstance(face, Built) and chosen_by_score(face) for face in faces):
+        for face in faces:
+            if not isinstance(face, Built):
+                check_age(models, face)
     sides = [
-        float(len(composite.drawn[0])) if composite else _crop_side(models, one)
-        for one, composite in zip((start, end), built, strict=True)
+        float(len(face.drawn[0])) if isinstance(face, Built) else _crop_side(models, face)
+        for face in faces
     ]
     side = int(np.clip(min(sides), *SIDES))
-    ends = [_end(models, one, side) for one in (start, end)]
+    ends = [
+        _resized(face, side) if isinstance(face, Built) else _cropped(models, face, side)
+        for face in faces
+    ]
     return [Image.fromarray(picture) for picture in continuum(ends[0], ends[1], steps)]
 
 
-def _is_composite(root: Path, name: str) -> bool:
-    return name in {path.parent.name for path in (root / COMPOSITES).glob("*/composite.json")}
+def _is_composite(root: Path, name: Any) -> bool:
+    return isinstance(name, str) and name in {
+        path.parent.name for path in (root / COMPOSITES).glob("*/composite.json")
+    }
 
 
 def _crop_side(models: Models, image: Any) -> float:
@@ -388,17 +408,19 @@ def _crop_side(models: Models, image: Any) -> float:
     return crop_transform(points, crop.width, crop.height, options["margin"], "eyes").side
 
 
-def _end(models: Models, one: Any, side: int) -> Built:
-    """A composite or a photo's face, as a picture of a given side."""
-    if isinstance(one, str) and _is_composite(models.root, one):
-        built = read_built(models.root, one)
-        image, shape = built.drawn
-        if len(image) != side:
-            image = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
-        return Built(one, image, shape, built.facts)
+def _resized(built: Built, side: int) -> Built:
+    """A composite of a given side."""
+    image, shape = built.drawn
+    if len(image) != side:
+        image = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
+    return Built(built.name, image, shape, built.facts)
+
+
+def _cropped(models: Models, image: Any, side: int) -> Built:
+    """A photo's face, as a picture of a given side."""
     options = models.serving["crop"] | {"size": side, "on_no_face": "reject", "align": "eyes"}
     with models.parts.lock:
-        crop = crop_face(models.photo(one), PreprocessConfig(**options), models.landmarker)
+        crop = crop_face(models.photo(image), PreprocessConfig(**options), models.landmarker)
     if crop.pose is not None:
         check_turned(crop.pose.yaw)
     assert crop.landmarks is not None

@@ -1,0 +1,56 @@
+"""`data/processed/composites.json`: the sha256 of every composite and difference of a run.
+
+The stage `composites_manifest` writes it after all of them, for whoever uses several of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from facestats.core.files import read_json, write_json
+from facestats.core.fingerprint import sha256_file, sha256_json
+from facestats.errors import InputError
+
+# What is read of a composite or difference.
+FILES = ("composite.json", "composite.jpg", "composite.png", "shape.npy", "difference.json")
+
+
+def write_composites_manifest(
+    path: Path, serving: Path, final: Path, folders: Iterable[Path]
+) -> int:
+    """Write which composites and differences a run has drawn.
+
+    Parameters
+    ----------
+    path : Path
+    serving : Path
+        `serving.json`, the manifest of the models.
+    final : Path
+        `attributes_final.parquet`, from which the members were chosen.
+    folders : iterable of Path
+        Of the composites and differences. All paths are relative to the working directory, which
+        is the project's folder.
+
+    Returns
+    -------
+    int
+        Number of files.
+
+    Raises
+    ------
+    InputError
+        `serving` is missing or damaged.
+    """
+    files = [final, *(folder / name for folder in sorted(folders) for name in FILES)]
+    hashes = {file.as_posix(): sha256_file(file) for file in files if file.is_file()}
+    parts = read_json(serving).get("parts")
+    if not isinstance(parts, dict):
+        raise InputError(f"{serving} names no parts; run `dvc repro`")
+    write_json(path, {"models_sha256": models_sha256(parts), "files": hashes})
+    return len(hashes)
+
+
+def models_sha256(parts: Mapping[str, Mapping[str, str]]) -> str:
+    """Hex sha256 of the hashes of a run's models, as `Manifest.parts`."""
+    return sha256_json({name: dict(files) for name, files in parts.items() if files})
