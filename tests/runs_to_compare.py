@@ -1,10 +1,17 @@
 """Made-up runs: tables of cross-validated predictions, by models that are trained in each fold."""
 
+import hashlib
+import json
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
+import yaml
 
+from facestats.core import tables
 from facestats.core.stats.folds import dealt_folds
 from facestats.crossvalidation.tables import CROSSVALIDATED
+from facestats.labels.tables import SPLITS
 
 PENALTY = 10.0
 
@@ -78,3 +85,44 @@ def two_halves(n: int, seed: int, more: float = 0.0, faces: int = 1) -> tuple:
     noise = rng.normal(size=n)[persons]
     y = 4 + 0.5 * x[:, :5].sum(axis=1) + (0.5 + more) * x[:, 5:].sum(axis=1) + noise
     return (x[:, :5], x[:, 5:]), y, persons
+
+
+def made_run(folder: Path, table: pd.DataFrame, hidden: int = 64, val_loss: float = 0.5) -> None:
+    """Write what a run leaves in the workspace and in DVC's cache."""
+
+    def write(name: str, content: dict) -> None:
+        (folder / name).write_text(yaml.safe_dump(content))
+
+    for name in ("metrics", ".dvc"):
+        (folder / name).mkdir(exist_ok=True)
+    if not (folder / "dvc.yaml").exists():
+        (folder / "dvc.yaml").write_text("stages: {}\n")
+    outs = []
+    faces = table["filename"].unique()
+    splits = pd.DataFrame({"filename": faces, "split": ["val"] * 9 + ["train"] * (len(faces) - 9)})
+    for content, schema in ((table, CROSSVALIDATED), (splits, SPLITS)):
+        path = folder / schema.location
+        tables.write(content, path, schema)
+        data = path.read_bytes()
+        md5 = hashlib.md5(data).hexdigest()
+        kept = folder / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_bytes(data)
+        outs.append({"path": schema.location, "md5": md5})
+    mlp = {"hidden": hidden, "loss": "mse"}
+    write("params.yaml", {"mlp": mlp, "clusters": {"k": 3}})
+    write(
+        "dvc.lock",
+        {
+            "schema": "2.0",
+            "stages": {
+                "split": {"outs": outs[1:]},
+                "crossvalidate": {
+                    "deps": [dict(out) for out in outs[1:]],
+                    "params": {"params.yaml": {"mlp": mlp}},
+                    "outs": outs[:1],
+                },
+            },
+        },
+    )
+    (folder / "metrics/summary.json").write_text(json.dumps({"best": {"val_loss": val_loss}}))

@@ -1,6 +1,5 @@
 """`facestats compare`: differences between runs on the faces of both, and which runs it takes."""
 
-import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from facestats.crossvalidation.tables import CROSSVALIDATED
 from facestats.errors import InputError
 from facestats.labels.tables import SPLITS
 from programs import run_program
-from runs_to_compare import rows, run_of, two_halves
+from runs_to_compare import made_run, rows, run_of, two_halves
 
 N = 60
 
@@ -194,38 +193,7 @@ class MadeProject:
 
     def run(self, table: pd.DataFrame, hidden: int = 64, val_loss: float = 0.5) -> None:
         """Write what a run leaves in the workspace and in DVC's cache."""
-        outs = []
-        faces = table["filename"].unique()
-        splits = pd.DataFrame(
-            {"filename": faces, "split": ["val"] * 9 + ["train"] * (len(faces) - 9)}
-        )
-        for content, schema in ((table, CROSSVALIDATED), (splits, SPLITS)):
-            path = self.folder / schema.location
-            tables.write(content, path, schema)
-            data = path.read_bytes()
-            md5 = hashlib.md5(data).hexdigest()
-            kept = self.folder / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            kept.write_bytes(data)
-            outs.append({"path": schema.location, "md5": md5})
-        self.write("params.yaml", {"mlp": {"hidden": hidden, "loss": "mse"}, "clusters": {"k": 3}})
-        self.write(
-            "dvc.lock",
-            {
-                "schema": "2.0",
-                "stages": {
-                    "split": {"outs": outs[1:]},
-                    "crossvalidate": {
-                        "deps": [dict(out) for out in outs[1:]],
-                        "params": {"params.yaml": {"mlp": {"hidden": hidden, "loss": "mse"}}},
-                        "outs": outs[:1],
-                    },
-                },
-            },
-        )
-        (self.folder / "metrics/summary.json").write_text(
-            json.dumps({"best": {"val_loss": val_loss}})
-        )
+        made_run(self.folder, table, hidden, val_loss)
 
     def write(self, name: str, content: dict) -> None:
         (self.folder / name).write_text(yaml.safe_dump(content))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -13,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from facestats.cli.compare_checks import check_predictions, plain_params, val_loss
 from facestats.cli.dvc_forms import ForeignError, load_yaml
 from facestats.core import tables
 from facestats.core.layout import METRICS
@@ -102,15 +102,15 @@ def _workspace(root: Path) -> Run:
             f"{table}: no such table; `dvc repro {STAGE}` makes it, or `dvc checkout` brings it"
         )
     content, lock = _file(root / PARAMS), _stages(_file(root / LOCK), LOCK)
-    params = _yaml(content, PARAMS)
+    params = plain_params(_yaml(content, PARAMS), PARAMS)
     if why := _why_stale(table, lock, params):
         raise InputError(f"the workspace is stale: {why}")
     return Run(
         WORKSPACE,
         None,
-        tables.read(table, CROSSVALIDATED),
+        check_predictions(tables.read(table, CROSSVALIDATED), str(table)),
         dict(_flat(params)),
-        _val_loss(_file(root / SUMMARY)),
+        val_loss(_file(root / SUMMARY), str(SUMMARY)),
         _val(root / SPLITS.location),
     )
 
@@ -133,12 +133,14 @@ def _committed(root: Path, cache: DvcCache, name: str) -> Run:
             f"the cross-validated predictions of {name} are not in DVC's cache: `dvc fetch "
             "--all-commits` brings those of commits, `dvc exp pull` those of an experiment"
         )
+    where = f"{PARAMS} of {name}"
+    params = plain_params(_yaml(content(PARAMS), where), where)
     return Run(
         name,
         commit,
-        tables.read(path, CROSSVALIDATED),
-        dict(_flat(_yaml(content(PARAMS), f"{PARAMS} of {name}"))),
-        _val_loss(content(SUMMARY)),
+        check_predictions(tables.read(path, CROSSVALIDATED), f"{CROSSVALIDATED.name} of {name}"),
+        dict(_flat(params)),
+        val_loss(content(SUMMARY), f"{SUMMARY} of {name}"),
         _val(_cached(cache, stages, SPLITS.location)),
     )
 
@@ -194,17 +196,17 @@ def _file(path: Path) -> bytes:
     return path.read_bytes() if path.is_file() else b""
 
 
-def _yaml(data: bytes, where: str) -> dict:
+def _yaml(data: bytes, where: str) -> Any:
     try:
-        content = load_yaml(data) if data.strip() else {}
+        return load_yaml(data) if data.strip() else {}
     except ForeignError as error:
         raise InputError(f"{where} {error}") from None
-    return content if isinstance(content, dict) else {}
 
 
 def _stages(data: bytes, where: str) -> dict[str, dict[str, Any]]:
     """The stages of a dvc.lock; those that are not as DVC writes them count as missing."""
-    stages = _yaml(data, where).get("stages")
+    content = _yaml(data, where)
+    stages = content.get("stages") if isinstance(content, dict) else None
     return {
         str(name): facts
         for name, facts in (stages if isinstance(stages, dict) else {}).items()
@@ -248,6 +250,8 @@ def _why_stale(table: Path, stages: Mapping[str, Mapping[str, Any]], params: dic
             f"{CROSSVALIDATED.name} is not the one of dvc.lock. `dvc checkout` brings that, `dvc "
             "repro` makes one"
         )
+    if STAGE not in stages:
+        return f"dvc.lock has no stage `{STAGE}`. `dvc repro` first"
     above, reached = [STAGE], {STAGE}
     while above:
         facts = stages[above.pop()]
@@ -291,14 +295,6 @@ def _flat(params: Any, above: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]
         return
     for key, value in params.items():
         yield from _flat(value, (*above, str(key)))
-
-
-def _val_loss(data: bytes) -> float | None:
-    try:
-        value = json.loads(data)["best"]["val_loss"]
-        return None if value is None else float(value)
-    except (ValueError, TypeError, KeyError, RecursionError):  # an earlier version's, or none
-        return None
 
 
 def _val(path: Path | None) -> frozenset[str] | None:

@@ -167,7 +167,7 @@ def _why_no_choice(runs: Sequence[Run]) -> str | None:
     lacking = [run.name for run in runs if run.val_loss is None]
     if lacking:
         return f"metrics/summary.json has no best.val_loss in {', '.join(lacking)}"
-    if len({run.params.get("mlp.loss") for run in runs}) > 1:
+    if any(run.params.get("mlp.loss") != runs[0].params.get("mlp.loss") for run in runs):
         return "their mlp.loss differs, so that best.val_loss does not compare"
     if any(run.val is None for run in runs) or len({_rated_val(run) for run in runs}) > 1:
         return (
