@@ -1,6 +1,9 @@
 """Many photos at once get the answers that each gets alone."""
 
+import errno
+import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import openpyxl
@@ -11,7 +14,7 @@ import facestats
 from facestats.__main__ import main
 from facestats.age.check import AgeCheck
 from facestats.errors import FaceStatsError, InputError, WithheldError
-from facestats.serving import answers, batch
+from facestats.serving import answers, batch, loading
 from facestats.serving.batch import BATCH, encoding, score_many
 from facestats.serving.loading import load_for
 from facestats.serving.models import Models
@@ -176,6 +179,37 @@ def test_the_command_writes_a_table(ending, built, models, tmp_path, capsys):
 def test_wrong_usage_is_named(arguments, message, models, capsys):
     assert main(["score", *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("folder.csv", "folder.csv is a folder"),
+        ("file/scores.csv", "file is no folder; name another file"),
+        ("file/a/scores.csv", "file is no folder; name another file"),
+        ("a" * 300 + ".csv", "name too long"),
+        ("shut/new/scores.csv", "scores.csv can't be used: Permission denied"),
+    ],
+)
+def test_an_output_that_can_not_be_written_is_told_before_scoring(
+    output, message, monkeypatch, tmp_path, capsys
+):
+    def too_late(*_):
+        raise AssertionError("scored first")
+
+    monkeypatch.setattr(loading, "load_for", too_late)
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "file").touch()
+    (tmp_path / "shut").mkdir()
+
+    def touch(path, *_, **__):  # tests may run as root, who may write anywhere
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "touch", touch)
+    code = main(["score", "x.jpg", "--overwrite", "--output", str(tmp_path / output)])
+    assert code == 2
+    assert message in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {"folder.csv", "file", "shut"}
 
 
 @pytest.mark.parametrize("target", ["score", "error", "withheld", "image", "calm_score"])

@@ -278,3 +278,23 @@ def test_after_a_kill_the_same_command_succeeds_and_leaves_nothing_half_written(
     half.write_bytes(b"half")
     assert main(command) == 0
     assert [path.name for path in out.parent.iterdir()] == [out.name]
+
+
+@pytest.mark.parametrize(
+    ("step", "bad"),
+    [
+        ("standardscaler", np.nan),
+        ("standardscaler", np.inf),
+        ("standardscaler", -np.inf),
+        ("logisticregression", np.nan),
+    ],
+)
+def test_arrays_that_hold_no_numbers(tmp_path, capsys, step, bad):
+    x, y = unit(2, 60)
+    theirs = make_pipeline(StandardScaler(), LogisticRegression()).fit(x, y)
+    own = theirs.named_steps[step]
+    (own.mean_ if step == "standardscaler" else own.coef_[0])[0] = bad
+    path = dump(theirs, tmp_path / "clf.pkl")
+    assert main(["models", "convert", str(path), "--trust", "-o", f"{tmp_path}/a.safetensors"]) == 2
+    assert "numbers that are not finite" in capsys.readouterr().err
+    assert not (tmp_path / "a.safetensors").exists()

@@ -349,6 +349,13 @@ def _probe(path: Path, model: AttributeModel, dimension: int) -> None:
     """Check that a model answers random vectors with finite numbers."""
     vectors = np.random.default_rng(0).normal(size=(N_PROBES, dimension))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    answers = model.predict_proba(vectors) if model.classes else model.predict(vectors)
-    if not np.isfinite(answers).all():
-        raise ModelError(f"{path}: it answers with numbers that are not finite")
+    try:
+        answers = model.predict_proba(vectors) if model.classes else model.predict(vectors)
+        finite = bool(np.isfinite(answers).all())
+    except ValueError:  # scikit-learn refuses what a step before makes of them
+        finite = False
+    if not finite:
+        raise ModelError(
+            f"{path}: it answers with numbers that are not finite; its arrays hold such, or far "
+            "too large ones: train it again"
+        )

@@ -3,7 +3,8 @@
 Runs are commits, branches, experiments, or `workspace`; all are compared with the
 first. The stage `crossvalidate` has predicted every labelled face by models that
 never saw its person: the differences are those over faces that both have with the
-same label, and their intervals of 95 % count persons.
+same label, and their intervals of 95 % count persons. That predictions are those of the
+parameters beside them is checked of the workspace alone: a commit is taken at its word.
 
 examples:
   python -m facestats compare                        the workspace with the last commit

@@ -26,6 +26,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from facestats.core.files import temporary_name
 from facestats.errors import ImageError, InputError, WithheldError, number_of
 from facestats.machine.output import print_json, print_line, unwritten
 from facestats.serving.loading import load
@@ -79,6 +80,7 @@ def _table(options: argparse.Namespace) -> int:
         raise InputError(f"--output {path}: expected a file {', '.join(writers)}")
     if path.exists() and not options.overwrite:
         raise InputError(f"{path} exists; name another --output, or replace it with --overwrite")
+    _check_writable(path)
     one = options.images[0]
     folders = [image for image in options.images if Path(image).is_dir()]
     if folders and len(options.images) > 1:
@@ -95,6 +97,31 @@ def _table(options: argparse.Namespace) -> int:
         f"{int(withheld.sum())} withheld, {int(failed.sum())} with an error"
     )
     return 1 if (failed | withheld).any() else 0
+
+
+def _check_writable(path: Path) -> None:
+    """Check that a file can be written, before what takes time.
+
+    Raises
+    ------
+    InputError
+        The path is a folder, or one of its parents is none.
+    OSError
+        The system refuses a file there.
+    """
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; name a file")
+    folder = next((parent for parent in path.parents if parent.exists()), Path())
+    if not folder.is_dir():
+        raise InputError(f"{path} can't be written: {folder} is no folder; name another file")
+    temporary = temporary_name(folder / path.name)
+    try:
+        temporary.unlink(missing_ok=True)
+        temporary.touch()
+        temporary.unlink()
+    except OSError as error:
+        error.filename = str(path)
+        raise
 
 
 def _writers() -> dict[str, Callable[[Path, Any], None]]:
