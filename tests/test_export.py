@@ -24,7 +24,7 @@ from facestats.core.stats.scale import to_pct, to_score
 from facestats.errors import InputError
 from facestats.export import excel, project
 from facestats.export.card import USE
-from facestats.export.columns import describe, read_faces, short_names
+from facestats.export.columns import describe, read_faces, short_names, truths_as_words
 from facestats.export.excel import check_fits, write_workbook
 from facestats.export.figures import Figures, read_figures
 from facestats.export.folder import check_target, remove_half_written, whole
@@ -65,7 +65,16 @@ def test_the_csv_file_is_the_table(exported, final):
     assert {*frame} == {*final}
     assert frame["image"].tolist() == final["image"].tolist()
     np.testing.assert_allclose(frame["rating"], final["rating"].to_numpy(float))
-    assert re.search(r",[1-9]\d?,", (exported / "faces.csv").read_text())  # deciles without .0
+    text = (exported / "faces.csv").read_text()
+    assert re.search(r",[1-9]\d?,", text)  # deciles without .0
+    assert frame["frontal"].tolist() == final["frontal"].tolist()
+    assert ",TRUE," in text  # R reads `True` as text
+    assert not re.search(r",(True|False),", text)
+
+
+def test_truths_are_words_that_r_reads():
+    truths = pd.DataFrame({"a": pd.array([True, None, False], "boolean"), "b": [False, True, True]})
+    assert csv_text(truths_as_words(truths)) == "a,b\nTRUE,FALSE\n,TRUE\nFALSE,TRUE\n"
 
 
 def test_withheld_scores_stay_empty_with_their_reason(final, tmp_path):

@@ -93,6 +93,13 @@ def _typed(column: pd.Series, name: str) -> pd.Series:
     return column
 
 
+def truths_as_words(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table with TRUE and FALSE, which R takes for logical values; `True` is text to it."""
+    truths = frame.select_dtypes(["bool", "boolean"])
+    words = {True: "TRUE", False: "FALSE"}
+    return frame.assign(**{str(name): truths[name].astype(object).map(words) for name in truths})
+
+
 def describe(frame: pd.DataFrame, figures: Figures) -> list[Described]:
     """Describe each column of the table."""
     short = short_names(map(str, frame))

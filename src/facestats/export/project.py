@@ -9,7 +9,7 @@ from pathlib import Path
 from facestats.core.files import write_csv
 from facestats.export.codebook import NAME as CODEBOOK
 from facestats.export.codebook import codebook
-from facestats.export.columns import describe, read_faces
+from facestats.export.columns import describe, read_faces, truths_as_words
 from facestats.export.excel import check_fits, write_workbook
 from facestats.export.extra import extra
 from facestats.export.figures import read_figures
@@ -98,7 +98,7 @@ def export(
             book = codebook(columns, len(frame))
             write_csv(temporary / CODEBOOK, book)
             if "csv" in formats:
-                write_csv(temporary / f"{TABLE}.csv", frame)
+                write_csv(temporary / f"{TABLE}.csv", truths_as_words(frame))
             if "xlsx" in formats:
                 write_workbook(temporary / f"{TABLE}.xlsx", {TABLE: frame, "codebook": book})
             if "sav" in formats:
