@@ -14,6 +14,7 @@ from dvc.repo import Repo
 from PIL import Image
 
 import warm
+from facestats.__main__ import main
 from facestats.core.files import read_json, write_json
 from facestats.machine.output import _Text, one_line, shell_words
 from facestats.scores.scoring import index_text
@@ -153,3 +154,33 @@ def test_bars_of_progress_and_tables_pass():
         text.write("a\tb\n\x1b[2Kc\rd")
         text.flush()
         assert buffer.getvalue() == b"\rreading: 50%a\tb\n\\u001b[2Kc\\rd"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["score", "x.jpg", "--output", "{}"],
+        ["score", "x.jpg", "--root", "{}"],
+        ["transform", "x.jpg", "--to", "women", "--output", "{}.jpg"],
+        ["export", "--root={}"],
+        ["export", "--only", "tables {}"],
+        ["compare", "{}", "workspace"],
+        ["compare", "HEAD", "--plot", "sub/{}"],
+        ["import", "omi", "{}"],
+        ["models", "convert", "{}", "--trust"],
+        ["models", "convert", "x.pkl", "--trust", "-o", "{}"],
+        ["similar", "{}", "--root", "{}"],
+        ["results", "--root", "{}"],
+    ],
+)
+def test_names_of_the_command_line_stand_on_one_line(arguments, tmp_path, capsys):
+    name = "a\nerror:forged\t\r\x1b[31m\u202e"
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    (tmp_path / ".dvc").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        assert main([word.format(name) for word in arguments]) == 2
+    said = capsys.readouterr().err
+    assert one_line(name) in said
+    assert name not in said
+    assert len(said.splitlines()) == 1

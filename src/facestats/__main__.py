@@ -20,7 +20,13 @@ from pathlib import Path
 from facestats import __version__
 from facestats.errors import FaceStatsError, of_file
 from facestats.machine.faults import way_out
-from facestats.machine.output import end_quietly, plain_warnings, print_unwritten, secure_output
+from facestats.machine.output import (
+    end_quietly,
+    plain_warnings,
+    print_unwritten,
+    secure_output,
+    with_words_escaped,
+)
 
 COMMANDS = (
     "score",
@@ -76,22 +82,20 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return options.run(options)
     except FaceStatsError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        message = str(error)
     except OSError as error:
         message = of_file(error)
         if message is None:
             raise
-        print(f"error: {message}", file=sys.stderr)
-        return 2
     except (MemoryError, RuntimeError) as error:
         message = way_out(error)
         if message is None:
             raise
-        print(f"error: {message}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         return 130
+    words = sys.argv[1:] if arguments is None else arguments
+    print(f"error: {with_words_escaped(message, words)}", file=sys.stderr)
+    return 2
 
 
 def command() -> int:

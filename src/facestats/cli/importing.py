@@ -32,6 +32,7 @@ from facestats.core.files import write_bytes, write_text
 from facestats.errors import FaceStatsError, InputError, did_you_mean, nearest_names
 from facestats.importers.tree import is_archive
 from facestats.machine.git import read_git
+from facestats.machine.output import print_line
 from facestats.rows.dvc_cache import find_dvc_cache
 
 if TYPE_CHECKING:
@@ -245,7 +246,7 @@ def _put_under_dvc(raw: Path, labels: Path) -> None:
         raise
     tracked = [pointer, labels.with_suffix(".dvc"), raw.parent / ".gitignore"]
     _call(["git", "add", *(str(path) for path in tracked if path.exists())])
-    print(
+    print_line(
         f"under DVC: {tracked[0]} and {tracked[1]} are staged; commit them. `dvc push` leaves the "
         f"photos out (`push: false` in {tracked[0]})"
     )

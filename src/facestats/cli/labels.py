@@ -138,11 +138,15 @@ def _copy_template(root: Path, options: argparse.Namespace) -> int:
     except OSError as error:
         raise InputError(f"{target} could not be written ({error.strerror})") from None
     rows = read_csv(source)
-    print(
+    print_line(
         f"{0 if rows is None else len(rows)} faces to label in {target}; the faces lie in "
-        "data/processed/preproc/\nfill in proposed_age, proposed_gender, proposed_ethnicity "
-        f"(leave empty what you can't tell), then:\n  python -m facestats labels merge {target}"
+        "data/processed/preproc/"
     )
+    print_line(
+        "fill in proposed_age, proposed_gender, proposed_ethnicity "
+        "(leave empty what you can't tell), then:"
+    )
+    print_line(f"  python -m facestats labels merge {target}")
     return 0
 
 
@@ -194,14 +198,14 @@ def _merge(root: Path, options: argparse.Namespace) -> int:
         f"labels added, {changed} changed, {len(changes) - new - changed} unchanged"
     )
     if options.dry_run:
-        print(f"nothing written (--dry-run); without it: {into}")
+        print_line(f"nothing written (--dry-run); without it: {into}")
     elif new or changed:
-        print(
+        print_line(
             f"written to {into}; `dvc repro` makes them count, then propose the next faces with "
             "`labels template`"
         )
     else:
-        print(f"{into} is as it was")
+        print_line(f"{into} is as it was")
     return 0
 
 

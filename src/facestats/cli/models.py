@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from facestats.cli.forget_journal import remove_half_written
 from facestats.core.layout import PRETRAINED
 from facestats.errors import InputError
+from facestats.machine.output import print_line
 
 if TYPE_CHECKING:
     from facestats.attributes.model import AttributeModel
@@ -90,10 +91,10 @@ def run(options: argparse.Namespace) -> int:
     if not _is_saved(model, out):
         model.save(out)
     for note in notes:
-        print(f"note: {note}")
+        print_line(f"note: {note}")
     kind = f"classes {', '.join(model.classes)}" if model.classes else "a number"
-    print(
-        f"{out}: {target}, {kind}, from embeddings of {model.dimension} numbers\n"
+    print_line(f"{out}: {target}, {kind}, from embeddings of {model.dimension} numbers")
+    print_line(
         f"next: attributes.targets.{target}.pretrained: {out} in params.yaml, then `dvc repro`"
     )
     return 0

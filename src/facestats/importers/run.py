@@ -58,11 +58,11 @@ class Imported:
             *([f"cite: {facts['citation']}"] if facts["citation"] else []),
             *self.notes,
             *(
-                f"left out: {len(names)} × {one_line(reason)}: {listed(names)}"
+                f"left out: {len(names)} × {reason}: {listed(names)}"
                 for reason, names in self.left_out.items()
             ),
         ]
-        return "\n".join(lines)
+        return "\n".join(map(one_line, lines))
 
 
 def import_dataset(

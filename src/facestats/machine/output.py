@@ -60,6 +60,23 @@ def visible(text: str) -> str:
     return _ACTIVE.sub(_escaped, text)
 
 
+def with_words_escaped(text: str, words: Iterable[str]) -> str:
+    """A text of lines in which no word of the command line begins a line of its own.
+
+    Parameters
+    ----------
+    text : str
+        A message that may name paths, or their parts.
+    words : iterable of str
+        The command line.
+    """
+    parts = {part for word in words for cut in ("[/=,]", "[/=, ]") for part in re.split(cut, word)}
+    for part in sorted(parts, key=len, reverse=True):
+        if part.strip() and _BREAKING.search(part):
+            text = text.replace(part, one_line(part))
+    return text
+
+
 def print_line(text: str, file: TextIO | None = None) -> None:
     """Print a text on one line; see `one_line`."""
     print(one_line(text), file=file)
