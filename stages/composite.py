@@ -1,7 +1,8 @@
 """Stage `composite@<name>`: the average face of a group.
 
 Reads   data/interim/members/<name>/ (members.csv, selection.json, faces/),
-        models/landmarker/ (with outlines); params `composites.<name>.render`
+        models/landmarker/ (with outlines or originals), the members' photos (with originals);
+        params `composites.<name>.render`
 Writes  data/processed/composites/<name>/ (composite.jpg and, if asked for, .png,
         composite.json, composite.tem, members.jpg, shape.npy)
 Alone   dvc repro -sf composite@women
@@ -12,6 +13,7 @@ from facestats.run.stage import StageItem, run_stage, start_clean, warn
 from facestats.composites.averaging import average_faces, averaging_options
 from facestats.composites.folder import composite_facts, warnings_of, write_composite
 from facestats.composites.members import Members
+from facestats.composites.originals import Originals
 from facestats.composites.outline import Segmenter
 from facestats.core.files import read_json
 from facestats.errors import number_of
@@ -21,10 +23,14 @@ def main(params, name: StageItem, members, landmarker, composites):
     folder, out = members / name, composites / name
     render, selection = name.of(params.composites).render, read_json(folder / "selection.json")
     chosen = Members(folder / "members.csv", folder / "faces")
+    drawn, options = chosen, render.used()
+    if selection["filter"].get("originals"):
+        drawn = Originals(chosen, params.data.images, landmarker, render.side, params.preprocess)
+        options["side"] = drawn.side
     segmenter = Segmenter(landmarker) if render.outlines else None
-    average = average_faces(chosen, **averaging_options(render, selection), segmenter=segmenter)
+    average = average_faces(drawn, **averaging_options(render, selection), segmenter=segmenter)
     start_clean(out)
-    facts = composite_facts(average, render.used(), selection, chosen.ratings, chosen.persons)
+    facts = composite_facts(average, options, selection, chosen.ratings, chosen.persons)
     warn(*warnings_of(facts, f"composites.{name}", len(chosen)))
     write_composite(out, name, average, facts, chosen.faces, folder / "scores.json")
     if not facts["built"]:

@@ -22,11 +22,9 @@ def main(params, name: StageItem, attributes, faces, crops, members):
     conditions = options.model_dump(include=set(COLUMNS))
     doubts = column_doubts(selection.rows, conditions, tables.read_doubts(attributes))
     warn(*warnings_of(selection, f"composites.{name}", doubts, options.on_few))
-    landmarks = tables.read(
-        faces, FACES, ["filename", "landmarks", "yaw"], only=selection.rows["filename"]
-    )
-    options_set = options.model_dump(exclude_none=True)
-    write_members(selection, name, options_set, landmarks, crops, members / name, doubts)
+    columns = ["filename", "landmarks", "yaw"] + (["sha256"] if options.originals else [])
+    landmarks = tables.read(faces, FACES, columns, only=selection.rows["filename"])
+    write_members(selection, name, options.used(), landmarks, crops, members / name, doubts)
     return f"{name}: {selection}; mean scores: {scores_text(mean_scores(selection.rows))}"
 
 

@@ -238,6 +238,8 @@ def _stay(image: np.ndarray, _: np.ndarray | None) -> np.ndarray:
 
 
 def _read(member: Member) -> np.ndarray:
+    if member.pixels is not None:
+        return member.pixels()
     try:
         data = Path(member.path).read_bytes()
         try:

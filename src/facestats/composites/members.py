@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +14,9 @@ from facestats.core.files import without_apostrophe
 from facestats.core.tables.parquet import opened, read_batches
 from facestats.errors import InputError
 from facestats.groups.tables import MEMBER_LANDMARKS
+
+_COLUMNS = {"image": "str", "filename": "str", "rating": "float64", "person": "int64"}
+_COLUMNS |= {"sha256": "str"}  # where the composite is drawn from photos
 
 
 class Member(NamedTuple):
@@ -28,12 +31,15 @@ class Member(NamedTuple):
         0–1 of the crop.
     yaw : float, optional
         Degrees.
+    pixels : callable, optional
+        Gives the face's pixels, uint8 (side, side, 3), in place of the crop.
     """
 
     filename: str
     path: Path
     landmarks: np.ndarray | None
     yaw: float | None = None
+    pixels: Callable[[], np.ndarray] | None = None
 
 
 class Members:
@@ -55,6 +61,8 @@ class Members:
         Mean human rating by name, NaN where nobody rated.
     persons : Series of int
         Number of the person by name.
+    photos : DataFrame
+        `image` and, where the composite is drawn from photos, `sha256`, by name.
 
     Raises
     ------
@@ -66,13 +74,14 @@ class Members:
         try:
             table = pd.read_csv(
                 members,
-                dtype={"filename": "str", "rating": "float64", "person": "int64"},
+                dtype=_COLUMNS,
                 na_values={"rating": ""},
                 keep_default_na=False,
             )
             table["filename"] = table["filename"].map(without_apostrophe)
             names, by_name = table["filename"], table.set_index("filename")
             self.ratings, self.persons = by_name["rating"], by_name["person"]
+            self.photos = by_name.filter(["image", "sha256"])
         except (FileNotFoundError, KeyError, ValueError) as error:
             raise InputError(
                 f"{members} is not a list of members ({error}); `dvc repro` writes it"

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from facestats.groups.params import Filter
+from facestats.groups.params import MemberFilter
 from facestats.params.types import Section
 
 FIRST = ("align", "space", "symmetric", "max_yaw")
@@ -34,6 +34,8 @@ class Render(Section):
     """around the mask: grey | transparent (with format png) | keep: there is no mask"""
     format: Literal["jpg", "png", "png16"] = "jpg"
     """png: composite.png beside the JPEG, without loss | png16: the same with 16 bits a colour"""
+    side: Annotated[int, Field(ge=64)] | None = None
+    """pixels, with filter.originals | null: the median of the members' own"""
 
     @model_validator(mode="after")
     def _fitting(self) -> Self:
@@ -60,7 +62,16 @@ class Render(Section):
 
 
 class Composite(Section):
-    filter: Filter
+    filter: MemberFilter
     """who is in it: every condition must hold"""
     render: Render
     """how it is drawn"""
+
+    @model_validator(mode="after")
+    def _sized(self) -> Self:
+        if self.render.side is not None and not self.filter.originals:
+            raise ValueError(
+                "render.side needs filter.originals: true; crops have the size that "
+                "preprocess.size says"
+            )
+        return self

@@ -10,19 +10,27 @@ research. IEEE Computer Graphics and Applications 21 (5), 42–50 (2001).
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 
 from facestats.composites.contours import FACE_OVAL
 
-SCALES = 5
+SCALES = 5  # of a picture of 512 px; a larger one has one more each time that its side doubles
+_SIDE = 512
 _AROUND = 2.0  # width of the neighbourhood of a magnitude, in widths of its band
 _FLOOR = 2e-4  # a magnitude that no eye sees, as a share of white
 _SOFT = 0.05  # width of the edge within which detail is given back ever more, share of the side
 MOST = 6.0  # times by which detail is strengthened, or weakened, at most
 
 
-def bands(luminance: np.ndarray, unit: float = 1.0) -> list[np.ndarray]:
+def scales_of(side: int) -> int:
+    """The number of bands of a picture: the coarsest is as wide a share of any."""
+    return SCALES + max(0, round(math.log2(side / _SIDE)))
+
+
+def bands(luminance: np.ndarray, unit: float = 1.0, scales: int = SCALES) -> list[np.ndarray]:
     """Split a picture into differences of Gaussians.
 
     Parameters
@@ -30,14 +38,16 @@ def bands(luminance: np.ndarray, unit: float = 1.0) -> list[np.ndarray]:
     luminance : ndarray of float32 (height, width)
     unit : float
         Width of the first Gaussian, px; that of each further one is twice that of the last.
+    scales : int
+        How many bands.
 
     Returns
     -------
     list of ndarray
-        `SCALES` bands, fine to coarse; the picture less their sum is what is coarser.
+        The bands, fine to coarse; the picture less their sum is what is coarser.
     """
     found, finer = [], luminance.astype(np.float32)
-    for scale in range(SCALES):
+    for scale in range(scales):
         coarser = cv2.GaussianBlur(
             luminance.astype(np.float32),
             (0, 0),
@@ -58,21 +68,22 @@ def magnitudes(luminance: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    ndarray of float32 (height, width, SCALES)
+    ndarray of float32 (height, width, scales)
     """
+    split = bands(luminance, scales=scales_of(len(luminance)))
     return np.stack(
         [
             cv2.GaussianBlur(
                 np.abs(band), (0, 0), _AROUND * 2**scale, borderType=cv2.BORDER_REPLICATE
             )
-            for scale, band in enumerate(bands(luminance))
+            for scale, band in enumerate(split)
         ],
         axis=-1,
     )
 
 
 def gains(wanted: np.ndarray, present: np.ndarray, amount: float = 1.0) -> np.ndarray:
-    """By how much bands have to be multiplied: float32, as `wanted` and `present` (…, SCALES)."""
+    """By how much bands have to be multiplied: float32, as `wanted` and `present` (…, scales)."""
     ratio = (wanted + np.float32(_FLOOR)) / (present + np.float32(_FLOOR))
     return np.clip(ratio**amount, 1 / MOST, MOST).astype(np.float32)
 
@@ -83,7 +94,7 @@ def strengthened(luminance: np.ndarray, gain: np.ndarray, unit: float = 1.0) -> 
     Parameters
     ----------
     luminance : ndarray of float32 (height, width)
-    gain : ndarray of float32 (height, width, SCALES)
+    gain : ndarray of float32 (height, width, scales)
     unit : float
         See `bands`.
 
@@ -92,7 +103,7 @@ def strengthened(luminance: np.ndarray, gain: np.ndarray, unit: float = 1.0) -> 
     ndarray of float32 (height, width)
     """
     result = luminance.astype(np.float32)
-    for scale, band in enumerate(bands(luminance, unit)):
+    for scale, band in enumerate(bands(luminance, unit, gain.shape[-1])):
         result = result + (gain[:, :, scale] - 1) * band
     return result
 

@@ -83,7 +83,8 @@ def write_members(
     wanted : dict
         The filter as the user wrote it.
     landmarks : DataFrame
-        `filename`, `landmarks` and `yaw` of all faces.
+        `filename`, `landmarks` and `yaw` of all faces. With `sha256`, of the photos, `members.csv`
+        has it too: a composite that is drawn from photos is stale when one of them changes.
     preproc : Path
         Folder of the face crops.
     out : Path
@@ -96,6 +97,8 @@ def write_members(
     shutil.rmtree(out / "faces", ignore_errors=True)
     # Numbers of this composite's own: those of the table change when other faces are added.
     table = rows[["image", "filename", "rating"]].assign(person=person_groups(rows[PERSON]))
+    if "sha256" in landmarks:
+        table["sha256"] = members.map(landmarks.set_index("filename")["sha256"])
     write_csv(out / "members.csv", table)
     write_json(
         out / "selection.json",
@@ -117,7 +120,7 @@ def write_members(
     )
     write_json(out / "scores.json", {"name": name, "n": len(rows), **mean_scores(rows)})
     tables.write(
-        landmarks[landmarks["filename"].isin(members)],
+        landmarks.loc[landmarks["filename"].isin(members), [*MEMBER_LANDMARKS.fields]],
         out / "faces" / MEMBER_LANDMARKS.name,
         MEMBER_LANDMARKS,
     )

@@ -109,6 +109,17 @@ class Filter(Section):
         return self
 
 
+class MemberFilter(Filter):
+    """The filter of a composite."""
+
+    originals: bool = False
+    """true: drawn from the photos at their own resolution | false: from the face crops"""
+
+    def used(self) -> dict[str, Any]:
+        """What files tell of it: `originals` only where it is set."""
+        return self.model_dump(exclude_none=True, exclude=None if self.originals else {"originals"})
+
+
 def check_scores(filters: Mapping[str, Filter], traits: list[str]) -> list[str]:
     """Name the filters by the score of a trait that is not scored.
 

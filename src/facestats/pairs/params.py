@@ -41,6 +41,11 @@ class Difference(Section):
         return self
 
 
+def _side(composite: Composite, size: int) -> int | None:
+    """Pixels of a composite's side; None where its photos decide."""
+    return composite.render.side if composite.filter.originals else size
+
+
 def _check_apart(one: str, other: str) -> None:
     if one == other:
         raise ValueError(f"both are {one}; two different composites are needed")
@@ -50,6 +55,7 @@ def check_pairs(
     composites: dict[str, Composite],
     continua: dict[str, Continuum],
     differences: dict[str, Difference],
+    size: int,
 ) -> list[str]:
     """Find what is wrong between the sections.
 
@@ -57,11 +63,14 @@ def check_pairs(
     ----------
     composites, continua, differences : dict
         The sections of `params.yaml`.
+    size : int
+        `preprocess.size`.
 
     Returns
     -------
     list of str
-        Composites that do not exist, and names used twice (they are folders side by side).
+        Composites that do not exist or differ in size, and names used twice (they are folders side
+        by side).
     """
     problems = []
     ends = {
@@ -81,6 +90,21 @@ def check_pairs(
             hint = did_you_mean(nearest_names(end, composites))
             names = ", ".join(sorted(composites)) or "none"
             problems.append(f"{key} = {end!r} is no composite.{hint} There are {names}")
+    pairs = {f"continua.{name}": (pair.from_, pair.to) for name, pair in continua.items()}
+    pairs |= {f"differences.{name}": (pair.of, pair.minus) for name, pair in differences.items()}
+    for key, both in pairs.items():
+        if not set(both) <= set(composites):
+            continue
+        sides = [_side(composites[end], size) for end in both]
+        if None in sides or sides[0] != sides[1]:
+            told = [
+                f"{end} ({f'{side} px' if side else 'as large as its photos'})"
+                for end, side in zip(both, sides, strict=True)
+            ]
+            problems.append(
+                f"{key} sets {' against '.join(told)}; both need one size, such as "
+                f"filter.originals: true and render.side: 1000"
+            )
     sections = {"composites": composites, "continua": continua, "differences": differences}
     folders: dict[str, list[str]] = {}
     for section, names in sections.items():

@@ -205,7 +205,9 @@ def check_params(raw: Any, where: str = "params.yaml") -> Params:
         )
         filters = {f"composites.{name}.filter": c.filter for name, c in params.composites.items()}
         problems += check_scores(filters, params.score.traits)
-        problems += check_pairs(params.composites, params.continua, params.differences)
+        problems += check_pairs(
+            params.composites, params.continua, params.differences, params.preprocess.size
+        )
         problems += check_stimuli(params.stimuli, params.composites, params.differences)
     except ValidationError as error:
         problems = explain(error.errors(include_url=False), raw, Params)

@@ -24,7 +24,7 @@ MAPS = 1400, 700_000, 120_000
 # Conditions of a filter with two ends; the others name classes or clusters.
 RANGES = ("age_range", "attractiveness")
 # Keys of a filter that say nothing about who is in the composite, and what goes without saying.
-NO_CONDITIONS = ("n", "seed", "min_results", "on_few", "relax")
+NO_CONDITIONS = ("n", "seed", "min_results", "on_few", "relax", "originals")
 DEFAULT = Filter().model_dump(include={"flags", "copies"})
 LEFT_OUT = {
     "no_landmarks": "without landmarks",
