@@ -106,12 +106,12 @@ class Originals:
     def _find(self, member: Member, images: Path, landmarker: Landmarker) -> _Place:
         """Find the crop's place in its photo."""
         row = self._members.photos.loc[member.filename]
-        image = without_apostrophe(row["image"])
+        image, sha256 = without_apostrophe(str(row["image"])), str(row["sha256"])
         name = PurePosixPath(image)
         if name.is_absolute() or ".." in name.parts:
             raise InputError(f"{image} is no name of a photo; run `dvc repro`")
         path = images / image
-        data = self._read(path, row["sha256"])
+        data = self._read(path, sha256)
         limits = self._limits.max_megabytes, self._limits.max_pixels
         try:
             photo, faces = find_photo_faces(data, landmarker, *limits)
@@ -126,7 +126,7 @@ class Originals:
             raise InputError(
                 f"the face of {path} is not found where `preprocess` found it; run `dvc repro`"
             )
-        return _Place(path, row["sha256"], crop)
+        return _Place(path, sha256, crop)
 
     def _pixels(self, place: _Place) -> np.ndarray:
         data = self._read(place.path, place.sha256)
