@@ -12,7 +12,7 @@ from pathlib import Path
 
 from facestats.core import tables
 from facestats.faces.tables import FACES
-from facestats.photos.rejected import write_rejected
+from facestats.photos.rejected_thumbnails import write_rejected
 
 
 def main(params, faces, out):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from facestats.core.files import write_image, write_json
 from facestats.params.project import Params, check_params, load_params
-from facestats.photos.rejected import write_rejected
+from facestats.photos.rejected_thumbnails import write_rejected
 from facestats.report.material import Material, Run
 from resources import ROOT, backdrop
 

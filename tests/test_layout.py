@@ -75,6 +75,17 @@ def test_imports_lead_downwards():
     assert upwards == []
 
 
+def test_the_table_of_packages_has_these_floors():
+    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = contributing.partition("### Packages")[2].partition("## To add")[0]
+    rows = [
+        re.findall(r"`([\w.]+)`", row) for row in re.findall(r"^\|([^|]*)\|", table, re.MULTILINE)
+    ]
+    floors = [{*row} for row in rows if row]
+    left_out = {"__main__", "params.project"}  # the command line's start; a sentence names it
+    assert floors == [{*floor} for floor in reversed(FLOORS) if not {*floor} <= left_out]
+
+
 def test_modules_do_not_import_each_other_in_a_circle():
     circles = [name for name in MODULES if name and name in closure(graph()[name])]
     assert circles == []

@@ -15,7 +15,7 @@ from PIL import Image
 from cards import trained_run, untrained_run
 from facestats.core.files import read_json, write_image, write_json
 from facestats.errors import InputError
-from facestats.photos.rejected import MOST, write_rejected
+from facestats.photos.rejected_thumbnails import MOST, write_rejected
 from facestats.report import section_composites, section_faces
 from facestats.report.album import MOST_BYTES, Album
 from facestats.report.blocks import FACE, THUMBNAIL_SIZE, Figure

@@ -12,15 +12,13 @@ import pytest
 import facestats.serving.stimuli as stimuli
 from facestats.core import tables
 from facestats.core.files import write_json
-from facestats.core.layout import COMPOSITES_MANIFEST, METADATA
+from facestats.core.layout import COMPOSITES_MANIFEST, FACES_TABLE, FINAL_TABLE
 from facestats.errors import InputError, ModelError, WithheldError
-from facestats.faces.tables import FACES
 from facestats.geometry.measurements import fit_zscore, measure
 from facestats.geometry.regressor import GeometryModel, features
 from facestats.geometry.training import sampler_for, train_pipeline
 from facestats.pairs.manifest import models_sha256
 from facestats.params.errors import checked_options
-from facestats.serving.composites_manifest import FINAL_TABLE
 from facestats.serving.manifest import MixedPartsError
 from facestats.serving.stimuli import Mover, direction_of
 from facestats.stimuli.params import How
@@ -97,7 +95,7 @@ def test_values_laid_out_as_a_picture_are_sampled_back(model):
     assert np.abs(again.astype(int) - values).mean() < 2
 
 
-TABLES = FINAL_TABLE, METADATA / FACES.name
+TABLES = FINAL_TABLE, FACES_TABLE
 
 
 @pytest.fixture

@@ -18,14 +18,13 @@ import facestats.serving.stimuli as stimuli
 from drawn_shapes import shape, smooth
 from facestats.__main__ import main, make_parser
 from facestats.core import tables
-from facestats.core.layout import COMPOSITES, COMPOSITES_MANIFEST
+from facestats.core.layout import COMPOSITES, COMPOSITES_MANIFEST, FINAL_TABLE
 from facestats.core.photo_files import face_filename
 from facestats.errors import ImageError, InputError, ModelError, ParamsError, WithheldError
 from facestats.pairs.manifest import write_composites_manifest
 from facestats.params.errors import checked_options
 from facestats.params.project import check_params
 from facestats.photos.reading import hash_photo
-from facestats.serving.composites_manifest import FINAL_TABLE
 from facestats.serving.manifest import MixedPartsError
 from facestats.serving.stimuli import Mover, face_continuum, transform_face
 from facestats.serving.types import Score

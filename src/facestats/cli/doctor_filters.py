@@ -8,9 +8,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from facestats.cli.doctor_inputs import Finding
-from facestats.core.layout import METADATA
+from facestats.core.layout import FINAL_TABLE
 from facestats.errors import did_you_mean, nearest_names
-from facestats.groups.tables import FINAL
 from facestats.params.project import Params
 
 KIND = "composites"
@@ -21,7 +20,7 @@ def unknown_columns(root: Path, params: Params) -> Iterator[Finding]:
 
     A measurement or label that is new in the next run is named, too: the table is the last run's.
     """
-    path = root / METADATA / FINAL.name
+    path = root / FINAL_TABLE
     try:
         known = pq.read_schema(path).names
     except (OSError, ValueError):  # no run yet, or a damaged table, which others name

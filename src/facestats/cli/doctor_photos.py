@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from facestats.core.layout import CROPS, LANDMARKER, METADATA
+from facestats.core.layout import CROPS, FACES_TABLE, LANDMARKER
 from facestats.core.photo_files import printable
 from facestats.errors import FaultError, ImageError, number_of
 from facestats.faces.comparison import read_thumbnail
@@ -312,9 +312,7 @@ def _last_run(root: Path) -> dict[str, Look]:
 
     columns = ["sha256", "status", "reason", "face_count", "perceptual_hash", "filename"]
     try:
-        table = pd.read_parquet(root / METADATA / "faces.parquet", columns=columns).dropna(
-            subset="sha256"
-        )
+        table = pd.read_parquet(root / FACES_TABLE, columns=columns).dropna(subset="sha256")
     except (OSError, ValueError):
         return {}
     crops, looks = root / CROPS, {}

@@ -15,7 +15,7 @@ from facestats.cli.forget_journal import (
     is_below,
     merged,
 )
-from facestats.core.layout import CROPS, METADATA
+from facestats.core.layout import CROPS, FACES_TABLE
 from facestats.core.photo_files import face_filename, printable
 from facestats.errors import InputError
 from facestats.labels.removal import Mentions
@@ -268,7 +268,7 @@ def _last_run(place: Place) -> pd.DataFrame:
     """Columns of the last run's table of faces; empty without a run."""
     columns = ["image", "filename", "sha256", "duplicate_of", "near_duplicate_of"]
     tables = place.cache.tables("preprocess") if place.cache else []
-    for path in [place.root / METADATA / "faces.parquet", *tables]:
+    for path in [place.root / FACES_TABLE, *tables]:
         try:
             table = pd.read_parquet(path, columns=columns)
             return table.drop_duplicates("image")

@@ -21,7 +21,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from facestats.core.layout import METADATA
+from facestats.core.layout import FACES_TABLE, METADATA
 from facestats.errors import InputError, number_of
 from facestats.machine.output import print_line
 
@@ -173,9 +173,7 @@ def _merge(root: Path, options: argparse.Namespace) -> int:
     from facestats.labels.manual import merge_labels
 
     into = options.into or _own_labels(root)
-    faces = tables.read(root / METADATA / "faces.parquet", FACES, ["filename", "image"]).dropna(
-        subset="filename"
-    )
+    faces = tables.read(root / FACES_TABLE, FACES, ["filename", "image"]).dropna(subset="filename")
     images = dict(zip(faces["filename"], faces["image"], strict=True))
     filled = read_filled(options.file, images, _known_classes(root, into, options.new_class))
     changes = merge_labels(into, filled.answers, images, write=not options.dry_run)
@@ -226,10 +224,10 @@ def _known_classes(root: Path, into: Path, allowed: list[str]) -> dict[str, list
     from facestats.labels.tables import LABELS as LABELS_TABLE
 
     targets = [target for target, kind in STANDARD.items() if kind == "classification"]
-    labels = tables.read(root / METADATA / "labels.parquet", LABELS_TABLE, ["filename", *targets])
+    labels = tables.read(root / METADATA / LABELS_TABLE.name, LABELS_TABLE, ["filename", *targets])
     manual = read_sheet(into)
     headers = {} if manual is None else find_columns(manual.columns, LABELS, into)
-    predictions = root / METADATA / "attributes_with_predictions.parquet"
+    predictions = root / METADATA / PREDICTIONS.name
     columns = tables.read_all(predictions, PREDICTIONS).columns if predictions.is_file() else []
     known = {}
     for target in targets:

@@ -8,6 +8,8 @@ from pathlib import Path
 from facestats.core.fingerprint import PACKAGE
 
 METADATA = Path("data/processed/metadata")  # the tables
+FACES_TABLE = METADATA / "faces.parquet"
+FINAL_TABLE = METADATA / "attributes_final.parquet"
 EMBEDDINGS = Path("data/processed/embeddings/embeddings_clip.parquet")
 CROPS = Path("data/processed/preproc")
 COMPOSITES = Path("data/processed/composites")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from facestats.core import tables
-from facestats.core.layout import METADATA
+from facestats.core.layout import FINAL_TABLE
 from facestats.core.tables import BOOLEAN, INTEGER
 from facestats.export.figures import Figures
 from facestats.geometry.measurements import MEASUREMENTS
@@ -76,7 +76,7 @@ class Described:
 
 def read_faces(root: Path) -> pd.DataFrame:
     """`attributes_final.parquet`, `image` first, with types that keep whole numbers as such."""
-    frame = tables.read_all(root / METADATA / FINAL.name, FINAL)
+    frame = tables.read_all(root / FINAL_TABLE, FINAL)
     names = ["image", *(str(name) for name in frame if name != "image")]
     frame = frame[names].sort_values("image", ignore_index=True)
     return frame.assign(**{name: _typed(frame[name], name) for name in names})

@@ -11,7 +11,7 @@ from facestats.composites.templates import mesh_template, write_template
 from facestats.core import tables
 from facestats.core.files import replacing, write_csv
 from facestats.core.landmarks import N_LANDMARKS
-from facestats.core.layout import EMBEDDINGS, METADATA
+from facestats.core.layout import EMBEDDINGS, FACES_TABLE
 from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.faces.tables import FACES
 from facestats.machine.output import one_line
@@ -37,9 +37,7 @@ def write_landmarks(folder: Path, root: Path, side: int) -> int:
     int
         Number of faces with landmarks.
     """
-    rows = tables.read(
-        root / METADATA / FACES.name, FACES, ["image", "filename", "status", "landmarks"]
-    )
+    rows = tables.read(root / FACES_TABLE, FACES, ["image", "filename", "status", "landmarks"])
     rows = rows[(rows["status"] == "ok") & rows["landmarks"].notna()]
     points = np.empty((len(rows), N_LANDMARKS * 3), np.float64)
     for place, values in enumerate(rows["landmarks"]):
@@ -77,7 +75,7 @@ def write_embeddings(folder: Path, root: Path) -> int:
         np.lib.format.write_array_header_1_0(file, header)
         for batch in table.batches():
             file.write(np.ascontiguousarray(batch, "<f4").tobytes())
-    faces = tables.read(root / METADATA / FACES.name, FACES, ["image", "filename"])
+    faces = tables.read(root / FACES_TABLE, FACES, ["image", "filename"])
     images = faces.dropna(subset="filename").set_index("filename")["image"]
     names = pd.DataFrame(
         {

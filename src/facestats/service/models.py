@@ -14,7 +14,7 @@ import torch
 
 from facestats.core import tables
 from facestats.core.files import read_json
-from facestats.core.layout import METADATA
+from facestats.core.layout import FINAL_TABLE
 from facestats.errors import FaceStatsError, InputError, ModelError, TableError
 from facestats.faces.landmarks import Landmarker
 from facestats.groups.tables import FINAL
@@ -191,7 +191,7 @@ class CurrentRun:
 
     def _faces(self, models: Models) -> pd.DataFrame | FaceStatsError:
         """The final table, if its faces are those of the models' run; until then the one before."""
-        path = self.root / METADATA / FINAL.name
+        path = self.root / FINAL_TABLE
         now, before = identity(path), self._table
         if before is not None and before.identity == now and before.models is models:
             return before.value

@@ -10,17 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facestats.core.layout import COMPOSITES, COMPOSITES_MANIFEST, METADATA
+from facestats.core.layout import COMPOSITES, COMPOSITES_MANIFEST, FINAL_TABLE
 from facestats.errors import ModelError
-from facestats.groups.tables import FINAL
 from facestats.pairs.manifest import FILES, models_sha256
 from facestats.serving.checks import read_facts
 from facestats.serving.manifest import OF_TWO_RUNS, MixedPartsError, check
 
 if TYPE_CHECKING:
     from facestats.serving.models import Models
-
-FINAL_TABLE = METADATA / FINAL.name
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from facestats.core import tables
 from facestats.core.files import read_json
-from facestats.core.layout import COMPOSITES, CROPS
+from facestats.core.layout import COMPOSITES, CROPS, FINAL_TABLE
 from facestats.core.tables.embeddings import sample_rows
 from facestats.errors import (
     ImageError,
@@ -33,7 +33,7 @@ from facestats.pairs.continuum import continuum
 from facestats.params.errors import checked_options
 from facestats.serving import answers
 from facestats.serving.checks import whole_number
-from facestats.serving.composites_manifest import FINAL_TABLE, CompositesManifest
+from facestats.serving.composites_manifest import CompositesManifest
 from facestats.serving.loading import load
 from facestats.serving.manifest import faces_table
 from facestats.stimuli.changes import Change, along, caricature, symmetric

@@ -41,7 +41,7 @@ def write_rejected(
     max_megabytes : float, default MAX_MEGABYTES
         Size up to which a file is read.
     max_pixels : int, default MAX_PIXELS
-        See `faces.decode.open_photo`. What took too long or too much memory is not decoded again.
+        See `photos.decode.open_photo`. What took too long or too much memory is not decoded again.
 
     Returns
     -------
