@@ -8,6 +8,7 @@ import pytest
 
 from facestats.errors import InputError, LabelError
 from facestats.labels.joining import join_labels
+from label_files import join_files
 
 FACES = pd.DataFrame(
     {
@@ -324,3 +325,21 @@ def test_many_columns_are_put_together_once(join):
         warnings.simplefilter("error")
         joined = join(f"image,{','.join(names)}\nb.jpg{',x' * 150}\n")
     assert joined.table.loc["b.jpg", names].tolist() == ["x"] * 150
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"labels__csv": '"a\nwarning: forged",gender\n00,f\n'},
+        {"labels__csv": 'image,gender\n00,"a\nwarning: forged"\n00,m\n'},
+        {"labels__csv": 'image,gender\n00,f\n"a\nwarning: forged",m\n'},
+        {"ratings__csv": 'image,rater,"a\nwarning: forged"\n00,a,7\n'},
+    ],
+)
+def test_line_ends_in_cells_begin_no_line_of_a_message(tmp_path, files):
+    try:
+        messages = join_files(tmp_path, **files).warnings
+    except LabelError as error:
+        messages = [str(error)]
+    assert any("a\\nwarning: forged" in text for text in messages)
+    assert not any("\nwarning" in text for text in messages)

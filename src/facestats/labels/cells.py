@@ -14,6 +14,7 @@ import pandas as pd
 from facestats.core.tables import UNKNOWN
 from facestats.errors import LabelError, did_you_mean, nearest_names, number_of
 from facestats.labels.csv_text import NUMBER, SHOWN, line_or_row, shortened
+from facestats.machine.output import one_line
 
 # Words for "not known" in the spellings that programs and people use; `Na` and `Nan` are names.
 EMPTY = frozenset(
@@ -103,7 +104,8 @@ class Mistakes:
 def cell_error(path: Path, line: int, column: str, value: str, expected: str) -> LabelError:
     """The error for one cell."""
     return LabelError(
-        f"{path}, {line_or_row(path)} {line}, column {column}: found {value!r}, expected {expected}"
+        f"{path}, {line_or_row(path)} {line}, column {one_line(column)}: found {value!r}, expected "
+        f"{one_line(expected)}"
     )
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from facestats.errors import LabelError
+from facestats.machine.output import one_line
 
 # Headers as `plain` writes them, by the column that they stand for; its own name comes first.
 IMAGE = tuple(
@@ -82,6 +83,11 @@ def plain(header: str) -> str:
         text = re.sub(pattern, "", closed + end) + rest
     text = re.sub(r"^(input|answer)\.", "", text).rpartition("spreadsheet:")[2]
     return re.sub(r"[\W_]+", "", text)
+
+
+def listed(columns: Iterable[str]) -> str:
+    """Headers for a message: on one line, whatever is in them."""
+    return one_line(", ".join(columns))
 
 
 def find_columns(
@@ -169,5 +175,5 @@ def no_image_column(raw: pd.DataFrame, path: Path) -> str:
     )
     return (
         f"{path}: there is no column `image` (path below the image folder); the header line has "
-        f"{', '.join(raw.columns) or 'nothing'}{meant}"
+        f"{listed(raw.columns) or 'nothing'}{meant}"
     )

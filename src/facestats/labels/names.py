@@ -17,6 +17,7 @@ import pandas as pd
 from facestats.core.photo_files import face_filename
 from facestats.errors import LabelError, did_you_mean, nearest_names, number_of
 from facestats.labels.cells import Mistakes
+from facestats.machine.output import one_line
 
 PICTURES = frozenset(
     """
@@ -328,11 +329,11 @@ class NameIndex:
                 )
                 warnings.append(
                     f"{file} names {number_of(len(absent), 'missing image')}, of "
-                    f"{self.names[file]}, for example {examples}"
+                    f"{self.names[file]}, for example {one_line(examples)}"
                 )
         warnings += [
             f"{file} names {number_of(len(images), 'image')} rejected by preprocess, for example "
-            f"{', '.join(images[:3])}"
+            f"{one_line(', '.join(images[:3]))}"
             for file, images in sorted(self.rejected.items())
             if images
         ]

@@ -17,6 +17,7 @@ from facestats.labels.columns import (
     RATINGS,
     describe_columns,
     find_columns,
+    listed,
     no_image_column,
     plain,
 )
@@ -345,8 +346,7 @@ def _spread_by_rater(
             else ""
         )
         raise LabelError(
-            f"{path}: there is no column `rating`; the header line has {', '.join(raw.columns)}"
-            f"{hint}"
+            f"{path}: there is no column `rating`; the header line has {listed(raw.columns)}{hint}"
         )
     traits = [column for column in raters if TRAITS.search(column.casefold())]
     if traits:

@@ -12,7 +12,7 @@ import pandas as pd
 from facestats.core.files import read_json, write_json
 from facestats.errors import LabelError, TableError, did_you_mean, nearest_names
 from facestats.labels.cells import without_empty
-from facestats.labels.columns import plain
+from facestats.labels.columns import listed, plain
 from facestats.labels.tables import PREFIX
 from facestats.params.names import COLUMN_PARTS, LONGEST, NO_TARGETS, PATTERN
 
@@ -92,7 +92,7 @@ def only_raters(
             near = did_you_mean(nearest_names(column, raw.columns))
             raise LabelError(
                 f"{path}: labels.raters names {column!r}, which is no column of the file; it has "
-                f"{', '.join(raw.columns)}.{near}"
+                f"{listed(raw.columns)}.{near}"
             )
         values = [wanted] if isinstance(wanted, str) else wanted
         fits = raw[column].str.casefold().isin([value.casefold() for value in values])
