@@ -44,7 +44,7 @@ class TraitScore(Result):
 
 
 @dataclass(frozen=True, eq=False)
-class Score(Result):
+class Score(TraitScore):
     """The predicted ratings of a face; see `facestats.score_image`.
 
     Attributes
@@ -71,20 +71,14 @@ class Score(Result):
         The further traits of `score.traits`; no key of the dict where there are none.
     """
 
-    raw: float | None = None
-    score: float | None = None
-    pct: float | None = None
-    decile: int | None = None
-    geometric: float | None = None
-    combined: float | None = None
     withheld: str | None = None
     age_checked: str | None = None
     warnings: list[str] = field(default_factory=list)
     traits: dict[str, TraitScore] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        answer = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "traits"}
-        traits = {name: scores.to_dict() for name, scores in self.traits.items()}
+        answer = super().to_dict()
+        traits = {name: scores.to_dict() for name, scores in answer.pop("traits").items()}
         return answer | ({"traits": traits} if traits else {})
 
 
