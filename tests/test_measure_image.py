@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from facestats.core import tables
-from facestats.core.layout import LANDMARKER
 from facestats.faces.crop import PreprocessConfig, crop_face
 from facestats.faces.irises import Irises
 from facestats.faces.preprocess import preprocess_folder
@@ -19,7 +18,6 @@ from facestats.service import faces as face_routes
 from facestats.service.photos import measurements_of
 from facestats.service.schemas import Measurements as Answer
 from facestats.serving import answers
-from facestats.serving.models import Models
 from facestats.serving.types import Measurements
 from resources import landmarker_dir, omi_images
 
@@ -92,12 +90,3 @@ def test_the_middle_of_a_photo_without_a_face_has_no_measurements(models, landma
     missing = result.values.pop("skin_missing")
     assert (missing, result.frontal, result.yaw) == ("no landmarks", False, None)
     assert set(result.values.values()) == {None}
-
-
-def test_models_without_an_iris_file_measure_all_the_same(tmp_path):
-    assert Models(tmp_path, {}, None).irises is None
-    folder = tmp_path / LANDMARKER
-    folder.mkdir(parents=True)
-    name = "iris_landmark.tflite"
-    (folder / name).write_bytes((landmarker_dir() / name).read_bytes())
-    assert isinstance(Models(tmp_path, {}, None).irises, Irises)

@@ -19,8 +19,11 @@ from PIL import Image, ImageOps
 from facestats.age.tables import AGE_CHECK
 from facestats.core import tables
 from facestats.core.fingerprint import sha256_file
+from facestats.core.layout import LANDMARKER
 from facestats.errors import FaceStatsError, FaultError, ModelError, TableError
 from facestats.faces.dedup import perceptual_hash
+from facestats.faces.irises import Irises
+from facestats.faces.models import IRIS_FILE
 from facestats.faces.tables import FACES
 from facestats.serving import loading as serving
 from facestats.serving import manifest
@@ -183,6 +186,20 @@ def test_kept_models_never_change(runs, root):
         kept.serving = {}
     with pytest.raises(TypeError):
         kept.serving["crop"] = {}
+
+
+def test_the_iris_model_is_that_of_the_landmarker(root):
+    models = serving.load(root)
+    iris = root / LANDMARKER / IRIS_FILE
+    content = iris.read_bytes()
+    iris.unlink()  # as DVC does where the stage runs again
+    assert isinstance(models.irises, Irises)
+    change_manifest(
+        root, lambda facts: facts["parts"]["landmarker"].pop(f"{LANDMARKER}/{IRIS_FILE}")
+    )
+    without = serving.load(root)
+    iris.write_bytes(content)
+    assert without.irises is None
 
 
 @pytest.mark.parametrize("name", [PARTS[0], PARTS[2], PARTS[6], PARTS[8]])

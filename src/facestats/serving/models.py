@@ -18,7 +18,7 @@ from PIL import Image
 
 from facestats.core.doubts import Doubt, find_doubts
 from facestats.core.fingerprint import PACKAGE
-from facestats.core.layout import ATTRIBUTES, LANDMARKER
+from facestats.core.layout import ATTRIBUTES
 from facestats.errors import (
     DoubtWarning,
     InputError,
@@ -85,14 +85,12 @@ class Models:
 
     @property
     def landmarker(self) -> Landmarker:
-        return self.parts.get("landmarker")
+        return self.parts.get("landmarker")[0]
 
-    @cached_property
+    @property
     def irises(self) -> Irises | None:
         """The iris model; None where `models/landmarker` has none."""
-        from facestats.faces.irises import load_irises
-
-        return load_irises(self.root / LANDMARKER)
+        return self.parts.get("landmarker")[1]
 
     @property
     def encoder(self) -> ImageEncoder:

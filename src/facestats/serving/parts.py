@@ -227,9 +227,13 @@ def _read(
 def _landmarker(
     root: Path, files: list[Path], manifest: Manifest, values: Mapping[str, Any]
 ) -> Any:
+    from facestats.faces.irises import Irises
     from facestats.faces.landmarks import Landmarker
+    from facestats.faces.models import IRIS_FILE
 
-    return Landmarker(files[0].parent)
+    folder = files[0].parent
+    irises = Irises(folder) if IRIS_FILE in {file.name for file in files} else None
+    return Landmarker(folder), irises
 
 
 def _clip(
