@@ -153,6 +153,22 @@ def test_faces_and_labels_that_differ_are_left_out_and_counted(quick):
     ]
 
 
+def test_runs_whose_raters_differ_are_not_compared_face_by_face(quick):
+    """As after `labels.drop_raters`: nearly every mean rating moves."""
+    (first, second), actual, _ = two_halves(N, 0)
+    a, b = run_of(first, actual), run_of(second, actual)
+    same = b["filename"] == "face_0005.jpg"
+    b["actual"] = b["actual"].where(same, b["actual"] + 0.25)
+    comparison = compare(a, b)
+    assert comparison.differences == []
+    assert comparison.notes == [
+        f"rating: left out {N - 1} faces with another label",
+        "rating: each run predicts labels of its own, which can't be compared face by face; "
+        "`dvc metrics diff` shows each run's own figures",
+    ]
+    assert compare(a, b.assign(actual=b["actual"] + 1)).differences == []
+
+
 def test_divisions_into_folds_may_differ(quick):
     (first, _), actual, _ = two_halves(N, 0)
     a = run_of(first, actual, repeats=3)

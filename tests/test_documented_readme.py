@@ -24,6 +24,7 @@ pytestmark = pytest.mark.slow
 META = "data/processed/metadata"
 README = "README.md"
 STUDY = "docs/first_study.md"
+COMPOSITES = "docs/methods/composites.md"
 
 
 @pytest.fixture
@@ -107,13 +108,15 @@ def test_the_groups_and_the_figure_of_the_first_study(built, monkeypatch, tmp_pa
     sections |= yaml.safe_load(block(STUDY, "groups").text)
     params = check_params(sections)
     assert params.composites["women"].filter.n is None
+    assert params.composites["top_fifth"].filter.age_range == [18, 120]  # no children
+    assert params.stimuli["towards_top"].filter.n == 10
     assert params.continua["women_to_men"].steps == 5
 
     (tmp_path / "data").symlink_to(built.folder / "data")
     (tmp_path / "models").symlink_to(built.folder / "models")
     monkeypatch.chdir(tmp_path)
-    code = block(STUDY, "figure").text.replace("N = 15", "N = 5")
-    exec(compile(code, STUDY, "exec"), {})
+    code = block(COMPOSITES, "figure").text.replace("N = 15", "N = 5")
+    exec(compile(code, COMPOSITES, "exec"), {})
     with Image.open("figure.png") as picture:
         assert picture.width > 1000
     low, high = (json.loads(Path(f"{name}.json").read_text()) for name in ("lowest", "highest"))

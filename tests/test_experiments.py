@@ -51,39 +51,40 @@ def test_the_page_does_what_it_says(project, tmp_path):
     def say(name: str, **places: str) -> str:
         return run_documented(project, "docs/experiments.md", name, places)
 
-    reached = {"train_attractiveness", "crossvalidate", "score", "traits", "evaluate"}
-    assert executed(say("one")) == reached
+    after = {"crossvalidate", "score", "traits", "evaluate"}
+    assert executed(say("one")) == {"geometry", "crossvalidate_geometry"} | after
     say("back")
-    assert "hidden: 256" not in project.read("params.yaml").decode()
+    assert "appearance: false" not in project.read("params.yaml").decode()
     assert "up to date" in project.dvc("status").stdout
     say("grid")
     queue = wait_for_the_queue(say)
     assert queue.count("Success") == 2, queue
-    assert executed(say("logs")) == reached
+    assert executed(say("logs")) == {"train_attractiveness"} | after
 
     shown = say("compare")
     compared, *tables = shown.split("\nPath ")[0].split(" Experiment ")
-    assert re.search(r"^wide \(\w{7}\), compared with main \(\w{7}\)$", compared, re.MULTILINE)
+    assert re.search(r"^shape \(\w{7}\), compared with main \(\w{7}\)$", compared, re.MULTILINE)
     assert "drawn in compare.pdf" in compared
+    assert "\n    geometric score, r " in compared  # not among `the same predictions`
     assert re.search(r"^best.val_loss chooses (main|grid-1|grid-2): ", compared, re.MULTILINE)
-    tables = [part for part in tables if "wide" in part]
+    tables = [part for part in tables if "shape" in part]
     assert len(tables) == 2
     for table in tables:
         assert "…" not in table  # nothing is cut off at 80 columns
-        assert {"grid-1", "grid-2", "wide"} <= set(re.findall(r"\[([\w-]+)\]", table))
-        assert re.search(r"\[wide\].* 256 ", table)
+        assert {"grid-1", "grid-2", "shape"} <= set(re.findall(r"\[([\w-]+)\]", table))
+        assert re.search(r"\[shape\].* False ", table)
     headlines = re.search(r"^Path .*\nmetrics/summary.json .*", shown, re.MULTILINE)[0]
     assert max(map(len, headlines.splitlines())) < 210
-    assert (
-        len(re.findall(r"^params.yaml +mlp.hidden +\[256, 64\] +256", shown, re.MULTILINE)) == 2
-    )  # `exp diff`, `params diff`
-    assert re.search(r"^metrics/attractiveness.json +test.mlp.mae.value ", shown, re.MULTILINE)
+    changed = r"^params.yaml +geometry.appearance +True +False"
+    assert len(re.findall(changed, shown, re.MULTILINE)) == 2  # `exp diff`, `params diff`
+    figure = r"^metrics/attractiveness.json +test.geometric.mae.value "
+    assert re.search(figure, shown, re.MULTILINE)
     assert "plots/index.html" in shown
 
     kept = say("keep")
     assert executed(kept) == set()
-    assert "hidden: 256" in project.read("params.yaml").decode()
-    assert "hidden: 64" in project.git("show", "narrow:params.yaml").stdout
+    assert "appearance: false" in project.read("params.yaml").decode()
+    assert "ensemble: 1 " in project.git("show", "single:params.yaml").stdout
 
     hub = str(tmp_path / "hub.git")
     run_documented(project, "docs/experiments.md", "push", {"/srv/facestats.git": hub})
@@ -91,8 +92,8 @@ def test_the_page_does_what_it_says(project, tmp_path):
     other.folder.mkdir()
     taken = run_documented(other, "docs/experiments.md", "pull", {"/srv/facestats.git": hub})
     assert "grid-1" in taken
-    assert re.search(r"\[wide\].* 256 ", taken)
-    assert re.search(r"^params.yaml +mlp.hidden +\[256, 64\] +256", taken, re.MULTILINE)
+    assert re.search(r"\[shape\].* False ", taken)
+    assert re.search(changed, taken, re.MULTILINE)
 
     say("artifact")
     assert project.read("published.pt") == project.read("models/attractiveness_regressor.pt")

@@ -228,10 +228,17 @@ def _compare_target(
         left_out.append(f"{number_of(int((~alike).sum()), 'face')} with another label")
     if left_out and only is None:
         result.notes.append(f"{target}: left out {', '.join(left_out)}")
-    both = both[alike]
-    if not len(both):
+    relabelled, both = int((~alike).sum()), both[alike]
+    if not len(both) and not relabelled:
         return
-    groups = _joint_groups(a.groups[both], b.groups[both])
+    groups = _joint_groups(a.groups[both], b.groups[both]) if len(both) else np.array([], int)
+    if relabelled > len(both) and len(np.unique(groups)) < MIN_PERSONS:
+        if only is None:
+            result.notes.append(
+                f"{target}: each run predicts labels of its own, which can't be compared face by "
+                "face; `dvc metrics diff` shows each run's own figures"
+            )
+        return
     repeats = min(len(a.folds), len(b.folds))
     if len(a.folds) != len(b.folds):
         result.notes.append(
