@@ -17,6 +17,7 @@ from facestats.composites.averaging import average_faces
 from facestats.composites.light import gradient_energy, inner_face
 from facestats.composites.members import Members
 from facestats.composites.originals import Originals, crop_of
+from facestats.composites.outline import own_pixels
 from facestats.composites.params import Render
 from facestats.composites.texture import scales_of
 from facestats.core import tables
@@ -191,6 +192,23 @@ NOTE = (
     "warning: composites.group: an average of fewer than 10 faces shows these people rather than "
     "a group\n"
 )
+
+
+def test_what_lies_beyond_a_photo_counts_for_little(group):
+    originals = group.originals(100)
+    place = originals._places[next(iter(originals)).filename]
+    moved = place._replace(crop=CropTransform(0.0, 256.0, 200.0, np.pi / 2), size=(512, 512))
+    inside = originals._inside(moved)
+    # turned by a quarter, its upper half lies right of the photo's left edge
+    assert inside[[0, 49], 50] == pytest.approx([0.495, 0.005])
+    assert not inside[50:].any()
+    assert own_pixels(inside)[[40, 49, 60], 50] == pytest.approx([1, 0.125, 0])
+    averages = [average_faces(group.originals(100), segmenter=s) for s in (None, _person)]
+    assert averages[0].image.shape == averages[1].image.shape
+
+
+def _person(rgb):
+    return np.ones((256, 256), np.float32)
 
 
 def test_a_smaller_side_is_drawn_and_a_larger_one_refused(group):

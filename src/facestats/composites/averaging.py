@@ -33,6 +33,7 @@ from facestats.composites.outline import (
     Segmenter,
     find_outline,
     mirrored_outline,
+    own_pixels,
     own_rows,
 )
 from facestats.composites.params import FIRST, Render
@@ -110,8 +111,8 @@ def average_faces(
     texture : bool
         With `warp`: detail inside the face is as strong as in the faces on average.
     segmenter : Segmenter, optional
-        With `warp`: outlines of hair, ears and neck are aligned too, and rows of a crop beyond the
-        lower edge of its photo count for little.
+        With `warp`: outlines of hair, ears and neck are aligned too, and what lies beyond the edge
+        of a photo (of a crop: below it) counts for little.
 
     Returns
     -------
@@ -164,8 +165,12 @@ def average_faces(
         outline = next(outlines)
         moved = move(image, member.landmarks, *outline)
         if outline:
-            rows = np.repeat(own_rows(codes)[:, None, None], len(image), axis=1)
-            counts = move(np.maximum(rows, _LEAST), member.landmarks, *outline)[..., None]
+            own = (
+                np.repeat(own_rows(codes)[:, None], len(image), axis=1)
+                if member.inside is None
+                else own_pixels(member.inside())
+            )
+            counts = move(np.maximum(own, _LEAST)[..., None], member.landmarks, *outline)[..., None]
             weight = weight + counts.astype(np.float64)
             cv2.accumulate(moved * counts, total)
         else:

@@ -33,6 +33,9 @@ class Member(NamedTuple):
         Degrees.
     pixels : callable, optional
         Gives the face's pixels, uint8 (side, side, 3), in place of the crop.
+    inside : callable, optional
+        Gives how far within its photo each pixel lies, float32 (side, side): 0 beyond it, else
+        shares of the side.
     """
 
     filename: str
@@ -40,6 +43,7 @@ class Member(NamedTuple):
     landmarks: np.ndarray | None
     yaw: float | None = None
     pixels: Callable[[], np.ndarray] | None = None
+    inside: Callable[[], np.ndarray] | None = None
 
 
 class Members:

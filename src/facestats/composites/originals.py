@@ -39,6 +39,7 @@ class _Place(NamedTuple):
     path: Path
     sha256: str
     crop: CropTransform
+    size: tuple[int, int]
 
 
 class Originals:
@@ -101,7 +102,10 @@ class Originals:
 
     def __iter__(self) -> Iterator[Member]:
         for member in self._members:
-            yield member._replace(pixels=partial(self._pixels, self._places[member.filename]))
+            place = self._places[member.filename]
+            yield member._replace(
+                pixels=partial(self._pixels, place), inside=partial(self._inside, place)
+            )
 
     def _find(self, member: Member, images: Path, landmarker: Landmarker) -> _Place:
         """Find the crop's place in its photo."""
@@ -126,13 +130,23 @@ class Originals:
             raise InputError(
                 f"the face of {path} is not found where `preprocess` found it; run `dvc repro`"
             )
-        return _Place(path, sha256, crop)
+        return _Place(path, sha256, crop, size)
 
     def _pixels(self, place: _Place) -> np.ndarray:
         data = self._read(place.path, place.sha256)
         return align_face(
             open_photo(data, None, self._limits.max_pixels).rgb, place.crop, self.side
         )
+
+    def _inside(self, place: _Place) -> np.ndarray:
+        x, y, side, angle = place.crop.x, place.crop.y, place.crop.side, place.crop.angle
+        along = (np.arange(self.side, dtype=np.float32) + np.float32(0.5)) / self.side - 0.5
+        cos, sin = side * math.cos(angle), side * math.sin(angle)
+        right = x + cos * along[None] - sin * along[:, None]
+        down = y + sin * along[None] + cos * along[:, None]
+        width, height = place.size
+        nearest = np.minimum.reduce([right, width - right, down, height - down])
+        return np.maximum(nearest / side, 0).astype(np.float32)
 
     def _read(self, path: Path, sha256: str) -> bytes:
         if not path.is_file():

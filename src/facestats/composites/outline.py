@@ -25,7 +25,7 @@ _STEPS = 200  # places looked at on a ray
 _NEAREST = 1.04  # distance from the middle of the face at least, in that of its own outline
 _FARTHEST = 0.97  # and at most, in that of the picture's edge
 _ROW = 0.6  # codes by which rows differ at least; those that repeat the photo's edge differ less
-_RAMP = 0.04  # share of the side within which a picture fades out above such rows
+_RAMP = 0.04  # share of the side within which a picture fades out towards its photo's edge
 
 
 class Segmenter:
@@ -123,6 +123,22 @@ def own_rows(rgb: np.ndarray) -> np.ndarray:
     if last >= side - 3:
         return np.ones(side, np.float32)
     return np.clip((last - np.arange(side)) / (_RAMP * side), 0, 1).astype(np.float32)
+
+
+def own_pixels(inside: np.ndarray) -> np.ndarray:
+    """How much each pixel counts by how far within its photo it lies.
+
+    Parameters
+    ----------
+    inside : ndarray of float32 (side, side)
+        Shares of the side, 0 beyond the photo.
+
+    Returns
+    -------
+    ndarray of float32 (side, side)
+        0 to 1.
+    """
+    return np.minimum(inside / np.float32(_RAMP), np.float32(1))
 
 
 def _radius(around: np.ndarray, angles: np.ndarray) -> np.ndarray:
