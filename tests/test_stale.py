@@ -48,6 +48,13 @@ def test_stages_with_the_same_reasons_share_a_line():
     ]
 
 
+def test_a_fresh_clone_does_not_bury_what_is_wrong_with_the_photos():
+    stale = {f"stage_{i}": [f"out_{i} not in cache", "a", "b", "c", "d"] for i in range(40)}
+    _, *lines = describe_stages(stale)
+    assert lines[0] == "  out_0 not in cache, a, b and 2 more: stage_0"
+    assert lines[10:] == ["  and 30 more stages; `dvc status` names all"]
+
+
 def test_without_dvc_nothing_is_stale_and_nothing_lost(tmp_path):
     assert stale_stages(tmp_path) == {}
     assert lost_outs(tmp_path) == describe_lost_outs([]) == []

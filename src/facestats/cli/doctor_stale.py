@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 COMMAND, CODE = "another command", "changed code"
 ROWS = {"preprocess": "photos are cut out", "embed": "faces are embedded"}
 SHOWN = 8  # stages that a line names
+REASONS, LINES = 3, 10  # that are listed, after a change that reaches nearly everything
 
 
 def stale_stages(root: Path) -> dict[str, list[str]]:
@@ -142,11 +143,16 @@ def describe_stages(stale: dict[str, list[str]]) -> list[str]:
     for name, reasons in stale.items():
         by_reason.setdefault(tuple(reasons), []).append(name)
     lines = [f"dvc repro runs {number_of(len(stale), 'stage')}, and what follows from them:"]
-    for reasons, names in by_reason.items():
-        shown = ", ".join(names[:SHOWN])
-        rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        lines.append(f"  {', '.join(reasons)}: {shown}{rest}")
+    for reasons, names in list(by_reason.items())[:LINES]:
+        lines.append(f"  {_listed(reasons, REASONS)}: {_listed(names, SHOWN)}")
+    if left := sum(map(len, list(by_reason.values())[LINES:])):
+        lines.append(f"  and {number_of(left, 'more stage')}; `dvc status` names all")
     return lines
+
+
+def _listed(items: Sequence[str], most: int) -> str:
+    rest = f" and {len(items) - most} more" if len(items) > most else ""
+    return f"{', '.join(items[:most])}{rest}"
 
 
 def describe_lost_outs(lost: list[str]) -> list[str]:
