@@ -179,6 +179,19 @@ def test_damaged_headers_are_no_trouble():
     assert count_scans(b"\xff\xd8" + b"\xff\xda\0\0" * 50) >= 20
 
 
+@pytest.mark.parametrize(
+    "between",
+    [b"x", b"\xff\xfe\0\3x\0", b"\xff\xd0", b"\xff\x01", b"\xff\0", b"\xff\xff\xff\xfe\0\2"],
+)
+def test_scans_are_counted_behind_bytes_that_libjpeg_passes_over(between):
+    data = with_scans(64, 30)
+    at = data.rindex(b"\xff\xda")
+    hidden = data[:at] + between + data[at:]
+    assert count_scans(hidden) == count_scans(data) > 30
+    for start in (data.index(b"\xff\xc4"), data.index(b"\xff\xda")):
+        assert count_scans(data[:start] + between + data[start:]) == count_scans(data)
+
+
 @pytest.mark.parametrize("tag", [258, 277, 278, 284, 322, 323])
 def test_a_tiff_whose_tags_are_of_any_type_is_read_or_rejected(tag):
     """Each tag that the budget reads, in each type of a TIFF, as one value and as two."""

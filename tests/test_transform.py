@@ -21,6 +21,7 @@ from facestats.core import tables
 from facestats.core.layout import COMPOSITES, COMPOSITES_MANIFEST, FINAL_TABLE
 from facestats.core.photo_files import face_filename
 from facestats.errors import ImageError, InputError, ModelError, ParamsError, WithheldError
+from facestats.pairs.built import Built
 from facestats.pairs.manifest import write_composites_manifest
 from facestats.params.errors import checked_options
 from facestats.params.project import check_params
@@ -313,6 +314,22 @@ def test_a_continuum_leads_from_one_face_to_another(models, monkeypatch):
     assert Image.open("out/02.png").size == (SIZE, SIZE)
     with pytest.raises(InputError, match="steps = 90 is not possible: 2 to 25"):
         face_continuum("women", "men", 90)
+
+
+@pytest.mark.parametrize(
+    "ends", [("a.jpg", "child.jpg"), ("child.jpg", "a.jpg"), ("men", "child.jpg")]
+)
+def test_on_the_way_to_a_child_no_picture_gets_a_score(models, tmp_path, monkeypatch, ends):
+    Image.fromarray(smooth(5)).save(tmp_path / "child.jpg")
+    monkeypatch.setattr(
+        stimuli, "_withheld", lambda _, image: "labelled as 7" if "child" in image else None
+    )
+    monkeypatch.setattr(stimuli, "_crop_side", lambda *_: SIZE)
+    monkeypatch.setattr(stimuli, "_cropped", lambda *_: Built("face", smooth(5), shape()[:, :2]))
+    assert run(ends[0], "--to", ends[1], "--steps", "3", "--output", "out") == 0
+    sheet = pd.read_csv("out/stimuli.csv")
+    assert sheet["score_withheld"].tolist() == ["labelled as 7"] * 3
+    assert not {"score", "score_before", "geometric", "combined_before"} & set(sheet)
 
 
 def stimuli_picture(models, name):

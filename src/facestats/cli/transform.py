@@ -131,7 +131,7 @@ def _continuum(options: argparse.Namespace, out: Path) -> int:
 
     from facestats.pairs.continuum import shares
     from facestats.serving.loading import load
-    from facestats.serving.stimuli import check_steps, draw_continuum
+    from facestats.serving.stimuli import check_steps, draw_continuum, withheld_end
     from facestats.serving.stimulus_files import SHEET, check_free, compared
     from facestats.stimuli.photo import encoded
 
@@ -144,11 +144,12 @@ def _continuum(options: argparse.Namespace, out: Path) -> int:
     check_free([out / SHEET, *targets], options.overwrite)
     models, start = load(options.root), options.images[0]
     pictures = draw_continuum(models, start, options.to, steps)
+    withheld = withheld_end(models, start, options.to)
     rows = []
     for target, picture, share in zip(targets, pictures, shares(steps), strict=True):
         write_bytes(target, encoded(picture, ".png"))
         row = {"image": start, "to": options.to, "share": share, "stimulus": target.name}
-        rows.append(row | compared(models, pictures[0], picture))
+        rows.append(row | compared(models, pictures[0], picture, withheld))
     write_csv(out / SHEET, pd.DataFrame(rows))
     print_line(str(out / SHEET))
     return 0

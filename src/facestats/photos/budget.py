@@ -46,8 +46,9 @@ _USUAL_SCANS = 20
 
 _J2K = re.compile(rb"\xff\x4f\xff\x51")  # start of a codestream, and its size
 _IHDR = re.compile(rb"\x89PNG\r\n\x1a\n....IHDR", re.DOTALL)
-# A marker other than a stuffed byte or a restart.
-_END_OF_SCAN = re.compile(rb"\xff[^\0\xd0-\xd7\xff]")
+_MARKER = re.compile(rb"\xff+([^\0\xff])")  # of a JPEG
+_ENDS = (b"\xd8", b"\xd9")  # the end of the picture, or another's start, which is an error
+_ALONE = frozenset(bytes([code]) for code in (0x01, *range(0xD0, 0xD8)))  # without a length
 _SLOW = 10  # times that Pillow's decoders in Python take longer than those in C
 _PRECINCT, _BLOCK = 480, 480  # bytes that OpenJPEG keeps of each
 
@@ -144,18 +145,14 @@ def count_scans(data: bytes) -> int:
     if most <= _USUAL_SCANS:
         return most
     at, scans = 2, 0
-    while at + 4 <= len(data):
-        if data[at] != 0xFF or data[at + 1] in (0xD8, 0xD9):  # the end, or no JPEG any more
-            break
-        if data[at + 1] == 0xFF:  # filling
-            at += 1
+    # As libjpeg reads it: between markers it passes over any bytes, and goes on.
+    while (marker := _MARKER.search(data, at)) and marker[1] not in _ENDS:
+        at = marker.end()
+        if marker[1] in _ALONE:
             continue
-        scan = data[at + 1] == 0xDA
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-        if scan:
+        at += max(int.from_bytes(data[at : at + 2], "big"), 2)
+        if marker[1] == b"\xda":
             scans += 1
-            end = _END_OF_SCAN.search(data, at)
-            at = end.start() if end else len(data)
     return scans
 
 

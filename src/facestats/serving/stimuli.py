@@ -217,11 +217,16 @@ def chosen_by_score(end: Built) -> bool:
 
 def check_age(models: Models, image: Any) -> None:
     """Raise `WithheldError` for a face that gets no score."""
-    crop = models.crop(models.photo(image))
-    face = answers.Face(models, crop, models.jpeg(crop), models.embed(crop))
-    withheld = answers.check_age(face)[1]
+    withheld = _withheld(models, image)
     if withheld:
         raise WithheldError(f"no stimulus along a score: {withheld}")
+
+
+def _withheld(models: Models, image: Any) -> str | None:
+    """Why the face of a photo gets no score; None where it does."""
+    crop = models.crop(models.photo(image))
+    face = answers.Face(models, crop, models.jpeg(crop), models.embed(crop))
+    return answers.check_age(face)[1]
 
 
 def direction_of(models: Models, orthogonal: Sequence[str]) -> ScoreDirection:
@@ -390,6 +395,19 @@ def draw_continuum(models: Models, start: Any, end: Any, steps: int) -> list[Ima
         for face in faces
     ]
     return [Image.fromarray(picture) for picture in continuum(ends[0], ends[1], steps)]
+
+
+def withheld_end(models: Models, start: Any, end: Any) -> str | None:
+    """Why the pictures from one face to another get no scores; None where they do."""
+    for one in (start, end):
+        if not _is_composite(models.root, one):
+            try:
+                withheld = _withheld(models, one)
+            except (ModelError, WithheldError) as error:  # nothing can tell
+                withheld = str(error)
+            if withheld:
+                return withheld
+    return None
 
 
 def _is_composite(root: Path, name: Any) -> bool:

@@ -101,10 +101,17 @@ def _moved(mover: Mover, name: str, source: Any, target: Path, folder: Path) -> 
     return row
 
 
-def compared(models: Models, before: Any, after: Any) -> dict[str, Any]:
-    """Measurements and scores of a face before and after; a score only where both get one."""
+def compared(
+    models: Models, before: Any, after: Any, withheld: str | None = None
+) -> dict[str, Any]:
+    """Measurements and scores of a face before and after; a score only where both get one.
+
+    `withheld` says why none gets one, whatever the pictures look like.
+    """
     columns = {}
     was, now = (_figures(models, image) for image in (before, after))
+    if withheld:
+        was["score_withheld"] = withheld
     for name in (*SCORES, *NAMES):
         if name in was and name in now:
             columns[name + BEFORE], columns[name] = was[name], now[name]
