@@ -65,6 +65,22 @@ def test_no_change_changes_no_pixel():
     assert moved.size == (WIDTH, HEIGHT)
 
 
+def test_skin_does_not_glow_where_only_the_composite_had_brows():
+    """`minus` has a dark band that `of` lacks."""
+    skin, y = (200, 160, 140), round(0.42 * 96)
+    banded = plain(skin)
+    banded[y - 2 : y + 2, 30:66] = 90, 60, 50
+    ends = built(image=plain(skin)), built("b", image=banded)
+    rgb = np.broadcast_to(np.array(skin, np.uint8), (HEIGHT, WIDTH, 3)).copy()
+    rows = slice(round(AT[1] + 0.40 * FACE), round(AT[1] + 0.44 * FACE))
+    columns = slice(round(AT[0] + 0.45 * FACE), round(AT[0] + 0.55 * FACE))
+    face = photo(rgb)
+    after = pixels(move_face(face, along(face, *ends, 0, 1)))
+    assert np.abs(after[rows, columns] - skin).max() < 35  # without a limit: 103
+    darker = pixels(move_face(face, along(face, *ends, 0, -1)))
+    assert darker[rows, columns].mean() < np.mean(skin) - 20
+
+
 @pytest.mark.parametrize("share", [-1.0, 0.5, 1.0])
 def test_a_feature_goes_as_far_as_is_asked(share):
     at = landmarks()[NOSE]

@@ -17,6 +17,8 @@ from facestats.stimuli.changes import Change, lab
 from facestats.stimuli.frame import Frame, similarity
 from facestats.stimuli.photo import FacePhoto
 
+_AROUND = 0.12  # distance within which skin is compared, in distances between the eyes: a brow
+_LIGHTER = 1.0  # L* by which skin may get lighter than any around it
 _MOVED = 150  # bytes that a pixel of the square takes at most
 
 
@@ -85,6 +87,8 @@ def _recoloured(
     for picture, weight in change.colours:
         image, shape = picture.drawn
         new += np.float32(weight) * frame.enlarged(frame.fetched(lab(image), shape))
+    if change.colours and not change.own:
+        new = _no_lighter_than_skin(new, own, frame)
     if change.mirror:
         other = frame.positions(mirrored(frame.face)) * np.float32(frame.side / frame.grid)
         shift = np.float32(0.5 * (frame.side / frame.grid - 1))
@@ -103,6 +107,27 @@ def _recoloured(
     if grey:
         new[:, :, 1:] = 0
     return new
+
+
+def _no_lighter_than_skin(new: np.ndarray, own: np.ndarray, frame: Frame) -> np.ndarray:
+    """Take back what makes skin lighter than any around it.
+
+    Where one composite has brows and the other has skin, their difference is that of brows and
+    skin. On a face that has skin there, it would glow.
+    """
+    reach = max(1, round(_AROUND * frame.eyes * frame.grid))
+    small = (frame.grid, frame.grid)
+    before, after = (
+        cv2.resize(colours[:, :, 0], small, interpolation=cv2.INTER_AREA) for colours in (own, new)
+    )
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    lightest = cv2.GaussianBlur(cv2.dilate(before, kernel), (0, 0), reach / 2)
+    everywhere = cv2.GaussianBlur(after - before, (0, 0), 3 * reach)
+    most = frame.enlarged(lightest + np.maximum(everywhere, 0) + np.float32(_LIGHTER))
+    step = new[:, :, 0] - own[:, :, 0]
+    left = np.clip(most - own[:, :, 0], 0, None) / np.maximum(step, 1e-6)
+    share = np.where(step > 0, np.minimum(left, 1), 1).astype(np.float32)
+    return own + share[:, :, None] * (new - own)
 
 
 def _with_detail(lightness: np.ndarray, frame: Frame, change: Change) -> np.ndarray:
