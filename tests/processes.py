@@ -2,6 +2,7 @@
 process.
 """
 
+import contextlib
 import logging
 import os
 import re
@@ -10,7 +11,7 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -109,16 +110,11 @@ class Repro:
 
     def stage(self) -> tuple[str, int] | None:
         """Script of the stage that runs now, and its process."""
-        try:
-            for process in psutil.Process(self.pid).children(recursive=True):
-                try:
-                    scripts = [Path(part) for part in process.cmdline()[1:2]]
-                except psutil.Error:
-                    continue
-                if scripts and scripts[0].parent.name == "stages":
-                    return scripts[0].stem, process.pid
-        except psutil.Error:
-            pass
+        for pid in _below(self.pid):
+            with contextlib.suppress(OSError, IndexError):  # it has ended
+                words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+                if (script := Path(words[1])).parent.name == "stages":
+                    return script.stem, pid
         return None
 
     def wait_for(self, script: str) -> int | None:
@@ -126,7 +122,7 @@ class Repro:
         while self.running():
             if (running := self.stage()) and running[0] == script:
                 return running[1]
-            time.sleep(0.05)  # psutil looks through all processes for it
+            time.sleep(0.02)
         return None
 
     def kill(self, *pids: int) -> None:
@@ -150,6 +146,15 @@ class Repro:
         self._log.seek(0)
         with self._log:
             return self._code, self._log.read()
+
+
+def _below(pid: int) -> Iterator[int]:
+    """Processes that a process has started, and those that these have started."""
+    for thread in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):  # it has ended
+            for child in map(int, thread.read_text().split()):
+                yield child
+                yield from _below(child)
 
 
 def left_running(project: Project) -> list[list[str]]:

@@ -9,7 +9,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -156,7 +155,7 @@ def end_programs(folder: Path) -> None:
         if where.is_relative_to(folder.resolve()) and "queue-worker" in _arguments(process)
     }:
         with contextlib.suppress(AssertionError, OSError):  # the kill below does it too
-            run_program([sys.executable, "-m", "dvc", "queue", "stop", "--kill"], queue, seconds=60)
+            run_program([warm.python(), "-m", "dvc", "queue", "stop", "--kill"], queue, seconds=60)
     while left := programs_of(folder):  # a program may start another one while it is being killed
         for process in left:
             with contextlib.suppress(psutil.Error):

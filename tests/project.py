@@ -9,12 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 import warm
 from facestats.sample import write_sample
 from programs import run_program
-from resources import ROOT, landmarker_dir
+from resources import ROOT, landmarker_dir, read_yaml, write_yaml
 
 COPIED = (
     "dvc.yaml",
@@ -110,11 +108,11 @@ class Project:
 
     def keep_stages(self, *kept: str) -> None:
         """Leave only these stages in the pipeline, for tests that need no more."""
-        content = yaml.safe_load(self.read("dvc.yaml"))
+        content = read_yaml(self.read("dvc.yaml"))
         content["stages"] = {
             name: content["stages"][name] for name in content["stages"] if name in kept
         }
-        (self.folder / "dvc.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+        (self.folder / "dvc.yaml").write_text(write_yaml(content))
         lock = self.folder / "dvc.lock"
         if lock.exists():  # as DVC lays it out: tests compare its bytes
             head, *stages = re.split(r"^(?=  \S)", lock.read_text(), flags=re.MULTILINE)
@@ -156,14 +154,14 @@ class Project:
     def set_params(self, changes: dict[str, Any]) -> None:
         """Set parameters by dotted name, as `dvc exp run -S` does."""
         path = self.folder / "params.yaml"
-        params = yaml.safe_load(path.read_text())
+        params = read_yaml(path.read_text())
         for name, value in changes.items():
             section = params
             *parents, last = name.split(".")
             for parent in parents:
                 section = section[parent]
             section[last] = value
-        path.write_text(yaml.safe_dump(params, sort_keys=False))
+        path.write_text(write_yaml(params))
 
     def run(
         self, *command: str, check: bool = True, folder: Path | None = None, **environment: str

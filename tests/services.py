@@ -4,7 +4,6 @@ import http.client
 import json
 import os
 import socket
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +13,7 @@ from typing import IO, Any
 
 import pytest
 
+import warm
 from programs import start_program
 from servers import free_port
 
@@ -131,5 +131,5 @@ def serving(root: Path, folder: Path, *options: str) -> Iterator[Service]:
 def start(
     root: Path, port: int, out: IO, errors: IO, environment: dict[str, str], *options: str
 ) -> Any:
-    command = [sys.executable, "-m", "facestats", "serve", "--root", root, "--port", str(port)]
+    command = [warm.python(), "-m", "facestats", "serve", "--root", root, "--port", str(port)]
     return start_program([*command, *options], root, environment, out, errors)

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from facestats.params.project import load_params
 from project import Project
-from resources import ROOT
+from resources import ROOT, read_yaml
 
 
 def call_stage(script: str, folder: Path, **options: Any) -> str:
@@ -33,7 +32,7 @@ def call_stages(project: Project, *names: str) -> list[str]:
     """Call stages such as `select@women` with the words that DVC has called them with; returns the
     line that each ends with.
     """
-    lock, lines = yaml.safe_load(project.read("dvc.lock"))["stages"], []
+    lock, lines = read_yaml(project.read("dvc.lock"))["stages"], []
     for name in names:
         _, script, *words = shlex.split(lock[name]["cmd"])
         options: dict[str, Any] = {
@@ -55,14 +54,14 @@ def stages_of(project: Project) -> list[str]:
     """All stages that have run, with their keys, in the order of dvc.yaml, which is that of a
     run.
     """
-    order = list(yaml.safe_load(project.read("dvc.yaml"))["stages"])
-    lock = yaml.safe_load(project.read("dvc.lock"))["stages"]
+    order = list(read_yaml(project.read("dvc.yaml"))["stages"])
+    lock = read_yaml(project.read("dvc.lock"))["stages"]
     return sorted(lock, key=lambda name: order.index(name.partition("@")[0]))
 
 
 def inputs(project: Project, name: str) -> dict[str, bytes]:
     """All files that a stage reads but code: DVC runs it again where one of them has changed."""
-    lock = yaml.safe_load(project.read("dvc.lock"))["stages"]
+    lock = read_yaml(project.read("dvc.lock"))["stages"]
     deps = [project.folder / dep["path"] for dep in lock[name]["deps"]]
     data = [path for path in deps if path.relative_to(project.folder).parts[0] not in CODE]
     return {

@@ -13,13 +13,13 @@ from pathlib import Path
 from unittest import mock
 
 import dvc.stage.run
-import yaml
 from dvc.repo import Repo
+from fsspec.implementations.memory import MemoryFileSystem
 
 import fast_dvc
 import warm
 from project import COPIED, Project
-from resources import ROOT
+from resources import ROOT, read_yaml
 
 LIBRARY = "src/facestats"
 fast_dvc.install(os.environ.get(warm.FOLDER))
@@ -36,7 +36,7 @@ class StubProject(Project):
                 shutil.copyfile(ROOT / name, source / name)
             elif name != "src":
                 shutil.copytree(ROOT / name, source / name)
-        for stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].values():
+        for stage in read_yaml((ROOT / "dvc.yaml").read_text())["stages"].values():
             for dep in stage.get("do", stage)["deps"]:
                 name = dep.replace("${lib}", LIBRARY)
                 if name.startswith(LIBRARY):
@@ -74,6 +74,7 @@ class StubProject(Project):
                 with mock.patch.object(dvc.stage.run, "cmd_run", run):
                     repo.reproduce(list(targets) or None, **options)
         finally:
+            MemoryFileSystem.store.clear()  # DVC's lists of folders, which it would look through
             os.chdir(before)
             logging.getLogger("dvc").setLevel(level)
         assert len(ran) == len(set(ran))

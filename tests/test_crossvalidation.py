@@ -35,7 +35,8 @@ from facestats.crossvalidation.measures import (
 from facestats.crossvalidation.plan import Division, Plan
 from facestats.crossvalidation.ratings import Scoring, cross_validate_rating
 from facestats.scores.params import Mlp
-from resources import SEED, names
+from resources import names
+from seeds import SEED
 
 # Noise
 

@@ -21,7 +21,8 @@ from documented_commands import (
 from facestats.__main__ import COMMANDS
 from facestats.params.project import Params
 from facestats.rows.store import NO_REUSE, PLACE
-from resources import CACHE, ROOT, SEED
+from resources import CACHE, ROOT
+from seeds import SEED
 
 PROGRAMS = {"dvc", "python", "make", *SHELL} - {
     "git"

@@ -5,7 +5,6 @@ Without any run of DVC.
 
 import os
 import shutil
-import sys
 import unicodedata
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import pytest
 import yaml
 from PIL import Image
 
+import warm
 from facestats.__main__ import main
 from programs import run_program
 from resources import ROOT, encode
@@ -191,7 +191,7 @@ def test_a_copy_whose_name_is_no_utf8_goes_as_well(root):
     photos, recipe = os.fsencode(root / "data/raw"), root / ".dvc/facestats-rows/embed" / ("a" * 32)
     recipe.mkdir(parents=True)
     shutil.copyfile(os.path.join(photos, b"two.png"), os.path.join(photos, b"l\xff.png"))
-    run_program([sys.executable, "-m", "facestats", "forget", "two.png"], root, check=True)
+    run_program([warm.python(), "-m", "facestats", "forget", "two.png"], root, check=True)
     assert {b"two.png", b"l\xff.png"}.isdisjoint(os.listdir(photos))
 
 

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-import yaml
 from PIL import Image
 
 from clips import picture, random_clip
@@ -26,7 +25,8 @@ from facestats.checkpoints.variants import fetch_clip
 from processes import PATIENCE, Repro, row_counts, wait_until_none_is_left
 from programs import stage_command, start_program
 from project import Project
-from resources import ROOT, SEED
+from resources import ROOT, read_yaml, write_yaml
+from seeds import SEED
 
 pytestmark = [
     pytest.mark.slow,
@@ -37,13 +37,22 @@ KILLS = {"preprocess": 2, "embed": 1, "train_attractiveness": 1, "composite": 1}
 if SEED in os.environ:  # `make soak`
     KILLS = {script: 2 * kills for script, kills in KILLS.items()}
 ROW_STAGES = ("preprocess", "embed")
-NOT_NEEDED = (
-    "composites_manifest",
-    "evaluate",
-    "model_card",
-    "rejected",
-    "report",
-)  # none of the stages that are killed is behind them
+# Stages that are not behind one that is killed.
+NOT_NEEDED = ("composites_manifest", "evaluate", "model_card", "rejected", "report", "serving")
+# Those that are killed, and what is next to them: of the others the files are there, as of any
+# stage that is up to date, and no run needs to look at them.
+KEPT = (
+    "fetch_clip",
+    "fetch_landmarker",
+    "preprocess",
+    "embed",
+    "labels",
+    "split",
+    "age_check",
+    "train_attractiveness",
+    "select",
+    "composite",
+)
 STARTS = 2.0  # seconds of imports before a stage that is not a copy of the warm parent works
 SAVE_EVERY = 0.2  # seconds, instead of two: less work has to be done again
 SAVED_AFTER = 2.2  # seconds, on a busy machine
@@ -80,7 +89,7 @@ def finished(tmp_path_factory) -> tuple[Project, dict[str, float]]:
             "projection_dim": 48,
         },
     )
-    targets = yaml.safe_load(project.read("params.yaml"))["attributes"]["targets"]
+    targets = read_yaml(project.read("params.yaml"))["attributes"]["targets"]
     project.set_params(
         {
             "clip.variant": str(clip),
@@ -94,7 +103,7 @@ def finished(tmp_path_factory) -> tuple[Project, dict[str, float]]:
             "differences": {},
         }
     )
-    stages = yaml.safe_load(project.read("dvc.yaml"))["stages"]
+    stages = read_yaml(project.read("dvc.yaml"))["stages"]
     project.keep_stages(
         *(name for name in stages if name not in NOT_NEEDED)
     )  # every run would pay for them
@@ -107,6 +116,7 @@ def finished(tmp_path_factory) -> tuple[Project, dict[str, float]]:
         elif script in seconds and (took := re.search(r" seconds=([\d.]+)$", line)):
             seconds[script] += float(took[1])
     assert min(seconds.values()) > STARTS
+    project.keep_stages(*KEPT)
     project.commit("a run that nobody disturbed")
     return project, seconds
 
@@ -137,14 +147,14 @@ def forget(project: Project, *scripts: str) -> None:
     shutil.rmtree(project.folder / ".dvc/cache/runs", ignore_errors=True)
     for script in scripts:
         shutil.rmtree(project.folder / ".dvc/facestats-rows" / script, ignore_errors=True)
-    lock = yaml.safe_load(project.read("dvc.lock"))
+    lock = read_yaml(project.read("dvc.lock"))
     for name, facts in lock["stages"].items():
         if name.partition("@")[0] in scripts:
             for out in facts.pop("outs"):
                 path = project.folder / out["path"]
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
             del facts["deps"]
-    (project.folder / "dvc.lock").write_text(yaml.safe_dump(lock, sort_keys=False))
+    (project.folder / "dvc.lock").write_text(write_yaml(lock))
 
 
 def stored(project: Project, script: str) -> tuple[set[str], set[str]]:
@@ -322,9 +332,7 @@ def test_an_orphan_of_a_killed_dvc_does_no_harm(finished, project, moment):
     code, output = Repro(project, "preprocess").wait()
     assert code == 0, output
     assert check_reuse(before, output).keys() == {"preprocess"}
-    locks = [
-        yaml.safe_load(p.read("dvc.lock"))["stages"]["preprocess"] for p in (finished[0], project)
-    ]
+    locks = [read_yaml(p.read("dvc.lock"))["stages"]["preprocess"] for p in (finished[0], project)]
     assert locks[0] == locks[1]
 
 

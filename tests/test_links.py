@@ -7,11 +7,11 @@ As root, whom no read-only file stops, too.
 import shutil
 
 import pytest
-import yaml
 from PIL import Image
 
 from processes import row_counts
 from project import FETCHED, Project
+from resources import read_yaml
 from stages import call_stages, stages_of
 
 pytestmark = pytest.mark.slow
@@ -81,7 +81,7 @@ def test_every_stage_replaces_links_that_dvc_did_not_remove(project, kind):
     shutil.rmtree(project.folder / ".dvc/facestats-rows", ignore_errors=True)
     others = [name for name in stages_of(project) if name not in FETCHED]
     call_stages(project, *(others if kind == "hardlink" else WRITERS))
-    command = yaml.safe_load(project.read("dvc.lock"))["stages"]["select@women"]["cmd"]
+    command = read_yaml(project.read("dvc.lock"))["stages"]["select@women"]["cmd"]
     project.run("sh", "-c", f"{command} --name women")
     assert project.damaged_objects() == []
     assert project.read(CROP) != crop

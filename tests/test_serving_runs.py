@@ -30,7 +30,8 @@ from facestats.serving import manifest
 from facestats.serving.parts import READERS
 from models_of_runs import write_models
 from programs import start_program
-from resources import SEED, landmarker_dir
+from resources import landmarker_dir
+from seeds import SEED
 
 PHOTO = np.asarray(
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (8, 8, 3), dtype=np.uint8)).resize(

@@ -10,11 +10,10 @@ import shutil
 
 import pandas as pd
 import pytest
-import yaml
 
 from clips import VISION, random_clip_that_reads
 from project import TRAINED, Project
-from resources import ROOT
+from resources import ROOT, read_yaml
 from stages import call_stages, inputs
 from stubs import StubProject
 
@@ -81,7 +80,7 @@ def stubs(tmp_path_factory) -> StubProject:
 def test_a_changed_parameter_reaches(stubs, tmp_path, change):
     name, _, value = change.partition("=")
     project = stubs.copy(tmp_path / "copy")
-    project.set_params({name: yaml.safe_load(value)})
+    project.set_params({name: read_yaml(value)})
     assert project.repro(**QUICKLY) == REACHED[change]
 
 
@@ -114,14 +113,14 @@ def test_no_parameter_is_hidden_from_the_run_cache():
     its own (`preprocess.size`) such a key counts, inside a group it does not, and old results would
     come back.
     """
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params = read_yaml((ROOT / "params.yaml").read_text())
 
     def hidden(value) -> bool:
         return isinstance(value, dict) and any(
             k in ("size", "nfiles") or hidden(v) for k, v in value.items()
         )
 
-    for name, stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].items():
+    for name, stage in read_yaml((ROOT / "dvc.yaml").read_text())["stages"].items():
         for tracked in stage.get("do", stage).get("params", []):
             values = [params]
             for part in tracked.split("."):

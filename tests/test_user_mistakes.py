@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 
+import warm
 from facestats.__main__ import main
 from facestats.clip.load import load_encoder
 from facestats.core import tables
@@ -201,7 +202,7 @@ def test_numbers_have_their_plural():
 
 @pytest.mark.long
 def test_a_repository_without_a_commit_is_named_and_not_dvclives_traceback(tmp_path, monkeypatch):
-    for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
+    for command in (["git", "init", "-q"], [warm.python(), "-m", "dvc", "init", "-q"]):
         run_program(command, tmp_path, check=True)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="commit once"):

@@ -173,9 +173,39 @@ def test_another_parent_has_other_variables_for_a_while(script):
     assert run(script).stderr.startswith("True ")
 
 
+SPAWNS = """
+import multiprocessing, os, sys
+
+def work(line, number):
+    line.send((number, "torch" in sys.modules, __name__, os.getcwd()))
+    line.recv()
+    os.kill(os.getpid(), number)
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context("spawn")
+    line, theirs = context.Pipe()
+    process = context.Process(target=work, args=(theirs, 9))
+    process.start()
+    theirs.close()
+    print(*line.recv())
+    line.send("go on")
+    process.join()
+    print(process.exitcode)
+"""
+
+
+def test_workers_of_multiprocessing_are_copies_too_and_end_as_others_do(tmp_path):
+    (tmp_path / "s.py").write_text(SPAWNS)
+    done = run_program([PYTHON, "s.py"], tmp_path, check=True)
+    fresh = run_program([sys.executable, "s.py"], tmp_path, check=True)
+    assert done.stdout == f"9 True __mp_main__ {tmp_path}\n-9\n"
+    assert fresh.stdout == done.stdout.replace("True", "False")
+
+
 def test_who_is_killed_before_the_answer_comes_ends_no_other_program(script):
     parent = Path(os.environ[warm.FOLDER]) / "socket"
-    request = marshal.dumps((["s.py"], str(script), dict(os.environ), surroundings(), False))
+    facts = (["s.py"], str(script), dict(os.environ), surroundings(), False, [0, 1, 2])
+    request = marshal.dumps(facts)
     with open(os.devnull, "r+b") as nothing:
         for _ in range(3):
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:

@@ -3,14 +3,15 @@ program.
 
 Starting a stage or DVC takes 0.6 to 4 seconds of a processor, nearly all of them imports. A
 `python` that lies first on PATH (`warm_client.py`) hands its words, folder, environment and files
-over, passes signals on, and ends as the copy does. The copy imports nearly all of this project's
-own code itself; what the parent has imported of it, the models of params.yaml, it imports anew
-where a file has changed since or where the program has the project from elsewhere.
+over, passes signals on, and ends as the copy does. What the parent has imported of this project's
+own code, the copy imports anew where a file has changed since or where the program has the project
+from elsewhere.
 
 Whatever would not be the same in a fresh process goes to one: other users, limits, processors, or
-variables that a package may read as it loads, and all words but `python FILE.py`, `python -m dvc`
-and `python -m facestats`. Copies share one hash seed: tests that hold bytes of two runs against
-each other start fresh processes. Linux only; with FACESTATS_COLD=1 all programs start anew.
+variables that a package may read as it loads, and all words but `python FILE.py`, `python -m dvc`,
+`python -m facestats`, and those that pytest-xdist and `multiprocessing` start their workers with.
+Copies share one hash seed: tests that hold bytes of two runs against each other start fresh
+processes. Linux only; with FACESTATS_COLD=1 all programs start anew.
 """
 
 from __future__ import annotations
@@ -18,11 +19,14 @@ from __future__ import annotations
 import atexit
 import builtins
 import contextlib
+import fcntl
 import gc
 import importlib
 import io
 import marshal
+import multiprocessing.spawn
 import os
+import pkgutil
 import runpy
 import selectors
 import shutil
@@ -40,7 +44,7 @@ from collections.abc import Iterator
 from importlib.machinery import PathFinder, SourceFileLoader
 from pathlib import Path
 
-from warm_client import surroundings
+from warm_client import MOST, surroundings
 
 OFF = "FACESTATS_COLD"
 FOLDER = "FACESTATS_WARM"  # of the socket, a log and the programs
@@ -149,10 +153,13 @@ PACKAGES = [
     "celery.loaders.app",
     "celery.worker.worker",
 ]
-OWN = "facestats.params.project"  # 0.25 s of a processor, half of what a short stage takes
-# Variables that no package reads as it loads.
+# Of this project, all but what acts as it is imported: 0.3 s of a processor of a short stage's 0.5.
+OWN = "facestats"
+LEFT_OUT = ("facestats.__main__", "facestats.run.stage")
+# Variables that no package reads as it loads, or that a copy reads again.
 FREE = {"PATH", "PWD", "OLDPWD", "SHLVL", "_", "PYTHONPATH", "VIRTUAL_ENV"}
 FREE |= {"LINES", "COLUMNS"}  # `readline`, which pytest loads, sets them in its own process
+FREE |= {"TMPDIR"}  # see `_become`
 FREE |= {"_RJEM_MALLOC_CONF"}  # so does polars, for its own memory
 FREE_PREFIXES = ("DVC_", "GIT_", "FACESTATS_", "PYTEST_")
 FREE_PREFIXES += ("CELERY_", "_MP_FORK_", "AWS_")  # set by celery, of `dvc queue`, and by moto
@@ -255,7 +262,7 @@ class Parent:
     def _take(self) -> None:
         link, _ = self.listener.accept()
         try:
-            size, files, _, _ = socket.recv_fds(link, 8, 3)
+            size, files, _, _ = socket.recv_fds(link, 8, MOST)
             request = b""
             while len(request) < int.from_bytes(size, "big"):
                 request += (more := link.recv(1 << 20))
@@ -264,7 +271,7 @@ class Parent:
         except (OSError, EOFError):  # who asked is gone
             link.close()
             return
-        words, folder, environment, around, deaf = marshal.loads(request)
+        words, folder, environment, around, deaf, numbers = marshal.loads(request)
         self._import_packages()
         why = self._refusal(words, folder, environment, around)
         if why:
@@ -277,7 +284,9 @@ class Parent:
             link.close()
         else:
             if not (process := os.fork()):
-                self._become(words, folder, environment, files, deaf)
+                self._become(
+                    words, folder, environment, dict(zip(numbers, files, strict=True)), deaf
+                )
             end = os.pidfd_open(process)
             self.copies[link] = process, end
             self.events.register(end, selectors.EVENT_READ, lambda: self._tell(link))
@@ -293,7 +302,9 @@ class Parent:
                 importlib.import_module(name)
         importlib.import_module("fast_dvc").install(self.folder)
         sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
-        importlib.import_module(OWN)
+        for name in _names_below(importlib.import_module(OWN)):
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
         del sys.path[0]
         self.own = {name: _source(module) for name, module in _own_modules()}
         for end, facts in weakref.finalize._registry.items():
@@ -350,7 +361,7 @@ class Parent:
         os.close(end)
         link.close()
 
-    def _become(self, words: list, folder: str, environment: dict, files: list, deaf: bool) -> None:
+    def _become(self, words: list, folder: str, environment: dict, files: dict, deaf: bool) -> None:
         """Go on as the program that was asked for; comes back never."""
         code = 1
         try:
@@ -365,8 +376,13 @@ class Parent:
             for name in {*os.environ} - {*environment}:
                 del os.environ[name]
             os.environ.update(environment)
+            tempfile.tempdir = None
             paths = [p for p in environment.get("PYTHONPATH", "").split(os.pathsep) if p]
             sys.path[:] = [*paths, *(p for p in self.path if p not in paths)]
+            if words[0] == "-u":  # pytest patches what it wants to; what its tests spawn, they kill
+                sys.modules["fast_dvc"].uninstall()
+            else:
+                multiprocessing.spawn.set_executable(f"{self.folder}/bin/python")
             code = _run(words, self.own)
         except BaseException:
             traceback.print_exc()
@@ -374,11 +390,18 @@ class Parent:
             os._exit(code)
 
 
-def _take_files(files: list[int]) -> None:
-    """Make the files standard input, output and errors, in the encodings that this process has."""
-    for number, (file, name) in enumerate(zip(files, ("stdin", "stdout", "stderr"), strict=True)):
+def _take_files(files: dict[int, int]) -> None:
+    """Give the files their numbers; the first three are standard input, output and errors, in the
+    encodings that this process has.
+    """
+    above = max(*files, *files.values()) + 1
+    for number, file in [*files.items()]:
+        files[number] = fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, above)
+        os.close(file)
+    for number, file in files.items():
         os.dup2(file, number)
         os.close(file)
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
         old = getattr(sys, name)
         raw = open(number, "wb" if number else "rb", closefd=False)  # noqa: SIM115
         new = io.TextIOWrapper(
@@ -389,6 +412,11 @@ def _take_files(files: list[int]) -> None:
         )
         setattr(sys, name, new)
         setattr(sys, f"__{name}__", new)
+
+
+def _names_below(package: types.ModuleType) -> list[str]:
+    found = pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    return [module.name for module in found if module.name not in LEFT_OUT]
 
 
 def _own_modules() -> list[tuple[str, types.ModuleType]]:
@@ -423,6 +451,11 @@ def _run(words: list[str], own: dict[str, tuple]) -> int:
             sys.argv, _ = ["-m", *words[2:]], sys.path.insert(0, os.getcwd())
             _forget_changed_code(own)
             runpy._run_module_as_main(words[1])
+        elif words[0] in ("-c", "-u"):
+            place = words.index("-c")
+            sys.argv, _ = ["-c", *words[place + 2 :]], sys.path.insert(0, "")
+            _forget_changed_code(own)
+            exec(words[place + 1], main.__dict__)
         else:
             sys.argv = words
             path = os.path.abspath(words[0])

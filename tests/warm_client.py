@@ -9,6 +9,9 @@ import marshal
 import os
 import sys
 
+SPAWNED = "--multiprocessing-fork"
+MOST = 64  # files that a program may inherit
+
 
 def surroundings() -> list:
     """What a copy has from its parent, not from who asks for it; equal, or the copy is no good."""
@@ -26,11 +29,29 @@ def main(words: list[str], real: str, place: str, modules: tuple[str, ...]) -> N
     """Have the words run by the parent at the socket `place`, or by the `real` Python."""
     script = bool(words) and words[0].endswith(".py")
     module = len(words) > 1 and words[0] == "-m" and words[1] in modules
-    if not ((script or module) and _ask(words, place)):
+    if not ((script or module or works_for_another(words)) and _ask(words, place)):
         os.execv(real, [real, *words])
 
 
+def works_for_another(words: list[str]) -> bool:
+    """Whether it is a worker process of pytest-xdist, or of `multiprocessing`."""
+    return words[:2] == ["-u", "-c"] or (words[:1] == ["-c"] and words[2:] == [SPAWNED])
+
+
+def inherited() -> list[int]:
+    """The numbers of the open files, of which programs share the first three alone."""
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            os.fstat(int(name))
+        except OSError:  # of the listing itself
+            continue
+        found.append(int(name))
+    return sorted(found)
+
+
 def _ask(words: list[str], place: str) -> bool:
+    numbers = inherited() if words[2:] == [SPAWNED] else [0, 1, 2]
     link = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     try:
         for number in range(3):
@@ -38,11 +59,13 @@ def _ask(words: list[str], place: str) -> bool:
         link.connect(place)
     except OSError:
         return False
+    if len(numbers) > MOST:
+        return False
     deaf = _signal.getsignal(_signal.SIGINT) == _signal.SIG_IGN
     passed_on = [_signal.SIGTERM] if deaf else [_signal.SIGTERM, _signal.SIGINT]
     before = [_signal.signal(n, lambda n, _: link.send(bytes([n]))) for n in passed_on]
-    request = marshal.dumps((words, os.getcwd(), dict(os.environ), surroundings(), deaf))
-    files = b"".join(number.to_bytes(4, sys.byteorder) for number in range(3))
+    request = marshal.dumps((words, os.getcwd(), dict(os.environ), surroundings(), deaf, numbers))
+    files = b"".join(number.to_bytes(4, sys.byteorder) for number in numbers)
     ancillary = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, files)]
     link.sendmsg([len(request).to_bytes(8, "big")], ancillary)
     link.sendall(request)
