@@ -84,7 +84,7 @@ def test_the_page_does_what_it_says(project, tmp_path):
     kept = say("keep")
     assert executed(kept) == set()
     assert "appearance: false" in project.read("params.yaml").decode()
-    assert "ensemble: 1 " in project.git("show", "single:params.yaml").stdout
+    assert "ensemble: 1\n" in project.git("show", "single:params.yaml").stdout
 
     hub = str(tmp_path / "hub.git")
     run_documented(project, "docs/experiments.md", "push", {"/srv/facestats.git": hub})
