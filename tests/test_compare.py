@@ -33,6 +33,7 @@ def by_measure(a: pd.DataFrame, b: pd.DataFrame) -> dict:
     return {one.measure: one for one in compare(a, b).differences}
 
 
+@pytest.mark.long
 def test_where_nothing_differs_the_interval_covers_0_as_often_as_it_says(quick):
     """Two halves of the features tell as much: neither is better, whichever seems so."""
     covered = dict.fromkeys(("pearson", "mae"), 0)
@@ -299,6 +300,7 @@ def test_json_has_all_that_is_printed(grid, capsys):
     assert content["chosen"] is None
 
 
+@pytest.mark.long
 def test_validation_faces_choose_and_the_others_measure(grid, capsys):
     output = printed(grid, capsys, "main", "narrow", "wide")
     assert "best.val_loss chooses wide: 0.4, the lowest of 3." in output
@@ -308,6 +310,7 @@ def test_validation_faces_choose_and_the_others_measure(grid, capsys):
     assert {facts["n"] for facts in content["chosen"]["outside_val"]} == {N - 9}
 
 
+@pytest.mark.long
 def test_where_validation_can_not_choose_that_is_said(grid, capsys):
     baseline = grid.git("rev-parse", "main")
     (_, good), actual, _ = two_halves(N, 1, more=1.0)

@@ -66,6 +66,7 @@ def pinned(name: str) -> dict[str, str]:
     return {canonicalize_name(package): version for package, version in pins}
 
 
+@pytest.mark.long
 def test_what_is_imported_is_declared():
     modules = packages_distributions()
     packages = {
