@@ -106,7 +106,7 @@ def test_our_reader_gives_names_back(tmp_path):
         pd.DataFrame({"image": names, "gender": ["female"] * len(names)}),
         "utf-8-sig",
     )
-    assert read_csv(tmp_path / "labels.csv")["image"].tolist() == names
+    assert read_csv(tmp_path / "labels.csv").table["image"].tolist() == names
     cells = [
         row[0]
         for row in csv.reader(
@@ -121,11 +121,11 @@ def test_a_line_end_inside_of_a_cell_begins_no_line(tmp_path):
         tmp_path / "labels.csv",
         pd.DataFrame({"image": ["a.jpg"], "gender": ["x\r=1+1"], "notes": ["y"]}),
     )
-    assert read_csv(tmp_path / "labels.csv")["gender"].tolist() == ["x\r=1+1"]
+    assert read_csv(tmp_path / "labels.csv").table["gender"].tolist() == ["x\r=1+1"]
     (tmp_path / "labels.csv").write_bytes(
         without_columns((tmp_path / "labels.csv").read_bytes(), [2], tmp_path / "labels.csv")
     )
-    assert read_csv(tmp_path / "labels.csv")["gender"].tolist() == ["x\r=1+1"]
+    assert read_csv(tmp_path / "labels.csv").table["gender"].tolist() == ["x\r=1+1"]
 
 
 def test_labels_by_hand_are_merged_under_such_names(tmp_path):
@@ -139,7 +139,7 @@ def test_labels_by_hand_are_merged_under_such_names(tmp_path):
     ]
     (change,) = merge_labels(path, {"=cmd.jpg": {"gender": "@woman"}}, images)
     assert not change.changed
-    assert read_csv(path)[["filename", "gender"]].to_numpy().tolist() == [
+    assert read_csv(path).table[["filename", "gender"]].to_numpy().tolist() == [
         [name, "@woman"] for name in images
     ]
 

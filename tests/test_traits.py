@@ -288,7 +288,7 @@ def two_groups(n=60, raters=12, shift=1.0, own=0.0, noise=1.0, seed=0):
 
 def test_groups_that_differ_in_level_alone_agree():
     rows = two_groups()
-    groups = group_columns(rows[["rater_gender"]], rows)
+    groups, _ = group_columns(rows[["rater_gender"]], rows)
     report = measure_groups(rows, groups)["rater_gender"]
     assert report["groups"]["female"]["n_raters"] == 12
     (pair,) = report["pairs"]
@@ -309,7 +309,7 @@ def test_groups_that_differ_in_level_alone_agree():
 
 def test_a_taste_of_their_own_is_told_from_few_raters():
     rows = two_groups(own=1.0, n=300)
-    pair = measure_groups(rows, group_columns(rows[["rater_gender"]], rows))["rater_gender"][
+    pair = measure_groups(rows, group_columns(rows[["rater_gender"]], rows)[0])["rater_gender"][
         "pairs"
     ]
     assert pair[0]["r_corrected"]["high"] < 0.7  # 0.5 is true
@@ -329,8 +329,8 @@ def test_only_what_divides_the_raters_is_a_group():
             "study": "one",
         }
     )
-    assert [*group_columns(who, rows)] == ["rater_gender", "rater_age"]
-    assert group_columns(None, rows).empty
+    assert [*group_columns(who, rows)[0]] == ["rater_gender", "rater_age"]
+    assert group_columns(None, rows)[0].empty
 
 
 def test_of_very_many_groups_the_fewest_are_compared(tmp_path):
@@ -366,7 +366,7 @@ def test_means_by_group_stand_in_a_table(tmp_path):
 
 def test_groups_that_share_few_faces_are_not_compared():
     rows = two_groups(n=4, raters=3)
-    report = measure_groups(rows, group_columns(rows[["rater_gender"]], rows))
+    report = measure_groups(rows, group_columns(rows[["rater_gender"]], rows)[0])
     (pair,) = report["rater_gender"]["pairs"]
     assert pair["why"] == "both rated 4 faces, 10 are needed"
     assert pair["difference"]["value"] is None

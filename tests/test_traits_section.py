@@ -63,7 +63,7 @@ def test_r_by_class_is_that_of_the_class_alone():
 
 def test_a_score_may_follow_one_group_more():
     judgements = two_groups(own=1.0, noise=0.3, n=80)
-    groups = group_columns(judgements[["rater_gender"]], judgements)
+    groups, _ = group_columns(judgements[["rater_gender"]], judgements)
     means = group_means(judgements, {}, groups)
     women = means[means["group"] == "female"].set_index("filename")["rating"]
     fold = np.arange(80) % 5
@@ -87,7 +87,7 @@ def run_with_traits():
     run = trained_run()
     table, gender = cross_validated()
     judgements = two_groups(n=40, raters=4)
-    groups = measure_groups(judgements, group_columns(judgements[["rater_gender"]], judgements))
+    groups = measure_groups(judgements, group_columns(judgements[["rater_gender"]], judgements)[0])
     nothing = {"why": "no face has a label"}
     facts = run.attractiveness | {
         "crossvalidated": nothing,

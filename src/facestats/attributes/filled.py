@@ -73,12 +73,13 @@ def read_filled(
     LabelError
         The file is no template, or has unusable cells; the message names all of them.
     """
-    raw = read_sheet(path)
-    if raw is None:
+    sheet = read_sheet(path)
+    if sheet is None:
         raise InputError(
             f"{path}: no such file; `python -m facestats labels template -o {path}` makes one to "
             "fill in"
         )
+    raw = sheet.table
     headers = _headers(raw, path)
     keys = [headers[key] for key in KEYS if key in headers]
     cells = pd.DataFrame(
@@ -108,7 +109,7 @@ def read_filled(
         answers,
         len(cells) - len(answers),
         ignored,
-        raw.attrs["notes"],
+        sheet.notes,
         [f"{path.name}: {note}"] if note else [],
     )
 

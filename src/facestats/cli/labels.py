@@ -137,11 +137,9 @@ def _copy_template(root: Path, options: argparse.Namespace) -> int:
         write_bytes(target, source.read_bytes())
     except OSError as error:
         raise InputError(f"{target} could not be written ({error.strerror})") from None
-    rows = read_csv(source)
-    print_line(
-        f"{0 if rows is None else len(rows)} faces to label in {target}; the faces lie in "
-        "data/processed/preproc/"
-    )
+    template = read_csv(source)
+    faces = 0 if template is None else len(template.table)
+    print_line(f"{faces} faces to label in {target}; the faces lie in data/processed/preproc/")
     print_line(
         "fill in proposed_age, proposed_gender, proposed_ethnicity "
         "(leave empty what you can't tell), then:"
@@ -225,7 +223,8 @@ def _known_classes(root: Path, into: Path, allowed: list[str]) -> dict[str, list
 
     targets = [target for target, kind in STANDARD.items() if kind == "classification"]
     labels = tables.read(root / METADATA / LABELS_TABLE.name, LABELS_TABLE, ["filename", *targets])
-    manual = read_sheet(into)
+    sheet = read_sheet(into)
+    manual = None if sheet is None else sheet.table
     headers = {} if manual is None else find_columns(manual.columns, LABELS, into)
     predictions = root / METADATA / PREDICTIONS.name
     columns = tables.read_all(predictions, PREDICTIONS).columns if predictions.is_file() else []

@@ -206,14 +206,14 @@ def _table(folder: Path, stem: str, notes: list[str]) -> pd.DataFrame | None:
             f"--append writes {own}, and {path} stands in its place; save it as {own.name} (in a "
             f"spreadsheet as `CSV UTF-8`), and move {path.name} away"
         )
-    raw = read_sheet(path)
-    assert raw is not None
-    if raw.attrs["notes"]:
+    sheet = read_sheet(path)
+    assert sheet is not None
+    if sheet.notes:
         raise LabelError(
-            f"--append writes {path} anew, and would lose a part of it ({raw.attrs['notes'][0]}); "
+            f"--append writes {path} anew, and would lose a part of it ({sheet.notes[0]}); "
             "save it as UTF-8, with the names of the columns in its first line"
         )
-    raw.attrs = {}
+    raw = sheet.table
     headers = find_columns([*raw.columns], LABELS if stem == "labels" else RATINGS, path)
     missing = [name for name in _NEEDED[stem] if name not in headers]
     if missing:

@@ -19,6 +19,7 @@ import pandas as pd
 from facestats.core.files import without_apostrophe
 from facestats.errors import LabelError
 from facestats.labels.columns import IMAGE, LABELS, RATER, RATING, plain
+from facestats.labels.sheet import Sheet
 
 WORKBOOKS = (".xlsx", ".xlsm")  # read like CSV files
 SHOWN = 20  # mistakes of one file in a message
@@ -54,7 +55,7 @@ _NAMING = {*IMAGE, *RATER}  # one of them is in every header
 _KNOWN = {*IMAGE, *RATER, *RATING, *(word for words in LABELS.values() for word in words)}
 
 
-def read_csv(path: Path) -> pd.DataFrame | None:
+def read_csv(path: Path) -> Sheet | None:
     """Read a CSV file as text.
 
     Reads UTF-8, UTF-16 and UTF-32 with their marks, and Windows-1252. Cells are separated by
@@ -64,10 +65,8 @@ def read_csv(path: Path) -> pd.DataFrame | None:
 
     Returns
     -------
-    DataFrame or None
-        Cells as stripped text, empty ones as ''; the index is each record's last line in the file.
-        `attrs["notes"]` lists what was read in another way than the user may think. None if there
-        is no file.
+    Sheet or None
+        None if there is no file.
 
     Raises
     ------
@@ -89,13 +88,13 @@ def read_csv(path: Path) -> pd.DataFrame | None:
     kept = [i for i, record in enumerate(records) if record or i <= TITLE]
     records[:], ends = [records[i] for i in kept], [ends[i] for i in kept]
     del text, kept
-    frame = as_frame(records, ends, path, f"put a value with a {SEPARATORS[separator]} into quotes")
-    frame.attrs["notes"] = [*notes, *frame.attrs["notes"]]
-    return frame
+    sheet = as_sheet(records, ends, path, f"put a value with a {SEPARATORS[separator]} into quotes")
+    sheet.notes[:0] = notes
+    return sheet
 
 
-def as_frame(records: list[list[str]], lines: list[int], path: Path, hint: str) -> pd.DataFrame:
-    """Records of text, the header first, as a table; see `read_csv`.
+def as_sheet(records: list[list[str]], lines: list[int], path: Path, hint: str) -> Sheet:
+    """Records of text, the header first, as a sheet; see `read_csv`.
 
     Empties `records`: a second copy of them would double the memory.
     """
@@ -122,17 +121,17 @@ def as_frame(records: list[list[str]], lines: list[int], path: Path, hint: str) 
     _replace(records, lambda record: record[:width] + [""] * (width - len(record)))
     table = pd.DataFrame(records, columns=header, index=index, dtype="str")
     records.clear()
-    frame = _without_nameless(table, path)
-    notes = []
+    sheet = Sheet(_without_nameless(table, path), {name: i for i, name in enumerate(header)})
     if start > first:
-        notes.append(
+        sheet.notes.append(
             f"{path.name}: the lines above {', '.join(header[:3])}, … are taken for a title"
         )
     if questions:
-        notes.append(f"{path.name}: left out the lines of questions and ImportId of Qualtrics")
-        frame.attrs["questions"] = dict(zip(header, questions[0], strict=False))
-    frame.attrs |= {"notes": notes, "positions": {name: i for i, name in enumerate(header)}}
-    return frame
+        sheet.notes.append(
+            f"{path.name}: left out the lines of questions and ImportId of Qualtrics"
+        )
+        sheet.questions = dict(zip(header, questions[0], strict=False))
+    return sheet
 
 
 def _too_wide(path: Path, width: int) -> LabelError:

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 from xml.parsers import expat
 
-import pandas as pd
-
 from facestats.errors import LabelError
-from facestats.labels.csv_text import as_frame
+from facestats.labels.csv_text import as_sheet
+from facestats.labels.sheet import Sheet
 from facestats.machine.faults import fault, is_fault, is_passing
 
 MOST_BYTES = 500_000_000  # of a workbook unpacked; memory holds it many times over
@@ -31,24 +30,18 @@ MOST_MERGED = 200_000  # cells in merged areas, and areas
 MOST_ELEMENTS, ELEMENTS_PER_CELL = 200_000, 8  # of XML, in all parts
 
 
-def read_excel(path: Path) -> pd.DataFrame:
+def read_excel(path: Path) -> Sheet:
     """Read the sheet with the labels as text.
 
     It is the only sheet that holds anything, or the one that is called like the file. Formulas
     count with the value that Excel stored, merged cells with the value that they show, hidden rows
     like others.
 
-    Returns
-    -------
-    DataFrame
-        Cells as stripped text, empty ones as ''; the index is the row's number in the sheet.
-        `attrs["notes"]` as in `read_csv`.
-
     Raises
     ------
     LabelError
         The workbook can't be opened, it is not clear which sheet is meant, a formula has no stored
-        value, or what `as_frame` raises.
+        value, or what `as_sheet` raises.
     """
     special = _has_merged_cells_or_formulas(path)
     book = _open(path, read_only=not special, data_only=True)
@@ -68,14 +61,14 @@ def read_excel(path: Path) -> pd.DataFrame:
         _refuse_empty_formulas(
             _open(path, read_only=False, data_only=False)[sheet.title], rows, path
         )
-    frame = as_frame(
+    filled = as_sheet(
         rows,
         list(range(1, len(rows) + 1)),
         path,
         "remove what stands to the right of the header's last column",
     )
-    frame.attrs["notes"] = [*notes, *frame.attrs["notes"]]
-    return frame
+    filled.notes[:0] = notes
+    return filled
 
 
 def _spreads(area: Any, rows: list[list[str]]) -> bool:

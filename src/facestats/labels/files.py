@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
-
 from facestats.errors import LabelError
 from facestats.labels.csv_text import WORKBOOKS, read_csv
 from facestats.labels.excel import read_excel
+from facestats.labels.sheet import Sheet
 
 STEMS = ("labels", "ratings")
 READ = (".csv", ".tsv", ".txt", *WORKBOOKS)
@@ -81,7 +80,7 @@ def unread_files(folder: Path, *others: Path) -> list[str]:
     return messages
 
 
-def read_sheet(path: Path) -> pd.DataFrame | None:
+def read_sheet(path: Path) -> Sheet | None:
     """A CSV file or workbook as text, None if there is none; see `read_csv` and `read_excel`."""
     return (
         read_excel(path) if path.suffix.lower() in WORKBOOKS and path.is_file() else read_csv(path)

@@ -7,7 +7,6 @@ so that an error can name file, line, column and value.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,40 +16,27 @@ import numpy as np
 import pandas as pd
 
 from facestats.errors import InputError, LabelError, number_of
-from facestats.labels.cells import (
-    MAX_AGE,
-    MAX_RATING,
-    Mistakes,
-    check_classes,
-    numbers,
-    one_form,
-    refuse_contradictions,
-    spelt_alike,
-    without_empty,
-)
-from facestats.labels.columns import (
-    LABELS,
-    OWN_NAMES,
-    describe_columns,
-    find_columns,
-    key_column,
-    plain,
-)
+from facestats.labels.cells import Mistakes, check_classes, spelt_alike
+from facestats.labels.columns import plain
 from facestats.labels.dataset import read_dataset
-from facestats.labels.files import STEMS, find_label_file, read_sheet, unread_files
+from facestats.labels.files import STEMS, find_label_file, unread_files
+from facestats.labels.label_file import CLASSES, COLUMNS, FaceLabels, read_labels
 from facestats.labels.levels import level_judgements, level_ratings
-from facestats.labels.names import NameIndex, refuse_other_photos
+from facestats.labels.mean_ratings import (
+    means_without_judgements,
+    rated_by_labels,
+    use_judgements,
+    use_trait,
+)
+from facestats.labels.names import NameIndex
 from facestats.labels.rater_groups import group_columns
 from facestats.labels.raters import rater_warnings, without_raters
 from facestats.labels.ratings import read_ratings
-from facestats.labels.scale import find_scale, keeps_rating, means_alone, use_judgements
-from facestats.labels.traits import PREFIX, choose_traits, use_trait
+from facestats.labels.scale import find_scale
+from facestats.labels.tables import PREFIX
+from facestats.labels.traits import choose_traits
 
-COLUMNS = ("gender", "ethnicity", "age", "rating", "person")
-CLASSES = ("gender", "ethnicity")
-OTHER_UNIT = re.compile(r"month|monat|mois|mes|week|woche|\bdays?\b|\btage\b|group|decade")
 COLUMNS_OF_RATINGS = ["filename", "rater", "rating"]
-RESERVED = ("ratingn", "ratingsd")
 
 
 @dataclass
@@ -154,6 +140,73 @@ def join_labels(
         of whose names is a photo; a rater to drop who is in no file; a chosen trait that nobody
         rated.
     """
+    _check_folder(folder)
+    names, mistakes = NameIndex(faces), Mistakes()
+    paths = {stem: find_label_file(folder, stem) for stem in STEMS}
+    labels = read_labels(paths["labels"], names, mistakes)
+    # Corrections stay in place when the collection changes: their names need not match.
+    corrections = read_labels(manual, names, mistakes, must_match=False)
+    ratings = read_ratings(paths["ratings"], names, mistakes, raters)
+    dataset = read_dataset(folder)
+    doubts = _doubtful_labels([labels, corrections], ratings.judgements, mistakes)
+    mistakes.raise_any()
+
+    table, extras = _merged(faces, labels, corrections)
+    judgements = _in_order(ratings.judgements)
+    traits = choose_traits([] if judgements is None else ratings.traits(), table, chosen)
+    from_labels = rated_by_labels(
+        table, None if judgements is None else judgements[judgements["trait"].isin(traits[:1])]
+    )
+    if rating_scale == "auto" and dataset and dataset.scale:
+        rating_scale = [*dataset.scale]
+    named_raters = drop_raters if isinstance(drop_raters, list) else []
+    scale = find_scale(
+        rating_scale,
+        None if judgements is None else judgements[~judgements["rater"].isin(named_raters)],
+        table,
+        paths,
+        mistakes,
+        from_labels,
+    )
+    mistakes.raise_any()
+    counted = _ratings_by_trait(judgements, traits, ratings.traits(), drop_raters)
+    use_judgements(table, counted.main, from_labels)
+    notes_on_means = [] if counted.main is None else means_without_judgements(table, from_labels)
+    extras += [use_trait(table, trait, frame) for trait, frame in counted.by_trait.items()]
+    shifts = _level_all(table, counted, chosen, scale) if level else {}
+    summary = _summary(table, scale, names, dict.fromkeys(extras))
+    summary["raters"] = counted.raters
+    summary["rating"] |= _rating_details(shifts, counted.main, ratings.repeats)
+    groups, group_warnings = group_columns(ratings.further, ratings.judgements)
+    files = (labels, corrections, ratings)
+    return JoinedLabels(
+        table=table.reset_index(),
+        scale=scale,
+        judgements=counted.main,
+        summary=summary,
+        warnings=[
+            *(text for file in files for text in file.guessed),
+            *unread_files(folder, manual),
+            *names.warnings(),
+            *doubts,
+            *rater_warnings(counted.raters),
+            *group_warnings,
+            *counted.warnings_by_trait(),
+        ],
+        notes=[
+            *(note for file in files for note in file.notes),
+            *names.notes(),
+            *notes_on_means,
+            *_notes_on_levels(shifts),
+        ],
+        traits=counted.by_trait,
+        dataset=dataset.facts if dataset else None,
+        trait=chosen[0] if chosen else None,
+        groups=groups,
+    )
+
+
+def _check_folder(folder: Path) -> None:
     if not folder.is_dir():
         problem = (
             "is a file, expected a folder; move the file into a folder and name that in data.labels"
@@ -161,126 +214,129 @@ def join_labels(
             else "does not exist; make it (it may be empty) or set data.labels"
         )
         raise InputError(f"the label folder {folder} {problem}")
-    names, mistakes = NameIndex(faces), Mistakes()
-    files = {stem: find_label_file(folder, stem) for stem in STEMS}
-    labels = _read_labels(files["labels"], names, mistakes)
-    # Corrections stay in place when the collection changes: their names need not match.
-    corrections = _read_labels(manual, names, mistakes, must_match=False)
-    ratings = read_ratings(files["ratings"], names, mistakes, raters)
-    dataset = read_dataset(folder)
-    doubts = _doubtful_labels([labels, corrections], ratings.judgements, mistakes)
-    mistakes.raise_any()
 
-    table, extras = _merged(faces, labels, corrections)
-    # The order of lines must not move the last bits of sums; by rating first, so that equal
-    # judgements have equal means.
-    judgements = (
-        None
-        if ratings.judgements is None
-        else ratings.judgements.dropna(subset="filename").sort_values(
-            ["filename", "rating", "rater"]
-        )
-    )
-    if rating_scale == "auto" and dataset and dataset.scale:
-        rating_scale = [*dataset.scale]
-    listed = drop_raters if isinstance(drop_raters, list) else []
-    traits = choose_traits([] if judgements is None else ratings.traits(), table, chosen)
-    stays = keeps_rating(
-        table, None if judgements is None else judgements[judgements["trait"].isin(traits[:1])]
-    )
-    scale = find_scale(
-        rating_scale,
-        None if judgements is None else judgements[~judgements["rater"].isin(listed)],
-        table,
-        files,
-        mistakes,
-        stays,
-    )
-    mistakes.raise_any()
-    further = {}
+
+def _in_order(judgements: pd.DataFrame | None) -> pd.DataFrame | None:
+    """The judgements of accepted faces, sorted.
+
+    The order of lines must not move the last bits of sums; by rating first, so that equal
+    judgements have equal means.
+    """
+    if judgements is None:
+        return None
+    return judgements.dropna(subset="filename").sort_values(["filename", "rating", "rater"])
+
+
+@dataclass
+class _CountedRatings:
+    """The judgements of the raters who count, and reports on all raters (`without_raters`).
+
+    Attributes
+    ----------
+    main : DataFrame or None
+        Judgements of the first trait; None if nobody judged it.
+    raters : dict
+        Report on the raters of the first trait.
+    by_trait : dict of str to DataFrame
+        Judgements by named trait, the first one included.
+    raters_by_trait : dict of str to dict
+        Reports on the raters of the other traits.
+    """
+
+    main: pd.DataFrame | None
+    raters: dict
+    by_trait: dict[str, pd.DataFrame]
+    raters_by_trait: dict[str, dict]
+
+    def warnings_by_trait(self) -> list[str]:
+        return [
+            f"{trait}: {text}"
+            for trait, report in self.raters_by_trait.items()
+            for text in rater_warnings(report)
+        ]
+
+
+def _ratings_by_trait(
+    judgements: pd.DataFrame | None,
+    traits: Sequence[str],
+    judged: Sequence[str],
+    drop_raters: str | list[str] | None,
+) -> _CountedRatings:
+    """Divide the judgements by trait, and leave raters out of each.
+
+    Parameters
+    ----------
+    judgements : DataFrame or None
+        Of all traits.
+    traits : sequence of str
+        All traits, the main one first.
+    judged : sequence of str
+        The traits of ratings.csv.
+    drop_raters : str, list of str or None
+        See `join_labels`.
+    """
+    by_trait: dict[str, pd.DataFrame] = {}
+    reports: dict[str, dict] = {}
     for trait in traits[1:]:
         assert judgements is not None
-        own = judgements.loc[judgements["trait"] == trait, COLUMNS_OF_RATINGS]
-        further[trait] = without_raters(own, _among(drop_raters, own, judgements))
-    if traits and traits[0] not in ratings.traits():  # its means alone are known
+        of_trait = judgements.loc[judgements["trait"] == trait, COLUMNS_OF_RATINGS]
+        counted, reports[trait] = without_raters(
+            of_trait, _among(drop_raters, of_trait, judgements)
+        )
+        if counted is not None:
+            by_trait[trait] = counted
+    if traits and traits[0] not in judged:  # its means alone are known
         drop_raters = None if isinstance(drop_raters, list) else drop_raters
         judgements = None
     elif judgements is not None and len(traits) > 1:
-        own = judgements[judgements["trait"] == traits[0]]
-        drop_raters, judgements = _among(drop_raters, own, judgements), own
-    kept, report = without_raters(
+        of_trait = judgements[judgements["trait"] == traits[0]]
+        drop_raters, judgements = _among(drop_raters, of_trait, judgements), of_trait
+    main, report = without_raters(
         None if judgements is None else judgements[COLUMNS_OF_RATINGS], drop_raters
     )
-    use_judgements(table, kept, stays)
-    alone = [] if kept is None else means_alone(table, stays)
-    by_trait = {trait: frame for trait, (frame, _) in further.items() if frame is not None}
-    if traits and traits[0] != "" and kept is not None:
-        by_trait = {traits[0]: kept, **by_trait}
-    for trait, frame in by_trait.items():
-        extras += use_trait(table, trait, frame)
-    rated = ["rating", *dict.fromkeys(PREFIX + trait for trait in [*by_trait, *chosen[1:]])]
-    shifts = level_ratings(table, rated, scale) if level else {}
-    if kept is not None:
-        kept = level_judgements(kept, table, shifts.get("rating", {}))
-    by_trait = {
-        trait: level_judgements(frame, table, shifts.get(PREFIX + trait, {}))
-        for trait, frame in by_trait.items()
-    }
-    summary = _summary(table, scale, names, dict.fromkeys(extras)) | {"raters": report}
-    if shifts:
-        summary["rating"]["levelled"] = shifts
-    if kept is not None and 0 < (nameless := int((kept["rater"] == "").sum())) < len(kept):
-        summary["rating"]["unnamed"] = nameless
-    summary["rating"]["repeats_left_out"] = ratings.repeats
-    groups = group_columns(ratings.further, ratings.judgements)
-    return JoinedLabels(
-        table.reset_index(),
-        scale,
-        kept,
-        summary,
-        [
-            *(text for file in (labels, corrections, ratings) for text in file.guessed),
-            *unread_files(folder, manual),
-            *names.warnings(),
-            *doubts,
-            *rater_warnings(report),
-            *groups.attrs.get("warnings", ()),
-            *(
-                f"{trait}: {text}"
-                for trait, (_, other) in further.items()
-                for text in rater_warnings(other)
-            ),
-        ],
-        [
-            *(note for file in (labels, corrections, ratings) for note in file.notes),
-            *names.notes(),
-            *alone,
-            *(
-                f"labels.level: {column} of {name} {points:+.1f}, to the mean of the largest "
-                "dataset"
-                for column, by_dataset in shifts.items()
-                for name, points in by_dataset.items()
-            ),
-        ],
-        by_trait,
-        dataset.facts if dataset else None,
-        chosen[0] if chosen else None,
-        groups,
-    )
+    if traits and traits[0] != "" and main is not None:
+        by_trait = {traits[0]: main, **by_trait}
+    return _CountedRatings(main, report, by_trait, reports)
+
+
+def _level_all(
+    table: pd.DataFrame,
+    counted: _CountedRatings,
+    chosen: Sequence[str],
+    scale: tuple[float, float] | None,
+) -> dict[str, dict[str, float]]:
+    """Level the means of all traits and the judgements behind them; see `level_ratings`."""
+    traits = [PREFIX + trait for trait in [*counted.by_trait, *chosen[1:]]]
+    shifts = level_ratings(table, ["rating", *dict.fromkeys(traits)], scale)
+    if counted.main is not None:
+        counted.main = level_judgements(counted.main, table, shifts.get("rating", {}))
+    for trait, judgements in counted.by_trait.items():
+        counted.by_trait[trait] = level_judgements(
+            judgements, table, shifts.get(PREFIX + trait, {})
+        )
+    return shifts
+
+
+def _notes_on_levels(shifts: dict[str, dict[str, float]]) -> list[str]:
+    return [
+        f"labels.level: {column} of {name} {points:+.1f}, to the mean of the largest dataset"
+        for column, by_dataset in shifts.items()
+        for name, points in by_dataset.items()
+    ]
 
 
 def _among(
-    drop_raters: str | list[str] | None, own: pd.DataFrame, everybody: pd.DataFrame
+    drop_raters: str | list[str] | None, of_trait: pd.DataFrame, judgements: pd.DataFrame
 ) -> str | list[str] | None:
     """Raters to drop, without those who rated other traits only."""
     if not isinstance(drop_raters, list):
         return drop_raters
-    elsewhere = {*everybody["rater"]} - {*own["rater"]}
+    elsewhere = {*judgements["rater"]} - {*of_trait["rater"]}
     return [name for name in drop_raters if name not in elsewhere]
 
 
 def _doubtful_labels(
-    files: list[_LabelFile], judgements: pd.DataFrame | None, mistakes: Mistakes
+    files: list[FaceLabels], judgements: pd.DataFrame | None, mistakes: Mistakes
 ) -> list[str]:
     """Warnings on labels that are probably misspelt, or codes for no answer."""
     classes, persons = [], []
@@ -298,7 +354,7 @@ def _doubtful_labels(
 
 
 def _merged(
-    faces: pd.DataFrame, labels: _LabelFile, corrections: _LabelFile
+    faces: pd.DataFrame, labels: FaceLabels, corrections: FaceLabels
 ) -> tuple[pd.DataFrame, list[str]]:
     """Labels of all accepted faces with their sources, and the names of the further columns."""
     table = pd.DataFrame(index=pd.Index(faces["filename"].dropna().sort_values(), name="filename"))
@@ -321,7 +377,7 @@ def _merged(
     return pd.concat([table, pd.DataFrame(columns, index=table.index)], axis=1), extras
 
 
-def _coded_ages(files: list[_LabelFile]) -> list[str]:
+def _coded_ages(files: list[FaceLabels]) -> list[str]:
     """Ask about ages that are probably a code for no answer: several of 99 or 0, and none near."""
     questions = []
     for file in files:
@@ -345,109 +401,7 @@ def _column(frame: pd.DataFrame, name: str) -> pd.Series:
     )
 
 
-@dataclass
-class _LabelFile:
-    """A label file that was read.
-
-    Attributes
-    ----------
-    path : Path or None
-        None if there is no such file.
-    by_face : DataFrame
-        Labels by face; columns without any label are dropped.
-    cells : DataFrame
-        The same by line.
-    classes : list of str
-        Columns that hold classes.
-    guessed, notes : list of str
-        Warnings and notes on how the file was read.
-    """
-
-    path: Path | None = None
-    by_face: pd.DataFrame = field(
-        default_factory=lambda: pd.DataFrame(index=pd.Index([], name="filename"))
-    )
-    cells: pd.DataFrame = field(default_factory=pd.DataFrame)
-    classes: list[str] = field(default_factory=list)
-    guessed: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-
-def _read_labels(
-    path: Path | None, names: NameIndex, mistakes: Mistakes, must_match: bool = True
-) -> _LabelFile:
-    raw = None if path is None else read_sheet(path)
-    if path is None or raw is None:
-        return _LabelFile()
-    notes, raw.attrs = raw.attrs["notes"], {}  # pandas copies them with every operation
-    headers = find_columns(raw.columns, LABELS, path)
-    image = headers.get("image") or key_column(raw, path)  # raises
-    columns_by_header = _columns_by_header(raw, headers, path)
-    cells = pd.DataFrame(
-        {
-            header: without_empty(raw[header], own=header not in headers.values())
-            for header in columns_by_header
-        }
-    )
-    second = None
-    for header in raw.columns.difference(cells.columns):  # the face's name beside the photo's path
-        second = without_empty(raw[header])
-        cells[image] = cells[image].where(cells[image] != "", second)
-    cells = cells[(cells != "").any(axis=1)]
-    nameless = cells[image] == ""
-    if nameless.any():
-        mistakes.add(path, image, cells.loc[nameless, image], "the name of an image")
-        cells = cells[~nameless]
-    shown = cells[image]
-    columns: dict[str | None, Any] = {"filename": names.resolve(shown, path, mistakes, must_match)}
-    if second is not None:
-        refuse_other_photos(shown, second, names.photos, path, mistakes)
-    classes = []
-    for header, column in columns_by_header.items():
-        text = cells[header]
-        if column == "age":
-            columns[column] = numbers(text, path, mistakes, 0, MAX_AGE)
-        elif column == "rating":
-            columns[column] = numbers(text, path, mistakes, -MAX_RATING, MAX_RATING)
-        elif column != "image":
-            words = text.map(one_form) if column == "person" else text
-            columns[column] = words.mask(text == "")
-            classes += [column] if column != "person" else []
-    frame = pd.DataFrame(columns, index=cells.index)
-    frame = frame[frame["filename"].notna()]
-    refuse_contradictions(frame, "filename", shown, path, mistakes)
-    by_face = frame.groupby("filename", sort=True).first().dropna(axis="columns", how="all")
-    return _LabelFile(path, by_face, frame, classes, notes, describe_columns(headers, path))
-
-
-def _columns_by_header(raw: pd.DataFrame, headers: dict[str, str], path: Path) -> dict[str, str]:
-    """The column that each header stands for; further ones stand for themselves.
-
-    Raises
-    ------
-    LabelError
-        The ages are not in years, or a column is one that the pipeline writes.
-    """
-    if OTHER_UNIT.search(headers.get("age", "").casefold()):
-        raise LabelError(
-            f"{path}: the column {headers['age']!r} is not in years; give age in years, or the "
-            "column another name"
-        )
-    known = {header: name for name, header in headers.items()}
-    columns: dict[str, str] = {
-        header: str(known.get(header, header))
-        for header in raw.columns
-        if header == headers["image"] or plain(header) not in OWN_NAMES
-    }
-    for header in columns:
-        if plain(header) in RESERVED or header.lower().endswith("_source"):
-            raise LabelError(
-                f"{path}: the pipeline itself writes a column {header}; give yours another name"
-            )
-    return columns
-
-
-def _under_one_name(corrections: _LabelFile, labels: pd.DataFrame) -> pd.DataFrame:
+def _under_one_name(corrections: FaceLabels, labels: pd.DataFrame) -> pd.DataFrame:
     """The corrections, with further columns named as in the label file (`Glasses`, `glasses`).
 
     Raises
@@ -455,23 +409,35 @@ def _under_one_name(corrections: _LabelFile, labels: pd.DataFrame) -> pd.DataFra
     LabelError
         A column could be several of the other file.
     """
-    further = [name for name in labels.columns if name not in COLUMNS]
+    in_labels = [name for name in labels.columns if name not in COLUMNS]
+    in_corrections = [name for name in corrections.by_face.columns if name not in COLUMNS]
     renamed: dict[str, str] = {}
-    for name in corrections.by_face.columns:
-        if name in COLUMNS or name in further:
-            continue  # a standard column keeps its name, whatever else is spelt like it
-        alike = [other for other in further if plain(other) == plain(name)]
-        own = [other for other in corrections.by_face.columns if plain(other) == plain(name)]
-        own = [other for other in own if other not in COLUMNS]
-        if alike and len(alike) + len(own) > 2:
-            listed = ", ".join(map(repr, dict.fromkeys([*own, *alike])))
+    for name in in_corrections:
+        if name in in_labels:
+            continue  # it keeps its name, whatever else is spelt like it
+        alike = [other for other in in_labels if plain(other) == plain(name)]
+        spelt_so = [other for other in in_corrections if plain(other) == plain(name)]
+        if alike and len(alike) + len(spelt_so) > 2:
+            several = ", ".join(map(repr, dict.fromkeys([*spelt_so, *alike])))
             raise LabelError(
-                f"{corrections.path}: the column {name!r} could be several: {listed}; "
+                f"{corrections.path}: the column {name!r} could be several: {several}; "
                 "write its name as in the label file"
             )
         if alike:
             renamed[name] = alike[0]
     return corrections.by_face.rename(columns=renamed)
+
+
+def _rating_details(
+    shifts: dict[str, dict[str, float]], judgements: pd.DataFrame | None, repeats: int
+) -> dict[str, Any]:
+    """How the mean ratings came about, for the summary; only what applies."""
+    details: dict[str, Any] = {"levelled": shifts} if shifts else {}
+    if judgements is not None:
+        nameless = int((judgements["rater"] == "").sum())
+        if 0 < nameless < len(judgements):
+            details["unnamed"] = nameless
+    return details | {"repeats_left_out": repeats}
 
 
 def _summary(

@@ -19,7 +19,7 @@ from facestats.errors import InputError
 from facestats.labels.cells import EMPTY, NONE
 from facestats.labels.columns import LABELS, find_columns, key_column
 from facestats.labels.csv_text import WORKBOOKS, read_csv
-from facestats.labels.joining import COLUMNS
+from facestats.labels.label_file import COLUMNS
 from facestats.labels.names import PhotoNames
 
 HEADER = ["filename", *COLUMNS]
@@ -104,9 +104,11 @@ def _merge(
     path: Path, answers: Mapping[str, Mapping[str, str]], images: Mapping[str, str]
 ) -> tuple[pd.DataFrame, list[Change]]:
     """The merged table as text, and the changes."""
-    table = read_csv(path)
+    sheet = read_csv(path)
     table = (
-        pd.DataFrame(columns=HEADER, dtype="str") if table is None else table.reset_index(drop=True)
+        pd.DataFrame(columns=HEADER, dtype="str")
+        if sheet is None
+        else sheet.table.reset_index(drop=True)
     )
     key = key_column(table, path)
     columns = {

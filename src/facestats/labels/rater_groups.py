@@ -30,7 +30,9 @@ NO_GROUPS = ("ratingtype", "trialtype", "trait", "dataset", "image", "filename")
 COLUMNS = ["filename", "trait", "column", "group", "rating", "n"]
 
 
-def group_columns(who: pd.DataFrame | None, judgements: pd.DataFrame | None) -> pd.DataFrame:
+def group_columns(
+    who: pd.DataFrame | None, judgements: pd.DataFrame | None
+) -> tuple[pd.DataFrame, list[str]]:
     """The columns that divide raters into groups.
 
     A column does if it has two to `MOST_GROUPS` values, one for each named rater, and is no
@@ -45,12 +47,14 @@ def group_columns(who: pd.DataFrame | None, judgements: pd.DataFrame | None) -> 
 
     Returns
     -------
-    DataFrame
+    groups : DataFrame
         Groups by line, one column each; of very many columns those with the fewest groups, which
-        make `MOST_PAIRS` pairs at most. `attrs["warnings"]` names the others.
+        make `MOST_PAIRS` pairs at most.
+    warnings : list of str
+        A warning that names the others, if there are any.
     """
     if who is None or judgements is None or who.index.has_duplicates:
-        return pd.DataFrame()
+        return pd.DataFrame(), []
     lines, kept = who.reindex(judgements.index), {}
     named = judgements["rater"].where(judgements["rater"] != "")
     for column in map(str, lines):
@@ -67,15 +71,15 @@ def group_columns(who: pd.DataFrame | None, judgements: pd.DataFrame | None) -> 
     pairs = (groups.nunique() * (groups.nunique() - 1) // 2).sort_values(kind="stable")
     few = groups.columns.isin(pairs.index[pairs.cumsum() <= MOST_PAIRS])
     left_out = [*map(repr, groups.columns[~few])]
-    groups = groups.loc[:, few]
+    warnings = []
     if left_out:
-        groups.attrs["warnings"] = [
+        warnings = [
             f"ratings.csv: {number_of(len(kept), 'column')} divide raters into groups, which makes "
             f"{int(pairs.sum())} pairs of groups to compare, and {MOST_PAIRS} are compared at "
             f"most; left out {number_of(len(left_out), 'column')}: {', '.join(left_out[:SHOWN])}"
             f"{', …' if len(left_out) > SHOWN else ''}. Remove columns that nobody needs"
         ]
-    return groups
+    return groups.loc[:, few], warnings
 
 
 def group_means(

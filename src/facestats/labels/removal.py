@@ -19,7 +19,7 @@ from facestats.labels.excel import without_rows
 from facestats.labels.files import STEMS, find_label_file, read_sheet
 from facestats.labels.manual import alone, replace_file
 from facestats.labels.names import OTHER_EXTENSION, ZEROS, PhotoNames, Reading, suggestion
-from facestats.labels.ratings import photo_parts
+from facestats.labels.wide_ratings import photo_parts
 
 _LOST = {
     "charts": "xl/charts/",
@@ -158,15 +158,16 @@ def read_label_files(folder: Path, manual: Path) -> list[LabelFile]:
 
 def read_label_file(path: Path, by_hand: bool = False) -> LabelFile | None:
     """One label file; None if there is none."""
-    raw = read_sheet(path)
-    if raw is None:
+    sheet = read_sheet(path)
+    if sheet is None:
         return None
+    raw = sheet.table
     if path.stem.lower() == "ratings" and "image" not in find_columns(
         raw.columns, {"image": IMAGE}, path
     ):
         parts = [
-            (raw.attrs["positions"][header], part)
-            for header, named in photo_parts(raw).items()
+            (sheet.positions[header], part)
+            for header, named in photo_parts(raw.columns, sheet.questions).items()
             for part in named
         ]
         table = pd.DataFrame(
@@ -222,7 +223,9 @@ class Mentions:
             if file.by_column and not any(
                 reading.image or reading.several for reading in self._images[file.path].values()
             ):
-                key_column(read_sheet(file.path), file.path)  # raises
+                sheet = read_sheet(file.path)
+                assert sheet is not None
+                key_column(sheet.table, file.path)  # raises
 
     def _read(self, names: Iterable[str]) -> dict[str, Reading]:
         """Readings of names: by the present photos, else by earlier ones."""

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from facestats.errors import LabelError, number_of
+from facestats.errors import LabelError
 from facestats.labels.cells import Mistakes
-from facestats.labels.levels import DATASET
 
 # Ends of the scales that rating studies use; `auto` takes the narrowest that holds every rating.
 USUAL_SCALES = (
@@ -43,7 +41,7 @@ def find_scale(
     table: pd.DataFrame,
     files: Mapping[str, Path | None],
     mistakes: Mistakes,
-    stays: pd.Series,
+    from_labels: pd.Series,
 ) -> tuple[float, float] | None:
     """Find the ends of the rating scale, and check every rating against it.
 
@@ -59,8 +57,9 @@ def find_scale(
         The label files by kind.
     mistakes : Mistakes
         Gets the judgements that lie outside the scale.
-    stays : Series of bool
-        Faces whose rating in the table counts beside judgements, as `keeps_rating` finds them.
+    from_labels : Series of bool
+        Faces whose rating in the table counts beside judgements; see
+        `mean_ratings.rated_by_labels`.
 
     Returns
     -------
@@ -73,7 +72,7 @@ def find_scale(
         A mean rating lies outside the scale.
     """
     judged = judgements["rating"].sort_index() if judgements is not None else pd.Series(dtype=float)
-    means = (table["rating"] if judgements is None else table.loc[stays, "rating"]).dropna()
+    means = (table["rating"] if judgements is None else table.loc[from_labels, "rating"]).dropna()
     if not isinstance(rating_scale, str):
         low, high = rating_scale
     elif len(judged) or len(means):
@@ -141,48 +140,3 @@ def usual_scale(values: pd.Series) -> tuple[float, float] | None:
         ((low, high) for low, high in USUAL_SCALES if low <= values.min() and values.max() <= high),
         None,
     )
-
-
-def keeps_rating(table: pd.DataFrame, judgements: pd.DataFrame | None) -> pd.Series:
-    """Which faces keep the rating of the label files, whatever the mean of their judgements.
-
-    Those that were rated by hand, and those of a dataset without judgements.
-    """
-    stays = table["rating_source"] == "manual"
-    if judgements is not None and DATASET in table:
-        judged = table.index.isin(judgements["filename"])
-        stays |= ~table[DATASET].isin(table.loc[judged, DATASET])
-    return stays
-
-
-def means_alone(table: pd.DataFrame, stays: pd.Series) -> list[str]:
-    """Notes on datasets whose means stand beside the judgements of others."""
-    if DATASET not in table:
-        return []
-    rated = stays & table["rating"].notna() & (table["rating_source"] != "manual")
-    names = table.loc[rated, DATASET].dropna()
-    return [
-        f"{name} has no single judgements: {number_of((names == name).sum(), 'rating')} of "
-        "labels.csv taken"
-        for name in dict.fromkeys(names)
-    ]
-
-
-def use_judgements(table: pd.DataFrame, judgements: pd.DataFrame | None, stays: pd.Series) -> None:
-    """Put mean, number and spread of the judgements into the table, but for faces that it stays."""
-    table["rating_n"] = pd.Series(
-        np.where(table["rating"].notna(), 1, 0), index=table.index, dtype="int32"
-    )
-    table["rating_sd"] = np.nan
-    if judgements is None:
-        return
-    faces = judgements.groupby("filename")["rating"]
-    mean, count, spread = (
-        s.reindex(table.index) for s in (faces.mean(), faces.count(), faces.std())
-    )
-    table["rating"] = table["rating"].where(stays, mean)
-    table["rating_n"] = table["rating_n"].where(stays, count.fillna(0)).astype("int32")
-    table["rating_sd"] = spread.where(~stays)
-    nothing: Any = None
-    source = np.where(mean.notna(), "label", nothing)
-    table["rating_source"] = table["rating_source"].where(stays, source)

@@ -181,27 +181,6 @@ def _unrated(name: str, there: list[str]) -> LabelError:
     )
 
 
-def use_trait(table: pd.DataFrame, trait: str, judgements: pd.DataFrame) -> list[str]:
-    """Put the mean judgement of a trait into the table; a value by hand stays.
-
-    Returns
-    -------
-    list of str
-        The column.
-    """
-    column = PREFIX + trait
-    mean = judgements.groupby("filename")["rating"].mean().reindex(table.index)
-    source = pd.Series("label", table.index, dtype="str").where(mean.notna())
-    if column in table:  # a label file has it, too
-        stated = pd.to_numeric(table[column], errors="coerce")
-        first = table[f"{column}_source"] == "manual"
-        mean = stated.where(first | mean.isna(), mean)
-        source = table[f"{column}_source"].where(first | source.isna(), source)
-    table[column] = mean.astype("float64")
-    table[f"{column}_source"] = source
-    return [column]
-
-
 def read_traits(folder: Path) -> list[str]:
     """The traits that are scored, the main one first, from `in_use.json`; empty without any.
 

@@ -1,0 +1,162 @@
+"""One label file with a line a face: its columns, and the labels of each face."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from facestats.errors import LabelError
+from facestats.labels.cells import (
+    MAX_AGE,
+    MAX_RATING,
+    Mistakes,
+    numbers,
+    one_form,
+    refuse_contradictions,
+    without_empty,
+)
+from facestats.labels.columns import (
+    LABELS,
+    OWN_NAMES,
+    describe_columns,
+    find_columns,
+    key_column,
+    plain,
+)
+from facestats.labels.files import read_sheet
+from facestats.labels.names import NameIndex, refuse_other_photos
+
+COLUMNS = ("gender", "ethnicity", "age", "rating", "person")
+CLASSES = ("gender", "ethnicity")
+OTHER_UNIT = re.compile(r"month|monat|mois|mes|week|woche|\bdays?\b|\btage\b|group|decade")
+RESERVED = ("ratingn", "ratingsd")
+
+
+@dataclass
+class FaceLabels:
+    """The labels of one file.
+
+    Attributes
+    ----------
+    path : Path or None
+        None if there is no such file.
+    by_face : DataFrame
+        Labels by face; columns without any label are dropped.
+    cells : DataFrame
+        The same by line.
+    classes : list of str
+        Columns that hold classes.
+    guessed, notes : list of str
+        Warnings and notes on how the file was read.
+    """
+
+    path: Path | None = None
+    by_face: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(index=pd.Index([], name="filename"))
+    )
+    cells: pd.DataFrame = field(default_factory=pd.DataFrame)
+    classes: list[str] = field(default_factory=list)
+    guessed: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def read_labels(
+    path: Path | None, names: NameIndex, mistakes: Mistakes, must_match: bool = True
+) -> FaceLabels:
+    """Read and check a label file.
+
+    Parameters
+    ----------
+    path : Path or None
+        The file; None if there is none.
+    names : NameIndex
+        Finds the faces.
+    mistakes : Mistakes
+        Gets the cells that can't be used.
+    must_match : bool
+        Whether a file none of whose names is a photo is a mistake.
+
+    Raises
+    ------
+    LabelError
+        The file can't be read, or lacks a column of images; see `_columns_by_header`.
+    """
+    sheet = None if path is None else read_sheet(path)
+    if path is None or sheet is None:
+        return FaceLabels()
+    raw = sheet.table
+    headers = find_columns(raw.columns, LABELS, path)
+    image = key_column(raw, path)
+    columns_by_header = _columns_by_header(raw, headers, path)
+    cells = pd.DataFrame(
+        {
+            header: without_empty(raw[header], own=header not in headers.values())
+            for header in columns_by_header
+        }
+    )
+    # A file may name the face beside the photo's path.
+    other_names = [without_empty(raw[header]) for header in raw.columns.difference(cells.columns)]
+    for second in other_names:
+        cells[image] = cells[image].where(cells[image] != "", second)
+    cells = cells[(cells != "").any(axis=1)]
+    nameless = cells[image] == ""
+    if nameless.any():
+        mistakes.add(path, image, cells.loc[nameless, image], "the name of an image")
+        cells = cells[~nameless]
+    shown = cells[image]
+    columns: dict[str | None, Any] = {"filename": names.resolve(shown, path, mistakes, must_match)}
+    for second in other_names:
+        refuse_other_photos(shown, second, names.photos, path, mistakes)
+    classes = []
+    for header, column in columns_by_header.items():
+        text = cells[header]
+        if column == "age":
+            columns[column] = numbers(text, path, mistakes, 0, MAX_AGE)
+        elif column == "rating":
+            columns[column] = numbers(text, path, mistakes, -MAX_RATING, MAX_RATING)
+        elif column != "image":
+            words = text.map(one_form) if column == "person" else text
+            columns[column] = words.mask(text == "")
+            classes += [column] if column != "person" else []
+    by_line = pd.DataFrame(columns, index=cells.index)
+    by_line = by_line[by_line["filename"].notna()]
+    refuse_contradictions(by_line, "filename", shown, path, mistakes)
+    return FaceLabels(
+        path=path,
+        by_face=by_line.groupby("filename", sort=True).first().dropna(axis="columns", how="all"),
+        cells=by_line,
+        classes=classes,
+        guessed=sheet.notes,
+        notes=describe_columns(headers, path),
+    )
+
+
+def _columns_by_header(raw: pd.DataFrame, headers: dict[str, str], path: Path) -> dict[str, str]:
+    """The column that each header stands for; further ones stand for themselves.
+
+    Raises
+    ------
+    LabelError
+        The ages are not in years, or a column is one that the pipeline writes.
+    """
+    if OTHER_UNIT.search(headers.get("age", "").casefold()):
+        raise LabelError(
+            f"{path}: the column {headers['age']!r} is not in years; give age in years, or the "
+            "column another name"
+        )
+    known = {header: name for name, header in headers.items()}
+    columns: dict[str, str] = {
+        header: str(known.get(header, header))
+        for header in raw.columns
+        if header == headers["image"] or plain(header) not in OWN_NAMES
+    }
+    for header in columns:
+        if plain(header) in RESERVED or header.lower().endswith("_source"):
+            raise LabelError(
+                f"{path}: the pipeline itself writes a column {header}; give yours another name"
+            )
+    return columns

@@ -1,0 +1,87 @@
+"""The mean over raters: each face's `rating`, and the means of further traits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from facestats.errors import number_of
+from facestats.labels.levels import DATASET
+from facestats.labels.tables import PREFIX
+
+
+def rated_by_labels(table: pd.DataFrame, judgements: pd.DataFrame | None) -> pd.Series:
+    """Whether a face keeps the rating of the label files, whatever the mean of their judgements.
+
+    Those that were rated by hand, and those of a dataset without judgements.
+    """
+    from_labels = table["rating_source"] == "manual"
+    if judgements is not None and DATASET in table:
+        judged = table.index.isin(judgements["filename"])
+        from_labels |= ~table[DATASET].isin(table.loc[judged, DATASET])
+    return from_labels
+
+
+def means_without_judgements(table: pd.DataFrame, from_labels: pd.Series) -> list[str]:
+    """Notes on datasets whose means stand beside the judgements of others."""
+    if DATASET not in table:
+        return []
+    rated = from_labels & table["rating"].notna() & (table["rating_source"] != "manual")
+    names = table.loc[rated, DATASET].dropna()
+    return [
+        f"{name} has no single judgements: {number_of((names == name).sum(), 'rating')} of "
+        "labels.csv taken"
+        for name in dict.fromkeys(names)
+    ]
+
+
+def use_judgements(
+    table: pd.DataFrame, judgements: pd.DataFrame | None, from_labels: pd.Series
+) -> None:
+    """Put mean, number and spread of a face's judgements into the table.
+
+    Faces of `from_labels` keep the rating of the label files.
+    """
+    table["rating_n"] = pd.Series(
+        np.where(table["rating"].notna(), 1, 0), index=table.index, dtype="int32"
+    )
+    table["rating_sd"] = np.nan
+    if judgements is None:
+        return
+    ratings = judgements.groupby("filename")["rating"]
+    mean = _mean_rating(judgements, table.index)
+    count, spread = (by_face.reindex(table.index) for by_face in (ratings.count(), ratings.std()))
+    table["rating"] = table["rating"].where(from_labels, mean)
+    table["rating_n"] = table["rating_n"].where(from_labels, count.fillna(0)).astype("int32")
+    table["rating_sd"] = spread.where(~from_labels)
+    nothing: Any = None
+    source = np.where(mean.notna(), "label", nothing)
+    table["rating_source"] = table["rating_source"].where(from_labels, source)
+
+
+def use_trait(table: pd.DataFrame, trait: str, judgements: pd.DataFrame) -> str:
+    """Put the mean judgement of a trait into the table; a value by hand stays.
+
+    Returns
+    -------
+    str
+        The column.
+    """
+    column = PREFIX + trait
+    mean = _mean_rating(judgements, table.index)
+    source = pd.Series("label", table.index, dtype="str").where(mean.notna())
+    if column in table:  # a label file has it, too
+        stated = pd.to_numeric(table[column], errors="coerce")
+        by_hand = table[f"{column}_source"] == "manual"
+        mean = stated.where(by_hand | mean.isna(), mean)
+        source = table[f"{column}_source"].where(by_hand | source.isna(), source)
+    table[column] = mean.astype("float64")
+    table[f"{column}_source"] = source
+    return column
+
+
+def _mean_rating(judgements: pd.DataFrame, faces: pd.Index) -> pd.Series:
+    """Mean over a face's raters; NaN for faces that nobody rated."""
+    return judgements.groupby("filename")["rating"].mean().reindex(faces)

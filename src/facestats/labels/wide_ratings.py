@@ -1,0 +1,281 @@
+"""Wide tables of judgements: one line a photo and one column a rater, or the other way round."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from facestats.errors import LabelError
+from facestats.labels.cells import without_empty
+from facestats.labels.columns import (
+    LABELS,
+    RATINGS,
+    find_columns,
+    listed,
+    no_image_column,
+    plain,
+)
+from facestats.labels.names import NameIndex
+from facestats.labels.scale import usual_scale
+
+# Words in headers of statistics and counters, which are no raters: at a header's start or, from
+# three letters on, at its end.
+SUMMARY_WORD = re.compile(
+    r"(mean|average|avg|median|sd|std|stdev|stddev|stderr|se|sem|ci|var|variance|n|count|sum|total"
+    r"|rank|mittelwert|mw|durchschnitt"
+    r"|summe|anzahl|stabw|stdabw|standardabweichung|moyenne|media|no|nr|number|id|index|row|line"
+    r"|order|trial|lfd|lfdnr|rt|time)"
+)
+# Names of raters who are means of others.
+MEAN_RATER_NAMES = tuple(
+    """
+    mean average avg median stdev total sum mittelwert durchschnitt summe moyenne grandtotal
+    gesamt
+    """.split()
+)
+# Headers of ratings of other things than attractiveness.
+OTHER_TRAIT_HEADER = re.compile(
+    r"trust|domina|friendl|intellig|compet|masculin|feminin|likea?b|sympath|warmth|typical"
+    r"|distinctive|memorab|health|happi|aggress|confiden|sociab|smart"
+)
+NUMERIC = 0.5  # share of a column's cells that must be numbers for it to be a rater's
+STATISTICS = ("mean", "median", "sum", "std", "count", "min", "max")
+MATCHING = 0.99  # share of faces on which a column equals a statistic of others: no rater's
+COUNTED = 4  # lines that a column must number to be a counter, whatever its header
+_LONG = 2000  # letters of a header or question that may hold a photo's name
+
+
+def wide_to_long(
+    raw: pd.DataFrame, headers: Mapping[str, str], photos: Mapping[str, str], path: Path
+) -> tuple[pd.DataFrame, str]:
+    """One line a judgement, from judgements in many columns, and a note on it.
+
+    Raises
+    ------
+    LabelError
+        The columns are neither raters nor photos.
+    """
+    if photos and "image" not in headers:
+        return _photo_columns_to_long(raw, headers.get("rater"), photos, path)
+    if "image" not in headers:
+        raise LabelError(no_image_column(raw, path))
+    return _rater_columns_to_long(raw, headers, path)
+
+
+def _photo_columns_to_long(
+    raw: pd.DataFrame, rater_column: str | None, photos: Mapping[str, str], path: Path
+) -> tuple[pd.DataFrame, str]:
+    """Judgements from one line a rater and one column a photo; see `wide_to_long`."""
+    repeated = [column for column in photos if [*photos.values()].count(photos[column]) > 1]
+    if repeated:
+        raise LabelError(
+            f"{path}: the columns {' and '.join(map(repr, repeated[:3]))} are about one photo, "
+            f"{photos[repeated[0]]}; leave only the ratings that you mean"
+        )
+    if rater_column:
+        rater = without_empty(raw[rater_column])
+    else:  # the first column that is different in all lines
+        others = (without_empty(raw[column]) for column in raw.columns if column not in photos)
+        rater = next(
+            (cells for cells in others if cells.is_unique and (cells != "").all()),
+            pd.Series([f"line {line}" for line in raw.index], raw.index),
+        )
+    parts = [
+        _judgements(image, rater, without_empty(raw[column]), column)
+        for column, image in photos.items()
+    ]
+    left_out = [
+        column
+        for column in raw.columns
+        if column not in photos and column != rater_column and (raw[column] != rater).any()
+    ]
+    note = f"{path.name}: one line a rater, one column a photo ({len(photos)})"
+    return pd.concat(parts), note + (f", without {', '.join(left_out)}" if left_out else "")
+
+
+def _rater_columns_to_long(
+    raw: pd.DataFrame, headers: Mapping[str, str], path: Path
+) -> tuple[pd.DataFrame, str]:
+    """Judgements from one line a photo and one column a rater; see `wide_to_long`."""
+    known = [
+        header for words in LABELS.values() for header in raw.columns if plain(header) in words
+    ]
+    raters = [
+        column
+        for column in raw.columns
+        if column not in known
+        and column not in headers.values()
+        and not _summarizes(column)
+        and _mostly_numbers(without_empty(raw[column]))
+    ]
+    raters = _without_computed(raw, raters)
+    if len(raters) < 2 or "rater" in headers:
+        means = [
+            column
+            for column in raw.columns
+            if "rating" in find_columns([column], LABELS, path) or plain(column) in MEAN_RATER_NAMES
+        ]
+        hint = (
+            f". Means of ratings, such as {means[0]!r}, belong in labels.csv, in a column `rating`"
+            if means
+            else ""
+        )
+        raise LabelError(
+            f"{path}: there is no column `rating`; the header line has {listed(raw.columns)}{hint}"
+        )
+    traits = [column for column in raters if OTHER_TRAIT_HEADER.search(column.casefold())]
+    if traits:
+        raise LabelError(
+            f"{path}: the column {traits[0]!r} is no rater's and not about attractiveness; leave "
+            "only the ratings that you mean, with a column a rater"
+        )
+    _refuse_other_quantities(raw, raters, path)
+    image = without_empty(raw[headers["image"]])
+    parts = [_judgements(image, rater, without_empty(raw[rater]), rater) for rater in raters]
+    left_out = [
+        column for column in raw.columns if column not in raters and column != headers["image"]
+    ]
+    note = (
+        f"{path.name}: one column a rater ({len(raters)}: "
+        f"{', '.join(raters[:3])}{', …' if len(raters) > 3 else ''})"
+    )
+    return pd.concat(parts), note + (f", without {', '.join(left_out)}" if left_out else "")
+
+
+def _judgements(
+    image: pd.Series | str, rater: pd.Series | str, rating: pd.Series, column: str
+) -> pd.DataFrame:
+    """The judgements of one column."""
+    return pd.DataFrame(
+        {"image": image, "rater": rater, "rating": rating, "rating_type": "", "column": column}
+    )
+
+
+def photo_parts(headers: pd.Index, questions: Mapping[str, str]) -> dict[str, list[str]]:
+    """What may be a photo's name in each header or the question below it.
+
+    Survey tools write it as in `How attractive? [a.jpg]`.
+    """
+    parts = {}
+    for header in headers:
+        name, _, number = header.rpartition(".")  # pandas calls a second column `name.1`
+        parts[header] = [name if number.isdigit() and name in headers else header]
+        for text in (header[:_LONG], questions.get(header, "")[:_LONG]):
+            parts[header] += [
+                *re.findall(r"\[([^][]+)\]", text),
+                text.rpartition(" - ")[2],
+                *re.findall(r"[^\s\"'()\[\]]+\.\w{3,4}\b", text),
+            ]
+    for header, (name, *others) in parts.items():
+        parts[header] = [text for part in others if (text := part.strip())]
+        if name:
+            parts[header].insert(0, name)
+    return parts
+
+
+def photo_columns(
+    raw: pd.DataFrame, questions: Mapping[str, str], names: NameIndex
+) -> dict[str, str]:
+    """Columns whose header, or the question below it, names one photo, and the photo."""
+    # A photo may be called image.jpg.
+    words = {word for known in (*RATINGS.values(), *LABELS.values()) for word in known}
+    written = {
+        column: parts
+        for column, parts in photo_parts(raw.columns, questions).items()
+        if plain(column) not in words or "[" in column
+    }
+    readings = names.photos.read_all(
+        [name for parts in written.values() for name in parts], explain=0
+    )
+    images = {
+        column: {image for part in parts if (image := readings[part].image)}
+        for column, parts in written.items()
+    }
+    # A column that names two photos is a comparison.
+    photos = {column: several.pop() for column, several in images.items() if len(several) == 1}
+    first_cells = [cell for column in photos for cell in raw[column][:1] if not cell.isdigit()]
+    if any(names.photos.read(cell).image for cell in first_cells):
+        return {}  # a table without a header
+    return {
+        column: image
+        for column, image in photos.items()
+        if not column.isdigit() or 2 * len(photos) >= raw.shape[1] - 1
+    }
+
+
+def _mostly_numbers(cells: pd.Series) -> bool:
+    filled = cells[cells != ""]
+    return len(filled) > 0 and as_numbers(filled).notna().mean() > NUMERIC
+
+
+def as_numbers(cells: pd.Series) -> pd.Series:
+    return pd.to_numeric(cells.str.replace(",", "."), errors="coerce")
+
+
+def _summarizes(header: str) -> bool:
+    """Whether a header names a statistic or a counter: `Std. Dev.`, `N ratings`, `rating_mean`."""
+    words = [word for word in re.split(r"[\W_]+", header.casefold()) if word]
+    numbered = len(words) == 2 and words[1].isdigit()  # `No 4` may be a rater
+    return not numbered and any(
+        SUMMARY_WORD.fullmatch(word)
+        for word in (plain(header), *words[:1], *(word for word in words[-1:] if len(word) > 2))
+    )
+
+
+def _without_computed(raw: pd.DataFrame, raters: list[str]) -> list[str]:
+    """Drop columns that number the lines, or are the mean, sum or spread of the others."""
+    values = {rater: as_numbers(without_empty(raw[rater])) for rater in raters}
+    kept = [
+        rater
+        for rater in raters
+        if len(values[rater]) < COUNTED or not (values[rater].diff().iloc[1:] == 1).all()
+    ]
+    for rater in reversed(kept):
+        own = values[rater]
+        others = pd.DataFrame({other: values[other] for other in kept if other != rater})
+        if (
+            others.shape[1] > 1
+            and len(others) >= COUNTED
+            and own.nunique() > 1
+            and any(
+                np.isclose(own, others.agg(how, axis=1), atol=0.0051).mean() >= MATCHING
+                for how in STATISTICS
+            )
+        ):
+            kept = [other for other in kept if other != rater]
+    return kept
+
+
+def _refuse_other_quantities(raw: pd.DataFrame, raters: list[str], path: Path) -> None:
+    """Refuse columns of other numbers than ratings, such as ages or milliseconds.
+
+    Raises
+    ------
+    LabelError
+        All values of a column lie more than the width of the others' scale beyond it, or only this
+        column has decimals.
+    """
+    values = {rater: as_numbers(without_empty(raw[rater])).dropna() for rater in raters}
+    for rater in raters:
+        own = values[rater]
+        others = pd.concat([values[other] for other in raters if other != rater])
+        medians = pd.Series([values[other].median() for other in raters if other != rater])
+        low, high = usual_scale(medians) or usual_scale(others) or (others.min(), others.max())
+        beyond = own.min() > high + (high - low) or own.max() < low - (high - low)
+        alone = (
+            len(raters) > 2
+            and len(own) > 1
+            and (own % 1 != 0).mean() > NUMERIC
+            and (others % 1 == 0).all()
+        )
+        if beyond or alone:
+            raise LabelError(
+                f"{path}, column {rater}: {own.min():g} to {own.max():g}, where the other columns "
+                f"have {others.min():g} to "
+                f"{others.max():g}{' without decimals' if alone and not beyond else ''}; if it is "
+                "no rater's, remove it"
+            )
