@@ -11,7 +11,8 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from facestats.core.layout import PRETRAINED
 from facestats.params.names import NO_TARGETS, RESULTS, Attribute
-from facestats.params.types import PathText, Section
+from facestats.params.paths import PathText
+from facestats.params.types import Section
 
 
 def _watched(path: str) -> str:

@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from facestats.params.types import PathText, Revision, Section
+from facestats.params.paths import PathText
+from facestats.params.types import Revision, Section
 
 
 class Clip(Section):

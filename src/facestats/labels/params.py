@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from facestats.params.types import DataPath, OwnPath, Range, Section
+from facestats.params.paths import DataPath, WrittenPath
+from facestats.params.types import Range, Section
 
 
 def _wide(scale: list) -> list:
@@ -23,7 +24,7 @@ class Data(Section):
     """folder of photos; data/raw for your own (after `dvc add data/raw`)"""
     labels: DataPath
     """folder with labels.csv and ratings.csv, both optional; data/labels for your own"""
-    manual_labels: OwnPath
+    manual_labels: WrittenPath
     """corrections by hand, kept in git; they win over every other source"""
 
 

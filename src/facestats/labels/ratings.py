@@ -221,11 +221,9 @@ def _one_judgement_each(
 def _refuse_other_traits(raw: pd.DataFrame, path: Path) -> None:
     """Raise a `LabelError` if a column says that several traits were rated."""
     for column in raw.columns:
-        values = (
-            without_empty(raw[column])
-            if plain(column) in TRAIT_COLUMN_NAMES
-            else pd.Series(dtype="str")
-        )
+        if plain(column) not in TRAIT_COLUMN_NAMES:
+            continue
+        values = without_empty(raw[column])
         several = list(dict.fromkeys(values[values != ""]))
         if len(several) > 1:
             raise LabelError(

@@ -5,7 +5,8 @@ The text below a key is its comment in params.yaml and its line in docs/paramete
 
 from __future__ import annotations
 
-from facestats.params.types import PathText, Section
+from facestats.params.paths import PathText
+from facestats.params.types import Section
 
 
 class Landmarker(Section):

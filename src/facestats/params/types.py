@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import ast
 import inspect
-import os
 import re
 import textwrap
-import unicodedata
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_args
@@ -28,52 +26,11 @@ if TYPE_CHECKING:
 
 
 def ordered(span: list) -> list:
-    if span[0] > span[1]:
-        raise ValueError(f"a range is [low, high], but {span[0]} is above {span[1]}")
+    """A range whose low end is not above its high end."""
+    low, high = span
+    if low > high:
+        raise ValueError(f"a range is [low, high], but {low} is above {high}")
     return span
-
-
-# Shells interpret these even inside double quotes. Single quotes are no way out: names of folders
-# do contain apostrophes.
-_SPECIAL = '$`"\\'
-_CONTROLS = ("Cc", "Cs", "Zl", "Zp")  # control characters, surrogates, ends of lines
-
-
-def _quotable(path: str) -> str:
-    """A path that stays itself between double quotes in any shell."""
-    bad = next(
-        (sign for sign in path if sign in _SPECIAL or unicodedata.category(sign) in _CONTROLS), None
-    )
-    if bad is not None:
-        raise ValueError(
-            f"a path can't contain {bad!r}, which can't be quoted in every shell; rename the "
-            "folder or file"
-        )
-    if path != path.strip():
-        raise ValueError("a path can't begin or end with a blank; rename the folder or file")
-    return path
-
-
-def _below_project(path: str) -> str:
-    """A path that is the same file for DVC and for every stage."""
-    if path[0] == "-":
-        raise ValueError(f"commands take a path that begins with - for an option; write ./{path}")
-    if path[0] == "~":
-        raise ValueError(
-            f"only shells read ~ as the home folder; write the whole path, or ./{path}"
-        )
-    if "://" in path:
-        raise ValueError(
-            "a URL is not a folder of this computer; download it first (`dvc import-url` does)"
-        )
-    return path
-
-
-def _inside(path: str) -> str:
-    """A path that does not lead out of the project folder."""
-    if os.path.isabs(path) or os.path.normpath(path).split(os.sep)[0] == os.pardir:
-        raise ValueError("this file is written, so it has to lie in the project folder")
-    return path
 
 
 def _revision(name: str) -> str:
@@ -91,9 +48,6 @@ def _revision(name: str) -> str:
 
 
 Revision = Annotated[str, Field(max_length=200), AfterValidator(_revision)]
-PathText = Annotated[str, Field(min_length=1), AfterValidator(_quotable)]
-DataPath = Annotated[PathText, AfterValidator(_below_project)]
-OwnPath = Annotated[DataPath, AfterValidator(_inside)]
 Range = Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(ordered)]
 
 
@@ -104,7 +58,9 @@ _LONGEST = 400  # characters of a number; the pattern takes quadratic time
 
 def _numeric(annotation: Any) -> set[type]:
     """The kinds of numbers that a type allows, also inside lists and unions."""
-    return {annotation} & {int, float} or set().union(*map(_numeric, get_args(annotation)))
+    if annotation in (int, float):
+        return {annotation}
+    return {kind for part in get_args(annotation) for kind in _numeric(part)}
 
 
 def _as_number(value: Any, whole: bool) -> Any:
@@ -113,15 +69,17 @@ def _as_number(value: Any, whole: bool) -> Any:
     With `whole`, 256.0 becomes 256.
     """
     if isinstance(value, list):
-        return [_as_number(one, whole) for one in value]
+        return [_as_number(element, whole) for element in value]
     if (
         isinstance(value, str)
         and len(value) <= _LONGEST
         and _NUMBER.fullmatch(text := value.strip())
     ):
-        text = text.replace("_", "")
-        value = int(text) if text.lstrip("+-").isdigit() else float(text)
-    return int(value) if whole and isinstance(value, float) and value.is_integer() else value
+        digits = text.replace("_", "")
+        value = int(digits) if digits.lstrip("+-").isdigit() else float(digits)
+    if whole and isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
 
 
 # Key in the context of a validation: whether a text may be a number, as in YAML but not in Python.

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from facestats.params.names import FolderName
-from facestats.params.types import Folds, PathText, Section, Share
+from facestats.params.paths import PathText
+from facestats.params.types import Folds, Section, Share
 
 
 class Mlp(Section):
