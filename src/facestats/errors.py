@@ -166,6 +166,11 @@ def did_you_mean(names: Iterable[str], question: str = " Did you mean") -> str:
     return f"{question} {shown}?" if shown else ""
 
 
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Ask for the known name that was probably meant; empty if none is near."""
+    return did_you_mean(nearest_names(word, known))
+
+
 def alike(messages: Iterable[str]) -> list[tuple[str, int]]:
     """The first of messages that differ only in numbers, and their count; most frequent first."""
     groups: dict[str, list[str]] = {}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from facestats.attributes.model import AttributeModel
+from facestats.attributes.model import AttributeModel, class_shares
 from facestats.core.doubts import doubtful_faces, drawn_share
 
 # Probability of another class than the label's from which the label may be wrong. With 5 % of the
@@ -72,7 +72,7 @@ def flag_faces(
             contradicted.append(_far_numbers(target, unseen, labels))
             continue
         contradicted.append(_other_classes(model, unseen, labels))
-        shares = _shares(model, predictions)
+        shares = class_shares(predictions, model.target, model.classes)
         sure = shares[np.arange(len(shares)), model.choose(shares)]
         has_label = np.isin(group, group[labels.notna().to_numpy()])
         chosen = (sure < _uncertain_below(model)) & ~has_label
@@ -104,10 +104,6 @@ def _unseen(predictions: pd.DataFrame, out_of_fold: pd.DataFrame | None) -> pd.D
     return unseen
 
 
-def _shares(model: AttributeModel, table: pd.DataFrame) -> np.ndarray:
-    return table[[f"{model.target}_prob_{name}" for name in model.classes]].to_numpy()
-
-
 def _uncertain_below(model: AttributeModel) -> float:
     return model.abstain_below if 0 < model.abstain_below < np.inf else EVEN
 
@@ -115,7 +111,7 @@ def _uncertain_below(model: AttributeModel) -> float:
 def _other_classes(model: AttributeModel, unseen: pd.DataFrame, labels: pd.Series) -> pd.DataFrame:
     """Faces for which another class than the label is likely."""
     is_label = labels.to_numpy(dtype=object)[:, None] == np.asarray(model.classes, dtype=object)
-    other = np.where(is_label, 0, _shares(model, unseen)).max(axis=1)
+    other = np.where(is_label, 0, class_shares(unseen, model.target, model.classes)).max(axis=1)
     chosen = labels.notna().to_numpy() & (other >= SURE)
     return _rows(unseen, f"contradicts_{model.target}", chosen, other, "falling")
 

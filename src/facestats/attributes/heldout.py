@@ -12,7 +12,7 @@ import pandas as pd
 from facestats.attributes.model import AttributeModel, numeric_labels
 from facestats.core.stats import classification, regression
 from facestats.core.stats.groups import BUCKETS, age_bucket
-from facestats.core.tables import UNKNOWN
+from facestats.core.tables import is_known
 
 HELD_OUT = ("val", "test")
 
@@ -66,7 +66,7 @@ def measure_held_out(
     }
     pairs = pd.DataFrame(columns=["actual", "predicted"])
     for name in HELD_OUT:
-        chosen = (labels.notna() & (labels != UNKNOWN) & (split == name)).to_numpy()
+        chosen = (is_known(labels) & (split == name)).to_numpy()
         metrics[name] = {"n": int(chosen.sum())}
         if not model.trained or not chosen.any():
             continue

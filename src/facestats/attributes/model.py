@@ -25,6 +25,11 @@ FILE_KIND, FORMAT = "facestats attribute", 1
 _WAY_OUT = "`dvc repro` makes it (or `dvc pull`)"
 
 
+def class_shares(table: pd.DataFrame, target: str, classes: Iterable[str]) -> np.ndarray:
+    """The columns `<target>_prob_<class>` of a table: (n, classes)."""
+    return table[[f"{target}_prob_{name}" for name in classes]].to_numpy()
+
+
 @dataclass
 class AttributeModel:
     """The model of one target, or the reason why there is none.

@@ -26,7 +26,7 @@ from facestats.attributes.estimators.unpickle import Remains, read_pickle
 from facestats.attributes.model import AttributeModel, numeric_labels
 from facestats.attributes.training import ENOUGH, Training
 from facestats.core.fingerprint import sha256_file
-from facestats.core.tables import UNKNOWN
+from facestats.core.tables import UNKNOWN, is_known
 from facestats.errors import InputError, ModelError
 
 # Keys under which files keep the names of classes.
@@ -224,7 +224,7 @@ def use_pretrained(model: AttributeModel, embeddings: np.ndarray, labels: pd.Ser
         known = numeric_labels(model.target, labels).notna().to_numpy()
         predicted = model.predict(embeddings[known]) if known.any() else np.empty(0)
         return Training(model, pd.DataFrame({model.target: predicted}, index=labels.index[known]))
-    labelled = (labels.notna() & (labels != UNKNOWN)).to_numpy()
+    labelled = is_known(labels).to_numpy()
     known = labelled & labels.isin(model.classes).to_numpy()
     if labelled.any() and not known.any():
         raise ModelError(

@@ -20,7 +20,7 @@ from facestats.attributes.validation import (
     values_out_of_fold,
     weights_of,
 )
-from facestats.core.tables import UNKNOWN
+from facestats.core.tables import is_known
 from facestats.errors import InputError, number_of
 
 AUTO = "auto"
@@ -89,7 +89,7 @@ def train_classifier(
         An embedding that is not finite.
     """
     model = AttributeModel(target, "classification")
-    known = labels.notna().to_numpy() & (labels != UNKNOWN).to_numpy()
+    known = is_known(labels).to_numpy()
     counts = labels[known].value_counts().sort_index()
     model.left_out = {str(k): int(n) for k, n in counts[counts < min_per_class].items()}
     usable = known & ~labels.isin(model.left_out).to_numpy()
@@ -155,7 +155,7 @@ def set_threshold(
     model.wanted_precision = precision
     if precision is None or not model.trained:
         return
-    known = (labels.notna() & (labels != UNKNOWN)).to_numpy()
+    known = is_known(labels).to_numpy()
     n, folds = int(known.sum()), trained.out_of_fold
     shares, actual = np.empty((0, len(model.classes))), labels[known].to_numpy(dtype=object)
     if n:

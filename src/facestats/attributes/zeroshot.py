@@ -18,7 +18,7 @@ import pandas as pd
 
 from facestats.attributes.model import AttributeModel
 from facestats.core.ranges import in_range, range_middles
-from facestats.core.tables import UNKNOWN
+from facestats.core.tables import is_known
 from facestats.core.tables.embeddings import Embeddings, take
 from facestats.errors import number_of
 from facestats.prompts.zeroshot import PromptClassifier
@@ -169,7 +169,7 @@ def thresholds_on_photographs(
     thresholds = {}
     for name, model in models.items():
         column = labels[name] if name in labels else pd.Series(np.nan, index=labels.index)
-        known = column.notna().to_numpy() & (column != UNKNOWN).to_numpy() & photographs
+        known = is_known(column).to_numpy() & photographs
         if known.sum() < MIN_LABELLED:
             thresholds[name] = MEASURED.get(name, np.inf)
             continue

@@ -17,7 +17,7 @@ from facestats.cli.dvc_forms import ForeignError, load_yaml
 from facestats.core import tables
 from facestats.core.layout import METRICS
 from facestats.crossvalidation.tables import CROSSVALIDATED
-from facestats.errors import InputError, did_you_mean, nearest_names, number_of
+from facestats.errors import InputError, number_of, suggestion
 from facestats.labels.tables import SPLITS
 from facestats.machine.git import read_git
 from facestats.rows.dvc_cache import DvcCache, find_dvc_cache, is_md5
@@ -177,7 +177,7 @@ def _commit_of(root: Path, name: str) -> str:
     known = [WORKSPACE, "HEAD", *branches, *(own for own, _, _ in experiments)]
     raise InputError(
         f"{name} is no commit, branch, tag or experiment of {root.resolve()}, nor `{WORKSPACE}`."
-        + did_you_mean(nearest_names(name, known))
+        + suggestion(name, known)
     )
 
 

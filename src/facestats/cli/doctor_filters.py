@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from facestats.cli.doctor_inputs import Finding
 from facestats.core.layout import FINAL_TABLE
-from facestats.errors import did_you_mean, nearest_names
+from facestats.errors import suggestion
 from facestats.params.project import Params
 
 KIND = "composites"
@@ -37,7 +37,7 @@ def unknown_columns(root: Path, params: Params) -> Iterator[Finding]:
                 there = [
                     one.removesuffix("_final") if group == "attributes" else one for one in known
                 ]
-                near = did_you_mean(nearest_names(own, there))
+                near = suggestion(own, there)
                 yield Finding(
                     KIND,
                     f"composites.{name}.filter.{group}.{own}: the table of the last run has no "

@@ -21,7 +21,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from facestats.errors import InputError, did_you_mean, nearest_names
+from facestats.errors import InputError, suggestion
 from facestats.machine.output import print_line
 
 HELP = "tables, landmarks, embeddings and models for other programs"
@@ -72,7 +72,7 @@ def _chosen(option: str, text: str | None, known: tuple[str, ...]) -> tuple[str,
     words = [word for word in text.replace(" ", ",").split(",") if word]
     for word in words:
         if word not in known:
-            hint = did_you_mean(nearest_names(word, known))
+            hint = suggestion(word, known)
             raise InputError(f"{option}: {word} is none of {', '.join(known)}.{hint}")
     if not words:
         raise InputError(f"{option}: name at least one of {', '.join(known)}")

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 
 from facestats.cli.doctor_cache import require_sound_cache
 from facestats.core.files import write_bytes, write_text
-from facestats.errors import FaceStatsError, InputError, did_you_mean, nearest_names
+from facestats.errors import FaceStatsError, InputError, suggestion
 from facestats.importers.tree import is_archive
 from facestats.machine.git import read_git
 from facestats.machine.output import print_line
@@ -171,7 +171,7 @@ def _named(options: argparse.Namespace, datasets: Mapping[str, Dataset]) -> Data
     if not name or (name in datasets and options.source is None):
         raise InputError("name a dataset and its folder (`facestats import --list` shows them)")
     if name not in datasets:
-        near = did_you_mean(nearest_names(name, [*datasets]))
+        near = suggestion(name, [*datasets])
         raise InputError(f"{name!r} is no dataset (`facestats import --list` shows them).{near}")
     if options.trait and not datasets[name].has_traits:
         some = [other.name for other in datasets.values() if other.has_traits]

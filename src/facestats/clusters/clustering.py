@@ -15,7 +15,7 @@ from sklearn.metrics import adjusted_mutual_info_score, pairwise_distances, silh
 from threadpoolctl import threadpool_limits
 
 from facestats.core.stats.groups import age_bucket
-from facestats.core.tables import UNKNOWN
+from facestats.core.tables import is_known
 from facestats.core.tables.embeddings import Embeddings, in_batches, sample_rows, take
 
 # Faces that components and centres are fitted on, drawn at random where there are more.
@@ -172,7 +172,7 @@ def agreement(table: pd.DataFrame) -> dict[str, dict]:
     report = {}
     for column in sorted(name for name in table if name.endswith("_final")):
         target, values = column.removesuffix("_final"), table[column]
-        known = (values.notna() & (values != UNKNOWN)).to_numpy()
+        known = is_known(values).to_numpy()
         values = _classes(target, values[known])
         several = len(np.unique(values)) > 1
         score = adjusted_mutual_info_score(values, table["cluster"][known]) if several else None

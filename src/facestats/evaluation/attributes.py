@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from facestats.attributes.model import AttributeModel, numeric_labels
+from facestats.attributes.model import AttributeModel, class_shares, numeric_labels
 from facestats.attributes.zeroshot import Model, ZeroShotModel
 from facestats.core.stats import classification, regression
 from facestats.core.stats.groups import age_bucket
 from facestats.core.stats.intervals import NOT_MEASURED, mean_with_interval, person_groups
-from facestats.core.tables import UNKNOWN
+from facestats.core.tables import UNKNOWN, is_known
 from facestats.errors import number_of
 
 
@@ -78,7 +78,7 @@ def evaluate_attributes(
     report = {}
     for target, model in {**models, **only_prompts}.items():
         column = labels.get(target, pd.Series(np.nan, index=labels.index, dtype="str"))
-        actual = column[((column.notna()) & (column != UNKNOWN) & (split == "test")).to_numpy()]
+        actual = column[(is_known(column) & (split == "test")).to_numpy()]
         person = (
             labels.loc[actual.index, "person"]
             if "person" in labels
@@ -132,7 +132,7 @@ def _evaluate_trained(
         return report | _measure_numbers(
             model, actual, table[model.target].to_numpy(float), resamples, seed, groups
         )
-    shares = _shares(model, table)
+    shares = class_shares(table, model.target, model.classes)
     raw = model.uncalibrated(shares)
     before = classification.calibration_with_interval(
         raw.max(axis=1), model.decide(shares) == actual, resamples, seed, groups
@@ -175,7 +175,7 @@ def _evaluate_zeroshot(
         }
     groups = person_groups(person[labels.index])
     actual = _values(model, labels)
-    probabilities = _shares(model, shares.loc[labels.index])
+    probabilities = class_shares(shares.loc[labels.index], model.target, model.classes)
     predicted = model.decide(probabilities)
     if model.kind == "regression":
         report |= _measure_numbers(model, actual, predicted, resamples, seed, groups)
@@ -210,16 +210,12 @@ def _values(model: Model, labels: pd.Series) -> np.ndarray:
     return labels.to_numpy(dtype=object)
 
 
-def _shares(model: Model, table: pd.DataFrame) -> np.ndarray:
-    return table[[f"{model.target}_prob_{name}" for name in model.classes]].to_numpy()
-
-
 def _predictions(model: AttributeModel, table: pd.DataFrame) -> np.ndarray:
     """Predictions of a trained model, without abstaining."""
     return (
         table[model.target].to_numpy(float)
         if model.kind == "regression"
-        else model.decide(_shares(model, table))
+        else model.decide(class_shares(table, model.target, model.classes))
     )
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from facestats.attributes.model import AttributeModel
-from facestats.core.stats.groups import COMBINED, Grouping, human_groupings
+from facestats.attributes.model import AttributeModel, class_shares
+from facestats.core.stats.groups import Grouping, human_groupings
 from facestats.core.stats.intervals import NOT_MEASURED, person_groups
-from facestats.core.stats.scale import to_score
-from facestats.core.tables import UNKNOWN
+from facestats.core.stats.scale import COMBINED_PREFIX, to_score
+from facestats.core.tables import UNKNOWN, is_known
 from facestats.errors import number_of
 from facestats.evaluation.group_samples import Gaps, GroupSamples, gaps_between, sample_groups
 from facestats.geometry.tables import SKIN_CLASS
@@ -112,7 +112,7 @@ def evaluate_fairness(
             points, labels, groupings, options
         )
         report["largest_gaps"] |= {
-            f"{COMBINED}{name}": gap for name, gap in gaps.items() if name != "mean_rating"
+            f"{COMBINED_PREFIX}{name}": gap for name, gap in gaps.items() if name != "mean_rating"
         }
     for target, model in models.items():
         if model.kind != "classification":
@@ -175,12 +175,10 @@ def _answers(
     if not model.trained:
         return None, model.why
     column = labels.get(model.target, pd.Series(np.nan, index=labels.index, dtype="str"))
-    labelled = (column.notna() & (column != UNKNOWN)).to_numpy()
+    labelled = is_known(column).to_numpy()
     if labelled.sum() < 2:
         return None, f"labelled test faces: {labelled.sum()}; 2 are needed"
-    shares = predictions.loc[
-        labelled, [f"{model.target}_prob_{name}" for name in model.classes]
-    ].to_numpy()
+    shares = class_shares(predictions.loc[labelled], model.target, model.classes)
     return pd.DataFrame(
         {
             "accuracy": (model.decide(shares) == column[labelled].to_numpy(dtype=object)).astype(

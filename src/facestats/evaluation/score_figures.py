@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from facestats.core.files import write_bytes
+from facestats.core.figures.png import save
 from facestats.core.stats.intervals import interval_text
 from facestats.evaluation.attractiveness import Attractiveness
 
@@ -81,7 +80,7 @@ def learning_curve(training: Path, path: Path) -> None:
     )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend()
-    _save(figure, path)
+    save(figure, path)
 
 
 def predicted_vs_actual(points: pd.DataFrame, metrics: dict, path: Path) -> None:
@@ -129,7 +128,7 @@ def predicted_vs_actual(points: pd.DataFrame, metrics: dict, path: Path) -> None
         axes.legend(loc="upper left")
     for axes in panels[:, 0]:
         axes.set_ylabel("predicted rating")
-    _save(figure, path)
+    save(figure, path)
 
 
 def reliability_curve(curve: pd.DataFrame, metrics: dict, path: Path) -> None:
@@ -183,7 +182,7 @@ def reliability_curve(curve: pd.DataFrame, metrics: dict, path: Path) -> None:
         f"{error['by_chance']:.1f}",
     )
     figure.legend(loc="outside lower center", fontsize="small")  # inside it would hide intervals
-    _save(figure, path)
+    save(figure, path)
 
 
 _COLOURS = {
@@ -213,13 +212,7 @@ def _save_reason(figure: Figure, axes: Axes, why: str, path: Path) -> None:
         wrap=True,
         transform=axes.transAxes,
     )
-    _save(figure, path)
-
-
-def _save(figure: Figure, path: Path) -> None:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
-    write_bytes(path, buffer.getvalue())
+    save(figure, path)
 
 
 def _ends(values: np.ndarray) -> tuple[float, float]:

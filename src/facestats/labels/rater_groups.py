@@ -12,9 +12,9 @@ from scipy.sparse import csr_array
 
 from facestats.core.stats.intervals import (
     NOT_MEASURED,
-    percentile_interval,
     person_groups,
     resampled_weights,
+    value_with_interval,
 )
 from facestats.core.stats.regression import is_constant
 from facestats.errors import number_of
@@ -219,16 +219,16 @@ def _compare(
     )
     means = [_means(own, faces, rng if named else None) for _, own in (one, other)]
     difference = _mean(weights, means[0] - means[1])
-    report["difference"] = _summary(difference)
+    report["difference"] = value_with_interval(difference)
     report["random"] = "faces and raters" if named else "faces"
     x, y = means[0][0], means[1][0]
     if is_constant(x) or is_constant(y):
         return report
     r = _pearson(weights, x, y)
-    report["r"] = _summary(r)
+    report["r"] = value_with_interval(r)
     reliabilities = [facts[name]["reliability"]["value"] for name in names]
     if all(value is not None and value > 0 for value in reliabilities):
-        report["r_corrected"] = _summary(r / np.sqrt(np.prod(reliabilities)))
+        report["r_corrected"] = value_with_interval(r / np.sqrt(np.prod(reliabilities)))
     return report
 
 
@@ -266,7 +266,3 @@ def _pearson(weights: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     vx, vy = weights @ x**2 / n - mx**2, weights @ y**2 / n - my**2
     with np.errstate(invalid="ignore", divide="ignore"):
         return (weights @ (x * y) / n - mx * my) / np.sqrt(vx * vy)
-
-
-def _summary(values: np.ndarray) -> dict[str, float]:
-    return {"value": float(values[0]), **percentile_interval(values[1:])}

@@ -14,9 +14,9 @@ from threadpoolctl import threadpool_limits
 
 from facestats.core.stats.intervals import (
     NOT_MEASURED,
-    percentile_interval,
     person_groups,
     resampled_weights,
+    value_with_interval,
 )
 from facestats.errors import number_of
 from facestats.labels.personal import measure_personal
@@ -139,11 +139,11 @@ def _measure(judgements: pd.DataFrame, person: pd.Series | None, named: bool) ->
         kind = TWO_WAY if components else ONE_WAY
         coefficient = icc(components or one_way(face, rating, weights))
     report: dict = {
-        "split_half": _summary(split_half),
-        "icc": {"kind": kind} | _summary(coefficient),
+        "split_half": value_with_interval(split_half),
+        "icc": {"kind": kind} | value_with_interval(coefficient),
     }
     if split_half[0] > 0:
-        report["ceiling"] = _summary(np.sqrt(np.clip(split_half, 0, None)))
+        report["ceiling"] = value_with_interval(np.sqrt(np.clip(split_half, 0, None)))
     return report
 
 
@@ -239,8 +239,3 @@ def _split_half(
         whole_noise = (weights @ (1 / count)) / weights.sum(axis=1)
         r, m = np.nanmean(r, axis=1), np.nanmean(half_noise, axis=1) / whole_noise
         return r * m / (1 + (m - 1) * r)
-
-
-def _summary(values: np.ndarray) -> dict[str, float]:
-    """The first of the values with the interval of the others, its bootstrap."""
-    return {"value": float(values[0]), **percentile_interval(values[1:])}

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from facestats.core.files import read_json, write_json
-from facestats.errors import LabelError, TableError, did_you_mean, nearest_names
+from facestats.errors import LabelError, TableError, did_you_mean, nearest_names, suggestion
 from facestats.labels.cells import without_empty
 from facestats.labels.columns import listed, plain
 from facestats.labels.tables import PREFIX
@@ -89,7 +89,7 @@ def only_raters(
     kept = pd.Series(True, raw.index)
     for column, wanted in condition.items():
         if column not in raw:
-            near = did_you_mean(nearest_names(column, raw.columns))
+            near = suggestion(column, raw.columns)
             raise LabelError(
                 f"{path}: labels.raters names {column!r}, which is no column of the file; it has "
                 f"{listed(raw.columns)}.{near}"

@@ -7,7 +7,7 @@ import pandas as pd
 from facestats.core.files import read_json
 from facestats.core.layout import REJECTED_INDEX
 from facestats.core.stats.verdict import doubts_of_scores
-from facestats.core.tables import UNKNOWN
+from facestats.core.tables import is_known
 from facestats.errors import number_of
 from facestats.report.blocks import Block, Figure, Fold, Gallery, Section, Table, first, plot, table
 from facestats.report.material import Material
@@ -220,7 +220,7 @@ def _mostly(group: pd.DataFrame) -> list[str]:
     for column in group.columns:
         if not column.endswith(FINAL) or pd.api.types.is_numeric_dtype(group[column]):
             continue
-        known = group[column][group[column].notna() & (group[column] != UNKNOWN)]
+        known = group[column][is_known(group[column])]
         shares = known.value_counts(normalize=True)
         if len(shares) and shares.iloc[0] >= MOSTLY:
             name = column.removesuffix(FINAL)

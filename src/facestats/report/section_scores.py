@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isfinite
 
-from facestats.core.stats.groups import COMBINED, TIMES
+from facestats.core.stats.groups import PAIR_SEPARATOR
+from facestats.core.stats.scale import COMBINED_PREFIX
 from facestats.core.stats.verdict import doubts_of_scores
 from facestats.report.blocks import Gallery, Section, Table, plot, table
 from facestats.report.material import Run
@@ -272,7 +273,7 @@ def classifiers_by_group(fairness: dict) -> Table | None:
         ]
         for target, attributes in fairness["classifiers"].items()
         for attribute, members in attributes.items()
-        if TIMES not in attribute
+        if PAIR_SEPARATOR not in attribute
         for group, figures in members.items()
         if not figures.get("why")
     ]
@@ -296,7 +297,7 @@ def clear_gaps(fairness: dict) -> str:
     compared = {
         name: gap
         for name, gap in fairness["largest_gaps"].items()
-        if (name.removeprefix(COMBINED) in ("bias", "mae") or name.endswith("_accuracy"))
+        if (name.removeprefix(COMBINED_PREFIX) in ("bias", "mae") or name.endswith("_accuracy"))
         and gap["value"] is not None
     }
     clear = [
@@ -347,19 +348,19 @@ def _small(fairness: dict) -> list[str]:
         attribute: {group: figures["n"] for group, figures in members.items() if figures.get("why")}
         for attribute, members in fairness["attractiveness"].items()
     }
-    pairs = sum(len(members) for attribute, members in small.items() if TIMES in attribute)
+    pairs = sum(len(members) for attribute, members in small.items() if PAIR_SEPARATOR in attribute)
     return [*_counts(small), *([f"{pairs} groups by two attributes"] if pairs else [])]
 
 
 def _counts(small: dict[str, dict[str, int]]) -> Iterator[str]:
     for attribute, members in small.items():
-        if members and TIMES not in attribute:
+        if members and PAIR_SEPARATOR not in attribute:
             listed = ", ".join(f"{group} (n = {n})" for group, n in members.items())
             yield f"{attribute} {listed}"
 
 
 def _digits(measure: str) -> int:
-    return 1 if measure.removeprefix(COMBINED) in POINTS else 2
+    return 1 if measure.removeprefix(COMBINED_PREFIX) in POINTS else 2
 
 
 def _measure(name: str) -> str:
@@ -368,8 +369,8 @@ def _measure(name: str) -> str:
         return f"{POINTS[name]}, points"
     if name == "pearson":
         return "r of score and rating"
-    bare = name.removeprefix(COMBINED)
-    if name.startswith(COMBINED) and bare in (*POINTS, "pearson"):
+    bare = name.removeprefix(COMBINED_PREFIX)
+    if name.startswith(COMBINED_PREFIX) and bare in (*POINTS, "pearson"):
         return f"combined score: {_measure(bare)}"
     target, _, kind = name.rpartition("_")
     return f"{target}: {SHARES[kind]}"

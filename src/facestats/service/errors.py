@@ -15,7 +15,7 @@ from facestats.errors import (
     TableError,
     WithheldError,
 )
-from facestats.faces.crop import NoFaceError
+from facestats.faces.crop import NO_FACE, NoFaceError
 from facestats.photos.budget import OverBudgetError
 from facestats.photos.containers import NO_IMAGE
 
@@ -74,7 +74,7 @@ def from_library(error: FaceStatsError, root: Path) -> ServiceError:
     """
     message = without_paths(str(error), root)
     if isinstance(error, NoFaceError):
-        return ServiceError(422, "no_face", "no face found in the photo")
+        return ServiceError(422, "no_face", f"{NO_FACE} in the photo")
     if isinstance(error, OverBudgetError):
         return ServiceError(413, "too_many_pixels", f"the photo {_OWN_LIMIT.sub('', message)}")
     if isinstance(error, ImageError):

@@ -21,8 +21,7 @@ from facestats.errors import (
     InputError,
     ModelError,
     WithheldError,
-    did_you_mean,
-    nearest_names,
+    suggestion,
 )
 from facestats.faces.align import crop_transform
 from facestats.faces.crop import NO_FACE, PreprocessConfig, crop_face
@@ -255,7 +254,7 @@ def direction_of(models: Models, orthogonal: Sequence[str]) -> ScoreDirection:
     columns = {}
     for name in orthogonal:
         if name not in known:
-            hint = did_you_mean(nearest_names(name, known))
+            hint = suggestion(name, known)
             raise InputError(
                 f"there is no attribute {name!r}.{hint} There are {', '.join(known) or 'none'}"
             )
@@ -339,7 +338,7 @@ def _named(root: Path, name: str, kind: str) -> Path:
     known = sorted(path.parent.name for path in folder.glob(f"*/{kind}.json"))
     if name in known:
         return folder / name / f"{kind}.json"
-    hint = did_you_mean(nearest_names(name, known))
+    hint = suggestion(name, known)
     raise InputError(
         f"there is no {kind} {name!r}.{hint} There are {', '.join(known) or 'none'}; a new one in "
         "params.yaml is drawn by `dvc repro`"

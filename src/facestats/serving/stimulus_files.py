@@ -17,9 +17,8 @@ from facestats.errors import (
     InputError,
     ModelError,
     WithheldError,
-    did_you_mean,
-    nearest_names,
     number_of,
+    suggestion,
 )
 from facestats.geometry.measurements import NAMES
 from facestats.groups.filters import filter_faces
@@ -221,8 +220,7 @@ def chosen_faces(
         unknown = sorted({*options.images} - {*rows["image"]})
         known = table["image"].tolist()
         warnings = [
-            f"{image} is no photo with a face.{did_you_mean(nearest_names(image, known))}"
-            for image in unknown
+            f"{image} is no photo with a face.{suggestion(image, known)}" for image in unknown
         ]
     names = list(zip(rows["image"], rows["filename"], strict=True))
     hashes = faces.set_index("image")["sha256"] if options.originals else {}

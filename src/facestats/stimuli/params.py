@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from facestats.errors import did_you_mean, nearest_names
+from facestats.errors import suggestion
 from facestats.groups.params import Filter
 from facestats.params.names import Name
 from facestats.params.types import Section
@@ -102,7 +102,7 @@ def check_stimuli(
         ):
             end = getattr(one, key)
             if end is not None and end not in known and (key, end) != ("along", SCORE):
-                hint = did_you_mean(nearest_names(end, known))
+                hint = suggestion(end, known)
                 problems.append(
                     f"stimuli.{name}.{key} = {end!r} is no {kind}.{hint} There are "
                     f"{', '.join(known) or 'none'}"

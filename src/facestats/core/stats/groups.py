@@ -9,11 +9,10 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from facestats.core.tables import UNKNOWN
+from facestats.core.tables import is_known
 
-TIMES = " × "  # between the names of two attributes or of two groups
-COMBINED = "combined_"  # prefix of the combined score's measures
-ALWAYS = ("gender", "ethnicity", "age")
+PAIR_SEPARATOR = " × "  # between the names of two attributes or of two groups
+STANDARD_ATTRIBUTES = ("gender", "ethnicity", "age")
 # Lower ends and names of the age groups of FairFace (Kärkkäinen and Joo 2021, WACV).
 LOWER_ENDS = (0, 3, 10, 20, 30, 40, 50, 60, 70)
 BUCKETS = ("0-2", "3-9", "10-19", "20-29", "30-39", "40-49", "50-59", "60-69", "more than 70")
@@ -66,40 +65,38 @@ def human_groupings(labels: pd.DataFrame, kinds: Mapping[str, str]) -> list[Grou
         grouped by FairFace's buckets; other numbers have no groups and are left out.
     """
     attributes = [
-        *ALWAYS,
+        *STANDARD_ATTRIBUTES,
         *sorted(
-            name for name, kind in kinds.items() if kind == "classification" and name not in ALWAYS
+            name
+            for name, kind in kinds.items()
+            if kind == "classification" and name not in STANDARD_ATTRIBUTES
         ),
     ]
     single = [
         _by_one(name, labels[name])
         for name in attributes
-        if name in labels.columns and _is_known(labels[name]).any()
+        if name in labels.columns and is_known(labels[name]).any()
     ]
     return single + [_by_two(a, b) for a, b in combinations(single, 2)]
 
 
-def _is_known(column: pd.Series) -> pd.Series:
-    return column.notna() & (column != UNKNOWN)
-
-
 def _by_one(name: str, column: pd.Series) -> Grouping:
-    is_known = _is_known(column).to_numpy()
+    labelled = is_known(column).to_numpy()
     values = age_bucket(column) if name == "age" else column.astype("str").to_numpy(dtype=object)
     groups = (
-        [bucket for bucket in BUCKETS if (values[is_known] == bucket).any()]
+        [bucket for bucket in BUCKETS if (values[labelled] == bucket).any()]
         if name == "age"
-        else sorted(set(values[is_known]))
+        else sorted(set(values[labelled]))
     )
-    return Grouping(name, groups, np.where(is_known, pd.Index(groups).get_indexer(values), -1))
+    return Grouping(name, groups, np.where(labelled, pd.Index(groups).get_indexer(values), -1))
 
 
 def _by_two(a: Grouping, b: Grouping) -> Grouping:
     place = np.where((a.place < 0) | (b.place < 0), -1, a.place * len(b.groups) + b.place)
-    names = [f"{first}{TIMES}{second}" for first in a.groups for second in b.groups]
+    names = [f"{first}{PAIR_SEPARATOR}{second}" for first in a.groups for second in b.groups]
     occurring = np.unique(place[place >= 0])
     return Grouping(
-        f"{a.attribute}{TIMES}{b.attribute}",
+        f"{a.attribute}{PAIR_SEPARATOR}{b.attribute}",
         [names[i] for i in occurring],
         np.where(place < 0, -1, np.searchsorted(occurring, place)),
     )

@@ -119,6 +119,11 @@ def percentile_interval(values: np.ndarray | list[float]) -> dict[str, float]:
     return {"low": float(low), "high": float(high)}
 
 
+def value_with_interval(values: np.ndarray) -> dict[str, float]:
+    """The first of the values with the interval of the others, its bootstrap."""
+    return {"value": float(values[0]), **percentile_interval(values[1:])}
+
+
 def mean_with_interval(
     values: np.ndarray,
     resamples: int,

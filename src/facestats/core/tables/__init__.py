@@ -296,6 +296,11 @@ def called_as(frame: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
     return frame.rename(columns={column: name for column, name in own.items() if column})
 
 
+def is_known(column: pd.Series) -> pd.Series:
+    """Whether each value is there, and is not the word `unknown`."""
+    return column.notna() & (column != UNKNOWN)
+
+
 def _called(columns: Iterable[str], name: str) -> str | None:
     """The column of that name, or the only one that differs only in case, blanks and hyphens."""
     alike = [
