@@ -25,7 +25,7 @@ from facestats.faces.landmarks import Landmarker
 from facestats.faces.quality import head_pose
 from facestats.faces.tables import FACES
 from facestats.geometry.anatomy import Face
-from facestats.geometry.definitions import MEASUREMENTS
+from facestats.geometry.feature_ratios import MEASUREMENTS
 from facestats.geometry.measurements import fit_zscore, measure
 from facestats.geometry.pose import CAMERA, frontalize, is_frontal
 

@@ -13,7 +13,7 @@ from facestats.run.stage import run_stage
 
 from facestats.core.files import write_metrics, write_plot_csv
 from facestats.core.tables.embeddings import EmbeddingTable
-from facestats.evaluation import project
+from facestats.evaluation import evaluate_project
 from facestats.evaluation.fairness_figures import error_by_group, error_points
 from facestats.evaluation.score_figures import draw_scores
 from facestats.evaluation.trait_figures import draw_traits
@@ -22,12 +22,12 @@ from facestats.evaluation.traits import evaluate_traits
 
 def main(params, embeddings, metadata, models, metrics):
     vectors = EmbeddingTable(embeddings)
-    data = project.read_tables(vectors.names, metadata)
-    evaluation = project.evaluate_project(
+    data = evaluate_project.read_tables(vectors.names, metadata)
+    evaluation = evaluate_project.evaluate_project(
         params.evaluate,
         vectors,
         data,
-        project.read_models(models, metrics, vectors.metadata["weights_sha256"]),
+        evaluate_project.read_models(models, metrics, vectors.metadata["weights_sha256"]),
     )
     scores, plots = evaluation.attractiveness, metrics / "plots"
     folders = metadata, models, metrics
@@ -43,7 +43,7 @@ def main(params, embeddings, metadata, models, metrics):
     draw_scores(scores, metrics / "train_attractiveness", plots)
     draw_traits(traits.points, plots / "traits.png")
     error_by_group(evaluation.fairness, plots / "error_by_group.png")
-    return project.summary_line(scores.metrics) + traits.summary()
+    return evaluate_project.summary_line(scores.metrics) + traits.summary()
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from facestats.core.stats import regression
 from facestats.crossvalidation.baselines import baseline_predictions, share_of_ceiling
 from facestats.evaluation import attractiveness, score_calibration
 from facestats.evaluation.attractiveness import evaluate_attractiveness
-from facestats.evaluation.project import summary_line
+from facestats.evaluation.evaluate_project import summary_line
 from facestats.report import section_scores
 from facestats.report.document import render_markdown
 from facestats.scores.blending import BlendWeights

@@ -15,7 +15,8 @@ import pytest
 from facestats.core.files import write_json
 from facestats.evaluation.attractiveness import evaluate_attractiveness
 from facestats.report.document import render_markdown
-from facestats.report.section_scores import clear_gaps, gaps, groups, scores
+from facestats.report.section_fairness import clear_gaps, gaps, groups
+from facestats.report.section_scores import scores
 from facestats.report.text import measured
 from facestats.scores.blending import BlendWeights
 from resources import splits, text

@@ -13,7 +13,7 @@ import sklearn.metrics
 from facestats.core.files import rounded, write_json, write_metrics, write_plot_csv
 from facestats.core.stats import classification, regression
 from facestats.core.stats.intervals import resampled_rows
-from facestats.evaluation.project import headlines
+from facestats.evaluation.evaluate_project import headlines
 
 RESAMPLES = 200
 NOTHING = {"value": None, "low": None, "high": None}

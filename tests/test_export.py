@@ -28,7 +28,7 @@ from facestats.export.columns import describe, read_faces, short_names, truths_a
 from facestats.export.excel import check_fits, write_workbook
 from facestats.export.figures import Figures, read_figures
 from facestats.export.folder import check_target, remove_half_written, whole
-from facestats.export.statistics import write_dta, write_sav
+from facestats.export.spss_stata import write_dta, write_sav
 from facestats.faces.tables import FACES
 from facestats.groups.tables import FINAL
 from facestats.scores.calibration import Calibration

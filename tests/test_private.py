@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from facestats.machine.private import find_exposed
+from facestats.machine.writable_by_others import find_exposed
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def top(tmp_path, monkeypatch):
         facts = lstat(path)
         return os.stat_result((0o40755, *facts[1:])) if path in private else facts
 
-    monkeypatch.setattr("facestats.machine.private.os.lstat", as_if_open)
+    monkeypatch.setattr("facestats.machine.writable_by_others.os.lstat", as_if_open)
     return tmp_path
 
 
@@ -68,7 +68,7 @@ def test_another_users_folder_and_link_are_not_private(top, monkeypatch):
 def test_a_group_that_has_other_members_is_not_the_users_own(top, monkeypatch):
     (top / "a").mkdir()
     (top / "a").chmod(0o775)
-    monkeypatch.setattr("facestats.machine.private._is_own_group", lambda group: True)
+    monkeypatch.setattr("facestats.machine.writable_by_others._is_own_group", lambda group: True)
     assert find_exposed(top / "a") is None
-    monkeypatch.setattr("facestats.machine.private._is_own_group", lambda group: False)
+    monkeypatch.setattr("facestats.machine.writable_by_others._is_own_group", lambda group: False)
     assert find_exposed(top / "a") == top / "a"

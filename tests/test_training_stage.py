@@ -26,7 +26,7 @@ from facestats.core.landmarks import N_LANDMARKS
 from facestats.core.stats.identity import IDENTITY
 from facestats.core.stats.intervals import person_groups
 from facestats.errors import FaultError, TableError
-from facestats.evaluation import project
+from facestats.evaluation import evaluate_project
 from facestats.evaluation.attractiveness import Attractiveness
 from facestats.faces.tables import FACES
 from facestats.geometry.tables import GEOMETRY
@@ -352,10 +352,10 @@ def test_figures_count_persons_and_of_rated_copies_one(stage, monkeypatch):
         measured.update(ratings=arguments[1], **options)
         return Attractiveness({}, pd.DataFrame(), pd.DataFrame())
 
-    monkeypatch.setattr(project, "evaluate_attractiveness", measure)
+    monkeypatch.setattr(evaluate_project, "evaluate_attractiveness", measure)
     by_face = rows.set_index("filename")
     columns = [name for name in LABELS.columns if name != "filename"]
-    data = project.ProjectTables(
+    data = evaluate_project.ProjectTables(
         labels=by_face.reindex(columns=columns),
         scores=by_face.reindex(columns=list(SCORES.columns)),
         predictions=by_face[[]],
@@ -364,8 +364,8 @@ def test_figures_count_persons_and_of_rated_copies_one(stage, monkeypatch):
         scale=(1, 7),
         doubts={},
     )
-    models = project.ProjectModels({}, {}, BlendWeights(), {}, {}, {"why": None}, {})
-    project.evaluate_project(
+    models = evaluate_project.ProjectModels({}, {}, BlendWeights(), {}, {}, {"why": None}, {})
+    evaluate_project.evaluate_project(
         load_params(ROOT / "params.yaml").evaluate, stage.vectors, data, models
     )
     assert (

@@ -13,9 +13,9 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from facestats.attributes.calibration import Calibration
-from facestats.attributes.estimators.kinds import put_together
 from facestats.attributes.estimators.nodes import from_file, to_file
-from facestats.attributes.estimators.taking import take_apart
+from facestats.attributes.estimators.sklearn_kinds import put_together
+from facestats.attributes.estimators.take_apart import take_apart
 from facestats.core.model_files import SUFFIX, read_model, write_model
 from facestats.core.tables import UNKNOWN
 from facestats.errors import LabelError, MisfitError, ModelError

@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 
 from facestats.attributes.calibration import Calibration
-from facestats.attributes.estimators.kinds import put_together
 from facestats.attributes.estimators.nodes import Node
-from facestats.attributes.estimators.steps import (
+from facestats.attributes.estimators.preprocessing_steps import (
     CLASSIFIERS,
     LINES,
     TRANSFORMERS,
@@ -21,7 +20,8 @@ from facestats.attributes.estimators.steps import (
     state_of,
     take_steps,
 )
-from facestats.attributes.estimators.taking import Parts, take_apart
+from facestats.attributes.estimators.sklearn_kinds import put_together
+from facestats.attributes.estimators.take_apart import Parts, take_apart
 from facestats.attributes.estimators.unpickle import Remains, read_pickle
 from facestats.attributes.model import AttributeModel, numeric_labels
 from facestats.attributes.training import ENOUGH, Training

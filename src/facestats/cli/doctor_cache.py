@@ -37,7 +37,7 @@ from facestats.core.photo_files import printable
 from facestats.errors import InputError, number_of
 from facestats.machine.git import read_git
 from facestats.machine.output import shell_words
-from facestats.machine.private import find_exposed
+from facestats.machine.writable_by_others import find_exposed
 from facestats.rows.dvc_cache import find_dvc_cache
 
 LOCK, PIPELINE = "dvc.lock", "dvc.yaml"

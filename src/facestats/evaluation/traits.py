@@ -16,8 +16,8 @@ from facestats.crossvalidation.classes import by_class
 from facestats.crossvalidation.plan import Plan
 from facestats.crossvalidation.tables import CROSSVALIDATED
 from facestats.evaluation.attractiveness import evaluate_attractiveness
+from facestats.evaluation.evaluate_project import ProjectTables, counted_labels
 from facestats.evaluation.params import Evaluate
-from facestats.evaluation.project import ProjectTables, counted_labels
 from facestats.evaluation.rater_groups import evaluate_groups
 from facestats.labels.tables import RATER_GROUPS
 from facestats.labels.traits import PREFIX, read_traits

@@ -11,7 +11,7 @@ import numpy as np
 
 from facestats.attributes.calibration import LEAST
 from facestats.attributes.estimators.nodes import Node
-from facestats.attributes.estimators.taking import take_apart
+from facestats.attributes.estimators.take_apart import take_apart
 from facestats.attributes.model import AttributeModel
 from facestats.errors import ModelError
 from facestats.export.extra import extra
@@ -106,7 +106,8 @@ def regressor_graph(model: Regressor) -> bytes:
     graph = _Graph()
     wide = graph.cast(INPUT, "DOUBLE")
     inputs = graph.add("Div", graph.add("Sub", wide, model.x_mean.numpy()), model.x_std.numpy())
-    out = graph.add("Mul", graph.cast(_members(graph, model, inputs), "DOUBLE"), model.size)
+    members = graph.cast(_members(graph, model, inputs), "DOUBLE")
+    out = graph.add("Mul", members, model.correction_factor)
     if model.slopes is not None:
         line = graph.add("MatMul", inputs, model.slopes.double().numpy()[:, None])
         out = graph.add("Add", out, line)

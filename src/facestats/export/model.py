@@ -10,7 +10,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from facestats.attributes.estimators.nodes import to_file
-from facestats.attributes.estimators.taking import take_apart
+from facestats.attributes.estimators.take_apart import take_apart
 from facestats.attributes.model import AttributeModel
 from facestats.checkpoints.transform import ImageTransform
 from facestats.core.files import write_bytes, write_json, write_text
@@ -139,7 +139,7 @@ def _regressor_facts(model: Regressor) -> dict[str, Any]:
         "members": model.network.members,
         "y_mean": model.y_mean,
         "y_std": model.y_std,
-        "size": model.size,
+        "size": model.correction_factor,
         "calibration": {"kind": model.calibration.kind, "slope": model.calibration.slope},
     }
 

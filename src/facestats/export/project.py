@@ -16,7 +16,7 @@ from facestats.export.figures import read_figures
 from facestats.export.folder import check_target, remove_half_written, whole
 from facestats.export.model import write_models
 from facestats.export.shapes import write_embeddings, write_landmarks
-from facestats.export.statistics import write_dta, write_sav
+from facestats.export.spss_stata import write_dta, write_sav
 from facestats.serving.models import Models
 
 PARTS = ("tables", "landmarks", "embeddings", "model")

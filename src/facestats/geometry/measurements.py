@@ -9,11 +9,11 @@ import pandas as pd
 
 from facestats.core.landmarks import N_LANDMARKS
 from facestats.errors import InputError
-from facestats.geometry import definitions, proportions
+from facestats.geometry import angles_and_canons, feature_ratios
 from facestats.geometry.anatomy import LEFT_CONTOUR, RIGHT_CONTOUR, Face
 from facestats.geometry.pose import frontalize_with
 
-MEASUREMENTS = (*definitions.MEASUREMENTS, *proportions.MEASUREMENTS)
+MEASUREMENTS = (*feature_ratios.MEASUREMENTS, *angles_and_canons.MEASUREMENTS)
 NAMES = tuple(measurement.name for measurement in MEASUREMENTS)
 _CHUNK = 1024  # faces at a time; each takes 40 kB
 # Notebooks often score faces by a mean of z-scores. It is kept for comparison, with the two

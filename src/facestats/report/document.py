@@ -22,6 +22,7 @@ from facestats.report import (
     section_composites,
     section_crossvalidation,
     section_faces,
+    section_fairness,
     section_models,
     section_scores,
     section_traits,
@@ -37,8 +38,8 @@ MOST = 10_000_000  # bytes of the page
 METRICS = (  # sections that are written from the metrics alone, in the order of the page
     section_crossvalidation.crossvalidated,
     section_scores.scores,
-    section_scores.groups,
-    section_scores.gaps,
+    section_fairness.groups,
+    section_fairness.gaps,
     section_models.attributes,
     section_models.ages,
     section_models.uses,
@@ -55,9 +56,9 @@ CARD = (  # the same in the order of the card
     section_models.misuses,
     section_crossvalidation.crossvalidated,
     section_scores.scores,
-    section_scores.groups,
+    section_fairness.groups,
     section_models.attributes,
-    section_scores.gaps,
+    section_fairness.gaps,
     section_models.limits,
 )
 PICTURES = (
@@ -193,7 +194,7 @@ def summary(
         ridge=test["ridge"]["pearson"],
         ceiling=rated["reliability"]["ceiling"],
         ages=section_models.age_notices(run.age_check),
-        gaps=section_scores.clear_gaps(run.fairness),
+        gaps=section_fairness.clear_gaps(run.fairness),
         shown=shown,
     )
     return Section("summary", "In short", blocks)

@@ -6,6 +6,7 @@ import pandas as pd
 
 from facestats.core.files import read_json
 from facestats.core.layout import REJECTED_INDEX
+from facestats.core.stats.scale import DECILE
 from facestats.core.stats.verdict import doubts_of_scores
 from facestats.core.tables import is_known
 from facestats.errors import number_of
@@ -21,7 +22,7 @@ CLUSTERS = 30  # shown; `clusters.k` may be any number
 PROPOSED = 40  # shown; what `attributes.propose` is unless it is set
 FLAGGED = 60
 MOSTLY = 0.8  # share of the known faces of a cluster from which one class is worth a word
-FINAL = "_final"
+FINAL = "_final"  # ends the columns of final values
 
 
 def by_score(material: Material) -> Section:
@@ -34,7 +35,7 @@ def by_score(material: Material) -> Section:
     if len(scored) and material.params.report.images:
         figures = Gallery([_scored(row, material) for row in _middle_of_deciles(scored)])
     elif len(scored):
-        deciles = scored.groupby("attractiveness")["attractiveness_score"]
+        deciles = scored.groupby(DECILE)["attractiveness_score"]
         rows = [
             [f"{decile:g}", len(group), f"{group.min():.0f} to {group.max():.0f}"]
             for decile, group in deciles
@@ -51,10 +52,10 @@ def by_score(material: Material) -> Section:
 
 def _middle_of_deciles(scored: pd.DataFrame) -> list:
     """The faces nearest to the middle of their decile, by score."""
-    middle = scored.groupby("attractiveness")["attractiveness_score"].transform("median")
+    middle = scored.groupby(DECILE)["attractiveness_score"].transform("median")
     near = scored.assign(off=(scored["attractiveness_score"] - middle).abs().round(6))
-    near = near.sort_values(["attractiveness", "off", "filename"])
-    shown = near.groupby("attractiveness").head(BY_SCORE)
+    near = near.sort_values([DECILE, "off", "filename"])
+    shown = near.groupby(DECILE).head(BY_SCORE)
     return list(shown.sort_values(["attractiveness_score", "filename"]).itertuples())
 
 
@@ -81,7 +82,7 @@ def left_out(material: Material) -> Section:
     index = read_json(material.rejected / REJECTED_INDEX, list) if rows else []
     blocks = prose(
         "left_out",
-        twice=_twice(faces),
+        several_and_copies=_several_and_copies(faces),
         ages=age_notices(material.run.age_check),
         table=table(caption, ["reason", "files"], rows) if rows else "",
         more_reasons=max(0, len(counts) - REASONS),
@@ -91,10 +92,11 @@ def left_out(material: Material) -> Section:
     return Section("photos", "Who was left out", blocks)
 
 
-def _twice(faces: pd.DataFrame) -> str:
+def _several_and_copies(faces: pd.DataFrame) -> str:
     """How many photos show several faces or a picture that is there already; empty if none does."""
     several = int((faces["face_count"] > 1).sum())
-    same, near = (int(faces[f"{name}duplicate_of"].notna().sum()) for name in ("", "near_"))
+    same = int(faces["duplicate_of"].notna().sum())
+    near = int(faces["near_duplicate_of"].notna().sum())
     sentences = []
     if several:
         sentences.append(

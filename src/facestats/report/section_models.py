@@ -6,12 +6,8 @@ from facestats.errors import number_of
 from facestats.report.blocks import Gallery, Section, Table, plot, table
 from facestats.report.material import Run
 from facestats.report.prose import prose
-from facestats.report.section_scores import (
-    anything_measured,
-    classifiers_by_group,
-    clear_gaps,
-    weights_text,
-)
+from facestats.report.section_fairness import classifiers_by_group, clear_gaps
+from facestats.report.section_scores import anything_measured, weights_text
 from facestats.report.text import NOT_MEASURED, counted, listed, measured, number
 
 OF_CLASSIFIERS = {

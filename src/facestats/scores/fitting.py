@@ -64,7 +64,7 @@ class FittedRegressor:
         facts: dict[str, Any] = {}
         if self.model is not None and not self.note:
             kind = self.model.calibration.kind
-            facts = {"best": best, "correction": self.model.size, "calibration": kind}
+            facts = {"best": best, "correction": self.model.correction_factor, "calibration": kind}
         return facts | {"trained": self.model is not None, "why": self.why, **self.counts}
 
     def save(self, path: Path) -> None:

@@ -8,6 +8,7 @@ percentiles.
 from __future__ import annotations
 
 import io
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,8 @@ ROWS = 512
 class Regressor:
     """Ridge regression, and an ensemble of perceptrons that corrects it, with normalisations.
 
-    The prediction for standardised inputs z is `calibration(y_mean + y_std * (slopes · z + size *
-    mean of the members))`.
+    The prediction for standardised inputs z is `calibration(y_mean + y_std * (slopes · z +
+    correction_factor * mean of the members))`.
 
     Attributes
     ----------
@@ -46,7 +47,7 @@ class Regressor:
         Of the output, in rating units.
     slopes : torch.Tensor of float64 (d,), optional
         Coefficients of ridge regression; None in a perceptron that was trained elsewhere.
-    size : float
+    correction_factor : float
         Factor of the members' mean.
     calibration : Calibration
         Of the prediction, in rating units.
@@ -64,7 +65,7 @@ class Regressor:
     scale: tuple[float, float] | None = None
     reference: np.ndarray | None = None
     slopes: torch.Tensor | None = None
-    size: float = 1.0
+    correction_factor: float = 1.0
     calibration: Calibration = field(default_factory=Calibration)
 
     @property
@@ -101,7 +102,8 @@ class Regressor:
             for batch in in_batches(x)
             for start in range(0, len(batch) or 1, ROWS)
         )
-        return np.concatenate(in_threads(self._predict, parts, most=-(-len(x) // ROWS) or 1))
+        n_parts = max(1, math.ceil(len(x) / ROWS))
+        return np.concatenate(in_threads(self._predict, parts, most=n_parts))
 
     def _predict(self, x: np.ndarray) -> np.ndarray:
         try:
@@ -125,7 +127,7 @@ class Regressor:
             raise InputError("an embedding is not finite; the regressor can't score it")
         with torch.inference_mode():
             inputs = (torch.from_numpy(x) - self.x_mean) / self.x_std
-            out = self.size * self.network(inputs.float()).mean(0).double()
+            out = self.correction_factor * self.network(inputs.float()).mean(0).double()
             if self.slopes is not None:
                 out = out + inputs.double() @ self.slopes
         return self.calibration(out.numpy() * self.y_std + self.y_mean)
@@ -146,7 +148,7 @@ class Regressor:
                 "y_mean": self.y_mean,
                 "y_std": self.y_std,
                 "slopes": self.slopes,
-                "size": self.size,
+                "size": self.correction_factor,
                 "calibration": {
                     "kind": self.calibration.kind,
                     "x": torch.from_numpy(self.calibration.x),
@@ -182,7 +184,7 @@ def load_regressor(path: Path) -> Regressor | None:
     if not content.get("trained"):
         return None
     try:
-        return _regressor(content)
+        return _from_content(content)
     except (
         ValueError,
         KeyError,
@@ -197,7 +199,7 @@ def load_regressor(path: Path) -> Regressor | None:
         ) from None
 
 
-def _regressor(content: dict) -> Regressor:
+def _from_content(content: dict) -> Regressor:
     """Build a model from a file's content; raises one of several errors where it makes none."""
     dimension, hidden, members = content["dimension"], content["hidden"], content["members"]
     if not all(type(n) is int and n > 0 for n in (dimension, members, *hidden)):
@@ -217,16 +219,16 @@ def _regressor(content: dict) -> Regressor:
     if curve["kind"] not in KINDS or len(x) != len(y) or not len(x) or (np.diff(x) < 0).any():
         raise MisfitError("its calibration has no ascending knots")
     return Regressor(
-        network,
-        _vector(content["x_mean"], "x_mean", dimension),
-        _vector(content["x_std"], "x_std", dimension),
-        _number(content["y_mean"], "y_mean"),
-        _number(content["y_std"], "y_std"),
-        scale or None,
-        _vector(content["reference"], "reference").numpy(),
-        None if slopes is None else _vector(slopes, "slopes", dimension),
-        _number(content["size"], "size"),
-        Calibration(curve["kind"], x, y, _number(curve["slope"], "slope")),
+        network=network,
+        x_mean=_vector(content["x_mean"], "x_mean", dimension),
+        x_std=_vector(content["x_std"], "x_std", dimension),
+        y_mean=_number(content["y_mean"], "y_mean"),
+        y_std=_number(content["y_std"], "y_std"),
+        scale=scale or None,
+        reference=_vector(content["reference"], "reference").numpy(),
+        slopes=None if slopes is None else _vector(slopes, "slopes", dimension),
+        correction_factor=_number(content["size"], "size"),
+        calibration=Calibration(curve["kind"], x, y, _number(curve["slope"], "slope")),
     )
 
 

@@ -15,7 +15,7 @@ from facestats.attributes.tables import CLEAN
 from facestats.core import tables
 from facestats.core.files import write_bytes, write_text
 from facestats.core.stats.identity import IDENTITY, same_faces, several_faces
-from facestats.core.stats.scale import to_decile, to_pct, to_score
+from facestats.core.stats.scale import DECILE, to_decile, to_pct, to_score
 from facestats.core.stats.verdict import Verdict, crossvalidated_evidence, judge_scores
 from facestats.core.tables.embeddings import Embeddings, EmbeddingTable
 from facestats.faces.tables import FACES
@@ -73,7 +73,7 @@ def score_table(
         As `scores.tables.SCORES`. `combined_score`, which needs weights, is null.
     """
     table = pd.DataFrame({"filename": filenames.to_numpy(), **dict.fromkeys(_SCORES, np.nan)})
-    table.insert(4, "attractiveness", pd.array([None] * len(table), dtype="Int32"))
+    table.insert(4, DECILE, pd.array([None] * len(table), dtype="Int32"))
     table["split"] = split.to_numpy()
     table["out_of_fold"] = table["geometric_out_of_fold"] = False
     if model is not None:
@@ -88,7 +88,7 @@ def score_table(
         )
     withheld = table["score_withheld"].notna()
     table.loc[withheld, [*_SCORES]] = np.nan
-    table.loc[withheld, ["attractiveness"]] = None
+    table.loc[withheld, [DECILE]] = None
     table.loc[withheld, ["out_of_fold", "geometric_out_of_fold"]] = False
     return table
 
@@ -107,7 +107,7 @@ def _add_holistic(
     table["attractiveness_raw"] = raw
     table["attractiveness_score"] = to_score(raw, model.scale)
     table["attractiveness_pct"] = to_pct(raw, model.reference)
-    table["attractiveness"] = to_decile(table["attractiveness_pct"])
+    table[DECILE] = to_decile(table["attractiveness_pct"])
 
 
 def _add_geometric(

@@ -124,7 +124,7 @@ def _train(
     residuals_val = target_val - ridge.mean.predict(z_val)
     # The members see the features on the scale that ridge regression does best with.
     z *= ridge.scaling
-    network, size, left_out = train_correction(
+    network, factor, left_out = train_correction(
         z, parts, z_val * ridge.scaling, residuals_val, options, on_epoch
     )
     model = Regressor(
@@ -134,7 +134,7 @@ def _train(
         y_mean + y_std * ridge.mean.intercept,
         y_std,
         slopes=torch.from_numpy(ridge.mean.slopes / ridge.scaling),
-        size=size,
+        correction_factor=factor,
     )
     # Train faces, predicted by members that left them out, serve as well as val faces, and there
     # are more. Over 16 splits of OMI's faces a line through val faces alone raised the mean
@@ -142,7 +142,7 @@ def _train(
     predicted, rated, of_rated = model.predict(x_val), y_val, groups[: len(x_val)]
     if len(left_out):
         predicted = np.append(
-            predicted, y_mean + y_std * (y - parts.left_out_residuals + size * left_out)
+            predicted, y_mean + y_std * (y - parts.left_out_residuals + factor * left_out)
         )
         rated, of_rated = np.append(rated, y_mean + y_std * y), groups
     model.calibration = fit_calibration(

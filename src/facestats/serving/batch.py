@@ -99,11 +99,12 @@ def score_many(
     workers: int | None = None,
 ) -> pd.DataFrame:
     """`score_images` by these models; `workers` as in `preprocess_folder`."""
-    _ = models.regressor, models.blend  # each raises its own error
-    names, index = _names(images)
     infer = attributes or ethnicity
+    # First, for each raises its own error, which should not come after minutes.
+    _load(models, ("regressor", "blend"))
+    names, index = _names(images)
     if infer:
-        _ = models.attribute_models
+        _load(models, ("attribute_models",))
     rows: list[dict[str, Any]] = [{IMAGE: name} for name, _ in names]
     sources = []
     for row, (_, place) in zip(rows, names, strict=True):
@@ -112,27 +113,34 @@ def score_many(
         except InputError as error:
             row["error"] = str(error)
     cuts = _cut_all(models, [source for _, source in sources], workers)
-    good: deque[tuple[dict[str, Any], Cut]] = deque()
+    # The encoder takes faces some batches ahead of the embeddings that it gives, in order.
+    ahead: deque[tuple[dict[str, Any], Cut]] = deque()
 
-    def faces() -> Iterator[Cut]:
+    def faces_to_embed() -> Iterator[Cut]:
         progress = tqdm(cuts, "score", len(sources), unit="photo", disable=None)
-        for (row, _), found in zip(sources, progress, strict=True):
-            if isinstance(found, str):
-                row["error"] = found
+        for (row, _), face in zip(sources, progress, strict=True):
+            if isinstance(face, str):
+                row["error"] = face
             else:
-                good.append((row, found))
-                yield found
+                ahead.append((row, face))
+                yield face
 
-    embeddings = models.encoder.stream(faces(), lambda one: decoded(one.jpeg))
-    while several := list(islice(embeddings, models.encoder.batch_size)):
-        some = [good.popleft() for _ in several]
-        doubts = doubts_of([one.crop.facts() for _, one in some], models.drawn)
-        batch = [
-            Face(models, one.crop, one.jpeg, embedding, known)
-            for (_, one), embedding, known in zip(some, several, doubts, strict=True)
+    embeddings = models.encoder.stream(faces_to_embed(), lambda face: decoded(face.jpeg))
+    while batch := list(islice(embeddings, models.encoder.batch_size)):
+        embedded = [ahead.popleft() for _ in batch]
+        doubts = doubts_of([face.crop.facts() for _, face in embedded], models.drawn)
+        faces = [
+            Face(models, face.crop, face.jpeg, embedding, doubts_of_face)
+            for (_, face), embedding, doubts_of_face in zip(embedded, batch, doubts, strict=True)
         ]
-        _answer([row for row, _ in some], batch, infer, ethnicity)
+        _answer([row for row, _ in embedded], faces, infer, ethnicity)
     return _table(rows, index, models)
+
+
+def _load(models: Models, parts: Iterable[str]) -> None:
+    """Read parts of the models, which else are read when they are first needed."""
+    for part in parts:
+        getattr(models, part)
 
 
 def _names(images: Any) -> tuple[list[tuple[str, str]], pd.Index | None]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+DECILE = "attractiveness"  # the column with the decile of the holistic score
 COMBINED_PREFIX = "combined_"  # of the combined score's measures
 # The reference distribution of more faces is kept as so many quantiles.
 MAX_REFERENCE = 10_001

@@ -1,4 +1,4 @@
-"""Further measurements that people ask for: tilts, thirds, fifths, ratios.
+"""Tilts and angles, and how far a face follows the canons: thirds, fifths and other ratios.
 
 `anatomy` says what lengths and sides are. Heights and widths are measured along the axes of the
 upright face, other lengths between two points. Each is left empty in the tables beyond the head
@@ -42,7 +42,7 @@ from facestats.geometry.anatomy import (
     entering,
     ratio,
 )
-from facestats.geometry.definitions import (
+from facestats.geometry.feature_ratios import (
     chin_height,
     face_width,
     mouth_width,

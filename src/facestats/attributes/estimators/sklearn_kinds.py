@@ -1,8 +1,8 @@
 """The kinds of estimators: the shapes of their arrays, and how scikit-learn's object is built.
 
-Shapes are written in letters: `d` inputs, `k` classes, `m` rows of a decision function (one for two
-classes), `p` pairs of classes, `r` is k - 1; any other letter stands for the size with which it
-occurs first.
+Shapes are written in letters: `d` inputs, `k` classes, `m` rows of a decision function (1 for two
+classes, else k), `p` pairs of classes, `r` is k - 1, and `e` is 0. Any other word stands for the
+size that it has where it occurs first in an estimator.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _pca(node: Node, classes: np.ndarray, sizes: Sizes) -> BaseEstimator:
     )
 
 
-def _positive_variance(node: Node, sizes: Sizes) -> None:
+def _no_negative_variance(node: Node, sizes: Sizes) -> None:
     if (node.arrays["variance"] < 0).any():
         raise MisfitError("a variance is below 0")
 
@@ -275,7 +275,7 @@ TREE_ARRAYS = {
 
 
 def _trees(node: Node, classes: np.ndarray, sizes: Sizes) -> BaseEstimator:
-    from facestats.attributes.estimators.own import TreeClassifier
+    from facestats.attributes.estimators.own_classifiers import TreeClassifier
 
     return TreeClassifier(
         **node.arrays, boosted=node.facts["boosted"], classes=classes, n_features=sizes["d"]
@@ -308,7 +308,7 @@ def _trees_fit(node: Node, sizes: Sizes) -> None:
 
 
 def _calibrated(node: Node, classes: np.ndarray, sizes: Sizes) -> BaseEstimator:
-    from facestats.attributes.estimators.own import CalibratedClassifier
+    from facestats.attributes.estimators.own_classifiers import CalibratedClassifier
 
     margins = node.facts["method"] == "margin"
     curves = [
@@ -345,9 +345,9 @@ def _curves_fit(node: Node, sizes: Sizes) -> None:
     for name, x in node.arrays.items():
         if node.facts["method"] == "sigmoid" and len(x) != 1:
             raise MisfitError(f"{name} has {len(x)} numbers, expected 1")
-        if not len(x) or (
-            node.facts["method"] == "isotonic" and name[0] == "x" and (np.diff(x) < 0).any()
-        ):
+        if not len(x):
+            raise MisfitError(f"{name} is empty")
+        if node.facts["method"] == "isotonic" and name[0] == "x" and (np.diff(x) < 0).any():
             raise MisfitError(f"{name} does not ascend")
 
 
@@ -356,7 +356,7 @@ def _pipeline(node: Node, classes: np.ndarray, sizes: Sizes) -> BaseEstimator:
 
     steps, d = [], sizes["d"]
     for place, part in enumerate(node.parts):
-        inner = _sizes(part, classes, d)
+        inner = _checked_sizes(part, classes, d)
         out = KINDS[part.kind].out
         if (out is None) != (place == len(node.parts) - 1):
             raise MisfitError(f"{part.kind} stands at place {place + 1} of {len(node.parts)}")
@@ -370,80 +370,95 @@ def _at_least_one_part(node: Node, sizes: Sizes) -> None:
         raise MisfitError("it is empty")
 
 
-def _same(**shapes: str) -> Callable[[Mapping[str, Any]], Mapping[str, str]]:
+def _fixed_shapes(**shapes: str) -> Callable[[Mapping[str, Any]], Mapping[str, str]]:
     return lambda facts: shapes
 
 
 _NORMS = _one_of("l1", "l2", "max")
 KINDS = {
-    "pipeline": Kind({}, _same(), _pipeline, _at_least_one_part, parts=True),
-    "standard scaler": Kind({}, _same(mean="d", scale="d"), _standard, _not_zero, out="d"),
-    "normalizer": Kind({"norm": _NORMS}, _same(), _normalizer, out="d"),
+    "pipeline": Kind(
+        facts={}, arrays=_fixed_shapes(), build=_pipeline, check=_at_least_one_part, parts=True
+    ),
+    "standard scaler": Kind(
+        facts={},
+        arrays=_fixed_shapes(mean="d", scale="d"),
+        build=_standard,
+        check=_not_zero,
+        out="d",
+    ),
+    "normalizer": Kind(facts={"norm": _NORMS}, arrays=_fixed_shapes(), build=_normalizer, out="d"),
     "principal components": Kind(
-        {"whiten": _flag},
-        _same(mean="d", components="c d", variance="c"),
-        _pca,
-        _positive_variance,
+        facts={"whiten": _flag},
+        arrays=_fixed_shapes(mean="d", components="c d", variance="c"),
+        build=_pca,
+        check=_no_negative_variance,
         out="c",
     ),
-    "logistic regression": Kind({}, _same(coef="m d", intercept="m"), _logistic),
-    "one against rest": Kind({}, _same(coef="m d", intercept="m"), _one_against_rest),
-    "ridge regression": Kind({}, _same(coef="d", intercept=""), _ridge),
+    "logistic regression": Kind(
+        facts={}, arrays=_fixed_shapes(coef="m d", intercept="m"), build=_logistic
+    ),
+    "one against rest": Kind(
+        facts={}, arrays=_fixed_shapes(coef="m d", intercept="m"), build=_one_against_rest
+    ),
+    "ridge regression": Kind(facts={}, arrays=_fixed_shapes(coef="d", intercept=""), build=_ridge),
     "perceptron": Kind(
-        {"activation": _one_of(*ACTIVATIONS), "layers": _whole(1, MOST_LAYERS)},
-        _layers,
-        _perceptron,
+        facts={"activation": _one_of(*ACTIVATIONS), "layers": _whole(1, MOST_LAYERS)},
+        arrays=_layers,
+        build=_perceptron,
     ),
     "support vectors": Kind(
-        {
+        facts={
             "kernel": _one_of(*KERNELS),
             "degree": _whole(0, 100),
             "gamma": _number,
             "coef0": _number,
             "probability": _flag,
         },
-        lambda facts: (
+        arrays=lambda facts: (
             {"vectors": "v d", "coefficients": "r v", "intercept": "p", "*counts": "k"}
             | dict.fromkeys(("slope", "shift"), "p" if facts["probability"] else "e")
         ),
-        _support_vectors,
-        _counts_fit,
+        build=_support_vectors,
+        check=_counts_fit,
     ),
     "nearest neighbours": Kind(
-        {
+        facts={
             "neighbours": _whole(1, 1_000_000),
             "weights": _one_of(*WEIGHTS),
             "metric": _one_of(*METRICS),
             "power": _whole(1, 100),
         },
-        lambda facts: {"vectors": "v d", "*answers": "v"},
-        _neighbours,
-        _answers_fit,
+        arrays=lambda facts: {"vectors": "v d", "*answers": "v"},
+        build=_neighbours,
+        check=_answers_fit,
     ),
     "gaussian": Kind(
-        {}, _same(means="k d", variances="k d", priors="k"), _gaussian, _gaussian_fits
+        facts={},
+        arrays=_fixed_shapes(means="k d", variances="k d", priors="k"),
+        build=_gaussian,
+        check=_gaussian_fits,
     ),
     "trees": Kind(
-        {"boosted": _flag},
-        lambda facts: TREE_ARRAYS | {"values": "n" if facts["boosted"] else "n o"},
-        _trees,
-        _trees_fit,
+        facts={"boosted": _flag},
+        arrays=lambda facts: TREE_ARRAYS | {"values": "n" if facts["boosted"] else "n o"},
+        build=_trees,
+        check=_trees_fit,
     ),
     "calibrated": Kind(
-        {
+        facts={
             "method": _one_of("sigmoid", "isotonic", "margin"),
             "parts": _whole(1, MOST_PARTS),
             "curves": _whole(1, 10_000),
         },
-        _curves,
-        _calibrated,
-        _curves_fit,
+        arrays=_curves,
+        build=_calibrated,
+        check=_curves_fit,
         parts=True,
     ),
 }
 
 
-def _sizes(node: Node, classes: np.ndarray, d: int) -> Sizes:
+def _checked_sizes(node: Node, classes: np.ndarray, d: int) -> Sizes:
     """Check a node, but for its parts, and give its sizes."""
     if node.kind not in KINDS:
         raise MisfitError(f"{node.kind!r:.40} is no kind of estimator")
@@ -456,13 +471,14 @@ def _sizes(node: Node, classes: np.ndarray, d: int) -> Sizes:
     sizes = Sizes(d=d, k=k, m=1 if k == 2 else k, p=k * (k - 1) // 2, r=k - 1, e=0)
     shapes = kind.arrays(node.facts)
     names = {name.lstrip("*") for name in shapes}
-    strange = sorted({*node.facts} - {*kind.facts} | ({*node.arrays} ^ names)) + (
-        ["parts"] if node.parts and not kind.parts else []
-    )
-    if strange:
-        raise MisfitError(
-            f"{node.kind}: {', '.join(map(str, strange))[:80]} is missing, or unknown"
-        )
+    missing = sorted(names - {*node.arrays})
+    if missing:
+        raise MisfitError(f"{node.kind}: {', '.join(missing)[:80]} is missing")
+    unknown = sorted(({*node.facts} - {*kind.facts}) | ({*node.arrays} - names))
+    if node.parts and not kind.parts:
+        unknown.append("parts")
+    if unknown:
+        raise MisfitError(f"{node.kind}: {', '.join(map(str, unknown))[:80]} is unknown")
     for name, shape in shapes.items():
         array = node.arrays[name.lstrip("*")]
         if (array.dtype.kind == "i") != (name[0] == "*"):
@@ -478,7 +494,7 @@ def put_together(node: Node, classes: np.ndarray, dimension: int) -> BaseEstimat
     Parameters
     ----------
     node : Node
-        As `taking.take_apart` or `nodes.from_file` gives it.
+        As `take_apart.take_apart` or `nodes.from_file` gives it.
     classes : ndarray
         Its classes, in the order of its probabilities; empty for a regression.
     dimension : int
@@ -493,5 +509,5 @@ def put_together(node: Node, classes: np.ndarray, dimension: int) -> BaseEstimat
     MisfitError
         Unknown kinds or keys, shapes that do not fit each other, numbers that make no estimator.
     """
-    sizes = _sizes(node, classes, dimension)
+    sizes = _checked_sizes(node, classes, dimension)
     return KINDS[node.kind].build(node, classes, sizes)

@@ -11,15 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from facestats.attributes.estimators.kinds import (
-    ACTIVATIONS,
-    KERNELS,
-    METRICS,
-    TREE_ARRAYS,
-    WEIGHTS,
-)
 from facestats.attributes.estimators.nodes import Node
-from facestats.attributes.estimators.steps import (
+from facestats.attributes.estimators.preprocessing_steps import (
     FORESTS,
     LINES,
     MARGINS,
@@ -37,6 +30,13 @@ from facestats.attributes.estimators.steps import (
     steps_before,
     take_steps,
     whole_numbers,
+)
+from facestats.attributes.estimators.sklearn_kinds import (
+    ACTIVATIONS,
+    KERNELS,
+    METRICS,
+    TREE_ARRAYS,
+    WEIGHTS,
 )
 from facestats.attributes.estimators.unpickle import Remains
 from facestats.errors import MisfitError, ModelError

@@ -1,4 +1,7 @@
-"""The first 30 measurements, one function each; `anatomy` says what lengths and sides are."""
+"""Symmetry, and lengths and ratios of eyes, brows, mouth, nose, chin and jaw, one function each.
+
+`anatomy` says what lengths and sides are.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The steps before the classifier of a fitted pipeline, and reading attributes of estimators.
 
-Only names of classes and attributes are read, never methods: `taking` says why.
+Only names of classes and attributes are read, never methods: `take_apart` says why.
 """
 
 from __future__ import annotations
