@@ -128,38 +128,30 @@ def measure_numbers(
         `regression.METRICS`; correlations are means over folds.
     """
     weights = np.vstack([np.ones(len(actual)), resampled_weights(groups, resamples, seed)])
-    return {
-        name: Measured(
-            {
-                key: np.stack(rows)
-                for key, rows in zip(
-                    regression.METRICS,
-                    zip(
-                        *(
-                            _numbers(actual, predicted, fold, weights)
-                            for predicted, fold in zip(values, divisions, strict=True)
-                        ),
-                        strict=True,
-                    ),
-                    strict=True,
-                )
-            },
+    measured = {}
+    for model, repeats in predictions.items():
+        values: dict[str, list[np.ndarray]] = {metric: [] for metric in regression.METRICS}
+        for predicted, fold in zip(repeats, divisions, strict=True):
+            of_repeat = _regression_metrics_of_repeat(actual, predicted, fold, weights)
+            for metric, value in zip(regression.METRICS, of_repeat, strict=True):
+                values[metric].append(value)
+        measured[model] = Measured(
+            {metric: np.stack(rows) for metric, rows in values.items()},
             len(np.unique(divisions)),
         )
-        for name, values in predictions.items()
-    }
+    return measured
 
 
-def _numbers(
+def _regression_metrics_of_repeat(
     actual: np.ndarray, predicted: np.ndarray, fold: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, ...]:
     """`regression.METRICS` of one repeat, for each row of weights."""
     pearson, spearman = [], []
     for number in np.unique(fold):
         rows = fold == number
-        own, one, other = weights[:, rows], actual[rows], predicted[rows]
-        pearson.append(_correlation(own, one[None], other[None]))
-        spearman.append(_correlation(own, _ranks(own, one), _ranks(own, other)))
+        in_fold, labels, answers = weights[:, rows], actual[rows], predicted[rows]
+        pearson.append(_correlation(in_fold, labels[None], answers[None]))
+        spearman.append(_correlation(in_fold, _ranks(in_fold, labels), _ranks(in_fold, answers)))
     error, count = predicted - actual, weights.sum(axis=1)
     spread = actual - actual.mean()
     total = weights @ spread**2 - (weights @ spread) ** 2 / count
@@ -258,23 +250,23 @@ def measure_classes(
         `classification.METRICS`, `coverage`, `accuracy_answered` and `ece`, over all faces.
     """
     names = (*classification.METRICS, "coverage", "accuracy_answered", "ece")
-    rows = [np.arange(len(actual)), *resampled_rows(len(actual), resamples, seed, groups)]
-    values = np.full((len(names), len(predicted), len(rows)), np.nan)
+    samples = [np.arange(len(actual)), *resampled_rows(len(actual), resamples, seed, groups)]
+    values = np.full((len(names), len(predicted), len(samples)), np.nan)
     for repeat, answers in enumerate(predicted):
         codes, classes = pd.factorize(np.concatenate([actual, answers]).astype(object), sort=True)
         cells = codes[: len(actual)] * len(classes) + codes[len(actual) :]
-        right, told = actual == answers, answered[repeat]
-        has_sure = bool(np.isfinite(sure[repeat]).all())
-        for place, some in enumerate(rows):
-            matrix = np.bincount(cells[some], minlength=len(classes) ** 2)
+        is_right, is_answered = actual == answers, answered[repeat]
+        has_probabilities = bool(np.isfinite(sure[repeat]).all())
+        for number, rows in enumerate(samples):
+            matrix = np.bincount(cells[rows], minlength=len(classes) ** 2)
             shares = classification.from_confusion(matrix.reshape(len(classes), -1))
-            values[:3, repeat, place] = [shares[name] for name in classification.METRICS]
-            values[3, repeat, place] = told[some].mean()
-            if told[some].any():
-                values[4, repeat, place] = right[some][told[some]].mean()
-            if has_sure:
-                values[5, repeat, place] = classification.calibration_error(
-                    sure[repeat][some], right[some]
+            values[:3, repeat, number] = [shares[name] for name in classification.METRICS]
+            values[3, repeat, number] = is_answered[rows].mean()
+            if is_answered[rows].any():
+                values[4, repeat, number] = is_right[rows][is_answered[rows]].mean()
+            if has_probabilities:
+                values[5, repeat, number] = classification.calibration_error(
+                    sure[repeat][rows], is_right[rows]
                 )
     # Resamples are less even than the faces themselves, and their calibration error is greater.
     values[5, :, 1:] -= (values[5, :, 1:].mean(axis=1) - values[5, :, 0])[:, None]

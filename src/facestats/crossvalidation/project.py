@@ -247,27 +247,7 @@ def _attribute(
     names = OF_CLASSES if options.kind == "classification" else regression.METRICS
     facts[TRAINED] = dict.fromkeys(names, NOT_MEASURED)
     try:
-        if target not in labels:
-            raise InputError("no face has a label")
-        column, split = labels[target], data.rows["split"]
-        column = column.where(column != UNKNOWN).where(split != EXCLUDED)
-        once = count_once(column.to_frame(), data.faces)[target]
-        chosen = column.notna()
-        groups = data.rows["group"]
-        if why := plan.why_not(groups[once.notna()]):  # before a million embeddings are read
-            raise InputError(why)
-        out = cross_validate_attribute(
-            target,
-            options,
-            min_per_class,
-            data.embeddings.take(chosen.to_numpy()),
-            column[chosen],
-            once[chosen].notna(),
-            groups[chosen],
-            stop_share(split[chosen]),
-            plan,
-            prompts[chosen],
-        )
+        out = _predict_attribute(data, labels, target, options, min_per_class, plan, prompts)
     except FaultError:
         raise
     except InputError as error:
@@ -278,32 +258,83 @@ def _attribute(
         "folds": int(out.folds.max()) + 1,
         "repeats": len(out.folds),
     }
-    groups = pd.factorize(out.groups)[0]
     if options.kind != "classification":
-        predictions = {name: values.astype(float) for name, values in out.predicted.items()}
-        measured = measure_numbers(
-            out.actual.to_numpy(float),
-            predictions,
-            out.folds,
-            groups,
-            plan.bootstrap,
-            plan.seed,
-        )
-        table = _number_rows(target, Predictions(out.actual, out.groups, out.folds, predictions))
-        return table, facts | {name: one.report() for name, one in measured.items()}
+        table, measured = _measure_number(target, out, plan)
+        return table, facts | measured
+    return _class_rows(target, out), facts | _measure_classes(out, plan)
+
+
+def _predict_attribute(
+    data: Project,
+    labels: pd.DataFrame,
+    target: str,
+    options: Any,
+    min_per_class: int,
+    plan: Plan,
+    prompts: pd.DataFrame,
+) -> Answers:
+    """Out-of-fold answers for all labelled faces.
+
+    Raises
+    ------
+    InputError
+        No face has a label, or too few persons have one.
+    """
+    if target not in labels:
+        raise InputError("no face has a label")
+    column, split = labels[target], data.rows["split"]
+    column = column.where(column != UNKNOWN).where(split != EXCLUDED)
+    once = count_once(column.to_frame(), data.faces)[target]
+    chosen = column.notna()
+    groups = data.rows["group"]
+    if why := plan.why_not(groups[once.notna()]):  # before a million embeddings are read
+        raise InputError(why)
+    return cross_validate_attribute(
+        target,
+        options,
+        min_per_class,
+        data.embeddings.take(chosen.to_numpy()),
+        column[chosen],
+        once[chosen].notna(),
+        groups[chosen],
+        stop_share(split[chosen]),
+        plan,
+        prompts[chosen],
+    )
+
+
+def _measure_number(target: str, out: Answers, plan: Plan) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The rows and the measures, by model, of a regression's answers."""
+    predictions = {name: values.astype(float) for name, values in out.predicted.items()}
+    measured = measure_numbers(
+        out.actual.to_numpy(float),
+        predictions,
+        out.folds,
+        pd.factorize(out.groups)[0],
+        plan.bootstrap,
+        plan.seed,
+    )
+    table = _number_rows(target, Predictions(out.actual, out.groups, out.folds, predictions))
+    return table, {name: of_model.report() for name, of_model in measured.items()}
+
+
+def _measure_classes(out: Answers, plan: Plan) -> dict[str, Any]:
+    """The measures of a classifier's answers, by model."""
+    groups = pd.factorize(out.groups)[0]
+    measured = {}
     for name, answers in out.predicted.items():
         nothing = np.full(answers.shape, np.nan)
-        facts[name] = measure_classes(
+        measured[name] = measure_classes(
             out.actual.to_numpy(object),
             answers,
             out.sure.get(name, nothing),
             out.answered.get(name, np.ones(answers.shape, dtype=bool)),
             groups,
-            facts["folds"],
+            int(out.folds.max()) + 1,
             plan.bootstrap,
             plan.seed,
         ).report()
-    return _class_rows(target, out), facts
+    return measured
 
 
 def _number_rows(target: str, out: Predictions) -> pd.DataFrame:

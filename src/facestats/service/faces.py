@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
@@ -103,31 +104,10 @@ def face_routes(state: State) -> APIRouter:
             "attractiveness": _range(decile_from, decile_to, 1, 10),
         }
 
-        def work() -> dict[str, Any]:
-            table = run.table()
-            column = sort.removeprefix("-")
-            if column not in table.columns or (
-                column.startswith(SENSITIVE_COLUMNS) and not ethnicity
-            ):
-                raise InputError(f"sort: there is no column {column!a}")
-            rows = select_faces(
-                table.reset_index(drop=True), conditions, min_results=0, flags=flags, copies=copies
-            ).rows
-            rows = rows.sort_values(
-                [column, "filename"] if column != "filename" else "filename",
-                ascending=not sort.startswith("-"),
-                kind="stable",
-            )
-            page = rows["filename"].iloc[offset : offset + limit]
-            return {
-                "total": len(rows),
-                "offset": offset,
-                "limit": limit,
-                "faces": [row_of(table, name, ethnicity) for name in page],
-            }
-
-        found = await state.in_time(request, state.engine.think(work))
-        return state.answer(request, run, found)
+        page = partial(
+            _page_of_faces, run, conditions, flags, copies, sort, offset, limit, ethnicity
+        )
+        return state.answer(request, run, await state.in_time(request, state.engine.think(page)))
 
     @router.get(
         "/faces/{filename:path}/crop",
@@ -141,14 +121,7 @@ def face_routes(state: State) -> APIRouter:
         path = PurePosixPath(filename)
         if path.is_absolute() or ".." in path.parts:  # in a table that somebody has forged
             raise ServiceError(404, "unknown_face", "the project has no face of that filename")
-
-        def read() -> bytes | None:
-            try:
-                return (run.models.root / CROPS / filename).read_bytes()
-            except OSError:
-                return None
-
-        data = await state.engine.think(read)
+        data = await state.engine.think(partial(_read_crop, run, filename))
         if data is None:
             raise ServiceError(404, "no_crop", "this server has the face's row, but no picture")
         return Response(data, media_type="image/jpeg")
@@ -182,13 +155,8 @@ def face_routes(state: State) -> APIRouter:
         k: Count = 10,
     ) -> JsonResponse:
         run = state.run()
-
-        def work() -> list[dict[str, Any]]:
-            vector = run.texts().encode([text])[0]
-            return rows_of(answers.nearest(run.models, vector, k))
-
-        found = await state.in_time(request, state.engine.think(work))
-        return state.answer(request, run, {"similar": found})
+        similar = await state.in_time(request, state.engine.think(partial(_search, run, text, k)))
+        return state.answer(request, run, {"similar": similar})
 
     @router.post(
         "/composite",
@@ -209,14 +177,9 @@ def face_routes(state: State) -> APIRouter:
     async def composite(request: Request) -> Response:
         run = state.run()
         options = _composite(await read_small(request, state.settings, MOST_JSON))
-        where = options.filter
-        named = {*(where.attributes or {}), *(where.columns or {})}
-        asked = where.ethnicity is not None or any(
-            name.startswith((SENSITIVE, *SENSITIVE_COLUMNS)) for name in named
-        )
-        state.check_ethnicity(asked, body_left=False)
+        state.check_ethnicity(_filters_by_ethnicity(options.filter), body_left=False)
         picture, facts = await state.in_time(
-            request, state.engine.draw(lambda: _draw(run, options))
+            request, state.engine.draw(partial(_draw, run, options))
         )
         return Response(picture, media_type=f"image/{options.format}", headers=facts)
 
@@ -227,9 +190,60 @@ def face_routes(state: State) -> APIRouter:
     )
     async def model(request: Request) -> JsonResponse:
         run = state.run()
-        return state.answer(request, run, await state.engine.think(lambda: _model_facts(run)))
+        return state.answer(request, run, await state.engine.think(partial(_model_facts, run)))
 
     return router
+
+
+def _page_of_faces(
+    run: Run,
+    conditions: dict[str, Any],
+    flags: Flags,
+    copies: Copies,
+    sort: str,
+    offset: int,
+    limit: int,
+    ethnicity: bool,
+) -> dict[str, Any]:
+    """A page of the faces that fulfil the conditions; see the route `/faces`."""
+    table = run.table()
+    column = sort.removeprefix("-")
+    if column not in table.columns or (column.startswith(SENSITIVE_COLUMNS) and not ethnicity):
+        raise InputError(f"sort: there is no column {column!a}")
+    rows = select_faces(
+        table.reset_index(drop=True), conditions, min_results=0, flags=flags, copies=copies
+    ).rows
+    rows = rows.sort_values(
+        [column, "filename"] if column != "filename" else "filename",
+        ascending=not sort.startswith("-"),
+        kind="stable",
+    )
+    page = rows["filename"].iloc[offset : offset + limit]
+    return {
+        "total": len(rows),
+        "offset": offset,
+        "limit": limit,
+        "faces": [row_of(table, name, ethnicity) for name in page],
+    }
+
+
+def _read_crop(run: Run, filename: str) -> bytes | None:
+    try:
+        return (run.models.root / CROPS / filename).read_bytes()
+    except OSError:
+        return None
+
+
+def _search(run: Run, text: str, k: int) -> list[dict[str, Any]]:
+    vector = run.texts().encode([text])[0]
+    return rows_of(answers.nearest(run.models, vector, k))
+
+
+def _filters_by_ethnicity(where: Filter) -> bool:
+    named = {*(where.attributes or {}), *(where.columns or {})}
+    return where.ethnicity is not None or any(
+        name.startswith((SENSITIVE, *SENSITIVE_COLUMNS)) for name in named
+    )
 
 
 def _range(low: float | None, high: float | None, least: float, most: float) -> list | None:

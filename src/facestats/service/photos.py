@@ -127,34 +127,39 @@ def _answers_of(model: type[BaseModel]) -> Any:
     return one | several
 
 
+async def _answer_photos(
+    state: State, request: Request, finish: Callable[[Run], Finish], embed: bool = True
+) -> JsonResponse:
+    """Read a request's photos, and answer with what `finish` makes of each."""
+    run = state.run()
+    state.engine.check_room()
+    with state.held.lease() as take:
+        try:
+            upload = await read_photos(request, state.settings, take)
+        except ServiceError as error:
+            state.metrics.rejected.labels(error.code).inc()
+            raise
+        results = await state.in_time(
+            request, state.engine.answer(run, upload.photos, finish(run), embed)
+        )
+    if not upload.several:
+        (result,) = results
+        if isinstance(result, ServiceError):
+            raise result
+        return state.answer(request, run, result)
+    entries = [
+        {"error": each.content()} if isinstance(each, ServiceError) else each for each in results
+    ]
+    return state.answer(request, run, {"results": entries})
+
+
+def _embedding_of(face: Face) -> dict[str, Any]:
+    return {"embedding": face.embedding.tolist(), "warnings": face.doubt_texts}
+
+
 def photo_routes(state: State) -> APIRouter:
     """The routes that take photos."""
     router = APIRouter(prefix="/v1")
-
-    async def work(
-        request: Request, finish: Callable[[Run], Finish], embed: bool = True
-    ) -> JsonResponse:
-        run = state.run()
-        state.engine.check_room()
-        with state.held.lease() as take:
-            try:
-                upload = await read_photos(request, state.settings, take)
-            except ServiceError as error:
-                state.metrics.rejected.labels(error.code).inc()
-                raise
-            results = await state.in_time(
-                request, state.engine.answer(run, upload.photos, finish(run), embed)
-            )
-        if not upload.several:
-            (result,) = results
-            if isinstance(result, ServiceError):
-                raise result
-            return state.answer(request, run, result)
-        entries = [
-            {"error": each.content()} if isinstance(each, ServiceError) else each
-            for each in results
-        ]
-        return state.answer(request, run, {"results": entries})
 
     def route(path: str, model: type[BaseModel], summary: str) -> Callable:
         return router.post(
@@ -167,23 +172,21 @@ def photo_routes(state: State) -> APIRouter:
 
     @route("/score", schemas.Score, "Predict the rating of the largest face")
     async def score(request: Request) -> JsonResponse:
-        return await work(request, lambda run: score_of)
+        return await _answer_photos(state, request, lambda run: score_of)
 
     @route("/attributes", schemas.Attributes, "Infer gender, age and further attributes")
     async def attributes(request: Request, ethnicity: Ethnicity = False) -> JsonResponse:
         state.check_ethnicity(ethnicity)
-        return await work(request, lambda run: lambda face: attributes_of(face, ethnicity))
+        return await _answer_photos(
+            state, request, lambda run: lambda face: attributes_of(face, ethnicity)
+        )
 
     @route("/embedding", schemas.Embedding, "Compute the CLIP embedding of the largest face")
     async def embedding(request: Request) -> JsonResponse:
-        return await work(
+        return await _answer_photos(
+            state,
             request,
-            lambda run: (
-                lambda face: {
-                    "embedding": face.embedding.tolist(),
-                    "warnings": face.doubt_texts,
-                }
-            ),
+            lambda run: _embedding_of,
         )
 
     @route("/landmarks", schemas.Landmarks, "Find the 468 landmarks of the largest face")
@@ -193,7 +196,7 @@ def photo_routes(state: State) -> APIRouter:
                 crop, [doubt.text for doubt in run.models.doubts(crop)]
             )
 
-        return await work(request, finish, embed=False)
+        return await _answer_photos(state, request, finish, embed=False)
 
     @route("/analyze", schemas.Analysis, "All of it in one pass over the photo")
     async def analyze(
@@ -204,11 +207,14 @@ def photo_routes(state: State) -> APIRouter:
         ] = None,
     ) -> JsonResponse:
         state.check_ethnicity(ethnicity)
-        return await work(request, lambda run: lambda face: analysis_of(face, run, ethnicity, k))
+        return await _answer_photos(
+            state, request, lambda run: lambda face: analysis_of(face, run, ethnicity, k)
+        )
 
     @route("/similar", schemas.Similar, "Find the faces of the project most similar to a photo's")
     async def similar(request: Request, k: Count = 10) -> JsonResponse:
-        return await work(
+        return await _answer_photos(
+            state,
             request,
             lambda run: (
                 lambda face: {

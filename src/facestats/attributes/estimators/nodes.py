@@ -79,6 +79,38 @@ class Kind(NamedTuple):
     parts: bool = False
 
 
+def one_of(*known: str) -> Callable[[Any], None]:
+    """A check of a fact: one of these words."""
+
+    def check(value: Any) -> None:
+        if value not in known:
+            raise MisfitError(f"{value!r:.40} is none of {', '.join(known)}")
+
+    return check
+
+
+def whole(least: int, most: int) -> Callable[[Any], None]:
+    """A check of a fact: a whole number within these ends."""
+
+    def check(value: Any) -> None:
+        if type(value) is not int or not least <= value <= most:
+            raise MisfitError(f"{value!r:.40} is no whole number from {least} to {most}")
+
+    return check
+
+
+def number(value: Any) -> None:
+    """Check a fact: a finite number."""
+    if type(value) not in (int, float) or not abs(value) < 1e300:
+        raise MisfitError(f"{value!r:.40} is no finite number")
+
+
+def flag(value: Any) -> None:
+    """Check a fact: true or false."""
+    if type(value) is not bool:
+        raise MisfitError(f"{value!r:.40} is neither true nor false")
+
+
 def to_file(node: Node, place: str = "") -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Turn a node into facts for JSON, and its arrays by name."""
     facts: dict[str, Any] = {"kind": node.kind, "facts": node.facts, "parts": []}

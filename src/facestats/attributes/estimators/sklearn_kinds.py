@@ -13,7 +13,16 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from facestats.attributes.estimators.nodes import MOST_PARTS, Kind, Node, Sizes
+from facestats.attributes.estimators.nodes import (
+    MOST_PARTS,
+    Kind,
+    Node,
+    Sizes,
+    flag,
+    number,
+    one_of,
+    whole,
+)
 from facestats.errors import MisfitError
 
 ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
@@ -22,32 +31,6 @@ METRICS = ("minkowski", "cosine")
 WEIGHTS = ("uniform", "distance")
 LEAST_SCALE = 1e-300
 MOST_LAYERS = 100
-
-
-def _one_of(*known: str) -> Callable[[Any], None]:
-    def check(value: Any) -> None:
-        if value not in known:
-            raise MisfitError(f"{value!r:.40} is none of {', '.join(known)}")
-
-    return check
-
-
-def _whole(least: int, most: int) -> Callable[[Any], None]:
-    def check(value: Any) -> None:
-        if type(value) is not int or not least <= value <= most:
-            raise MisfitError(f"{value!r:.40} is no whole number from {least} to {most}")
-
-    return check
-
-
-def _number(value: Any) -> None:
-    if type(value) not in (int, float) or not abs(value) < 1e300:
-        raise MisfitError(f"{value!r:.40} is no finite number")
-
-
-def _flag(value: Any) -> None:
-    if type(value) is not bool:
-        raise MisfitError(f"{value!r:.40} is neither true nor false")
 
 
 def _fitted(estimator: BaseEstimator, **attributes: Any) -> BaseEstimator:
@@ -374,7 +357,7 @@ def _fixed_shapes(**shapes: str) -> Callable[[Mapping[str, Any]], Mapping[str, s
     return lambda facts: shapes
 
 
-_NORMS = _one_of("l1", "l2", "max")
+_NORMS = one_of("l1", "l2", "max")
 KINDS = {
     "pipeline": Kind(
         facts={}, arrays=_fixed_shapes(), build=_pipeline, check=_at_least_one_part, parts=True
@@ -388,7 +371,7 @@ KINDS = {
     ),
     "normalizer": Kind(facts={"norm": _NORMS}, arrays=_fixed_shapes(), build=_normalizer, out="d"),
     "principal components": Kind(
-        facts={"whiten": _flag},
+        facts={"whiten": flag},
         arrays=_fixed_shapes(mean="d", components="c d", variance="c"),
         build=_pca,
         check=_no_negative_variance,
@@ -402,17 +385,17 @@ KINDS = {
     ),
     "ridge regression": Kind(facts={}, arrays=_fixed_shapes(coef="d", intercept=""), build=_ridge),
     "perceptron": Kind(
-        facts={"activation": _one_of(*ACTIVATIONS), "layers": _whole(1, MOST_LAYERS)},
+        facts={"activation": one_of(*ACTIVATIONS), "layers": whole(1, MOST_LAYERS)},
         arrays=_layers,
         build=_perceptron,
     ),
     "support vectors": Kind(
         facts={
-            "kernel": _one_of(*KERNELS),
-            "degree": _whole(0, 100),
-            "gamma": _number,
-            "coef0": _number,
-            "probability": _flag,
+            "kernel": one_of(*KERNELS),
+            "degree": whole(0, 100),
+            "gamma": number,
+            "coef0": number,
+            "probability": flag,
         },
         arrays=lambda facts: (
             {"vectors": "v d", "coefficients": "r v", "intercept": "p", "*counts": "k"}
@@ -423,10 +406,10 @@ KINDS = {
     ),
     "nearest neighbours": Kind(
         facts={
-            "neighbours": _whole(1, 1_000_000),
-            "weights": _one_of(*WEIGHTS),
-            "metric": _one_of(*METRICS),
-            "power": _whole(1, 100),
+            "neighbours": whole(1, 1_000_000),
+            "weights": one_of(*WEIGHTS),
+            "metric": one_of(*METRICS),
+            "power": whole(1, 100),
         },
         arrays=lambda facts: {"vectors": "v d", "*answers": "v"},
         build=_neighbours,
@@ -439,16 +422,16 @@ KINDS = {
         check=_gaussian_fits,
     ),
     "trees": Kind(
-        facts={"boosted": _flag},
+        facts={"boosted": flag},
         arrays=lambda facts: TREE_ARRAYS | {"values": "n" if facts["boosted"] else "n o"},
         build=_trees,
         check=_trees_fit,
     ),
     "calibrated": Kind(
         facts={
-            "method": _one_of("sigmoid", "isotonic", "margin"),
-            "parts": _whole(1, MOST_PARTS),
-            "curves": _whole(1, 10_000),
+            "method": one_of("sigmoid", "isotonic", "margin"),
+            "parts": whole(1, MOST_PARTS),
+            "curves": whole(1, 10_000),
         },
         arrays=_curves,
         build=_calibrated,
