@@ -138,12 +138,12 @@ def find_refusal(variant: str, revision: str | None, timeout: float) -> str | No
             huggingface_hub.hf_hub_url(variant, CONFIG, revision=revision), timeout=timeout
         )
     except Exception as error:  # as in `_snapshot`
-        kinds = {kind.__name__ for one in _chain(error) for kind in type(one).__mro__}
+        kinds = {kind.__name__ for cause in _chain(error) for kind in type(cause).__mro__}
         status = next(
             (
                 response.status_code
-                for one in _chain(error)
-                if (response := getattr(one, "response", None)) is not None
+                for cause in _chain(error)
+                if (response := getattr(cause, "response", None)) is not None
             ),
             None,
         )
@@ -193,13 +193,13 @@ def explain(error: Exception, variant: str, revision: str | None) -> str:
     """
     from huggingface_hub import constants
 
-    kinds = {kind.__name__ for one in _chain(error) for kind in type(one).__mro__}
-    numbers = {getattr(one, "errno", None) for one in _chain(error)}
+    kinds = {kind.__name__ for cause in _chain(error) for kind in type(cause).__mro__}
+    numbers = {getattr(cause, "errno", None) for cause in _chain(error)}
     status = next(
         (
             response.status_code
-            for one in _chain(error)
-            if (response := getattr(one, "response", None)) is not None
+            for cause in _chain(error)
+            if (response := getattr(cause, "response", None)) is not None
         ),
         None,
     )

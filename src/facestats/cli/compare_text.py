@@ -57,23 +57,30 @@ def _print_comparison(a: Run, b: Run, comparison: Comparison) -> None:
         print(f"  and {number_of(len(changed) - SHOWN, 'more changed parameter')}")
     if not changed:
         print("  no parameter differs")
-    shown = [one for one in comparison.differences if not one.same]
-    width = max((len(_label(one)) for one in shown), default=0)
-    for target, faces in {one.target: one for one in comparison.differences}.items():
-        own = [one for one in comparison.differences if one.target == target]
+    shown = [difference for difference in comparison.differences if not difference.same]
+    width = max((len(_label(difference)) for difference in shown), default=0)
+    for target, faces in {
+        difference.target: difference for difference in comparison.differences
+    }.items():
+        of_target = [
+            difference for difference in comparison.differences if difference.target == target
+        ]
         count = f"{number_of(faces.n, 'face')} of {number_of(faces.n_persons, 'person')}"
         print()
         print_line(f"  {target}, {count}")
-        for one in own:
-            if not one.same:
+        for difference in of_target:
+            if not difference.same:
                 values = " → ".join(
-                    number_text(each["value"], ".3f").rjust(6) for each in (one.of_a, one.of_b)
+                    number_text(each["value"], ".3f").rjust(6)
+                    for each in (difference.of_a, difference.of_b)
                 )
                 print_line(
-                    f"    {_label(one).ljust(width)}  {values}   {_apart(one)}"
-                    f"   {one.verdict((a.name, b.name))}"
+                    f"    {_label(difference).ljust(width)}  {values}   {_apart(difference)}"
+                    f"   {difference.verdict((a.name, b.name))}"
                 )
-        if same := dict.fromkeys(MODELS.get(one.model, "the model") for one in own if one.same):
+        if same := dict.fromkeys(
+            MODELS.get(difference.model, "the model") for difference in of_target if difference.same
+        ):
             print_line(f"    the same predictions: {', '.join(same)}")
     for note in comparison.notes:
         print_line(f"  note: {note}")
@@ -82,15 +89,20 @@ def _print_comparison(a: Run, b: Run, comparison: Comparison) -> None:
 
 def _print_remarks(compared: Sequence[tuple[Run, Comparison]]) -> None:
     """How to read the verdicts."""
-    shown = [one for _, comparison in compared for one in comparison.differences if not one.same]
-    if any(one.measure == "mae" for one in shown):
+    shown = [
+        difference
+        for _, comparison in compared
+        for difference in comparison.differences
+        if not difference.same
+    ]
+    if any(difference.measure == "mae" for difference in shown):
         print("MAE: mean absolute error, lower is better.")
     if len(shown) > 1:
         print(
             f"Of the {len(shown)} intervals of 95 %, one in 20 leaves out the true difference by "
             "chance alone."
         )
-    if any(one.better() is None for one in shown):
+    if any(difference.better() is None for difference in shown):
         print(
             f"So many faces might show a difference: with a probability of {POWER:.0%}, if it is "
             "the one seen here.\nThe standard error then falls with the square root of the number "
@@ -98,13 +110,13 @@ def _print_remarks(compared: Sequence[tuple[Run, Comparison]]) -> None:
         )
 
 
-def _apart(one: Difference) -> str:
+def _apart(difference: Difference) -> str:
     """B − A with its interval."""
-    return interval_text({**one.minus}, "+.3f" if one.has_interval() else ".3f")
+    return interval_text({**difference.minus}, "+.3f" if difference.has_interval() else ".3f")
 
 
-def _label(one: Difference) -> str:
-    return ", ".join(filter(None, (MODELS.get(one.model), MEASURES[one.measure])))
+def _label(difference: Difference) -> str:
+    return ", ".join(filter(None, (MODELS.get(difference.model), MEASURES[difference.measure])))
 
 
 def _value(value: Any) -> str:
@@ -133,14 +145,16 @@ def choose(first: Run, others: Sequence[Run]) -> dict[str, Any]:
     outside = frozenset(first.table["filename"]) - (first.val or frozenset())
     names, (model, measures) = (first.name, best.name), CHOOSING
     figures = [
-        one
-        for one in compare(first.table, best.table, names, outside).differences
-        if (one.target, one.model) == (RATING, model) and one.measure in measures
+        difference
+        for difference in compare(first.table, best.table, names, outside).differences
+        if (difference.target, difference.model) == (RATING, model)
+        and difference.measure in measures
     ]
     text = [f"best.val_loss chooses {best.name}: {_loss(best):.4g}, the lowest of {len(runs)}."]
     if figures:
         values = " and ".join(
-            f"{MEASURES[one.measure]} {interval_text({**one.of_b}, '.3f')}" for one in figures
+            f"{MEASURES[difference.measure]} {interval_text({**difference.of_b}, '.3f')}"
+            for difference in figures
         )
         faces = number_of(figures[0].n, "face")
         text.append(
@@ -148,16 +162,16 @@ def choose(first: Run, others: Sequence[Run]) -> dict[str, Any]:
         )
     if best is not first:
         text += [
-            f"Compared with {first.name}: {MEASURES[one.measure]} {_apart(one)}, "
-            f"{one.verdict(names)}."
-            for one in figures
+            f"Compared with {first.name}: {MEASURES[difference.measure]} {_apart(difference)}, "
+            f"{difference.verdict(names)}."
+            for difference in figures
         ]
     text.append("Who chooses by the figures above instead gets one that looks better than it is.")
     return {
         "run": best.name,
         "why": None,
         "val_loss": {run.name: run.val_loss for run in runs},
-        "outside_val": [_facts(one) for one in figures],
+        "outside_val": [_facts(difference) for difference in figures],
         "text": text,
     }
 
@@ -190,13 +204,18 @@ def _loss(run: Run) -> float:
 def draw(first: Run, compared: Sequence[tuple[Run, Comparison]], path: Path) -> None:
     """Draw all differences."""
     labels, panels = {}, {}
-    for one in (one for _, comparison in compared for one in comparison.differences):
-        key, model = (one.target, one.model, one.measure), MODELS.get(one.model)
-        labels[key] = one.target if model is None else f"{one.target}, {model}"
-        measure = WORDS.get(one.measure, MEASURES[one.measure])
-        of_rating = one.target == RATING or one.target.startswith(PREFIX)
-        unit = f", {'rating points' if of_rating else one.target}"
-        panels[key] = measure + (unit if one.measure in LOWER_IS_BETTER else "")
+    for difference in (
+        difference for _, comparison in compared for difference in comparison.differences
+    ):
+        key, model = (
+            (difference.target, difference.model, difference.measure),
+            MODELS.get(difference.model),
+        )
+        labels[key] = difference.target if model is None else f"{difference.target}, {model}"
+        measure = WORDS.get(difference.measure, MEASURES[difference.measure])
+        of_rating = difference.target == RATING or difference.target.startswith(PREFIX)
+        unit = f", {'rating points' if of_rating else difference.target}"
+        panels[key] = measure + (unit if difference.measure in LOWER_IS_BETTER else "")
     runs = [(other.name, comparison) for other, comparison in compared]
     draw_differences(runs, first.name, labels, panels, path)
 
@@ -215,8 +234,8 @@ def content(
                     key: list(pair) for key, pair in changed_params(first, other).items()
                 },
                 "differences": [
-                    _facts(one) | {"verdict": one.verdict((first.name, other.name))}
-                    for one in comparison.differences
+                    _facts(difference) | {"verdict": difference.verdict((first.name, other.name))}
+                    for difference in comparison.differences
                 ],
                 "notes": comparison.notes,
             }
@@ -228,20 +247,20 @@ def content(
     return rounded(facts)
 
 
-def _facts(one: Difference) -> dict[str, Any]:
-    needed = one.needed()
+def _facts(difference: Difference) -> dict[str, Any]:
+    needed = difference.needed()
     return {
-        "target": one.target,
-        "model": one.model,
-        "measure": one.measure,
-        "n": one.n,
-        "n_persons": one.n_persons,
-        "first": _finite(one.of_a),
-        "other": _finite(one.of_b),
-        "difference": _finite(one.minus),
-        "better": {A: "first", B: "other"}.get(one.better() or ""),
-        "faces_needed": round(needed) if needed <= MOST_TIMES * one.n else None,
-        "detectable": one.detectable() if one.has_interval() else None,
+        "target": difference.target,
+        "model": difference.model,
+        "measure": difference.measure,
+        "n": difference.n,
+        "n_persons": difference.n_persons,
+        "first": _finite(difference.of_a),
+        "other": _finite(difference.of_b),
+        "difference": _finite(difference.minus),
+        "better": {A: "first", B: "other"}.get(difference.better() or ""),
+        "faces_needed": round(needed) if needed <= MOST_TIMES * difference.n else None,
+        "detectable": difference.detectable() if difference.has_interval() else None,
     }
 
 

@@ -27,17 +27,17 @@ def codebook(columns: Iterable[Described], rows: int) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "column": one.name,
-                "spss_stata": one.short,
-                "type": one.kind,
-                "text": one.text,
-                "unit": one.unit,
-                "source": one.source,
-                "missing": one.missing,
+                "column": column.name,
+                "spss_stata": column.short,
+                "type": column.kind,
+                "text": column.text,
+                "unit": column.unit,
+                "source": column.source,
+                "missing": column.missing,
                 "rows": rows,
-                "classes": "; ".join(f"{code} = {name}" for name, code in one.codes.items()),
-                "held_out": one.held_out,
+                "classes": "; ".join(f"{code} = {name}" for name, code in column.codes.items()),
+                "held_out": column.held_out,
             }
-            for one in columns
+            for column in columns
         ]
     )

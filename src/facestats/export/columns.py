@@ -14,6 +14,7 @@ from facestats.core import tables
 from facestats.core.layout import FINAL_TABLE
 from facestats.core.tables import BOOLEAN, INTEGER
 from facestats.export.figures import Figures
+from facestats.geometry.anatomy import Measurement
 from facestats.geometry.measurements import MEASUREMENTS
 from facestats.groups.tables import FINAL
 
@@ -87,7 +88,7 @@ def _typed(column: pd.Series, name: str) -> pd.Series:
     known = column.dropna()
     if kind == INTEGER or name.endswith("_decile"):
         return column.astype(pd.Int64Dtype())
-    truths = column.dtype == object and len(known) and all(type(one) is bool for one in known)
+    truths = column.dtype == object and len(known) and all(type(value) is bool for value in known)
     if kind == BOOLEAN or truths:
         return column.astype(pd.BooleanDtype())
     return column
@@ -110,21 +111,21 @@ def _described(column: pd.Series, name: str, short: str, figures: Figures) -> De
     text = text_of(name)
     codes = _codes(column, name)
     return Described(
-        name,
-        short,
-        _kind(column, codes),
-        text,
-        _unit(name, text),
-        _stage(name),
-        int(column.isna().sum()),
-        codes,
-        str(figures.of(name)),
+        name=name,
+        short=short,
+        kind=_kind(column, codes),
+        text=text,
+        unit=_unit(name, text),
+        source=_stage(name),
+        missing=int(column.isna().sum()),
+        codes=codes,
+        held_out=str(figures.of(name)),
     )
 
 
 def text_of(name: str) -> str:
     """What a column holds, in plain words."""
-    measured = next((one for one in MEASUREMENTS if one.name == name), None)
+    measured = _measurement(name)
     if measured is not None:
         text = measured.definition
     elif name in FINAL.fields:
@@ -136,6 +137,10 @@ def text_of(name: str) -> str:
     return " ".join(text.replace("`", "").split())
 
 
+def _measurement(name: str) -> Measurement | None:
+    return next((measurement for measurement in MEASUREMENTS if measurement.name == name), None)
+
+
 def _matches(pattern: str, name: str) -> bool:
     """Whether a name is one of those that a pattern such as `<trait>_raw` stands for."""
     parts = re.split(r"<\w+>", pattern)
@@ -143,7 +148,7 @@ def _matches(pattern: str, name: str) -> bool:
 
 
 def _unit(name: str, text: str) -> str:
-    measured = next((one for one in MEASUREMENTS if one.name == name), None)
+    measured = _measurement(name)
     if measured is not None:
         return measured.unit
     if name.startswith("rating") and name != "rating_n":
@@ -154,11 +159,11 @@ def _unit(name: str, text: str) -> str:
 def _stage(name: str) -> str:
     """The stage that writes a column first."""
     schemas = _schemas()
-    own = [schema for schema in schemas if name in (*schema.fields, *schema.further)]
-    if not own and any(one.name == name for one in MEASUREMENTS):
+    holding = [schema for schema in schemas if name in (*schema.fields, *schema.further)]
+    if not holding and _measurement(name):
         return "geometry"
-    own += [one for one in schemas if any(_matches(key, name) for key in one.further)]
-    return own[0].stage if own else "labels"
+    holding += [schema for schema in schemas if any(_matches(key, name) for key in schema.further)]
+    return holding[0].stage if holding else "labels"
 
 
 def _schemas() -> tuple[tables.Schema, ...]:
@@ -178,11 +183,11 @@ def _codes(column: pd.Series, name: str) -> dict[str, int]:
     if column.dtype.kind in "biuf" or name in NAMES:
         return {}
     classes = sorted(column.dropna().astype(str).unique())
-    if len(classes) > MOST_CLASSES or any(len(one.encode()) > LONGEST_CLASS for one in classes):
+    if len(classes) > MOST_CLASSES or any(len(word.encode()) > LONGEST_CLASS for word in classes):
         return {}
     unknown = tables.UNKNOWN in classes and not name.endswith("_source")
-    known = [one for one in classes if not (unknown and one == tables.UNKNOWN)]
-    codes = {one: number for number, one in enumerate(known, 1)}
+    known = [word for word in classes if not (unknown and word == tables.UNKNOWN)]
+    codes = {word: number for number, word in enumerate(known, 1)}
     return codes | ({tables.UNKNOWN: UNKNOWN_CODE} if unknown else {})
 
 

@@ -39,15 +39,15 @@ def write_sav(path: Path, frame: pd.DataFrame, columns: Sequence[Described]) -> 
     for name in _texts(numbers):
         numbers[name] = [_cut(text, SAV_TEXT) for text in numbers[name]]
     missing = {
-        one.short: [{"lo": UNKNOWN_CODE, "hi": UNKNOWN_CODE}]
-        for one in columns
-        if UNKNOWN in one.codes and one.codes[UNKNOWN] == UNKNOWN_CODE
+        variable.short: [{"lo": UNKNOWN_CODE, "hi": UNKNOWN_CODE}]
+        for variable in columns
+        if UNKNOWN in variable.codes and variable.codes[UNKNOWN] == UNKNOWN_CODE
     }
     with replacing(path) as temporary:
         pyreadstat.write_sav(
             numbers,
             str(temporary),
-            column_labels=[_cut(_label(one), SAV_LABEL) for one in columns],
+            column_labels=[_cut(_label(variable), SAV_LABEL) for variable in columns],
             variable_value_labels=_value_labels(columns),
             missing_ranges=missing,
         )
@@ -64,9 +64,11 @@ def write_dta(path: Path, frame: pd.DataFrame, columns: Sequence[Described]) -> 
         Of the same columns.
     """
     numbers = _numbers(frame, columns)
-    for one in columns:
-        if one.codes.get(UNKNOWN) == UNKNOWN_CODE:
-            numbers[one.short] = numbers[one.short].mask(numbers[one.short] == UNKNOWN_CODE)
+    for variable in columns:
+        if variable.codes.get(UNKNOWN) == UNKNOWN_CODE:
+            numbers[variable.short] = numbers[variable.short].mask(
+                numbers[variable.short] == UNKNOWN_CODE
+            )
     labels = {
         name: {code: text for code, text in codes.items() if code != UNKNOWN_CODE}
         for name, codes in _value_labels(columns).items()
@@ -81,7 +83,9 @@ def write_dta(path: Path, frame: pd.DataFrame, columns: Sequence[Described]) -> 
             temporary,
             write_index=False,
             version=118,
-            variable_labels={one.short: _shortened(_label(one), DTA_LABEL) for one in columns},
+            variable_labels={
+                variable.short: _shortened(_label(variable), DTA_LABEL) for variable in columns
+            },
             value_labels={name: codes for name, codes in labels.items() if codes},
             convert_strl=long,
         )
@@ -90,20 +94,22 @@ def write_dta(path: Path, frame: pd.DataFrame, columns: Sequence[Described]) -> 
 def _numbers(frame: pd.DataFrame, columns: Sequence[Described]) -> pd.DataFrame:
     """The table under short names: classes as their numbers, gaps as NaN, texts without gaps."""
     values = {}
-    for one in columns:
-        column = frame[one.name]
-        if one.codes:
-            values[one.short] = column.map(one.codes, na_action="ignore").astype("float64")
-        elif one.kind == "text":
+    for variable in columns:
+        column = frame[variable.name]
+        if variable.codes:
+            values[variable.short] = column.map(variable.codes, na_action="ignore").astype(
+                "float64"
+            )
+        elif variable.kind == "text":
             texts = column.astype(object).where(column.notna(), "")
-            values[one.short] = pd.Series(
+            values[variable.short] = pd.Series(
                 [str(text).replace("\0", "\ufffd") for text in texts],
                 frame.index,
                 dtype=object,
             )
         else:
             numbers = column.astype("float64").to_numpy(na_value=np.nan)
-            values[one.short] = np.where(np.isfinite(numbers), numbers, np.nan)
+            values[variable.short] = np.where(np.isfinite(numbers), numbers, np.nan)
     return pd.DataFrame(values, index=frame.index)
 
 
@@ -113,13 +119,15 @@ def _texts(numbers: pd.DataFrame) -> list[str]:
 
 def _value_labels(columns: Sequence[Described]) -> dict[str, dict[float, str]]:
     labels: dict[str, dict[float, str]] = {
-        one.short: {code: name for name, code in one.codes.items()} for one in columns if one.codes
+        variable.short: {code: name for name, code in variable.codes.items()}
+        for variable in columns
+        if variable.codes
     }
-    return labels | {one.short: YES_NO for one in columns if one.kind == "yes or no"}
+    return labels | {variable.short: YES_NO for variable in columns if variable.kind == "yes or no"}
 
 
-def _label(one: Described) -> str:
-    return f"{one.name}: {one.text}"
+def _label(variable: Described) -> str:
+    return f"{variable.name}: {variable.text}"
 
 
 def _shortened(text: str, most: int) -> str:

@@ -49,6 +49,7 @@ MIDDLES = "ages are classes (`age_class`); `age` is the middle of the class"
 
 
 def read_fairface(tree: Tree, _: Choices) -> Content:
+    """FairFace: labels from its two CSV files, train and val."""
     parts = []
     for part in ("train", "val"):
         if paths := tree.ending(f"fairface_label_{part}.csv"):
@@ -95,6 +96,7 @@ UTK_DOUBTFUL = "39_1_20170116174525125"  # people disagree about the gender
 
 
 def read_utkface(tree: Tree, _: Choices) -> Content:
+    """UTKFace: age, gender and race from the names of the files."""
     content, rows, copies = Content({}, pd.DataFrame()), [], []
     chips = {_utk_face(name) for name in tree.by_name if ".chip." in name.lower()}
     for name in sorted(tree.by_name):
@@ -141,6 +143,7 @@ AGEDB_NAME = re.compile(r"(\d+)_(.+)_(\d+)_([fm])\.jpe?g", re.IGNORECASE)
 
 
 def read_agedb(tree: Tree, _: Choices) -> Content:
+    """AgeDB: person, age and gender from the names of the files."""
     content, rows = Content({}, pd.DataFrame()), []
     for path in tree.files:
         name = path.rpartition("/")[2]
@@ -162,6 +165,7 @@ AFAD_PATH = re.compile(r"(?:.*/)?((\d+)/(111|112)/(\d+)-(\d+)\.jpe?g)", re.IGNOR
 
 
 def read_afad(tree: Tree, _: Choices) -> Content:
+    """AFAD: age and gender from the folders, the person from the name of the file."""
     content, rows, named = Content({}, pd.DataFrame()), [], []
     for path in tree.files:
         if re.fullmatch(r"(?:.*/)?AFAD-(?:Full|Lite)\.txt", path):
@@ -188,6 +192,7 @@ BOX = ("face_x0", "face_y0", "face_x1", "face_y1")
 
 
 def read_lagenda(tree: Tree, _: Choices) -> Content:
+    """LAGENDA: of each photo the largest face of its annotation."""
     path = tree.table_named("lagenda_annotation.csv")
     rows = tree.table(path, "img_name", "age", "gender", *BOX)
     content = Content({}, rows)
@@ -228,6 +233,7 @@ ADIENCE_PHOTOS = ("coarse_tilt_aligned_face", "landmark_aligned_face")
 
 
 def read_adience(tree: Tree, _: Choices) -> Content:
+    """Adience: labels from the lists of its five folds."""
     folds = []
     for fold in range(5):
         path = tree.table_named(f"fold_{fold}_data.txt")

@@ -42,6 +42,7 @@ MOST = 1e6  # of a measurement
 
 
 def read_cfd(tree: Tree, choices: Choices) -> Content:
+    """The Chicago Face Database: labels from the names of the files, means from its workbook."""
     content, rows = Content({}, pd.DataFrame(), scale=(1.0, 7.0)), []
     for path in tree.files:
         name = path.rpartition("/")[2]

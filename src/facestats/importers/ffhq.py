@@ -18,6 +18,7 @@ MIDDLE = 0.5
 
 
 def read_ffhq(tree: Tree, _: Choices) -> Content:
+    """FFHQ: photos by number, labels from the files of the FFHQ features dataset."""
     content = Content({}, pd.DataFrame())
     numbers: dict[str, str] = {}
     by_number: dict[str, list[str]] = defaultdict(list)

@@ -24,6 +24,7 @@ YES_NO = {"1": "yes", "-1": "no", "0": "no"}
 
 
 def read_celeba(tree: Tree, choices: Choices) -> Content:
+    """CelebA: attributes, persons and split from its lists."""
     content = Content({}, pd.DataFrame())
     rows = _celeba_attributes(tree, content)
     image = rows["image"]
@@ -116,6 +117,7 @@ LFW_ATTRIBUTES = ("Smiling", "Eyeglasses", "Mustache", "Bald", "Youth", "Senior"
 
 
 def read_lfw(tree: Tree, choices: Choices) -> Content:
+    """Labeled Faces in the Wild: persons from the folders, the split from its lists."""
     content, rows = Content({}, pd.DataFrame()), []
     for path in tree.files:
         parts = path.rsplit("/", 2)
@@ -200,6 +202,7 @@ FIELDS = tuple("dob photo_taken full_path gender name face_score second_face_sco
 
 
 def read_imdbwiki(tree: Tree, _: Choices) -> Content:
+    """IMDB-WIKI: age at the photo, gender and person from its MATLAB files."""
     content, parts = Content({}, pd.DataFrame()), []
     files = {*tree.files}
     for name in ("imdb", "wiki"):

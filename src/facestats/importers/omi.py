@@ -58,6 +58,7 @@ def import_omi(source: Path, into: Path, again: bool = False) -> dict[str, int]:
 
 
 def read_omi(tree: Tree, choices: Choices) -> Content:
+    """One Million Impressions: mean ratings and single judgements of the chosen traits."""
     unpacked = UNPACKED in tree.files and JUDGEMENTS not in tree.files
     for part in ("images", MEANS, UNPACKED if unpacked else JUDGEMENTS):
         if not (tree.top / part).exists():

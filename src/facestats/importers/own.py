@@ -22,6 +22,7 @@ OWN = "yours: what you may do with the photos is between you and those who gave 
 
 
 def read_folder(tree: Tree, choices: Choices) -> Content:
+    """Photos in subfolders that are persons or classes."""
     column = choices.subfolders
     if not column:
         raise InputError(
@@ -83,6 +84,7 @@ def _common_folder(photos: list[str]) -> str:
 
 
 def read_csv(tree: Tree, choices: Choices) -> Content:
+    """Photos and labels that a CSV file or workbook of any form names."""
     mapping = dict(choices.columns)
     path = _table(tree, choices.table)
     if path.lower().endswith((".xlsx", ".xlsm")):

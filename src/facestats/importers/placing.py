@@ -170,6 +170,7 @@ def refuse_filled(target: Path) -> None:
 
 
 def remove(folders: dict[str, Path]) -> None:
+    """Remove folders, whatever is left of them."""
     for folder in folders.values():
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -28,6 +28,7 @@ SCUT_FACES = 86  # points of a face in a .pts
 
 
 def read_scut(tree: Tree, _: Choices) -> Content:
+    """SCUT-FBP5500: gender and ethnicity from the names of the files, ratings from its tables."""
     content, rows = Content({}, pd.DataFrame(), scale=(1.0, 5.0)), []
     for path in tree.files:
         name = path.rpartition("/")[2]
@@ -134,6 +135,7 @@ MEB_TRAITS = {"attractive": "generic", "date": "date"}  # the question asked, by
 
 
 def read_mebeauty(tree: Tree, choices: Choices) -> Content:
+    """MEBeauty: gender and ethnicity from the folders, ratings from its tables."""
     content = Content({}, pd.DataFrame(), scale=(1.0, 10.0))
     for path in tree.files:
         match = MEB_PATH.fullmatch(path)

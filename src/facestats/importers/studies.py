@@ -16,6 +16,7 @@ LONDON_RATED = "03"  # number of the neutral front view
 
 
 def read_london(tree: Tree, _: Choices) -> Content:
+    """The Face Research Lab London Set: labels and single ratings from its CSV files."""
     info = tree.table(tree.table_named("london_faces_info.csv"), "face_id")
     content = Content({}, info, scale=(1.0, 7.0))
     gender = next((name for name in ("face_gender", "face_sex") if name in info), None)
@@ -112,6 +113,7 @@ SK_COLUMNS = ("face_id", "face_gender", "face_age", "rater_id", "rater_gender", 
 
 
 def read_3dsk(tree: Tree, choices: Choices) -> Content:
+    """3DSK: labels and single ratings of the chosen traits from its CSV file."""
     path = tree.table_named("raw_3dsk_info.csv")
     table = tree.table(path, *SK_COLUMNS, "trait", "rating")
     content = Content({}, table, scale=(1.0, 7.0))

@@ -374,10 +374,12 @@ def _is_utf8(name: str) -> bool:
 
 
 def is_archive(name: str) -> bool:
+    """Whether a name is that of an archive."""
     return bool(ARCHIVE.search(name))
 
 
 def is_photo(name: str) -> bool:
+    """Whether a name is that of a photo."""
     return name.lower().endswith(PHOTOS)
 
 

@@ -36,6 +36,7 @@ US_DROPPED = ("catch", "catchAns", "subage", "subrace", "submale", "Filename", "
 
 
 def read_10kus(tree: Tree, _: Choices) -> Content:
+    """The 10k US Adult Faces Database: labels and ratings from its workbooks."""
     content = Content({}, pd.DataFrame(), scale=(1.0, 5.0))
     content.notes.append(MIDDLE_NOTE)
     for path in tree.files:

@@ -36,9 +36,11 @@ BATCH = 32  # faces a forward pass, as `clip.batch_size` has it
 FEW = 64  # photos that this process cuts itself: new ones take seconds to start
 MOST_BATCH = 1024
 IMAGE = "image"
-PARTS_OF_SCORE = tuple(one.name for one in fields(Score) if one.name not in ("warnings", "traits"))
+PARTS_OF_SCORE = tuple(
+    part.name for part in fields(Score) if part.name not in ("warnings", "traits")
+)
 NUMBERS = tuple(name for name in PARTS_OF_SCORE if name not in ("withheld", "age_checked"))
-PARTS_OF_TRAIT = tuple(one.name for one in fields(TraitScore))
+PARTS_OF_TRAIT = tuple(part.name for part in fields(TraitScore))
 
 
 def score_images(
@@ -161,10 +163,10 @@ def _names(images: Any) -> tuple[list[tuple[str, str]], pd.Index | None]:
     elif isinstance(images, (bytes, dict)) or not isinstance(images, Iterable):
         raise InputError(f"expected a folder, paths or a frame, not {type(images).__name__}")
     listed = list(images)
-    wrong = next((one for one in listed if not isinstance(one, (str, Path))), None)
+    wrong = next((path for path in listed if not isinstance(path, (str, Path))), None)
     if wrong is not None:
         raise InputError(f"expected paths, found {type(wrong).__name__} among them")
-    return [(str(one), str(one)) for one in listed], index
+    return [(str(path), str(path)) for path in listed], index
 
 
 def _cut_all(models: Models, sources: Sequence[str], workers: int | None) -> Iterator[Cut | str]:
@@ -219,8 +221,8 @@ def _columns(answer: Attributes) -> dict[str, Any]:
     columns: dict[str, Any] = {}
     for name, attribute in answer.targets.items():
         columns |= {name: attribute.value, f"{name}_source": attribute.source}
-        for one, share in (attribute.probabilities or {}).items():
-            columns[f"{name}_prob_{one}"] = share
+        for class_name, share in (attribute.probabilities or {}).items():
+            columns[f"{name}_prob_{class_name}"] = share
     return columns | ({"age_bucket": answer.age_bucket} if "age" in answer.targets else {})
 
 
