@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def find_exposed(folder: Path) -> Path | None:
-    """The first part of a path where somebody else could write; None where nobody could.
+    """Find the first part of a path where somebody else could write.
 
     The user, root and who owns `/` are trusted, as is a group that has the user's name. Below a
     folder that only the user may enter, nothing is looked at: what lies there may be open to all,
@@ -22,30 +22,35 @@ def find_exposed(folder: Path) -> Path | None:
     folder : Path
         It need not exist; what is missing counts as open, for it gets the rights that its maker
         gives it.
+
+    Returns
+    -------
+    Path or None
+        None where nobody else could write, and on systems without such rights.
     """
     if not hasattr(os, "geteuid"):
         return None
-    lexical, real = Path(os.path.abspath(folder)), Path(os.path.realpath(folder))
-    exposed = _find_exposed(lexical)
-    return exposed or (_find_exposed(real) if real != lexical else None)
+    as_written, real = Path(os.path.abspath(folder)), Path(os.path.realpath(folder))
+    exposed = _first_exposed_part(as_written)
+    return exposed or (_first_exposed_part(real) if real != as_written else None)
 
 
-def _find_exposed(path: Path) -> Path | None:
+def _first_exposed_part(path: Path) -> Path | None:
     trusted = {0, os.geteuid(), os.stat("/").st_uid}
     for part in (*reversed(path.parents), path):
         try:
-            facts = os.lstat(part)
+            status = os.lstat(part)
         except OSError:
             return part
-        if facts.st_uid not in trusted:
+        if status.st_uid not in trusted:
             return part
-        if not stat.S_ISDIR(facts.st_mode):  # a link: its target is looked at, too
+        if not stat.S_ISDIR(status.st_mode):  # a link: its target is looked at, too
             continue
-        if facts.st_uid == os.geteuid() and not facts.st_mode & 0o077:
+        if status.st_uid == os.geteuid() and not status.st_mode & 0o077:
             return None
-        open_to = stat.S_IWOTH | (0 if _is_own_group(facts.st_gid) else stat.S_IWGRP)
-        sticky = facts.st_mode & stat.S_ISVTX and part != path
-        if facts.st_mode & open_to and not sticky:
+        open_to = stat.S_IWOTH | (0 if _is_own_group(status.st_gid) else stat.S_IWGRP)
+        sticky = status.st_mode & stat.S_ISVTX and part != path
+        if status.st_mode & open_to and not sticky:
             return part
     return None
 
@@ -57,7 +62,7 @@ def _is_own_group(group: int) -> bool:
 
     try:
         name = pwd.getpwuid(os.geteuid()).pw_name
-        facts = grp.getgrgid(group)
+        entry = grp.getgrgid(group)
     except KeyError:
         return False
-    return facts.gr_name == name and not set(facts.gr_mem) - {name}
+    return entry.gr_name == name and not set(entry.gr_mem) - {name}

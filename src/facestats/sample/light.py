@@ -6,6 +6,9 @@ from facestats.sample import palette
 from facestats.sample.frame import Frame
 from facestats.sample.traits import Traits
 
+KEY, AMBIENT = 1.36, 1.08  # brightness of the lamp and of the room, at strengths of 1 and 0
+# The room's light on a surface: to the side, less from below, more from the front.
+AMBIENT_SIDE, AMBIENT_DOWN, AMBIENT_FRONT = np.float32(0.62), np.float32(0.16), np.float32(0.30)
 # light under the skin, most of it red
 _WRAP = np.array([0.34, 0.20, 0.15], np.float32).reshape(3, 1, 1)
 
@@ -21,8 +24,8 @@ class Light:
             float(-np.sin(elevation)),
             float(np.cos(azimuth) * np.cos(elevation)),
         )
-        self.key = palette.light(traits) * np.float32(1.36 * traits.light_strength)
-        self.ambient = np.float32(1.08 * (1 - traits.light_strength))
+        self.key = palette.light(traits) * np.float32(KEY * traits.light_strength)
+        self.ambient = np.float32(AMBIENT * (1 - traits.light_strength))
 
     def normals(self, height: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Unit normals (x, y, z) in the camera's frame of a relief in the head's."""
@@ -44,7 +47,7 @@ class Light:
         facing = nx * lx + ny * ly + nz * lz
         diffuse = np.maximum((facing + wrap) * (1 / (1 + wrap)), 0)
         # The sky is brighter than the floor, and grazing surfaces see less of either.
-        ambient = self.ambient * (np.float32(0.62) - np.float32(0.16) * ny + np.float32(0.30) * nz)
+        ambient = self.ambient * (AMBIENT_SIDE - AMBIENT_DOWN * ny + AMBIENT_FRONT * nz)
         return self.key * diffuse + ambient
 
     def gloss(self, normals: tuple[np.ndarray, np.ndarray, np.ndarray], power: int) -> np.ndarray:
