@@ -142,7 +142,7 @@ def test_the_best_epoch_is_kept_and_training_stops_after_patience():
     best = min(range(len(losses)), key=lambda i: losses[i][1])
     assert [epoch for epoch, _ in losses] == list(range(best + 7 + 1))  # epoch 0 is the line alone
     assert 0 < best < 300 - 7
-    model.size = 1.0  # the losses are those of the whole correction
+    model.correction_factor = 1.0  # the losses are those of the whole correction
     kept = np.mean((model.predict(train[2]) - train[3]) ** 2) / np.std(train[1]) ** 2
     assert kept == pytest.approx(losses[best][1], rel=1e-4)
     assert losses[-1][1] > losses[best][1]
