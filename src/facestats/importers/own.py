@@ -101,17 +101,17 @@ def read_csv(tree: Tree, choices: Choices) -> Content:
         tree.frame(path, [*table.columns], [], [column])  # raises
     table = table[table[key] != ""]
     content = Content({}, table)
-    found = _photos(tree, table[key], content)
-    content.leave_out(NO_PHOTO, table.loc[found.isna(), key])
-    table, found, top = table[found.notna()], found[found.notna()], tree.top / path
-    content.photos = {path: path for path in found}
-    labels: dict[str, pd.Series] = {"image": found}
+    photos = _photos(tree, table[key], content)
+    content.leave_out(NO_PHOTO, table.loc[photos.isna(), key])
+    table, photos, top = table[photos.notna()], photos[photos.notna()], tree.top / path
+    content.photos = {path: path for path in photos}
+    labels: dict[str, pd.Series] = {"image": photos}
     for name, (column, _, codes) in specs.items():
         cells = table[column]
         if codes:
-            cells = content.codes(cells, found, _codes(codes))
+            cells = content.codes(cells, photos, _codes(codes))
         if name in ("age", "rating"):
-            cells = _numbers(content, cells, found, name, choices)
+            cells = _numbers(content, cells, photos, name, choices)
         labels[name] = cells
     if not specs:  # a table that has the names already
         names = [str(name) for name in table if name and name != key]
@@ -124,7 +124,7 @@ def read_csv(tree: Tree, choices: Choices) -> Content:
         known = find_columns([*labels], {name: LABELS[name] for name in ("age", "rating")}, top)
         content.notes += describe_columns(known, top)
         for name, header in known.items():
-            labels[name] = _numbers(content, labels.pop(header), found, name, choices)
+            labels[name] = _numbers(content, labels.pop(header), photos, name, choices)
     content.labels = pd.DataFrame(labels)
     content.scale = choices.scale if "rating" in labels else None
     unnamed = [path for path in tree.files if is_photo(path) and path not in content.photos]
@@ -133,10 +133,10 @@ def read_csv(tree: Tree, choices: Choices) -> Content:
 
 
 def _numbers(
-    content: Content, cells: pd.Series, found: pd.Series, name: str, choices: Choices
+    content: Content, cells: pd.Series, photos: pd.Series, name: str, choices: Choices
 ) -> pd.Series:
     low, high = (0, MAX_AGE) if name == "age" else choices.scale or (-MAX_RATING, MAX_RATING)
-    return content.numbers(cells.fillna(""), found, low, high)
+    return content.numbers(cells.fillna(""), photos, low, high)
 
 
 def _table(tree: Tree, name: str) -> str:
@@ -167,14 +167,14 @@ def _photos(tree: Tree, cells: pd.Series, content: Content) -> pd.Series:
     """
     names = cells.str.replace("\\", "/", regex=False)
     tails = names.str.replace(r"^(?:\.{0,2}/)+", "", regex=True)
-    found = tails.map(lambda tail: _photo(tree, tail))
+    photos = tails.map(lambda tail: _photo(tree, tail))
     folders = [*dict.fromkeys(tail.rpartition("/")[0] for tail in tails)]
     shared = posixpath.commonpath(folders) if folders else ""
-    if shared and found.isna().all():
-        found = tails.map(lambda tail: _photo(tree, tail[len(shared) + 1 :]))
-        if found.notna().any():
+    if shared and photos.isna().all():
+        photos = tails.map(lambda tail: _photo(tree, tail[len(shared) + 1 :]))
+        if photos.notna().any():
             content.notes.append(f"photos are found without {shared}/, with which all names begin")
-    return found
+    return photos
 
 
 def _photo(tree: Tree, tail: str) -> str | None:

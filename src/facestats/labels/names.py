@@ -125,8 +125,8 @@ class PhotoNames:
         written = _Name.of(text)
         fits = [
             (image, ways)
-            for image, own in self._by_key.get(written.key, ())
-            if (ways := _liberties(written, own)) is not None
+            for image, photo in self._by_key.get(written.key, ())
+            if (ways := _liberties(written, photo)) is not None
         ]
         fits = [fit for fit in fits if OTHER_EXTENSION not in fit[1]] or fits
         best = [fit for fit in fits if all(_within(fit[1], ways) for _, ways in fits)]
@@ -180,8 +180,8 @@ class PhotoNames:
         written = _Name.of(_plain(name))
         if elsewhere := self._by_key.get(written.key):
             return tuple(image for image, _ in elsewhere[:3])
-        own = _triples(written.stem)
-        common = [len(own & triples) for triples in self._all_triples]
+        triples_of_name = _triples(written.stem)
+        common = [len(triples_of_name & triples) for triples in self._all_triples]
         by_name: dict[str, str] = {}
         numbers = _numbers(written.stem)
         for i in sorted(range(len(common)), key=lambda i: -common[i])[:COMPARED]:
@@ -202,8 +202,8 @@ class PhotoNames:
     def _by_key(self) -> dict[str, list[tuple[str, _Name]]]:
         by_key: dict[str, list[tuple[str, _Name]]] = {}
         for image in self.images:
-            own = _Name.of(image)
-            by_key.setdefault(own.key, []).append((image, own))
+            photo = _Name.of(image)
+            by_key.setdefault(photo.key, []).append((image, photo))
         return by_key
 
     @cached_property
@@ -349,10 +349,11 @@ def refuse_other_photos(
     """
     second = second[first.index]
     filled = second != ""
-    own = photos.read_all(first[filled], explain=0)
-    other = photos.read_all(second[filled], explain=0)
+    of_first = photos.read_all(first[filled], explain=0)
+    of_second = photos.read_all(second[filled], explain=0)
     images = (
-        (line, own[first[line]].image, other[second[line]].image) for line in first.index[filled]
+        (line, of_first[first[line]].image, of_second[second[line]].image)
+        for line in first.index[filled]
     )
     wrong = [line for line, photo, face in images if photo and face and photo != face]
     if wrong:
@@ -412,25 +413,25 @@ def _visible(text: str) -> str:
     return unicodedata.normalize("NFKC", " ".join(shown.split()))
 
 
-def _liberties(written: _Name, own: _Name) -> frozenset[str] | None:
+def _liberties(written: _Name, photo: _Name) -> frozenset[str] | None:
     """How a written name differs from a photo's; None if its folders contradict the photo's."""
-    depth = min(len(written.folders), len(own.folders))
-    tails = [name.folders[len(name.folders) - depth :] for name in (written, own)]
+    depth = min(len(written.folders), len(photo.folders))
+    tails = [name.folders[len(name.folders) - depth :] for name in (written, photo)]
     if [*map(_loose, tails[0])] != [*map(_loose, tails[1])]:
         return None
     ways = set()
-    if len(written.folders) != len(own.folders):
-        ways.add(FOLDER_LACKING if len(written.folders) < len(own.folders) else FOLDER_TOO_MUCH)
+    if len(written.folders) != len(photo.folders):
+        ways.add(FOLDER_LACKING if len(written.folders) < len(photo.folders) else FOLDER_TOO_MUCH)
     ways.add(
         min(
             (
                 _extension(written.extensions, extensions)
-                for extensions in (own.extensions, _of_face(own.extensions))
+                for extensions in (photo.extensions, _of_face(photo.extensions))
             ),
             key=("", CASE, SAME_EXTENSION, NO_EXTENSION, OTHER_EXTENSION).index,
         )
     )
-    stems = written.stem, own.stem
+    stems = written.stem, photo.stem
     if _loose(stems[0]) != _loose(stems[1]):
         ways.add(ZEROS)
         stems = "", ""
@@ -452,11 +453,11 @@ def _of_face(extensions: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @cache
-def _extension(written: tuple[str, ...], own: tuple[str, ...]) -> str:
+def _extension(written: tuple[str, ...], photo: tuple[str, ...]) -> str:
     """How the extensions of a written name differ from a photo's; empty if they don't."""
-    if written == own:
+    if written == photo:
         return ""
-    lower = [tuple(part.lower() for part in parts) for parts in (written, own)]
+    lower = [tuple(part.lower() for part in parts) for parts in (written, photo)]
     if lower[0] == lower[1]:
         return CASE
     same = [tuple(SYNONYMS.get(part, part) for part in parts) for parts in lower]

@@ -55,7 +55,7 @@ def group_columns(
     """
     if who is None or judgements is None or who.index.has_duplicates:
         return pd.DataFrame(), []
-    lines, kept = who.reindex(judgements.index), {}
+    lines, dividing = who.reindex(judgements.index), {}
     named = judgements["rater"].where(judgements["rater"] != "")
     for column in map(str, lines):
         values = lines[column].str.strip().str.casefold()
@@ -66,15 +66,16 @@ def group_columns(
             and values.groupby(named).nunique().max() <= 1
             and values.groupby(judgements["filename"]).nunique().max() > 1
         ):
-            kept[column] = values
-    groups = pd.DataFrame(kept, index=judgements.index)
+            dividing[column] = values
+    groups = pd.DataFrame(dividing, index=judgements.index)
     pairs = (groups.nunique() * (groups.nunique() - 1) // 2).sort_values(kind="stable")
     few = groups.columns.isin(pairs.index[pairs.cumsum() <= MOST_PAIRS])
     left_out = [*map(repr, groups.columns[~few])]
     warnings = []
     if left_out:
         warnings = [
-            f"ratings.csv: {number_of(len(kept), 'column')} divide raters into groups, which makes "
+            f"ratings.csv: {number_of(len(dividing), 'column')} divide raters into groups, which "
+            "makes "
             f"{int(pairs.sum())} pairs of groups to compare, and {MOST_PAIRS} are compared at "
             f"most; left out {number_of(len(left_out), 'column')}: {', '.join(left_out[:SHOWN])}"
             f"{', …' if len(left_out) > SHOWN else ''}. Remove columns that nobody needs"
@@ -146,7 +147,7 @@ def measure_groups(
             str(name): judgements[(values == name).to_numpy(bool, na_value=False)]
             for name in sorted(values.dropna().unique())
         }
-        facts = {name: _facts(own, person) for name, own in by_group.items()}
+        facts = {name: _facts(of_group, person) for name, of_group in by_group.items()}
         report[column] = {
             "groups": facts,
             "pairs": [
@@ -175,14 +176,14 @@ def add_groups(
     return report | ({"traits": by_trait} if by_trait else {})
 
 
-def _facts(own: pd.DataFrame, person: pd.Series | None) -> dict[str, Any]:
-    named = own["rater"][own["rater"] != ""]
+def _facts(judgements: pd.DataFrame, person: pd.Series | None) -> dict[str, Any]:
+    named = judgements["rater"][judgements["rater"] != ""]
     return {
         "n_raters": int(named.nunique()),
-        "n_judgements": len(own),
-        "n_faces": int(own["filename"].nunique()),
-        "mean": float(own["rating"].mean()),
-        "reliability": measure_reliability(own, person)["split_half"],
+        "n_judgements": len(judgements),
+        "n_faces": int(judgements["filename"].nunique()),
+        "mean": float(judgements["rating"].mean()),
+        "reliability": measure_reliability(judgements, person)["split_half"],
     }
 
 
@@ -232,19 +233,27 @@ def _compare(
     return report
 
 
-def _means(own: pd.DataFrame, faces: pd.Index, rng: np.random.Generator | None) -> np.ndarray:
+def _means(
+    judgements: pd.DataFrame, faces: pd.Index, rng: np.random.Generator | None
+) -> np.ndarray:
     """Mean judgement of each face (resamples + 1, faces), the first by all raters, once each.
 
     The others are by raters drawn anew, NaN where none is left; without `rng` by all raters.
     """
-    own = own[own["filename"].isin(faces)].sort_values(["filename", "rating", "rater"])
-    face = faces.get_indexer(pd.Index(own["filename"]))
+    judgements = judgements[judgements["filename"].isin(faces)].sort_values(
+        ["filename", "rating", "rater"]
+    )
+    face = faces.get_indexer(pd.Index(judgements["filename"]))
     # By their judgements, so that a rater's name moves no bit.
-    rater = pd.factorize(own["rater"])[0] if rng is not None else np.zeros(len(own), dtype=int)
+    rater = (
+        pd.factorize(judgements["rater"])[0]
+        if rng is not None
+        else np.zeros(len(judgements), dtype=int)
+    )
     n = int(rater.max()) + 1
     cells = (rater, face)
-    total = csr_array((own["rating"].to_numpy(float), cells), shape=(n, len(faces)))
-    count = csr_array((np.ones(len(own)), cells), shape=(n, len(faces)))
+    total = csr_array((judgements["rating"].to_numpy(float), cells), shape=(n, len(faces)))
+    count = csr_array((np.ones(len(judgements)), cells), shape=(n, len(faces)))
     drawn = np.ones((1 + RESAMPLES, n))
     if rng is not None:
         drawn[1:] = rng.multinomial(n, np.full(n, 1 / n), size=RESAMPLES)

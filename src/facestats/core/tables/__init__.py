@@ -206,7 +206,7 @@ def read(
         A column has the name of an earlier version.
     """
     path = Path(path)
-    aliases = {alias: name for name, one in schema.fields.items() for alias in one.aliases}
+    aliases = {alias: name for name, field in schema.fields.items() for alias in field.aliases}
     names = list(dict.fromkeys(aliases.get(name, name) for name in columns or schema.columns))
     with opened(path) as file:
         kinds = file.schema_arrow
@@ -214,29 +214,33 @@ def read(
             name: next((one for one in (name, *_aliases(schema, name)) if one in kinds.names), name)
             for name in names
         }
-        for name, own in stored.items():
-            if own not in kinds.names:
+        for name, stored_name in stored.items():
+            if stored_name not in kinds.names:
                 raise TableError(
                     f"{path}: column {name} is missing; it has {', '.join(kinds.names)}"
                 )
             expected = schema.columns.get(name)
-            if expected is not None and not _same_type(kinds.field(own).type, expected):
+            if expected is not None and not _same_type(kinds.field(stored_name).type, expected):
                 raise TableError(
-                    f"{path}: column {name} is {kinds.field(own).type}, expected {expected}"
+                    f"{path}: column {name} is {kinds.field(stored_name).type}, expected {expected}"
                 )
-        own_names = list(stored.values())
-        table = file.read(columns=own_names) if only is None else read_rows(file, own_names, only)
+        stored_names = list(stored.values())
+        table = (
+            file.read(columns=stored_names) if only is None else read_rows(file, stored_names, only)
+        )
         table.validate(full=True)  # else text that is not UTF-8 would fail somewhere later
     for name in {*_PATHS, schema.keys()[0]} & {*names}:
         _check_paths(table[stored[name]], f"{path}: column {name}")
-    for name, own in stored.items():
-        if name != own:
+    for name, stored_name in stored.items():
+        if name != stored_name:
             warnings.warn(
-                f"{path}: the column {own} is called {name} now; `dvc repro` writes it so",
+                f"{path}: the column {stored_name} is called {name} now; `dvc repro` writes it so",
                 RenamedWarning,
                 stacklevel=2,
             )
-    return table.to_pandas().rename(columns={own: name for name, own in stored.items()})
+    return table.to_pandas().rename(
+        columns={stored_name: name for name, stored_name in stored.items()}
+    )
 
 
 def _aliases(schema: Schema, name: str) -> tuple[str, ...]:
@@ -282,8 +286,8 @@ def read_for(
 def read_optional_column(path: str | Path, schema: Schema, name: str) -> pd.Series:
     """One column by key; all null if the table lacks it, as it does if nobody gave that label."""
     key = schema.keys()[0]
-    if own := _called(_names(Path(path)), name):
-        return read(path, schema, [key, own]).set_index(key)[own].rename(name)
+    if stored_name := _called(_names(Path(path)), name):
+        return read(path, schema, [key, stored_name]).set_index(key)[stored_name].rename(name)
     return pd.Series(np.nan, index=read(path, schema)[key], name=name, dtype="str")
 
 
@@ -292,8 +296,8 @@ def called_as(frame: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
 
     Names may differ in case, blanks and hyphens.
     """
-    own = {_called(frame.columns, name): name for name in names}
-    return frame.rename(columns={column: name for column, name in own.items() if column})
+    called = {_called(frame.columns, name): name for name in names}
+    return frame.rename(columns={column: name for column, name in called.items() if column})
 
 
 def is_known(column: pd.Series) -> pd.Series:
