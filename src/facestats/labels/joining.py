@@ -177,7 +177,7 @@ def join_labels(
     summary = _summary(table, scale, names, dict.fromkeys(extras))
     summary["raters"] = counted.raters
     summary["rating"] |= _rating_details(shifts, counted.main, ratings.repeats)
-    groups, group_warnings = group_columns(ratings.further, ratings.judgements)
+    groups, group_warnings = group_columns(ratings.unread, ratings.judgements)
     files = (labels, corrections, ratings)
     return JoinedLabels(
         table=table.reset_index(),

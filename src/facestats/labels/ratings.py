@@ -49,7 +49,7 @@ class Ratings:
         Lines left out because they are a rater's second judgement.
     guessed, notes : list of str
         Warnings and notes on how the file was read.
-    further : DataFrame, optional
+    unread : DataFrame, optional
         Columns that were not read.
     """
 
@@ -57,7 +57,7 @@ class Ratings:
     repeats: int = 0
     guessed: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    further: pd.DataFrame | None = None
+    unread: pd.DataFrame | None = None
 
     def traits(self) -> list[str]:
         """The rated traits in the order of the file; '' if none is named."""
@@ -111,10 +111,10 @@ def read_ratings(
     notes = describe_columns(headers, path)
     if raters:
         notes.append(f"{path.name}: labels.raters takes {len(raw)} of {everything} lines")
-    trait = further = None
+    trait = unread = None
     if "image" in headers and "rating" in headers:
         trait = trait_column(raw.columns)
-        further = raw.drop(columns=[*headers.values(), *([trait] if trait else [])])
+        unread = raw.drop(columns=[*headers.values(), *([trait] if trait else [])])
         cells = pd.DataFrame(
             {name: without_empty(raw[headers[name]]) if name in headers else "" for name in RATINGS}
         )
@@ -137,7 +137,7 @@ def read_ratings(
         repeats=repeats,
         guessed=[*sheet.notes, *guessed],
         notes=notes,
-        further=further,
+        unread=unread,
     )
 
 
