@@ -62,13 +62,13 @@ CARD = (  # the same in the order of the card
     section_models.limits,
 )
 PICTURES = (
-    section_faces.by_score,
+    section_faces.faces,
     section_composites.composites,
     section_composites.continua,
     section_composites.differences,
-    section_faces.left_out,
+    section_faces.photos,
     section_faces.clusters,
-    section_faces.to_look_at,
+    section_faces.look,
 )
 
 

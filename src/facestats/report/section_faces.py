@@ -25,7 +25,7 @@ MOSTLY = 0.8  # share of the known faces of a cluster from which one class is wo
 FINAL = "_final"  # ends the columns of final values
 
 
-def by_score(material: Material) -> Section:
+def faces(material: Material) -> Section:
     """Faces of each decile of the holistic score."""
     final = material.final
     scored = final[final["attractiveness_score"].notna()]
@@ -64,7 +64,7 @@ def _scored(row, material: Material) -> Figure:
     return Figure(material.crops / row.filename, f"Face {row.filename}: {caption}", caption)
 
 
-def left_out(material: Material) -> Section:
+def photos(material: Material) -> Section:
     """Photos that give no face, and faces that get no score."""
     faces = material.faces
     out = faces[faces["status"] != "ok"]
@@ -81,7 +81,7 @@ def left_out(material: Material) -> Section:
     caption = f"{len(out)} of {number_of(len(faces), 'file')} left out, and why"
     index = read_json(material.rejected / REJECTED_INDEX, list) if rows else []
     blocks = prose(
-        "left_out",
+        "photos",
         several_and_copies=_several_and_copies(faces),
         ages=age_notices(material.run.age_check),
         table=table(caption, ["reason", "files"], rows) if rows else "",
@@ -166,7 +166,7 @@ def clusters(material: Material) -> Section:
     return Section("clusters", "Clusters", blocks)
 
 
-def to_look_at(material: Material) -> Section:
+def look(material: Material) -> Section:
     """Faces worth labelling, and flagged ones, without a word about what a model makes of each."""
     proposed, more_proposed = first(material.proposed, PROPOSED)
     flags = material.flags.assign(reason=material.flags["reason"].str.replace("_", " "))
