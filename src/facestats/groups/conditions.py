@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from facestats.errors import InputError, did_you_mean, nearest_names
+from facestats.errors import InputError, suggestion
 from facestats.groups.bounds import check_bounds, has_quantile, is_bounds, numbers_of
 from facestats.groups.params import KEEP, LEAVE_OUT, MAIN
 
@@ -75,11 +75,11 @@ def _no_column(table: pd.DataFrame, name: str, column: str) -> InputError:
     group, _, asked = name.partition(".")
     if group == "score":
         there = [one.removesuffix(DECILE) for one in map(str, table) if one.endswith(DECILE)]
-        near = did_you_mean(nearest_names(asked, there))
+        near = suggestion(asked, there)
         known = ", ".join(there) or "none; score.traits in params.yaml names them"
         return InputError(f"the condition {name}: {asked} is not scored.{near} There are {known}")
     if group == "columns":
-        near = did_you_mean(nearest_names(asked, map(str, table)))
+        near = suggestion(asked, map(str, table))
         return InputError(f"the condition {name}: the table has no column {asked}.{near}")
     return InputError(
         f"the condition {name} needs the column {column}; the table has {_names(table)}"

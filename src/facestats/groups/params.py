@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from facestats.errors import did_you_mean, nearest_names
+from facestats.errors import nearest_names, suggestion
 from facestats.groups.bounds import check_bounds, is_bounds
 from facestats.params.names import HIDDEN_FROM_DVC, Attribute
 from facestats.params.types import Range, Section, ordered
@@ -133,7 +133,7 @@ def check_scores(filters: Mapping[str, Filter], traits: list[str]) -> list[str]:
     known = [MAIN, *traits]
     return [
         f"{key}.score.{trait} = {wanted} is not possible: {trait} is not in score.traits."
-        f"{did_you_mean(nearest_names(trait, known))} There {'is' if len(known) == 1 else 'are'} "
+        f"{suggestion(trait, known)} There {'is' if len(known) == 1 else 'are'} "
         f"{', '.join(known)}"
         for key, where in filters.items()
         for trait, wanted in (where.score or {}).items()

@@ -10,12 +10,14 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from facestats.composites.params import Composite
-from facestats.errors import did_you_mean, nearest_names
+from facestats.errors import suggestion
 from facestats.params.names import Name
 from facestats.params.types import Section
 
 
 class Continuum(Section):
+    """Pictures from one composite to another, in equal steps."""
+
     from_: Annotated[Name, Field(alias="from")]
     """composite at the beginning"""
     to: Name
@@ -24,19 +26,21 @@ class Continuum(Section):
     """pictures with both ends, 2-25"""
 
     @model_validator(mode="after")
-    def _two(self) -> Self:
+    def _ends_differ(self) -> Self:
         _check_apart(self.from_, self.to)
         return self
 
 
 class Difference(Section):
+    """What is different in one composite, compared with another."""
+
     of: Name
     """composite that is looked at"""
     minus: Name
     """composite that it is compared with"""
 
     @model_validator(mode="after")
-    def _two(self) -> Self:
+    def _ends_differ(self) -> Self:
         _check_apart(self.of, self.minus)
         return self
 
@@ -73,21 +77,16 @@ def check_pairs(
         by side).
     """
     problems = []
-    ends = {
-        **{
-            f"continua.{name}.{key}": end
-            for name, pair in continua.items()
-            for key, end in (("from", pair.from_), ("to", pair.to))
-        },
-        **{
-            f"differences.{name}.{key}": getattr(pair, key)
-            for name, pair in differences.items()
-            for key in ("of", "minus")
-        },
-    }
+    ends: dict[str, str] = {}
+    for name, continuum in continua.items():
+        ends[f"continua.{name}.from"] = continuum.from_
+        ends[f"continua.{name}.to"] = continuum.to
+    for name, difference in differences.items():
+        ends[f"differences.{name}.of"] = difference.of
+        ends[f"differences.{name}.minus"] = difference.minus
     for key, end in ends.items():
         if end not in composites:
-            hint = did_you_mean(nearest_names(end, composites))
+            hint = suggestion(end, composites)
             names = ", ".join(sorted(composites)) or "none"
             problems.append(f"{key} = {end!r} is no composite.{hint} There are {names}")
     pairs = {f"continua.{name}": (pair.from_, pair.to) for name, pair in continua.items()}
@@ -97,12 +96,12 @@ def check_pairs(
             continue
         sides = [_side(composites[end], size) for end in both]
         if None in sides or sides[0] != sides[1]:
-            told = [
+            sizes = [
                 f"{end} ({f'{side} px' if side else 'as large as its photos'})"
                 for end, side in zip(both, sides, strict=True)
             ]
             problems.append(
-                f"{key} sets {' against '.join(told)}; both need one size, such as "
+                f"{key} sets {' against '.join(sizes)}; both need one size, such as "
                 f"filter.originals: true and render.side: 1000"
             )
     sections = {"composites": composites, "continua": continua, "differences": differences}
