@@ -285,8 +285,8 @@ def _draw(run: Run, options: schemas.CompositeRequest) -> tuple[bytes, dict[str,
     if not selection.enough:
         raise InputError(f"too few: {selection}")
     render = options.render.model_dump()
-    if render.pop("outlines") or render.pop("format") == "png16":
-        raise InputError("render: outlines and png16 are for composites of params.yaml")
+    if render.pop("outlines") or render.pop("side") or render.pop("format") == "png16":
+        raise InputError("render: outlines, side and png16 are for composites of params.yaml")
     if render["background"] == "transparent" and options.format != "png":
         raise InputError("a JPEG can't be transparent; set format: png")
     image = draw_composite(
