@@ -123,8 +123,11 @@ def test_of_copies_the_best_that_matches_counts_unless_all_are_kept():
         "filename"
     ].to_list() == ["c", "d"]
     with pytest.raises(
-        InputError, match=r"2 faces of at least 3 .*gender: 3, 1 face left out as copies"
+        InputError, match=r"2 faces of at least 3 .*gender: 3, 1 face left out as a copy\)"
     ):
+        facestats.filter_images(table, gender="female", min_results=3)
+    table["copy_group"] = "a"
+    with pytest.raises(InputError, match=r"1 face of .*gender: 3, 2 faces left out as copies\)"):
         facestats.filter_images(table, gender="female", min_results=3)
     with pytest.raises(InputError, match="copies = 'all' is not possible: one of best, keep"):
         facestats.filter_images(table, copies="all")

@@ -361,6 +361,11 @@ def test_a_composite_comes_back_from_its_folder(tmp_path):
             array(np.zeros((468, 2), np.float32)).replace(b"(468,", b"(9" + b"0" * 17 + b",", 1),
         ),
         ("shape.npy", array(np.zeros((468, 3), np.float32))),
+        ("shape.npy", array(np.full((468, 2), np.nan, np.float32))),
+        ("shape.npy", array(np.full((468, 2), np.inf, np.float32))),
+        ("shape.npy", array(np.full((468, 2), "a"))),
+        ("composite.json", b'{"name": "a", "built": true, "render": ["warp"]}'),
+        ("composite.json", b'{"name": "a", "built": false, "filter": "women"}'),
     ],
 )
 def test_a_folder_that_is_no_composite_is_named(tmp_path, name, content):

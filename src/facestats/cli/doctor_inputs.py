@@ -162,7 +162,7 @@ def folders_left_out(root: Path, params: Params, inputs: Inputs) -> list[Finding
         path = root / params.data.images / image
         if path.is_dir():
             try:
-                hash_photo(path)
+                hash_photo(path, params.preprocess.max_megabytes)
             except ImageError as error:
                 findings.append(
                     Finding("photo", f"{_below(path, root)} is left out: {error}", image)

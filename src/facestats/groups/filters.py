@@ -68,7 +68,10 @@ class Selection:
 
     def __str__(self) -> str:
         steps = ", ".join(f"{name}: {count}" for name, count in self.matched.items())
-        copies = f", {number_of(self.copies, 'face')} left out as copies" if self.copies else ""
+        copies = ""
+        if self.copies:
+            what = "a copy" if self.copies == 1 else "copies"
+            copies = f", {number_of(self.copies, 'face')} left out as {what}"
         return (
             f"{number_of(len(self.rows), 'face')} of at least {self.min_results} "
             f"(left after each condition: {steps}{copies})"

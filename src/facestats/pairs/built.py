@@ -100,14 +100,25 @@ def read_composite(folder: Path) -> Built:
         raise InputError(
             f"{folder} is not the folder of a composite ({error}); `dvc repro` writes it"
         ) from None
-    if built.shape is not None and (
-        not isinstance(built.shape, np.ndarray) or built.shape.shape != (N_LANDMARKS, 2)
-    ):
-        raise InputError(
-            f"{folder / 'shape.npy'} is {getattr(built.shape, 'shape', 'an archive')}; landmarks "
-            "are (468, 2); `dvc repro` writes it anew"
-        )
+    for key in ("filter", "render"):
+        if not isinstance(facts.get(key), dict | None):
+            raise InputError(
+                f"{folder / 'composite.json'}: {key} is no mapping; `dvc repro` writes it anew"
+            )
+    if built.shape is not None:
+        _check_shape(built.shape, folder / "shape.npy")
     return built
+
+
+def _check_shape(shape: object, path: Path) -> None:
+    """Raise an `InputError` for what is no array of landmarks."""
+    if not isinstance(shape, np.ndarray) or shape.shape != (N_LANDMARKS, 2):
+        raise InputError(
+            f"{path} is {getattr(shape, 'shape', 'an archive')}; landmarks are (468, 2); "
+            "`dvc repro` writes it anew"
+        )
+    if shape.dtype.kind != "f" or not np.isfinite(shape).all():
+        raise InputError(f"{path} has landmarks that are no numbers; `dvc repro` writes it anew")
 
 
 def why_not_comparable(one: Built, other: Built) -> str | None:
