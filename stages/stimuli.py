@@ -26,7 +26,7 @@ def main(params, name: StageItem, attributes, faces, crops, stimuli):
     warn(*(f"stimuli.{name}: {text}" for text in warnings))
     start_clean(out)
     mover = Mover(load(), options)
-    photos = chosen.photos(crops, params.data.images, out)
+    photos = chosen.photos(crops, params.data.images, out, params.preprocess.max_megabytes)
     rows = list(write_stimuli(mover, photos, out / SHEET))
     errors = [row["error"] for row in rows if row["error"]]
     warn(*(f"stimuli.{name}: {text} ({n} of {len(rows)} faces)" for text, n in alike(errors)))

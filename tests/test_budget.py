@@ -179,6 +179,15 @@ def test_damaged_headers_are_no_trouble():
     assert count_scans(b"\xff\xd8" + b"\xff\xda\0\0" * 50) >= 20
 
 
+@pytest.mark.parametrize("segment", [b"\xff\xe1\0\x0aExif\0\0ab", b"\xff\xee\0\2"])
+def test_a_jpeg_of_very_many_segments_is_refused_before_they_are_joined(segment):
+    data = with_scans(64, 1)
+    assert open_photo(data[:2] + segment * 100 + data[2:]).width == 64
+    for many in (3000, 2_000_000):
+        with pytest.raises(OverBudgetError, match="more than 2000 segments before its picture"):
+            open_photo(data[:2] + segment * many + data[2:])
+
+
 @pytest.mark.parametrize(
     "between",
     [b"x", b"\xff\xfe\0\3x\0", b"\xff\xd0", b"\xff\x01", b"\xff\0", b"\xff\xff\xff\xfe\0\2"],

@@ -437,6 +437,18 @@ def test_a_folder_in_use_is_left_alone(built, tmp_path, capsys):
         check_target(folder / "mine.txt", True)
 
 
+def test_a_table_of_another_run_is_not_exported(built, tmp_path, capsys):
+    root = built.copy(tmp_path / "copy").folder
+    path = root / "data/processed/composites.json"
+    facts = json.loads(path.read_text())
+    facts["files"]["data/processed/metadata/attributes_final.parquet"] = "0" * 64
+    path.write_text(json.dumps(facts))
+    command = ["export", str(tmp_path / "out"), "--root", str(root), "--only", "tables"]
+    assert main([*command, "--formats", "csv"]) == 2
+    assert "attributes_final.parquet is not the one that" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_export_is_whole_or_not_there(tmp_path):
     with whole(tmp_path / "out") as folder:
         (folder / "a").write_text("1")

@@ -135,6 +135,16 @@ def test_a_parameter_that_none_is(hexadecimal):
         plain_params(load_yaml(f"mlp: {{lr: {hexadecimal}}}".encode()), "params.yaml of main")
 
 
+def test_repeats_that_lack_most_faces_are_refused():
+    """Each row in a repeat of its own would need a table of rows by rows."""
+    halves, actual, _ = two_halves(200, 0)
+    table = run_of(halves[0], actual)
+    check_predictions(table, "main")
+    table["repeat"] = np.arange(len(table), dtype="int32")
+    with pytest.raises(InputError, match=r"main: repeats of .* lack most faces"):
+        check_predictions(table, "main")
+
+
 def test_damaged_predictions_are_compared_or_refused(monkeypatch):
     monkeypatch.setattr(differences, "RESAMPLES", 20)
     rng, (halves, actual, _), refused = random.Random(2), two_halves(20, 0), []

@@ -223,6 +223,19 @@ def test_filters_count_and_never_widen(here, table):
         facestats.filter_images(table.reset_index(), gender="female", min_results=500)
 
 
+def test_crops_of_another_run_are_not_averaged(here, table):
+    women = table.reset_index().query("gender_final == 'female'").head(4)
+    path = here / "data/processed/preproc" / women["filename"].iloc[1]
+    content = path.read_bytes()
+    path.unlink()  # it may be a link into DVC's cache
+    try:
+        Image.open(io.BytesIO(content)).rotate(180).save(path, quality=95)
+        with pytest.raises(ModelError, match=r"\.jpg is not the picture that was measured"):
+            facestats.make_composite(women)
+    finally:
+        path.write_bytes(content)
+
+
 def test_composites_of_table_rows_and_of_photos(here, table):
     women = table.reset_index().query("gender_final == 'female'")
     first = facestats.make_composite(women, n=5, seed=1)

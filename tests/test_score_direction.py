@@ -12,8 +12,10 @@ import pytest
 import facestats.serving.stimuli as stimuli
 from facestats.core import tables
 from facestats.core.files import write_json
-from facestats.core.layout import COMPOSITES_MANIFEST, FACES_TABLE, FINAL_TABLE
+from facestats.core.layout import COMPOSITES_MANIFEST, CROPS, FACES_TABLE, FINAL_TABLE
 from facestats.errors import InputError, ModelError, WithheldError
+from facestats.faces.dedup import perceptual_hash
+from facestats.faces.quality import grey_crop
 from facestats.geometry.measurements import fit_zscore, measure
 from facestats.geometry.regressor import GeometryModel, features
 from facestats.geometry.training import sampler_for, train_pipeline
@@ -111,6 +113,7 @@ def project(faces, model, tmp_path, monkeypatch):
     final = pd.DataFrame({"filename": names, "skin_final": classes, "age_final": 20.0 + tone})
     final["score_withheld"] = [None] * (N - 1) + ["may be under 18"]
     shapes = pd.DataFrame({"filename": names, "landmarks": list(landmarks.reshape(N, -1))})
+    shapes["perceptual_hash"] = [perceptual_hash(grey_crop(crop)).hex() for crop in crops]
     monkeypatch.setattr(tables, "read_all", lambda *_: final)
     monkeypatch.setattr(tables, "read", lambda *_: shapes)
     sha256 = hashlib.sha256(b"table").hexdigest()
@@ -141,6 +144,14 @@ def test_tables_of_another_run_say_nothing_of_these_models(project, path):
     with pytest.raises(MixedPartsError, match=f"{path.name} is not the one that"):
         direction_of(project, ["age"])
     direction_of(project, [])  # needs no table
+
+
+def test_crops_of_another_run_say_nothing_of_these_models(project, faces):
+    path = project.root / CROPS / "3.jpg"
+    turned = np.ascontiguousarray(faces[3][3][::-1])
+    stimuli.Image.fromarray(turned).save(path, quality=95)
+    with pytest.raises(MixedPartsError, match=r"3\.jpg is not the picture that was measured"):
+        direction_of(project, ["age"])
 
 
 def test_without_a_trained_model_there_is_no_direction(project):

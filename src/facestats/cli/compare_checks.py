@@ -14,6 +14,7 @@ from facestats.errors import InputError
 KEY = ["target", "model", "repeat", "filename"]
 MOST = 1e12  # ratings, ages and losses are smaller, and the square of a larger one may be infinite
 _MOST_FOLDS = 100_000
+_GAPS = 10  # times as many faces by repeats as rows; in a run, each repeat predicts each face
 _AGAIN = "; run `dvc repro` and commit what it writes, or take another run"
 
 
@@ -105,6 +106,9 @@ def check_predictions(table: pd.DataFrame, where: str) -> pd.DataFrame:
     for name in ("repeat", "fold"):
         if not table[name].between(0, _MOST_FOLDS).all():
             raise InputError(f"{where}: column {name} is not from 0 to {_MOST_FOLDS}{_AGAIN}")
+    for (target, model), rows in table.groupby(["target", "model"], sort=False):
+        if rows["repeat"].nunique() * rows["filename"].nunique() > _GAPS * len(rows):
+            raise InputError(f"{where}: repeats of {model}, {target} lack most faces{_AGAIN}")
     for name in ("actual", "predicted"):
         if not (np.abs(table[name].fillna(0)) <= MOST).all():
             raise InputError(f"{where}: column {name} has a number beyond {MOST:g}{_AGAIN}")

@@ -17,6 +17,7 @@ from facestats.export.folder import check_target, remove_half_written, whole
 from facestats.export.model import write_models
 from facestats.export.shapes import write_embeddings, write_landmarks
 from facestats.export.spss_stata import write_dta, write_sav
+from facestats.serving.composites_manifest import CompositesManifest
 from facestats.serving.models import Models
 
 PARTS = ("tables", "landmarks", "embeddings", "model")
@@ -88,7 +89,9 @@ def export(
     if "tables" in parts:
         if "sav" in formats:
             extra("pyreadstat", "an SPSS file", "--formats csv,xlsx,dta")
+        manifest = CompositesManifest.read(models)
         frame = read_faces(models.root)
+        manifest.check_final()
         if "xlsx" in formats:
             check_fits(*frame.shape)
         columns = describe(frame, figures)

@@ -43,7 +43,9 @@ _PROFILE = 4  # what a colour profile adds
 _DECODERS = {"WEBP": 8, "AVIF": 4, "HEIF": 8, "FITS": 20}  # what a decoder holds beside its result
 # Scans of a progressive JPEG; encoders write 6 to 12. Each costs as much as a plain JPEG.
 _USUAL_SCANS = 20
+_USUAL_SEGMENTS = 2000  # of up to 64 kB each
 
+JPEG = b"\xff\xd8"  # its first bytes
 _J2K = re.compile(rb"\xff\x4f\xff\x51")  # start of a codestream, and its size
 _IHDR = re.compile(rb"\x89PNG\r\n\x1a\n....IHDR", re.DOTALL)
 _MARKER = re.compile(rb"\xff+([^\0\xff])")  # of a JPEG
@@ -137,6 +139,23 @@ def memory_need(image: Image.Image, data: bytes) -> int:
         ]
         need = max([need, *(w * h * _OTHERS for w, h in sizes)])
     return need
+
+
+def check_segments(data: bytes) -> None:
+    """Refuse a JPEG with so many segments that joining them takes long.
+
+    Raises
+    ------
+    OverBudgetError
+    """
+    at, segments = 2, 0
+    while (marker := _MARKER.search(data, at)) and marker[1] not in (*_ENDS, b"\xda"):
+        at = marker.end()
+        if marker[1] not in _ALONE:
+            at += max(int.from_bytes(data[at : at + 2], "big"), 2)
+        segments += 1
+        if segments > _USUAL_SEGMENTS:
+            raise OverBudgetError(f"has more than {_USUAL_SEGMENTS} segments before its picture")
 
 
 def count_scans(data: bytes) -> int:

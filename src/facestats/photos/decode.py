@@ -27,7 +27,13 @@ from facestats.machine.faults import (
     note_allocations,
     threads_are_there,
 )
-from facestats.photos.budget import MAX_PIXELS, check_budget, too_many_pixels
+from facestats.photos.budget import (
+    JPEG,
+    MAX_PIXELS,
+    check_budget,
+    check_segments,
+    too_many_pixels,
+)
 from facestats.photos.containers import (
     NO_IMAGE,
     DamageError,
@@ -140,6 +146,8 @@ def _check_memory(error: DamageError) -> None:
 
 
 def _open_once(data: bytes, min_long_side: float | None, max_pixels: int) -> Photo:
+    if data[:2] == JPEG:
+        check_segments(data)
     try:
         image = open_main(data)
     except Exception as error:

@@ -14,11 +14,12 @@ import torch
 
 from facestats.core import tables
 from facestats.core.files import read_json
-from facestats.core.layout import FINAL_TABLE
-from facestats.errors import FaceStatsError, InputError, ModelError, TableError
+from facestats.core.layout import COMPOSITES_MANIFEST, FINAL_TABLE
+from facestats.errors import FaceStatsError, InputError, ModelError
 from facestats.faces.landmarks import Landmarker
 from facestats.groups.tables import FINAL
 from facestats.prompts.text import TextEncoder
+from facestats.serving.composites_manifest import CompositesManifest
 from facestats.serving.loading import current_models
 from facestats.serving.manifest import Identity, identity
 from facestats.serving.models import Models
@@ -106,7 +107,7 @@ class Run:
 class _Table:
     """What was read of the final table, or the error, and for which file and models."""
 
-    identity: Identity
+    identities: tuple[Identity, Identity]
     models: Models
     value: pd.DataFrame | FaceStatsError
 
@@ -192,21 +193,34 @@ class CurrentRun:
     def _faces(self, models: Models) -> pd.DataFrame | FaceStatsError:
         """The final table, if its faces are those of the models' run; until then the one before."""
         path = self.root / FINAL_TABLE
-        now, before = identity(path), self._table
-        if before is not None and before.identity == now and before.models is models:
+        before = self._table
+        now = identity(path), identity(self.root / COMPOSITES_MANIFEST)
+        if before is not None and before.identities == now and before.models is models:
             return before.value
         value: pd.DataFrame | FaceStatsError
         try:
-            table = tables.read_all(path, FINAL).set_index("filename", drop=False)
-            if not table.index.isin(models.images.index).all():
-                raise TableError(f"{FINAL.name} is of another run than the models")
-            value = table
+            manifest = CompositesManifest.read(models)
+            value = tables.read_all(path, FINAL).set_index("filename", drop=False)
+            manifest.check_final()
         except FaceStatsError as error:
             value = error
-            if before is not None and isinstance(before.value, pd.DataFrame):
+            if (
+                before is not None
+                and isinstance(before.value, pd.DataFrame)
+                and not _scores_a_child(before.value, models)
+            ):
                 value = before.value
         self._table = _Table(now, models, value)
         return value
+
+
+def _scores_a_child(table: pd.DataFrame, models: Models) -> bool:
+    """Whether a table of an earlier run has a score of a face that is labelled as too young now."""
+    labelled = models.labelled_ages[0]
+    young = table.index.isin(labelled.loc[labelled["score_withheld"].notna(), "filename"])
+    return bool(young.any()) and (
+        "score_withheld" not in table or bool(table.loc[young, "score_withheld"].isna().any())
+    )
 
 
 def _warm_up(models: Models, encoder: BatchEncoder) -> None:

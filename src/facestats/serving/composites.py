@@ -32,6 +32,7 @@ from facestats.groups.tables import FINAL
 from facestats.params.errors import checked_options
 from facestats.serving.checks import one_of, whole_number
 from facestats.serving.copies import best_of_copies, look_of
+from facestats.serving.crops import check_crops
 from facestats.serving.frames import is_polars_frame, to_pandas
 from facestats.serving.loading import load
 from facestats.serving.manifest import faces_table
@@ -283,8 +284,8 @@ def draw_composite(
                 models, photos, n, seed, Path(folder), flags, single
             )
         average = average_faces(members, **averaging_options(render, {}))
-    if table is not None:
-        faces_table(models)  # still that of the run? A new run would have replaced the crops too
+    if table is not None:  # are table and crops still those of the run?
+        check_crops(models, members["filename"])
     average.left_out = left_out | average.left_out
     if flagged:
         selection["flagged"] = flagged

@@ -33,6 +33,7 @@ from facestats.params.errors import checked_options
 from facestats.serving import answers
 from facestats.serving.checks import whole_number
 from facestats.serving.composites_manifest import CompositesManifest
+from facestats.serving.crops import check_crops
 from facestats.serving.loading import load
 from facestats.serving.manifest import faces_table
 from facestats.stimuli.changes import Change, along, caricature, symmetric
@@ -268,7 +269,7 @@ def direction_of(models: Models, orthogonal: Sequence[str]) -> ScoreDirection:
     shapes = faces.dropna().set_index("filename")["landmarks"]
     rows = table["filename"].isin(shapes.index).to_numpy().nonzero()[0]
     rows = rows[sample_rows(len(rows), MOST_FACES)]
-    names = table["filename"].iloc[rows]
+    names = table["filename"].iloc[rows].tolist()
     direction = score_direction(
         model,
         np.stack([shapes[name].reshape(-1, 3) for name in names]),
@@ -276,7 +277,7 @@ def direction_of(models: Models, orthogonal: Sequence[str]) -> ScoreDirection:
         pd.DataFrame(columns).iloc[rows],
     )
     manifest.check_final()
-    faces_table(models)  # still that of the run? A new run would have replaced the crops too
+    check_crops(models, names)
     return direction
 
 

@@ -22,7 +22,7 @@ from facestats.errors import (
 )
 from facestats.geometry.measurements import NAMES
 from facestats.groups.filters import filter_faces
-from facestats.photos.reading import hash_photo
+from facestats.photos.reading import MAX_MEGABYTES, hash_photo
 from facestats.serving import answers
 from facestats.serving.checks import as_text
 from facestats.stimuli.photo import encoded
@@ -170,7 +170,9 @@ class ChosenFaces:
     names: list[tuple[str, str]]
     sha256: dict[str, str] = field(default_factory=dict)
 
-    def photos(self, crops: Path, images: str | Path, out: Path) -> Iterator[tuple[str, Any, Path]]:
+    def photos(
+        self, crops: Path, images: str | Path, out: Path, max_megabytes: float = MAX_MEGABYTES
+    ) -> Iterator[tuple[str, Any, Path]]:
         """Name, source and target of each, as `write_stimuli` takes them.
 
         Raises
@@ -184,7 +186,9 @@ class ChosenFaces:
                 if name.is_absolute() or ".." in name.parts:
                     raise InputError(f"{name} is no name of a photo; run `dvc repro`")
             path = Path(images) / image if self.sha256 else crops / crop
-            if self.sha256 and (not path.is_file() or hash_photo(path) != self.sha256[image]):
+            if self.sha256 and (
+                not path.is_file() or hash_photo(path, max_megabytes) != self.sha256[image]
+            ):
                 raise InputError(
                     f"{path} is not the photo that its face was cut out of; run `dvc repro`"
                 )
