@@ -17,6 +17,7 @@ from facestats.composites.originals import Originals
 from facestats.composites.outline import Segmenter
 from facestats.core.files import read_json
 from facestats.errors import number_of
+from facestats.run.cache import cache_folder
 
 
 def main(params, name: StageItem, members, landmarker, composites):
@@ -25,7 +26,8 @@ def main(params, name: StageItem, members, landmarker, composites):
     chosen = Members(folder / "members.csv", folder / "faces")
     drawn, options = chosen, render.used()
     if selection["filter"].get("originals"):
-        drawn = Originals(chosen, params.data.images, landmarker, render.side, params.preprocess)
+        photos = params.data.images, landmarker, render.side, params.preprocess
+        drawn = Originals(chosen, *photos, cache_folder())
         options["side"] = drawn.side
     segmenter = Segmenter(landmarker) if render.outlines else None
     average = average_faces(drawn, **averaging_options(render, selection), segmenter=segmenter)

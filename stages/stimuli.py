@@ -13,6 +13,7 @@ from facestats.core.files import write_json
 from facestats.errors import alike, number_of
 from facestats.faces.tables import FACES
 from facestats.groups.tables import FINAL
+from facestats.run.cache import cache_folder
 from facestats.serving.loading import load
 from facestats.serving.stimuli import Mover
 from facestats.serving.stimulus_files import SHEET, chosen_faces, write_stimuli
@@ -26,7 +27,8 @@ def main(params, name: StageItem, attributes, faces, crops, stimuli):
     warn(*(f"stimuli.{name}: {text}" for text in warnings))
     start_clean(out)
     mover = Mover(load(), options)
-    photos = chosen.photos(crops, params.data.images, out, params.preprocess.max_megabytes)
+    most = params.preprocess.max_megabytes
+    photos = chosen.photos(crops, params.data.images, out, most, cache_folder())
     rows = list(write_stimuli(mover, photos, out / SHEET))
     errors = [row["error"] for row in rows if row["error"]]
     warn(*(f"stimuli.{name}: {text} ({n} of {len(rows)} faces)" for text, n in alike(errors)))

@@ -1,5 +1,6 @@
 """Tables and lists that others may have written lead no stimulus and no trait out of its folder."""
 
+import hashlib
 import json
 import os
 from types import SimpleNamespace
@@ -31,6 +32,18 @@ def test_traits_are_names_and_no_paths(tmp_path, traits):
 def test_names_of_photos_lead_nowhere_else(tmp_path, names):
     with pytest.raises(InputError, match="is no name of a photo"):
         list(ChosenFaces([names]).photos(tmp_path, tmp_path, tmp_path / "out"))
+
+
+def test_a_photo_behind_a_link_out_of_its_folder_is_not_moved(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/a.jpg").write_bytes(b"a")
+    (tmp_path / "photos/a.jpg").symlink_to(tmp_path / "other/a.jpg")
+    chosen = ChosenFaces([("a.jpg", "a.jpg")], {"a.jpg": hashlib.sha256(b"a").hexdigest()})
+    places = tmp_path, tmp_path / "photos", tmp_path / "out"
+    with pytest.raises(InputError, match=r"photos/a\.jpg is a link to .*outside of the folder"):
+        list(chosen.photos(*places))
+    assert len(list(chosen.photos(*places, cache=tmp_path / "other"))) == 1
 
 
 def test_two_photos_are_not_written_to_one_file(tmp_path):

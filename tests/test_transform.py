@@ -28,6 +28,7 @@ from facestats.params.project import check_params
 from facestats.photos.reading import hash_photo
 from facestats.serving.manifest import MixedPartsError
 from facestats.serving.stimuli import Mover, face_continuum, transform_face
+from facestats.serving.stimulus_files import compared
 from facestats.serving.types import Score
 from facestats.stimuli.params import How
 from facestats.stimuli.photo import FacePhoto
@@ -301,6 +302,39 @@ def test_a_sheet_holds_no_score_of_a_child(models):
     row = pd.read_csv("out.csv").iloc[0]
     assert row["score_withheld"] == "may be under 18"
     assert not {"score", "score_before", "geometric", "combined_before"} & set(row.index)
+
+
+def scored(monkeypatch, models, **photo):
+    """Have the photo and the moved picture get these scores; the latter's age is not checked."""
+    unchecked = Score(score=50.0, warnings=["age was not checked: no model", "blurred"])
+    monkeypatch.setattr(
+        models, "score", lambda it: unchecked if isinstance(it, Image.Image) else Score(**photo)
+    )
+    assert run("a.jpg", "--symmetric", "shape", "--output", "out.jpg") == 0
+    return pd.read_csv("out.csv").iloc[0]
+
+
+def test_the_age_of_a_moved_face_is_that_of_its_photo(models, monkeypatch):
+    row = scored(monkeypatch, models, score=40.0, age_checked="label")
+    assert (row["score"], row["score_warning"]) == (50, "blurred")
+
+
+def test_an_age_that_was_not_checked_is_named_once(models, monkeypatch):
+    row = scored(monkeypatch, models, score=40.0, warnings=["age was not checked: no model"])
+    assert row["score_warning"] == "age was not checked: no model"
+
+
+def test_a_moved_child_gets_no_score_although_nobody_knows_the_picture(models, monkeypatch):
+    row = scored(monkeypatch, models, withheld="labelled as 7", age_checked="label")
+    assert row["score_withheld"] == "labelled as 7"
+    assert not {"score", "score_before", "geometric"} & set(row.index)
+
+
+def test_at_the_end_of_a_continuum_is_another_person(models, monkeypatch):
+    scores = iter([Score(score=40.0, age_checked="label"), Score(score=1.0, warnings=["age was"])])
+    monkeypatch.setattr(models, "score", lambda _: next(scores))
+    faces = Image.open("a.jpg"), Image.open("b.jpg")
+    assert compared(models, *faces, same_person=False)["score_warning"] == "age was"
 
 
 def test_a_continuum_leads_from_one_face_to_another(models, monkeypatch):

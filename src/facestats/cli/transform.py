@@ -149,7 +149,7 @@ def _continuum(options: argparse.Namespace, out: Path) -> int:
     for target, picture, share in zip(targets, pictures, shares(steps), strict=True):
         write_bytes(target, encoded(picture, ".png"))
         row = {"image": start, "to": options.to, "share": share, "stimulus": target.name}
-        rows.append(row | compared(models, pictures[0], picture, withheld))
+        rows.append(row | compared(models, pictures[0], picture, withheld, False))
     write_csv(out / SHEET, pd.DataFrame(rows))
     print_line(str(out / SHEET))
     return 0

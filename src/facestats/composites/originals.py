@@ -14,6 +14,7 @@ import numpy as np
 
 from facestats.composites.members import Member, Members
 from facestats.core.files import without_apostrophe
+from facestats.core.photo_files import refuse_link_out
 from facestats.errors import ImageError, InputError
 from facestats.faces.align import CropTransform, align_face, center_square
 from facestats.faces.crop import find_photo_faces
@@ -36,7 +37,7 @@ class Limits(Protocol):
 class _Place(NamedTuple):
     """A photo, and where in it the face's crop lies."""
 
-    path: Path
+    image: str
     sha256: str
     crop: CropTransform
     size: tuple[int, int]
@@ -59,6 +60,8 @@ class Originals:
         Of the picture, px; by default the median of the crops' sides in px of their photos, as far
         as `limits` allow.
     limits : Limits
+    cache : Path, optional
+        DVC's cache, to which links among the photos may lead.
 
     Attributes
     ----------
@@ -67,8 +70,8 @@ class Originals:
     Raises
     ------
     InputError
-        A photo is missing or another one than its face was cut out of, or `side` is larger than
-        the photos are.
+        A photo is missing, behind a link out of its folder, or another one than its face was cut
+        out of, or `side` is larger than the photos are.
     """
 
     def __init__(
@@ -78,12 +81,12 @@ class Originals:
         landmarker: Path,
         side: int | None,
         limits: Limits,
+        cache: Path | None = None,
     ):
         self._members, self._limits = members, limits
+        self._images, self._cache = Path(images), cache
         finder = Landmarker(landmarker)
-        self._places = {
-            member.filename: self._find(member, Path(images), finder) for member in members
-        }
+        self._places = {member.filename: self._find(member, finder) for member in members}
         sides = [place.crop.side for place in self._places.values()]
         most = math.isqrt(limits.max_pixels * BYTES // _DRAWN)
         own = math.floor(median(sides)) if sides else most
@@ -107,15 +110,15 @@ class Originals:
                 pixels=partial(self._pixels, place), inside=partial(self._inside, place)
             )
 
-    def _find(self, member: Member, images: Path, landmarker: Landmarker) -> _Place:
+    def _find(self, member: Member, landmarker: Landmarker) -> _Place:
         """Find the crop's place in its photo."""
         row = self._members.photos.loc[member.filename]
         image, sha256 = without_apostrophe(str(row["image"])), str(row["sha256"])
         name = PurePosixPath(image)
         if name.is_absolute() or ".." in name.parts:
             raise InputError(f"{image} is no name of a photo; run `dvc repro`")
-        path = images / image
-        data = self._read(path, sha256)
+        data = self._read(image, sha256)
+        path = self._images / image
         limits = self._limits.max_megabytes, self._limits.max_pixels
         try:
             photo, faces = find_photo_faces(data, landmarker, *limits)
@@ -130,10 +133,10 @@ class Originals:
             raise InputError(
                 f"the face of {path} is not found where `preprocess` found it; run `dvc repro`"
             )
-        return _Place(path, sha256, crop, size)
+        return _Place(image, sha256, crop, size)
 
     def _pixels(self, place: _Place) -> np.ndarray:
-        data = self._read(place.path, place.sha256)
+        data = self._read(place.image, place.sha256)
         return align_face(
             open_photo(data, None, self._limits.max_pixels).rgb, place.crop, self.side
         )
@@ -148,12 +151,14 @@ class Originals:
         nearest = np.minimum.reduce([right, width - right, down, height - down])
         return np.maximum(nearest / side, 0).astype(np.float32)
 
-    def _read(self, path: Path, sha256: str) -> bytes:
+    def _read(self, image: str, sha256: str) -> bytes:
+        path = self._images / image
         if not path.is_file():
             raise InputError(
                 f"{path} is missing: a composite with filter.originals is drawn from its members' "
                 "photos; bring it back, or run `dvc repro`"
             )
+        refuse_link_out(self._images, image, self._cache)
         try:
             data = read_photo(path, self._limits.max_megabytes)
         except ImageError as error:

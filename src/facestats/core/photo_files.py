@@ -71,7 +71,6 @@ def links_out(folder: str | Path, cache: str | Path | None) -> dict[str, str]:
         For each link, by its path relative to `folder`, the message about it.
     """
     top = os.path.realpath(folder)
-    inside = [Path(place) for place in (top, cache and os.path.realpath(cache)) if place]
     found, left = {}, [""]
     while left:
         prefix = left.pop()
@@ -83,15 +82,38 @@ def links_out(folder: str | Path, cache: str | Path | None) -> dict[str, str]:
             name = prefix + entry.name
             if entry.is_dir(follow_symlinks=False):
                 left.append(f"{name}/")
-            elif entry.is_symlink() and os.path.isfile(entry.path):
-                target = Path(os.path.realpath(entry.path))
-                if not any(target.is_relative_to(place) for place in inside):
-                    found[name] = (
-                        f"{printable(str(Path(folder, name)))} is a link to "
-                        f"{printable(str(target))}, outside of the folder: `dvc add` would copy "
-                        "that file, and `dvc push` share it; put a copy in its place, or remove it"
-                    )
+            elif (
+                entry.is_symlink()
+                and os.path.isfile(entry.path)
+                and (message := _leads_out(folder, name, cache))
+            ):
+                found[name] = message
     return dict(sorted(found.items()))
+
+
+def _leads_out(folder: str | Path, name: str, cache: str | Path | None) -> str | None:
+    """Say that a file lies neither in the folder nor in DVC's cache; None where it does."""
+    path = Path(folder, name)
+    target = Path(os.path.realpath(path))
+    if any(target.is_relative_to(os.path.realpath(place)) for place in (folder, cache) if place):
+        return None
+    return (
+        f"{printable(str(path))} is a link to {printable(str(target))}, outside of the folder: "
+        "`dvc add` would copy that file, and `dvc push` share it; put a copy in its place, or "
+        "remove it"
+    )
+
+
+def refuse_link_out(folder: str | Path, name: str, cache: str | Path | None) -> None:
+    """Refuse a photo that a link, in whatever part of its path, leads out of its folder.
+
+    Raises
+    ------
+    InputError
+        It lies neither in the folder nor in DVC's cache.
+    """
+    if message := _leads_out(folder, name, cache):
+        raise InputError(message)
 
 
 def refuse_links_out(folder: str | Path, cache: str | Path | None) -> None:

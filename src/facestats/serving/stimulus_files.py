@@ -11,6 +11,7 @@ import pandas as pd
 from PIL import Image
 
 from facestats.core.files import write_bytes, write_csv
+from facestats.core.photo_files import refuse_link_out
 from facestats.errors import (
     FaultError,
     ImageError,
@@ -101,14 +102,20 @@ def _moved(mover: Mover, name: str, source: Any, target: Path, folder: Path) -> 
 
 
 def compared(
-    models: Models, before: Any, after: Any, withheld: str | None = None
+    models: Models,
+    before: Any,
+    after: Any,
+    withheld: str | None = None,
+    same_person: bool = True,
 ) -> dict[str, Any]:
     """Measurements and scores of a face before and after; a score only where both get one.
 
-    `withheld` says why none gets one, whatever the pictures look like.
+    `withheld` says why none gets one, whatever the pictures look like. With `same_person`, an age
+    that was checked before counts after, too: a moved face is not known by its picture.
     """
     columns = {}
-    was, now = (_figures(models, image) for image in (before, after))
+    was = _figures(models, before)
+    now = _figures(models, after, same_person and was.get("age_checked") is not None)
     if withheld:
         was["score_withheld"] = withheld
     for name in (*SCORES, *NAMES):
@@ -122,7 +129,7 @@ def compared(
     return columns
 
 
-def _figures(models: Models, image: Any) -> dict[str, Any]:
+def _figures(models: Models, image: Any, age_known: bool = False) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     source = image.convert("RGB") if isinstance(image, Image.Image) else image
     try:
@@ -135,8 +142,12 @@ def _figures(models: Models, image: Any) -> dict[str, Any]:
         figures = {name: round(value, 2) for name, value in figures.items()}
         if result.withheld:
             figures["score_withheld"] = result.withheld
-        elif result.warnings:
-            figures["score_warning"] = result.warnings[0]
+        texts = result.warnings
+        if age_known and result.age_checked is None:
+            texts = texts[1:]  # the first says that the age was not checked
+        if texts and not result.withheld:
+            figures["score_warning"] = texts[0]
+        figures["age_checked"] = result.age_checked
     except (ModelError, WithheldError) as error:
         figures["score_withheld"] = str(error)
     if crop.landmarks is not None:
@@ -171,27 +182,35 @@ class ChosenFaces:
     sha256: dict[str, str] = field(default_factory=dict)
 
     def photos(
-        self, crops: Path, images: str | Path, out: Path, max_megabytes: float = MAX_MEGABYTES
+        self,
+        crops: Path,
+        images: str | Path,
+        out: Path,
+        max_megabytes: float = MAX_MEGABYTES,
+        cache: Path | None = None,
     ) -> Iterator[tuple[str, Any, Path]]:
         """Name, source and target of each, as `write_stimuli` takes them.
+
+        `cache` is that of DVC, to which links among the photos may lead.
 
         Raises
         ------
         InputError
-            A photo is missing, or not the one that the crop was made of; or a name leads out of
-            its folder, in a table that somebody has forged.
+            A photo is missing, behind a link out of its folder, or not the one that the crop was
+            made of; or a name leads out of its folder, in a table that somebody has forged.
         """
         for image, crop in self.names:
             for name in (PurePosixPath(image), PurePosixPath(crop)):
                 if name.is_absolute() or ".." in name.parts:
                     raise InputError(f"{name} is no name of a photo; run `dvc repro`")
             path = Path(images) / image if self.sha256 else crops / crop
-            if self.sha256 and (
-                not path.is_file() or hash_photo(path, max_megabytes) != self.sha256[image]
-            ):
-                raise InputError(
-                    f"{path} is not the photo that its face was cut out of; run `dvc repro`"
-                )
+            if self.sha256:
+                if path.is_file():
+                    refuse_link_out(images, image, cache)
+                if not path.is_file() or hash_photo(path, max_megabytes) != self.sha256[image]:
+                    raise InputError(
+                        f"{path} is not the photo that its face was cut out of; run `dvc repro`"
+                    )
             yield image, path, out / (stimulus_name(image) if self.sha256 else crop)
 
 
