@@ -44,6 +44,18 @@ def run(options: argparse.Namespace) -> int:
     if not (root / ATTRACTIVENESS).is_file():
         raise InputError(f"nothing to show in {root.resolve()}: run `dvc repro` first")
     params = load_params(root / "params.yaml")
+    try:
+        _show(root, params)
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{root / METRICS} holds what no run writes ({type(error).__name__}: {error}); run "
+            "`dvc repro`"
+        ) from None
+    return 0
+
+
+def _show(root: Path, params: Params) -> None:
+    """Print all of it."""
     print("\nWhere to look")
     if (root / REPORT).is_file():
         print(
@@ -82,7 +94,6 @@ def run(options: argparse.Namespace) -> int:
         )
     for line in _warnings(root, params):
         print(line)
-    return 0
 
 
 def _pictures(folder: Path, params: Params) -> list[str]:
