@@ -1,9 +1,12 @@
 """`python -m facestats results`: where to look, which `make repro` says at its end."""
 
 import argparse
+import json
+import random
 import re
 import shutil
-from functools import partial
+from functools import partial, reduce
+from operator import getitem
 
 import pytest
 import yaml
@@ -183,3 +186,36 @@ def test_make_repro_ends_with_it():
         r"^repro:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE
     )[1]
     assert recipe.splitlines()[-1] == "\t@python -m facestats results"
+
+
+ODD = (None, True, -1, 1e308, 10**40, "x", [], {}, [[]], {"a": 1})
+
+
+def places(value, above=()):
+    """Keys and positions that lead to each value of JSON content."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, one in inner:
+        yield (*above, key)
+        if isinstance(one, (dict, list)):
+            yield from places(one, (*above, key))
+
+
+def test_forged_metrics_are_shown_or_refused(root, capsys):
+    """They may come with a pull request."""
+    rng, refused = random.Random(0), []
+    names = ("attractiveness", "attributes", "crossvalidated", "fairness", "age_check")
+    for _ in range(50):
+        path = root / "metrics" / f"{rng.choice(names)}.json"
+        content = path.read_text()
+        forged = json.loads(content)
+        *above, last = rng.choice([*places(forged)])
+        reduce(getitem, above, forged)[last] = rng.choice(ODD)
+        path.write_text(json.dumps(forged))
+        try:
+            results.run(argparse.Namespace(root=root))
+        except InputError as error:
+            refused.append(str(error))
+        path.write_text(content)
+    assert len(refused) > 1
+    assert all("metrics" in text for text in refused)
+    capsys.readouterr()

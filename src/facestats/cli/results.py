@@ -16,7 +16,7 @@ from facestats.core.files import read_json
 from facestats.core.layout import ATTRACTIVENESS, COMPOSITES, FAIRNESS, METRICS, REPORT, WARNINGS
 from facestats.core.stats.intervals import interval_text
 from facestats.core.stats.verdict import doubts_of_scores
-from facestats.errors import InputError, alike, number_of
+from facestats.errors import FaceStatsError, InputError, alike, number_of
 from facestats.machine.output import one_line, print_line
 from facestats.params.project import Params, load_params
 from facestats.report.section_models import age_notices
@@ -46,7 +46,9 @@ def run(options: argparse.Namespace) -> int:
     params = load_params(root / "params.yaml")
     try:
         _show(root, params)
-    except (AttributeError, IndexError, KeyError, TypeError) as error:
+    except FaceStatsError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise InputError(
             f"{root / METRICS} holds what no run writes ({type(error).__name__}: {error}); run "
             "`dvc repro`"
