@@ -485,4 +485,4 @@ def test_a_table_or_workbook_on_a_disk_that_fails_is_not_called_damaged(tmp_path
         pass
     monkeypatch.setattr(openpyxl, "load_workbook", fail)
     with pytest.raises(FaultError, match=r"labels\.xlsx can't be read: Input/output error \(EIO\)"):
-        excel._open(book, read_only=True, data_only=True)
+        excel._open(book.read_bytes(), book, read_only=True, data_only=True)

@@ -164,6 +164,7 @@ def _read(
     while not content.photos and tree.top != whole.top:
         tree = Tree(tree.top.parent)
         content = dataset.read(tree, choices)
+    content.notes[:0] = tree.notes
     return tree, content
 
 

@@ -63,6 +63,8 @@ class Tree:
         Files and folders whose names are not UTF-8, with `?` in their place.
     folders : set of str
         Paths of all folders.
+    notes : list of str
+        How workbooks were understood that have been read.
 
     Raises
     ------
@@ -77,6 +79,7 @@ class Tree:
         self.unnamed: list[str] = []
         self.folders: set[str] = set()
         self.read_files: dict[str, str] = {}
+        self.notes: list[str] = []
         if top.is_file() and is_archive(top.name):
             raise InputError(f"{top} is an archive; unpack it and give its folder")
         if top.is_file():
@@ -304,22 +307,14 @@ class Tree:
         return pd.DataFrame(rows, columns=pd.Index(names), dtype="str")
 
     def sheets(self, path: str) -> dict[str, list[list[str]]]:
-        """The cells of a workbook's sheets as text.
+        """The cells of a workbook's sheets as text, merged ones filled, which `notes` tell.
 
         Raises
         ------
         InputError
-            It is no workbook, or one that takes much memory.
+            It is no workbook, one that takes much memory, or has a formula without a stored value.
         """
-        import openpyxl
-
-        from facestats.labels.excel import (
-            FREE_LETTERS,
-            LETTERS_PER_BYTE,
-            MOST_LETTERS,
-            cell_text,
-            survey,
-        )
+        from facestats.labels.excel import Workbook
 
         data = self.read(path)
         with naming(self.top / path):
@@ -327,20 +322,13 @@ class Tree:
                 size = sum(part.file_size for part in parts.infolist())
             if size > min(2 * MOST_BYTES, (10 << 20) + MOST_PACKED * len(data)):
                 raise ValueError(f"it unpacks to {size >> 20} MiB")
-            survey(data, self.top / path)
-            book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
-            sheets, letters = {}, 0
-            most = min(MOST_LETTERS, FREE_LETTERS + LETTERS_PER_BYTE * len(data))
-            for sheet in book.worksheets:
-                rows = sheets[sheet.title] = []
-                sheet.reset_dimensions()  # some programs write wrong ones
-                for row in sheet.iter_rows(values_only=True):
-                    cells = [cell_text(value) for value in row]
-                    letters += sum(map(len, cells))
-                    if letters > most:  # thousands of cells may share one stored text
-                        raise ValueError(f"more than {most} letters")
-                    rows.append(cells if any(cells) else _NOTHING)
-        return sheets
+            book = Workbook(data, self.top / path)
+            book.refuse_empty_formulas(book.sheets)
+        self.notes += [note for note in book.notes(book.sheets) if note not in self.notes]
+        return {
+            sheet.title: [row if any(row) else _NOTHING for row in sheet.rows]
+            for sheet in book.sheets
+        }
 
 
 def require_filled(path: Path, columns: int, rows: int, cells: int) -> None:

@@ -6,11 +6,12 @@ import io
 import math
 import re
 import zipfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from xml.parsers import expat
 
 from facestats.errors import LabelError
@@ -43,32 +44,136 @@ def read_excel(path: Path) -> Sheet:
         The workbook can't be opened, it is not clear which sheet is meant, a formula has no stored
         value, or what `as_sheet` raises.
     """
-    special = _has_merged_cells_or_formulas(path)
-    book = _open(path, read_only=not special, data_only=True)
-    sheet, rows = _choose(book, path)
-    notes = []
-    if special and (merged := [area for area in sheet.merged_cells.ranges if _spreads(area, rows)]):
+    book = Workbook(path.read_bytes(), path)
+    cells = _choose(book.sheets, path)
+    book.refuse_empty_formulas([cells])
+    notes = book.notes([cells])
+    sheet = as_sheet(
+        cells.rows,
+        list(range(1, len(cells.rows) + 1)),
+        path,
+        "remove what stands to the right of the header's last column",
+    )
+    sheet.notes[:0] = notes
+    return sheet
+
+
+@dataclass
+class Cells:
+    """The cells of a sheet as text.
+
+    Attributes
+    ----------
+    title : str
+    visible : bool
+    rows : list of list of str
+        Merged cells that are part of a table have the value that they show.
+    merged : list of str
+        Such areas, by name.
+    """
+
+    title: str
+    visible: bool
+    rows: list[list[str]]
+    merged: list[str] = field(default_factory=list)
+
+
+class Workbook:
+    """A workbook's sheets as text.
+
+    Only one with merged cells is held in memory as a whole.
+
+    Parameters
+    ----------
+    data : bytes
+    path : Path
+        Its name, for messages.
+
+    Attributes
+    ----------
+    sheets : list of Cells
+
+    Raises
+    ------
+    LabelError
+        It can't be opened, or takes much time or memory.
+    """
+
+    def __init__(self, data: bytes, path: Path):
+        self._data, self._path = data, path
+        self._special = survey(data, path)
+        book = _open(data, path, read_only=not self._special.merged, data_only=True)
+        self.sheets = []
+        letters, most = 0, min(MOST_LETTERS, FREE_LETTERS + LETTERS_PER_BYTE * len(data))
+        for sheet in book.worksheets:
+            rows: list[list[str]] = []
+            for row in self._rows(sheet, values_only=True):
+                cells = [cell_text(value) for value in row]
+                letters += sum(map(len, cells))
+                if letters > most:  # thousands of cells may share one stored text
+                    raise _too_large(path, letters, f": more than {most} letters")
+                # Rows without a value take no memory where no formula or merged cell needs them.
+                rows.append(cells if self._special.any or any(cells) else [])
+            visible = sheet.sheet_state == "visible"
+            self.sheets.append(Cells(sheet.title, visible, rows, self._fill(sheet, rows)))
+
+    def _rows(self, sheet: Any, values_only: bool) -> Iterator[Any]:
+        if hasattr(sheet, "reset_dimensions"):
+            sheet.reset_dimensions()  # some programs write wrong ones
+        rows = sheet.iter_rows(values_only=values_only)
+        while True:
+            try:
+                row = next(rows, None)
+            except Exception as error:  # read-only sheets are parsed here
+                if is_passing(error):
+                    raise fault(self._path, error) from None
+                raise _damaged(self._path, error) from None
+            if row is None:
+                return
+            yield row
+
+    def _fill(self, sheet: Any, rows: list[list[str]]) -> list[str]:
+        """Fill the merged cells of a table; the areas."""
+        if not self._special.merged:
+            return []
+        merged = [area for area in sheet.merged_cells.ranges if _spreads(area, rows)]
         for area in merged:
             value = rows[area.min_row - 1][area.min_col - 1]
             for row in rows[area.min_row - 1 : area.max_row]:
                 row[area.min_col - 1 : area.max_col] = [value] * (area.max_col - area.min_col + 1)
-        places = sorted(area.coord for area in merged)
-        notes.append(
-            f"{path.name}: the value of merged cells counts for each cell that they cover: "
-            f"{', '.join(places[:AREAS])}{', …' if len(places) > AREAS else ''}"
+        return sorted(area.coord for area in merged)
+
+    def notes(self, sheets: Iterable[Cells]) -> list[str]:
+        """Say which merged cells of some of its sheets were filled."""
+        places = [place for sheet in sheets for place in sheet.merged]
+        return (
+            [
+                f"{self._path.name}: the value of merged cells counts for each cell that they "
+                f"cover: {', '.join(places[:AREAS])}{', …' if len(places) > AREAS else ''}"
+            ]
+            if places
+            else []
         )
-    if special:
-        _refuse_empty_formulas(
-            _open(path, read_only=False, data_only=False)[sheet.title], rows, path
-        )
-    filled = as_sheet(
-        rows,
-        list(range(1, len(rows) + 1)),
-        path,
-        "remove what stands to the right of the header's last column",
-    )
-    filled.notes[:0] = notes
-    return filled
+
+    def refuse_empty_formulas(self, sheets: Iterable[Cells]) -> None:
+        """Raise a `LabelError` if a formula of some of its sheets has no stored value."""
+        if not self._special.formulas:
+            return
+        read_only = not self._special.merged
+        book = _open(self._data, self._path, read_only=read_only, data_only=False)
+        for sheet in sheets:
+            empty = [
+                cell
+                for row in self._rows(book[sheet.title], values_only=False)
+                for cell in row
+                if cell.data_type == "f" and sheet.rows[cell.row - 1][cell.column - 1] == ""
+            ]
+            if empty:
+                raise LabelError(
+                    f"{self._path}, row {empty[0].row}: {len(empty)} formulas have no stored "
+                    f"value, the first in cell {empty[0].coordinate}; open the file in a "
+                    "spreadsheet, save it, and run again"
+                )
 
 
 def _spreads(area: Any, rows: list[list[str]]) -> bool:
@@ -78,49 +183,40 @@ def _spreads(area: Any, rows: list[list[str]]) -> bool:
     return area.max_row > area.min_row or any(beside)
 
 
-def _refuse_empty_formulas(sheet: Any, rows: list[list[str]], path: Path) -> None:
-    """Raise a `LabelError` if a formula of the sheet has no stored value in `rows`."""
-    empty = [
-        cell
-        for row in sheet.iter_rows()
-        for cell in row
-        if cell.data_type == "f" and rows[cell.row - 1][cell.column - 1] == ""
-    ]
-    if empty:
-        raise LabelError(
-            f"{path}, row {empty[0].row}: {len(empty)} formulas have no stored value, the first in "
-            f"cell {empty[0].coordinate}; open the file in a spreadsheet, save it, and run again"
-        )
-
-
 def without_rows(path: Path, rows: Collection[int] = (), columns: Collection[int] = ()) -> bytes:
     """The workbook without these rows and columns (from 1) of the sheet that `read_excel` reads.
 
     What openpyxl can't keep, such as charts, is lost.
     """
-    book = _open(path, read_only=False, data_only=False)
-    sheet, _ = _choose(_open(path, read_only=False, data_only=True), path)
+    data = path.read_bytes()
+    title = _choose(Workbook(data, path).sheets, path).title
+    book = _open(data, path, read_only=False, data_only=False)
     for row in sorted(rows, reverse=True):
-        book[sheet.title].delete_rows(row)
+        book[title].delete_rows(row)
     for column in sorted(columns, reverse=True):
-        book[sheet.title].delete_cols(column)
+        book[title].delete_cols(column)
     buffer = io.BytesIO()
     book.save(buffer)
     return buffer.getvalue()
 
 
-def _has_merged_cells_or_formulas(path: Path) -> bool:
-    """Whether the workbook has merged cells or formulas, so that it must be loaded whole."""
-    return survey(path.read_bytes(), path)
+class Special(NamedTuple):
+    """What a workbook has beside plain cells."""
+
+    merged: bool
+    formulas: bool
+
+    @property
+    def any(self) -> bool:
+        return self.merged or self.formulas
 
 
-def survey(data: bytes, path: Path) -> bool:
+def survey(data: bytes, path: Path) -> Special:
     """Look through a workbook's parts before a slower reader meets them.
 
     Returns
     -------
-    bool
-        Whether it has merged cells or formulas.
+    Special
 
     Raises
     ------
@@ -148,14 +244,14 @@ def survey(data: bytes, path: Path) -> bool:
             raise fault(path, error) from None
         raise _damaged(path, error) from None
     counts.check_whole()
-    return counts.special
+    return Special(counts.merged > 0, counts.formulas)
 
 
 class _Survey:
     """Counts what the parts of a workbook hold, before a slower reader meets it."""
 
     def __init__(self, path: Path):
-        self.path, self.special = path, False
+        self.path, self.formulas = path, False
         self.elements = self.cells = self.area = self.merged = 0
         self.largest = 0, 0
 
@@ -188,7 +284,7 @@ class _Survey:
                 self.merged += 1 + math.prod(
                     abs(a - b) + 1 for a, b in zip(ends[0], ends[-1], strict=True)
                 )
-            self.special = self.special or kind in ("f", "mergeCell")
+            self.formulas = self.formulas or kind == "f"
             self.elements += 1
             bottom, right = max(bottom, row), max(right, column)
             if self.area + bottom * max(right, 1) > MOST_CELLS:
@@ -216,7 +312,7 @@ class _Survey:
 
     def check_whole(self) -> None:
         """Refuse what is too sparse to be loaded whole: empty cells take as much as others."""
-        if self.special and self.area > max(FREE_CELLS, SPARSE * self.cells):
+        if (self.merged or self.formulas) and self.area > max(FREE_CELLS, SPARSE * self.cells):
             raise self._far(*self.largest)
 
     def _far(self, bottom: int, right: int) -> LabelError:
@@ -239,12 +335,12 @@ def _number(text: str, otherwise: int) -> int:
     return int(text) if re.fullmatch(r"\d{1,18}", text) else otherwise
 
 
-def _open(path: Path, read_only: bool, data_only: bool) -> Any:
+def _open(data: bytes, path: Path, read_only: bool, data_only: bool) -> Any:
     import openpyxl
 
     try:
         return openpyxl.load_workbook(
-            io.BytesIO(path.read_bytes()),
+            io.BytesIO(data),
             read_only=read_only,
             data_only=data_only,
             keep_vba=not read_only and path.suffix.lower() == ".xlsm",
@@ -262,36 +358,18 @@ def _damaged(path: Path, error: Exception) -> LabelError:
     )
 
 
-def _too_large(path: Path, size: int) -> LabelError:
+def _too_large(path: Path, size: int, why: str = "") -> LabelError:
     return LabelError(
-        f"{path} is unusually large unpacked, {size // 1_000_000} MB; save its sheet as `CSV UTF-8`"
+        f"{path} is unusually large unpacked, {size // 1_000_000} MB{why}; save its sheet as "
+        "`CSV UTF-8`"
     )
 
 
-def _choose(book: Any, path: Path) -> tuple[Any, list[list[str]]]:
-    """The sheet with the labels, and its cells."""
-    filled, letters = {}, 0
-    most = min(MOST_LETTERS, FREE_LETTERS + LETTERS_PER_BYTE * path.stat().st_size)
-    for sheet in book.worksheets:
-        if hasattr(sheet, "reset_dimensions"):
-            sheet.reset_dimensions()  # some programs write wrong ones
-        try:
-            rows = []
-            for row in sheet.iter_rows(values_only=True):
-                rows.append([cell_text(value) for value in row])
-                letters += sum(map(len, rows[-1]))
-                if letters > most:  # thousands of cells may share one stored text
-                    raise _too_large(path, letters)
-        except LabelError:
-            raise
-        except Exception as error:  # read-only sheets are parsed here
-            if is_passing(error):
-                raise fault(path, error) from None
-            raise _damaged(path, error) from None
-        if any(map(any, rows)):
-            filled[sheet.title] = (sheet, rows)
+def _choose(sheets: Iterable[Cells], path: Path) -> Cells:
+    """The sheet with the labels."""
+    filled = {sheet.title: sheet for sheet in sheets if any(map(any, sheet.rows))}
     named = [title for title in filled if title.strip().casefold() == path.stem.strip().casefold()]
-    visible = [title for title in filled if filled[title][0].sheet_state == "visible"]
+    visible = [title for title in filled if filled[title].visible]
     for choice in (named, list(filled), visible):
         if len(choice) == 1:
             return filled[choice[0]]
