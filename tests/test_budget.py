@@ -1,8 +1,10 @@
 """The needs of a photo are known before it is decoded; one that needs too much is a row."""
 
 import gzip
+import io
 import struct
 import sys
+from contextlib import suppress
 
 import pytest
 from PIL import Image
@@ -12,7 +14,7 @@ from facestats.errors import ImageError
 from facestats.faces.crop import PreprocessConfig
 from facestats.faces.keys import recipe_hash
 from facestats.faces.preprocess import ROW_COLUMNS, preprocess_folder
-from facestats.photos.budget import OverBudgetError, count_scans
+from facestats.photos.budget import OverBudgetError, check_budget, count_scans
 from facestats.photos.decode import MAX_PIXELS, open_photo
 from facestats.rows.store import RowStore
 from programs import run_program
@@ -177,6 +179,27 @@ def test_damaged_headers_are_no_trouble():
         except ImageError:
             continue
     assert count_scans(b"\xff\xd8" + b"\xff\xda\0\0" * 50) >= 20
+
+
+def test_headers_that_lead_nowhere_end_soon():
+    """Each takes minutes or hours where its parts are judged one by one."""
+    jpeg = with_scans(64, 1)
+    filled = jpeg[:2] + b"\xff" * 1_000_000 + b"\0" + jpeg[2:]
+    assert open_photo(jpeg[:2] + b"\xff" * 1000 + jpeg[2:]).width == 64
+    page = encode(Image.new("RGB", (96, 96)), "TIFF")
+    first, listed = int.from_bytes(page[4:8], "little"), len(page)
+    below = struct.pack("<HHII", 330, 4, 256, listed) * 4096
+    lists = bytearray(page + struct.pack("<I", first) * 256)
+    lists[4:8] = struct.pack("<I", len(lists))
+    lists += struct.pack("<H", 4096) + below + struct.pack("<I", first)
+    with suppress(ImageError):
+        open_photo(filled)
+    assert open_photo(bytes(lists)).width == 96
+    box = b"\xff\x4f\xff\x51" * 500_000
+    for name in ("JPEG2000", "ICNS"):
+        data = encode(Image.new("RGB", (128, 128)), name)
+        with pytest.raises(OverBudgetError, match="more than 64 JPEG 2000 pictures"):
+            check_budget(Image.open(io.BytesIO(data)), data + box, 10**8)
 
 
 @pytest.mark.parametrize("segment", [b"\xff\xe1\0\x0aExif\0\0ab", b"\xff\xee\0\2"])

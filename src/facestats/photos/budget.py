@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import struct
+from itertools import islice
 from typing import Any
 
 from PIL import Image
@@ -43,12 +44,13 @@ _PROFILE = 4  # what a colour profile adds
 _DECODERS = {"WEBP": 8, "AVIF": 4, "HEIF": 8, "FITS": 20}  # what a decoder holds beside its result
 # Scans of a progressive JPEG; encoders write 6 to 12. Each costs as much as a plain JPEG.
 _USUAL_SCANS = 20
+_MOST_CODESTREAMS = 64  # an ICNS holds some fifteen
 _USUAL_SEGMENTS = 2000  # of up to 64 kB each
 
 JPEG = b"\xff\xd8"  # its first bytes
 _J2K = re.compile(rb"\xff\x4f\xff\x51")  # start of a codestream, and its size
 _IHDR = re.compile(rb"\x89PNG\r\n\x1a\n....IHDR", re.DOTALL)
-_MARKER = re.compile(rb"\xff+([^\0\xff])")  # of a JPEG
+_MARKER = re.compile(rb"\xff([^\0\xff])")  # of a JPEG, behind any number of filling bytes
 _ENDS = (b"\xd8", b"\xd9")  # the end of the picture, or another's start, which is an error
 _ALONE = frozenset(bytes([code]) for code in (0x01, *range(0xD0, 0xD8)))  # without a length
 _SLOW = 10  # times that Pillow's decoders in Python take longer than those in C
@@ -131,7 +133,10 @@ def memory_need(image: Image.Image, data: bytes) -> int:
     if image.format == "TIFF":
         need = max(need, _tiff_need(image))
     if image.format in ("JPEG2000", "ICNS"):
-        need = max([need, *(_codestream_need(data, at.start()) for at in _J2K.finditer(data))])
+        starts = [at.start() for at in islice(_J2K.finditer(data), _MOST_CODESTREAMS + 1)]
+        if len(starts) > _MOST_CODESTREAMS:
+            raise OverBudgetError(f"holds more than {_MOST_CODESTREAMS} JPEG 2000 pictures")
+        need = max([need, *(_codestream_need(data, start) for start in starts)])
     if image.format in ("ICO", "ICNS", "CUR"):
         sizes = [
             struct.unpack(">II", data[at.end() : at.end() + 8].ljust(8, b"\0"))

@@ -374,7 +374,7 @@ def _pages(data: bytes, order: str, big: bool) -> Iterator[_Page]:
             form = {3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}.get(kind)
             if form is None or not length:
                 continue
-            if tag == 330:  # directories below this one
+            if tag == 330 and len(waiting) < _MOST_PAGES:  # directories below this one
                 width = struct.calcsize(order + form)
                 start = int.from_bytes(field, "little" if order == "<" else "big")
                 used = min(length, _MOST_PAGES) * width
