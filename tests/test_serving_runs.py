@@ -30,7 +30,7 @@ from facestats.serving import manifest
 from facestats.serving.parts import READERS
 from models_of_runs import write_models
 from programs import start_program
-from resources import landmarker_dir
+from resources import encode, landmarker_dir
 from seeds import SEED
 
 PHOTO = np.asarray(
@@ -333,8 +333,26 @@ def test_another_picture_in_the_place_of_a_labelled_adults_crop_is_an_error(root
     assert models.score(PHOTO)["age_checked"] == before["age_checked"] == "label"
     noise = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
     Image.fromarray(noise).save(crop)
-    with pytest.raises(ModelError, match=r"1_0\.jpg is another picture by now; a run is under way"):
+    with pytest.raises(ModelError, match=r"1_0\.jpg is not the picture that was measured"):
         models.score(PHOTO)
+
+
+@pytest.mark.parametrize("withheld", ["labelled as under 18", None])
+@pytest.mark.parametrize("content", [b"", b"no picture", "another"])
+def test_a_fresh_process_takes_no_crops_of_another_run(root, content, withheld):
+    """`dvc checkout` of the crops alone, or one that was stopped, leaves them."""
+    label_as_child(root, withheld)
+    crop = root / "data/processed/preproc/1_0.jpg"
+    if content == "another":
+        noise = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+        content = encode(Image.fromarray(noise), "JPEG")
+    crop.write_bytes(content)
+    models = serving.load(root)
+    if withheld:
+        assert models.score(PHOTO)["withheld"] == withheld
+    else:
+        with pytest.raises(ModelError, match=r"1_0\.jpg is not the picture that was measured"):
+            models.score(PHOTO)
 
 
 def test_a_disk_that_fails_is_not_a_table_that_was_not_pulled(root, monkeypatch):

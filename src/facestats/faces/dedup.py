@@ -61,6 +61,8 @@ def perceptual_hash(grey: np.ndarray) -> bytes:
 
 def shows(jpeg: bytes, hash_: np.ndarray) -> bool:
     """Whether a stored crop is the picture of this `perceptual_hash`, uint8 (32,)."""
+    if not jpeg:
+        return False
     pixels: Any = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
     if pixels is None:
         return False

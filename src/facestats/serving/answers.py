@@ -14,7 +14,7 @@ from facestats.core.doubts import FACTS, Doubt, are_photographs
 from facestats.core.layout import CROPS
 from facestats.errors import FaceStatsError, ImageError, ModelError, WithheldError
 from facestats.serving.checks import whole_number
-from facestats.serving.manifest import OF_TWO_RUNS, MixedPartsError, identity
+from facestats.serving.manifest import OF_TWO_RUNS, MixedPartsError
 from facestats.serving.types import Attribute, Attributes, Measurements, Score, TraitScore
 
 if TYPE_CHECKING:
@@ -383,7 +383,7 @@ def _labelled_age(models: Models, crop: FaceCrop) -> dict[str, str | None] | Non
     from facestats.faces.comparison import read_thumbnail, thumbnail
     from facestats.faces.dedup import find_copy, perceptual_hash, shows
 
-    labelled, hashes, thumbnails, seen = models.labelled_ages
+    labelled, hashes, thumbnails = models.labelled_ages
     crops, size = models.root / CROPS, models.serving["crop"]["size"]
 
     def look(at: int) -> np.ndarray | None:
@@ -394,8 +394,8 @@ def _labelled_age(models: Models, crop: FaceCrop) -> dict[str, str | None] | Non
             data = path.read_bytes()
         except FileNotFoundError:  # with None, the answer would change during a run
             raise MixedPartsError(f"{path} is not there any more; {OF_TWO_RUNS}") from None
-        if identity(path) != seen[at] and not shows(data, hashes[at]):
-            raise MixedPartsError(f"{path} is another picture by now; {OF_TWO_RUNS}")
+        if not shows(data, hashes[at]):
+            raise MixedPartsError(f"{path} is not the picture that was measured; {OF_TWO_RUNS}")
         return read_thumbnail(data, size)
 
     # A withheld face whose crop was removed is still known by its hash; an adult is not.

@@ -166,12 +166,12 @@ class Models:
     @property
     def labelled_ages(
         self,
-    ) -> tuple[pd.DataFrame, np.ndarray, dict[int, np.ndarray | None], dict[int, tuple | None]]:
+    ) -> tuple[pd.DataFrame, np.ndarray, dict[int, np.ndarray | None]]:
         """Faces of the pipeline whose age people labelled; none with models alone.
 
         Their rows of `age_check.parquet`; their perceptual hashes, uint8 (n, 32); and, by row, the
         thumbnails of those that get no score, which are so recognised while a run replaces crops,
-        and None for those whose crop was not there; the identity of each crop's file.
+        and None for those whose crop was not there, or is of another run.
         """
         return self.parts.get("ages")
 

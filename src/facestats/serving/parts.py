@@ -374,11 +374,11 @@ def _age_check(root: Path, files: list[Path], manifest: Manifest, values: Mappin
 def _ages(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str, Any]) -> Any:
     from facestats.age.check import MODEL
     from facestats.faces.comparison import read_thumbnail
+    from facestats.faces.dedup import shows
 
     nobody = (
         pd.DataFrame(columns=["filename", "score_withheld", "age_checked"]),
         np.empty((0, 32), dtype=np.uint8),
-        {},
         {},
     )
     without_faces = isinstance(values["faces"], FaceStatsError)
@@ -396,15 +396,17 @@ def _ages(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str
         bytes.fromhex("".join(labelled["perceptual_hash"])), dtype=np.uint8
     ).reshape(-1, 32)
     labelled = labelled[["filename", "score_withheld", "age_checked"]].reset_index(drop=True)
-    size, thumbnails, seen = manifest.facts["crop"]["size"], {}, {}
+    size, thumbnails = manifest.facts["crop"]["size"], {}
     for at, (name, withheld) in enumerate(
         zip(labelled["filename"], labelled["score_withheld"].notna(), strict=True)
     ):
         crop = root / CROPS / name
-        seen[at] = identity(crop)
-        if withheld or seen[at] is None:
-            thumbnails[at] = read_thumbnail(crop, size) if crop.is_file() else None
-    return labelled, hashes, thumbnails, seen
+        there = crop.is_file()
+        if withheld or not there:
+            data = crop.read_bytes() if there else b""
+            # the crop of another run would not be recognised
+            thumbnails[at] = read_thumbnail(data, size) if shows(data, hashes[at]) else None
+    return labelled, hashes, thumbnails
 
 
 FOLDERS = frozenset({"landmarker", "clip"})
