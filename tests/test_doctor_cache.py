@@ -175,6 +175,7 @@ def test_what_is_no_listing_is_named(root, text):
         ("cmd: touch here\n", "holds a command"),
         (f"- md5: {HASH}\n  path: ../../home/.bashrc\n", "outside of the project"),
         (f"- md5: {HASH}\n  path: /etc/passwd\n", "outside of the project"),
+        (f"- md5: {HASH}\n  hash: md5\n", "one of its outs has no path"),
         (f"- md5: {HASH}\n  path: b\nwdir: ../..\n", "outside of the project"),
     ],
 )

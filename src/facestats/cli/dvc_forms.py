@@ -285,6 +285,8 @@ def _check_data(data: dict[str, Any], known: frozenset[str], kind: str) -> None:
     path, md5 = data.get("path"), data.get("md5")
     shown = shortened(str(path))
     _refuse_keys(data, known, f"its {kind} {shown}")
+    if not isinstance(path, str):
+        raise ForeignError(f"one of its {kind}s has no path")
     if (md5 is not None and not is_md5(md5)) or data.get("hash", "md5") not in _HASHES:
         raise ForeignError(f"the hash of {shown} is no MD5, so that DVC would read another file")
 
