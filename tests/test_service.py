@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -17,11 +18,12 @@ import facestats
 from facestats.age.tables import AGE_CHECK
 from facestats.core import tables
 from facestats.core.fingerprint import sha256_file
-from facestats.core.layout import COMPOSITES_MANIFEST, FINAL_TABLE, METADATA, SERVING
+from facestats.core.layout import COMPOSITES_MANIFEST, CROPS, FINAL_TABLE, METADATA, SERVING
 from facestats.errors import FaceStatsError
 from facestats.geometry.columns import SKIN
 from facestats.pairs.manifest import models_sha256
 from facestats.scores.regressor import load_regressor
+from facestats.service.faces import _read_crop
 from facestats.service.models import CurrentRun
 from facestats.serving.manifest import MixedPartsError
 from facestats.serving.parts import ONE_BY_ONE
@@ -507,6 +509,18 @@ def test_faces_are_those_of_the_models_run(root, monkeypatch):
     finally:
         for path, content in kept.items():
             path.write_bytes(content)
+
+
+def test_a_crop_of_another_run_is_not_shown(built, tmp_path):
+    root = built.copy(tmp_path / "copy").folder
+    run = SimpleNamespace(models=facestats.load(root))
+    path = root / CROPS / CHILD
+    content = path.read_bytes()
+    assert _read_crop(run, CHILD) == content
+    path.unlink()
+    assert _read_crop(run, CHILD) is None
+    Image.open(io.BytesIO(content)).rotate(180).save(path, quality=95)
+    assert _read_crop(run, CHILD) is None
 
 
 def test_the_log_has_a_line_a_request_and_no_photo(service, photo):

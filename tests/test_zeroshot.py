@@ -28,7 +28,7 @@ from facestats.core.ranges import range_middles
 from facestats.errors import InputError, ModelError, ParamsError
 from facestats.params.project import load_params
 from facestats.prompts import zeroshot
-from facestats.prompts.text import TextEncoder, _check_growth
+from facestats.prompts.text import TextEncoder, _check_growth, _check_pieces
 from facestats.prompts.zeroshot import (
     PromptClassifier,
     embed_classes,
@@ -410,3 +410,21 @@ def test_a_tokenizer_that_lets_texts_grow_without_end_is_refused(times, content)
         _check_growth(replaces(times, content))
     _check_growth(replaces(1, " "))
     _check_growth(None)
+
+
+def test_tokens_are_not_multiplied_by_a_checkpoint(clip_models):
+    path = clip_models["tiny"] / "tokenizer.json"
+    _check_pieces(json.loads(path.read_text())["post_processor"])
+    _check_pieces(None)
+    piece = {"Sequence": {"id": "A", "type_id": 0}}
+    tokens = {"<|startoftext|>": {"id": "<|startoftext|>", "ids": [1], "tokens": ["a"]}}
+    template = {"type": "TemplateProcessing", "single": [piece], "pair": [piece]}
+    _check_pieces(template | {"special_tokens": tokens})
+    many = {"<|startoftext|>": tokens["<|startoftext|>"] | {"ids": [1] * 100_000}}
+    for wrong in (
+        template | {"special_tokens": many},
+        template | {"single": [piece] * 33},
+        {"type": "Sequence", "processors": [template] * 2},
+    ):
+        with pytest.raises(ValueError, match="its post_processor has more than 32 pieces, or"):
+            _check_pieces(wrong)

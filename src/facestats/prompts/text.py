@@ -20,6 +20,7 @@ from facestats.errors import InputError, ModelError
 TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))
 BATCH = 8  # prompts a forward pass
 MOST_REPLACEMENTS, MOST_ADDED = 4, 8  # of a normalizer; characters
+MOST_PIECES = 32  # of what follows the tokens
 # An eos_token_id of 2, as in transformers' old configs: a text is pooled at its highest token.
 HIGHEST = 2
 WAY_OUT = (
@@ -185,7 +186,9 @@ class TextEncoder:
 def _tokenizer(model_dir: Path):
     path = model_dir / "tokenizer.json"
     if path.is_file():
-        _check_growth(json.loads(path.read_text(encoding="utf-8")).get("normalizer"))
+        steps = json.loads(path.read_text(encoding="utf-8"))
+        _check_growth(steps.get("normalizer"))
+        _check_pieces(steps.get("post_processor"))
     try:
         return AutoTokenizer.from_pretrained(
             model_dir, local_files_only=True, trust_remote_code=False
@@ -214,6 +217,25 @@ def _check_growth(normalizer: Any) -> None:
                         f"tokenizer.json: its normalizer replaces more than {MOST_REPLACEMENTS} "
                         f"times, or by more than {MOST_ADDED} characters"
                     )
+
+
+def _check_pieces(post_processor: Any) -> None:
+    """Raise `ValueError` for a step after the tokens that adds very many, or repeats them.
+
+    CLIP's own puts one in front and one behind.
+    """
+    steps, templates = [post_processor], 0
+    while steps:
+        step = steps.pop()
+        if isinstance(step, (dict, list)):
+            inner = list(step.values()) if isinstance(step, dict) else step
+            templates += isinstance(step, dict) and step.get("type") == "TemplateProcessing"
+            if len(inner) > MOST_PIECES or templates > 1:
+                raise ValueError(
+                    f"tokenizer.json: its post_processor has more than {MOST_PIECES} pieces, or "
+                    "several templates"
+                )
+            steps += inner
 
 
 def _text_config(model_dir: Path):

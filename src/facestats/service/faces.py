@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from facestats.core.layout import CROPS
-from facestats.errors import FaceStatsError, InputError
+from facestats.errors import FaceStatsError, InputError, ModelError
 from facestats.groups.conditions import COLUMNS
 from facestats.groups.filters import select_faces
 from facestats.groups.params import Copies, Filter, Flags
@@ -30,6 +30,7 @@ from facestats.service.state import State
 from facestats.serving import answers
 from facestats.serving.answers import SENSITIVE, SENSITIVE_COLUMNS
 from facestats.serving.composites import FACTS, draw_composite
+from facestats.serving.crops import check_crops
 
 MOST_FACES = 500  # a page
 MOST_MEMBERS = 500  # of a composite over HTTP
@@ -228,9 +229,11 @@ def _page_of_faces(
 
 
 def _read_crop(run: Run, filename: str) -> bytes | None:
+    """The picture of a row; None where it is not there, or that of another run."""
     try:
+        check_crops(run.models, [filename])
         return (run.models.root / CROPS / filename).read_bytes()
-    except OSError:
+    except (OSError, ModelError):
         return None
 
 
