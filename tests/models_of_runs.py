@@ -118,7 +118,6 @@ def parts_of(**values) -> Parts:
         pd.DataFrame(columns=["filename", "score_withheld", "age_checked"]),
         np.empty((0, 32), dtype=np.uint8),
         {},
-        {},
     )
     adults = SimpleNamespace(predict=lambda embeddings: np.full(len(embeddings), 40.0))
     defaults = {

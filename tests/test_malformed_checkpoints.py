@@ -173,7 +173,7 @@ def lacking(pattern: str) -> Callable[[Path], None]:
         ("vision_model.*mlp", {"vision_config__num_hidden_layers": 300}),
         (
             "vision_model.embeddings",
-            {"vision_config__image_size": 4096, "vision_config__patch_size": 1},
+            {"vision_config__image_size": 1024, "vision_config__patch_size": 1},
         ),
         ("token_embedding", {"text_config__vocab_size": 2**22}),
         ("text_model.*mlp", {"text_config__intermediate_size": 2**20}),
