@@ -14,10 +14,17 @@ from typing import IO, Any
 import pytest
 
 import warm
+from facestats.age.tables import AGE_CHECK
+from facestats.core import tables
+from facestats.core.fingerprint import sha256_file
+from facestats.core.layout import COMPOSITES_MANIFEST, METADATA, SERVING
+from facestats.pairs.manifest import models_sha256
 from programs import start_program
+from project import Project
 from servers import free_port
 
 PATIENCE = 120  # seconds that a busy machine may take to start one
+CHILD = "face_0001.jpg"
 BOUNDARY = "a-boundary-of-the-tests"
 
 
@@ -133,3 +140,19 @@ def start(
 ) -> Any:
     command = [warm.python(), "-m", "facestats", "serve", "--root", root, "--port", str(port)]
     return start_program([*command, *options], root, environment, out, errors)
+
+
+def with_a_child(built: Project, folder: Path) -> Path:
+    folder = built.copy(folder).folder
+    path = folder / METADATA / AGE_CHECK.name
+    ages = tables.read(path, AGE_CHECK)
+    child = ages["filename"] == CHILD
+    ages.loc[child, ["score_withheld", "age_checked"]] = "labelled as under 18", "label"
+    tables.write(ages, path, AGE_CHECK)
+    manifest = json.loads((folder / SERVING).read_text())
+    manifest["parts"]["ages"] = {path.relative_to(folder).as_posix(): sha256_file(path)}
+    (folder / SERVING).write_text(json.dumps(manifest))
+    composites = json.loads((folder / COMPOSITES_MANIFEST).read_text())
+    composites["models_sha256"] = models_sha256(manifest["parts"])
+    (folder / COMPOSITES_MANIFEST).write_text(json.dumps(composites))
+    return folder

@@ -7,7 +7,6 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -15,46 +14,24 @@ import pytest
 from PIL import Image
 
 import facestats
-from facestats.age.tables import AGE_CHECK
-from facestats.core import tables
 from facestats.core.fingerprint import sha256_file
-from facestats.core.layout import COMPOSITES_MANIFEST, CROPS, FINAL_TABLE, METADATA, SERVING
-from facestats.errors import FaceStatsError
+from facestats.core.layout import METADATA, SERVING
 from facestats.geometry.columns import SKIN
-from facestats.pairs.manifest import models_sha256
 from facestats.scores.regressor import load_regressor
-from facestats.service.faces import _read_crop
-from facestats.service.models import CurrentRun
-from facestats.serving.manifest import MixedPartsError
-from facestats.serving.parts import ONE_BY_ONE
 from facestats.serving.types import Score
 from resources import png_that_declares
-from services import BOUNDARY, Service, multipart, serving
+from services import BOUNDARY, CHILD, Service, multipart, serving, with_a_child
 
 pytestmark = [pytest.mark.long, pytest.mark.server]
 TOKEN = "a-token-of-the-tests-0123456789"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 REGRESSOR = "models/attractiveness_regressor.pt"
 BODY_SECONDS = 4
-CHILD = "face_0001.jpg"
 
 
 @pytest.fixture(scope="module")
 def root(built, tmp_path_factory):
-    """A built project of this module's own, in which one face is labelled as a child's."""
-    folder = built.copy(tmp_path_factory.mktemp("served") / "project").folder
-    path = folder / METADATA / AGE_CHECK.name
-    ages = tables.read(path, AGE_CHECK)
-    child = ages["filename"] == CHILD
-    ages.loc[child, ["score_withheld", "age_checked"]] = "labelled as under 18", "label"
-    tables.write(ages, path, AGE_CHECK)
-    manifest = json.loads((folder / SERVING).read_text())
-    manifest["parts"]["ages"] = {path.relative_to(folder).as_posix(): sha256_file(path)}
-    (folder / SERVING).write_text(json.dumps(manifest))
-    composites = json.loads((folder / COMPOSITES_MANIFEST).read_text())
-    composites["models_sha256"] = models_sha256(manifest["parts"])
-    (folder / COMPOSITES_MANIFEST).write_text(json.dumps(composites))
-    return folder
+    return with_a_child(built, tmp_path_factory.mktemp("served") / "project")
 
 
 @pytest.fixture(scope="module")
@@ -483,44 +460,6 @@ def test_new_models_are_picked_up_whole(service, root, photo, expected):
             service.post("/v1/score", photo).json["raw"] == pytest.approx(expected.raw, abs=1e-3)
         )
     )
-
-
-def test_faces_are_those_of_the_models_run(root, monkeypatch):
-    """Models are new and the final table is not: kept, unless it scores who is a child now."""
-    final, composites = root / FINAL_TABLE, root / COMPOSITES_MANIFEST
-    kept = {path: path.read_bytes() for path in (final, composites)}
-    models = facestats.load(root)
-    run = CurrentRun(root, ONE_BY_ONE, 1)
-    of_old_run = json.loads(kept[composites]) | {"models_sha256": "0" * 64}
-    try:
-        table = run._faces(models)
-        assert isinstance(table, pd.DataFrame)
-        assert pd.isna(table.loc[CHILD, "score_withheld"])  # the fixture labelled it since
-        composites.write_text(json.dumps(of_old_run))
-        assert isinstance(run._faces(models), MixedPartsError)
-        assert isinstance(CurrentRun(root, ONE_BY_ONE, 1)._faces(models), MixedPartsError)
-        composites.write_bytes(kept[composites])
-        run._faces(models).loc[CHILD, "score_withheld"] = "labelled as under 18"
-        composites.write_text(json.dumps(of_old_run))
-        assert isinstance(run._faces(models), pd.DataFrame)
-        composites.write_bytes(kept[composites])
-        final.write_bytes(kept[final] + b"of another run")
-        assert isinstance(CurrentRun(root, ONE_BY_ONE, 1)._faces(models), FaceStatsError)
-    finally:
-        for path, content in kept.items():
-            path.write_bytes(content)
-
-
-def test_a_crop_of_another_run_is_not_shown(built, tmp_path):
-    root = built.copy(tmp_path / "copy").folder
-    run = SimpleNamespace(models=facestats.load(root))
-    path = root / CROPS / CHILD
-    content = path.read_bytes()
-    assert _read_crop(run, CHILD) == content
-    path.unlink()
-    assert _read_crop(run, CHILD) is None
-    Image.open(io.BytesIO(content)).rotate(180).save(path, quality=95)
-    assert _read_crop(run, CHILD) is None
 
 
 def test_the_log_has_a_line_a_request_and_no_photo(service, photo):

@@ -1,0 +1,63 @@
+"""Tables and crops of another run than the models': what a server shows of them."""
+
+import io
+import json
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+import facestats
+from facestats.core.layout import COMPOSITES_MANIFEST, CROPS, FINAL_TABLE
+from facestats.errors import FaceStatsError
+from facestats.service.faces import _read_crop
+from facestats.service.models import CurrentRun
+from facestats.serving.manifest import MixedPartsError
+from facestats.serving.parts import ONE_BY_ONE
+from services import CHILD, with_a_child
+
+pytestmark = [pytest.mark.long, pytest.mark.server]
+
+
+@pytest.fixture
+def root(built, tmp_path):
+    return with_a_child(built, tmp_path / "project")
+
+
+def test_faces_are_those_of_the_models_run(root, monkeypatch):
+    """Models are new and the final table is not: kept, unless it scores who is a child now."""
+    final, composites = root / FINAL_TABLE, root / COMPOSITES_MANIFEST
+    kept = {path: path.read_bytes() for path in (final, composites)}
+    models = facestats.load(root)
+    run = CurrentRun(root, ONE_BY_ONE, 1)
+    of_old_run = json.loads(kept[composites]) | {"models_sha256": "0" * 64}
+    try:
+        table = run._faces(models)
+        assert isinstance(table, pd.DataFrame)
+        assert pd.isna(table.loc[CHILD, "score_withheld"])  # the fixture labelled it since
+        composites.write_text(json.dumps(of_old_run))
+        assert isinstance(run._faces(models), MixedPartsError)
+        assert isinstance(CurrentRun(root, ONE_BY_ONE, 1)._faces(models), MixedPartsError)
+        composites.write_bytes(kept[composites])
+        run._faces(models).loc[CHILD, "score_withheld"] = "labelled as under 18"
+        composites.write_text(json.dumps(of_old_run))
+        assert isinstance(run._faces(models), pd.DataFrame)
+        composites.write_bytes(kept[composites])
+        final.write_bytes(kept[final] + b"of another run")
+        assert isinstance(CurrentRun(root, ONE_BY_ONE, 1)._faces(models), FaceStatsError)
+    finally:
+        for path, content in kept.items():
+            path.write_bytes(content)
+
+
+def test_a_crop_of_another_run_is_not_shown(built, tmp_path):
+    root = built.copy(tmp_path / "copy").folder
+    run = SimpleNamespace(models=facestats.load(root))
+    path = root / CROPS / CHILD
+    content = path.read_bytes()
+    assert _read_crop(run, CHILD) == content
+    path.unlink()
+    assert _read_crop(run, CHILD) is None
+    Image.open(io.BytesIO(content)).rotate(180).save(path, quality=95)
+    assert _read_crop(run, CHILD) is None
