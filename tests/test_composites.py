@@ -235,7 +235,7 @@ def test_no_face_folds_on_the_way_to_the_mean_of_those_that_are_left():
         == 0
     )
     target = find_target(faces, "warp", False, 90)
-    assert (target.left_out, target.kept) == ({"folded": ["1", "2"]}, [True, False, False])
+    assert (target.left_out, target.used) == ({"folded": ["1", "2"]}, [True, False, False])
     assert target.goal == pytest.approx(faces[0].landmarks[:, :2])
 
 

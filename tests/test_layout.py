@@ -166,6 +166,23 @@ def test_stage_scripts_are_short():
     assert long == {}
 
 
+def _lines_of_body(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of a function without its head and docstring."""
+    body = function.body[1:] if ast.get_docstring(function) else function.body
+    return body[-1].end_lineno - body[0].lineno + 1 if body else 0
+
+
+def test_functions_fit_a_screen():
+    long = [
+        f"{path.relative_to(ROOT).as_posix()}, line {node.lineno}: {node.name} has {lines} lines"
+        for path in (*MODULES.values(), *sorted((ROOT / "stages").glob("*.py")))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        if (lines := _lines_of_body(node)) > 60
+    ]
+    assert long == []
+
+
 def _outs(stage: dict) -> list[str]:
     """Paths of a stage's outs, with the values of `vars` put in."""
     outs = [*stage.get("outs", ()), *stage.get("metrics", ()), *stage.get("plots", ())]

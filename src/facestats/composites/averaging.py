@@ -142,35 +142,21 @@ def average_faces(
     outlines, mean_outline = _outlines(members, target, segmenter, symmetric)
     weight: Any = 0.0
     detail = MeanDetail(target.goal) if texture and target.goal is not None else None
-    for member, kept in zip(members, target.kept, strict=True):
-        if not kept:
+    for member, is_used in zip(members, target.used, strict=True):
+        if not is_used:
             continue
         codes = _read(member)
         image = cv2.LUT(codes, table[None])
+        _check_size(member, image, total)
         if total is None:
-            if image.shape[0] != image.shape[1]:
-                raise InputError(
-                    f"{member.filename} is {image.shape[1]}×{image.shape[0]} px; "
-                    "a face crop is square"
-                )
             total, plain = np.zeros(image.shape), np.zeros(image.shape[:2])
             if align != "none":
                 kind = {"eyes": EyeAligner, "warp": Warper}[align]
                 move = kind(target.goal, len(image), *mean_outline)
-        if image.shape != total.shape:
-            raise InputError(
-                f"{member.filename} is {image.shape[1]}×{image.shape[0]} px, the faces before it "
-                f"{total.shape[1]}×{total.shape[0]}; a composite needs faces of one size"
-            )
         outline = next(outlines)
         moved = move(image, member.landmarks, *outline)
         if outline:
-            own = (
-                np.repeat(own_rows(codes)[:, None], len(image), axis=1)
-                if member.inside is None
-                else own_pixels(member.inside())
-            )
-            counts = move(np.maximum(own, _LEAST)[..., None], member.landmarks, *outline)[..., None]
+            counts = move(_own_share(member, codes), member.landmarks, *outline)[..., None]
             weight = weight + counts.astype(np.float64)
             cv2.accumulate(moved * counts, total)
         else:
@@ -215,15 +201,37 @@ def _outlines(
     """The outline of each member that is used, and their mean; nothing without a segmenter."""
     if segmenter is None or target.goal is None:
         return repeat(()), ()
-    found = [
+    outlines = [
         find_outline(segmenter(_read(member)), member.landmarks)
-        for member, kept in zip(members, target.kept, strict=True)
-        if kept and member.landmarks is not None
+        for member, is_used in zip(members, target.used, strict=True)
+        if is_used and member.landmarks is not None
     ]
-    mean = np.mean(found, axis=0) if found else np.zeros((RAYS, 2))
+    mean = np.mean(outlines, axis=0) if outlines else np.zeros((RAYS, 2))
     if symmetric:
         mean = (mean + mirrored_outline(mean)) / 2
-    return ((one,) for one in found), (mean,)
+    return ((outline,) for outline in outlines), (mean,)
+
+
+def _check_size(member: Member, image: np.ndarray, total: np.ndarray | None) -> None:
+    """Refuse a crop that is not square, or of another size than those in `total`."""
+    height, width = image.shape[:2]
+    if total is None and height != width:
+        raise InputError(f"{member.filename} is {width}×{height} px; a face crop is square")
+    if total is not None and image.shape != total.shape:
+        raise InputError(
+            f"{member.filename} is {width}×{height} px, the faces before it "
+            f"{total.shape[1]}×{total.shape[0]}; a composite needs faces of one size"
+        )
+
+
+def _own_share(member: Member, codes: np.ndarray) -> np.ndarray:
+    """How much of each pixel (size, size, 1) is the photo's own: 1, or less beyond its edge."""
+    own = (
+        np.repeat(own_rows(codes)[:, None], len(codes), axis=1)
+        if member.inside is None
+        else own_pixels(member.inside())
+    )
+    return np.maximum(own, _LEAST)[..., None]
 
 
 class _Rows:

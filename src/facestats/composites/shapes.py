@@ -21,7 +21,7 @@ class Target:
 
     Attributes
     ----------
-    kept : list of bool
+    used : list of bool
         Whether a member can be used, in their order.
     left_out : dict
         Names by reason: `no_landmarks`; `max_yaw` (turned further); `folded` (triangles can't be
@@ -32,7 +32,7 @@ class Target:
         The mean landmarks of the resulting picture.
     """
 
-    kept: list[bool] = field(default_factory=list)
+    used: list[bool] = field(default_factory=list)
     left_out: dict[str, list[str]] = field(default_factory=dict)
     goal: np.ndarray | None = None
     shape: np.ndarray | None = None
@@ -61,7 +61,7 @@ def find_target(members: Iterable[Member], align: str, symmetric: bool, max_yaw:
     target, mean = Target(), _Mean(symmetric)
     for member in members:
         reason = _unusable(member, align, max_yaw)
-        target.kept.append(reason is None)
+        target.used.append(reason is None)
         if reason:
             target.leave_out(member, reason)
         elif _has_landmarks(member):
@@ -71,9 +71,9 @@ def find_target(members: Iterable[Member], align: str, symmetric: bool, max_yaw:
     while align == "warp" and mean.n:
         mesh, rest = Mesh(mean.value), _Mean(symmetric)
         for i, member in enumerate(members):
-            if target.kept[i] and member.landmarks is not None:
-                target.kept[i] = mesh.unfolded(member.landmarks)[1] == 0
-                if target.kept[i]:
+            if target.used[i] and member.landmarks is not None:
+                target.used[i] = mesh.unfolded(member.landmarks)[1] == 0
+                if target.used[i]:
                     rest.add(member.landmarks)
                 else:
                     target.leave_out(member, FOLDED)
@@ -84,8 +84,8 @@ def find_target(members: Iterable[Member], align: str, symmetric: bool, max_yaw:
         target.goal = target.shape = mean.value
     if align == "eyes" and target.goal is not None:
         moved = _Mean(symmetric)
-        for member, kept in zip(members, target.kept, strict=True):
-            if kept and member.landmarks is not None:
+        for member, is_used in zip(members, target.used, strict=True):
+            if is_used and member.landmarks is not None:
                 moved.add(align_eyes(member.landmarks, target.goal))
         target.shape = moved.value
     return target

@@ -39,17 +39,7 @@ def read_10kus(tree: Tree, _: Choices) -> Content:
     """The 10k US Adult Faces Database: labels and ratings from its workbooks."""
     content = Content({}, pd.DataFrame(), scale=(1.0, 5.0))
     content.notes.append(MIDDLE_NOTE)
-    for path in tree.files:
-        name = path.rpartition("/")[2]
-        if is_photo(path) and re.search(r"_oval\.jpg$", name, re.IGNORECASE):
-            if name in content.photos:
-                content.leave_out("a copy of another file of the dataset", [path])
-            else:
-                content.photos[name] = tree.one_of(
-                    [path for path in tree.ending(name) if "49 Face" not in path] or [path]
-                )
-        elif is_photo(path):
-            content.leave_out("a photo whose name does not end in _oval.jpg", [path])
+    _add_photos(tree, content)
     table, answers = _us_sheets(tree, "demographic-others-labels")
     names = table["Filename"]
     table = table[names != ""]
@@ -101,6 +91,20 @@ def read_10kus(tree: Tree, _: Choices) -> Content:
 
 
 MIDDLE_NOTE = "ages are classes (`age_class`); `age` is the middle of the class"
+
+
+def _add_photos(tree: Tree, content: Content) -> None:
+    for path in tree.files:
+        name = path.rpartition("/")[2]
+        if is_photo(path) and re.search(r"_oval\.jpg$", name, re.IGNORECASE):
+            if name in content.photos:
+                content.leave_out("a copy of another file of the dataset", [path])
+            else:
+                content.photos[name] = tree.one_of(
+                    [path for path in tree.ending(name) if "49 Face" not in path] or [path]
+                )
+        elif is_photo(path):
+            content.leave_out("a photo whose name does not end in _oval.jpg", [path])
 
 
 def _us_answers(answers: pd.DataFrame | None, content: Content) -> pd.DataFrame | None:

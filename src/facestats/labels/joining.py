@@ -159,15 +159,8 @@ def join_labels(
     )
     if rating_scale == "auto" and dataset and dataset.scale:
         rating_scale = [*dataset.scale]
-    named_raters = drop_raters if isinstance(drop_raters, list) else []
-    scale = find_scale(
-        rating_scale,
-        None if judgements is None else judgements[~judgements["rater"].isin(named_raters)],
-        table,
-        paths,
-        mistakes,
-        from_labels,
-    )
+    by_counted = _without_named(judgements, drop_raters)
+    scale = find_scale(rating_scale, by_counted, table, paths, mistakes, from_labels)
     mistakes.raise_any()
     counted = _ratings_by_trait(judgements, traits, ratings.traits(), drop_raters)
     use_judgements(table, counted.main, from_labels)
@@ -225,6 +218,15 @@ def _in_order(judgements: pd.DataFrame | None) -> pd.DataFrame | None:
     if judgements is None:
         return None
     return judgements.dropna(subset="filename").sort_values(["filename", "rating", "rater"])
+
+
+def _without_named(
+    judgements: pd.DataFrame | None, drop_raters: str | list[str] | None
+) -> pd.DataFrame | None:
+    """The judgements, but those of raters who are dropped by name."""
+    if judgements is None or not isinstance(drop_raters, list):
+        return judgements
+    return judgements[~judgements["rater"].isin(drop_raters)]
 
 
 @dataclass

@@ -1,9 +1,11 @@
 """Eyes, brows, nostrils and mouth: what is painted on the lit skin."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from facestats.sample import palette
-from facestats.sample.frame import Frame, blend, gauss, ramp, strand_table
+from facestats.sample.frame import Frame, Window, blend, gauss, ramp, strand_table
 from facestats.sample.layout import Layout
 from facestats.sample.light import Light
 from facestats.sample.traits import Traits
@@ -172,8 +174,49 @@ def paint_mouth(
     frame: Frame, canvas: np.ndarray, traits: Traits, layout: Layout, light: Light
 ) -> None:
     """Lips, the line between them, and teeth in a broad smile."""
+    gap = layout.mouth_gap
+    window, u, v = frame.local(0.0, layout.mouth_v, layout.mouth_half * 1.25, 0.36)
+    mouth = _mouth(u, v, traits, layout)
+    _paint_lips(frame, canvas, window, mouth, traits, light)
+    if gap > 0.012:
+        _paint_teeth(frame, canvas, window, mouth, traits, gap)
+    x, v, lip = mouth.x, mouth.v, palette.lips(traits)
+    line = np.exp(-(((v - mouth.seam) * np.float32(1 / 0.013)) ** 2)) * ramp(np.abs(x), 0.99, 0.72)
+    blend(canvas, window, lip * np.float32(0.10), line * np.float32(0.75 if gap <= 0.012 else 0.35))
+    for side in (-1, 1):
+        corner = gauss(x - np.float32(1.0 * side), v - np.float32(-layout.mouth_lift), 0.06, 0.03)
+        blend(canvas, window, lip * np.float32(0.22), corner * np.float32(0.38))
+
+
+@dataclass(frozen=True)
+class _Mouth:
+    """Where the mouth's curves run, for each pixel of a window around it.
+
+    Attributes
+    ----------
+    u, x, v : ndarray of float32
+        Across the face, the same with the corners at -1 and 1, and downwards.
+    inner : ndarray of float32
+        1 in the middle, 0 at the corners.
+    ends : ndarray of float32
+        Distance beyond the corners, negative between them.
+    top, seam, floor, bottom : ndarray of float32
+        Heights of the upper lip's edges and of the lower lip's, from above.
+    """
+
+    u: np.ndarray
+    x: np.ndarray
+    v: np.ndarray
+    inner: np.ndarray
+    ends: np.ndarray
+    top: np.ndarray
+    seam: np.ndarray
+    floor: np.ndarray
+    bottom: np.ndarray
+
+
+def _mouth(u: np.ndarray, v: np.ndarray, traits: Traits, layout: Layout) -> _Mouth:
     half, full, gap = layout.mouth_half, traits.lip_fullness, layout.mouth_gap
-    window, u, v = frame.local(0.0, layout.mouth_v, half * 1.25, 0.36)
     x = u * np.float32(1 / half)
     v = v - np.float32(layout.mouth_skew) * x
     inner = np.maximum(1 - x * x, 0)
@@ -193,9 +236,16 @@ def paint_mouth(
     bow -= np.float32(0.13) * np.exp(-((x * np.float32(1 / 0.09)) ** 2))
     top = seam - np.float32(0.100 * full * stretch) * bow
     bottom = floor + np.float32(0.132 * full * stretch) * inner**0.62
-    level = np.float32(0.60 + 0.36 * traits.light_strength)
-    lip = palette.lips(traits)
+    return _Mouth(u, x, v, inner, ends, top, seam, floor, bottom)
 
+
+def _paint_lips(
+    frame: Frame, canvas: np.ndarray, window: Window, mouth: _Mouth, traits: Traits, light: Light
+) -> None:
+    x, v, ends = mouth.x, mouth.v, mouth.ends
+    top, seam, floor, bottom = mouth.top, mouth.seam, mouth.floor, mouth.bottom
+    level = _mouth_light(traits)
+    lip = palette.lips(traits)
     soft = 0.024 - 0.010 * traits.makeup
     lx = light.direction[0]
     side_light = 1 + np.float32(0.22 * lx * traits.light_strength) * x
@@ -221,24 +271,29 @@ def paint_mouth(
         0.36,
         0.018,
     )
-    canvas[:, window[0], window[1]] += np.float32(0.05 + 0.07 * traits.makeup) * gloss * (inner > 0)
+    canvas[:, window[0], window[1]] += (
+        np.float32(0.05 + 0.07 * traits.makeup) * gloss * (mouth.inner > 0)
+    )
 
-    if gap > 0.012:
-        mouth = frame.cover(_between(seam, v, floor, ends))
-        blend(canvas, window, _DARK, mouth)
-        teeth_end = floor - np.float32(0.12 * gap) - np.float32(0.3 * gap) * (1 - inner)
-        teeth = frame.cover(_between(seam, v, teeth_end, ends)) * ramp(np.abs(x), 0.9, 0.62)
-        joints = np.abs(np.sin(u * np.float32(np.pi / 0.085)))
-        enamel = (1 - np.float32(0.10) * ramp(joints, 0.25, 0.0)) * (
-            np.float32(0.92) - np.float32(0.34) * x * x
-        )
-        enamel *= 1 - np.float32(0.22) * ramp(v - seam, 0.03, 0.0)
-        blend(canvas, window, palette.linear((0.95, 0.92, 0.86)) * (enamel * level), teeth)
-    line = np.exp(-(((v - seam) * np.float32(1 / 0.013)) ** 2)) * ramp(np.abs(x), 0.99, 0.72)
-    blend(canvas, window, lip * np.float32(0.10), line * np.float32(0.75 if gap <= 0.012 else 0.35))
-    for side in (-1, 1):
-        corner = gauss(x - np.float32(1.0 * side), v - np.float32(-layout.mouth_lift), 0.06, 0.03)
-        blend(canvas, window, lip * np.float32(0.22), corner * np.float32(0.38))
+
+def _paint_teeth(
+    frame: Frame, canvas: np.ndarray, window: Window, mouth: _Mouth, traits: Traits, gap: float
+) -> None:
+    x, v, seam, floor, ends = mouth.x, mouth.v, mouth.seam, mouth.floor, mouth.ends
+    blend(canvas, window, _DARK, frame.cover(_between(seam, v, floor, ends)))
+    teeth_end = floor - np.float32(0.12 * gap) - np.float32(0.3 * gap) * (1 - mouth.inner)
+    teeth = frame.cover(_between(seam, v, teeth_end, ends)) * ramp(np.abs(x), 0.9, 0.62)
+    joints = np.abs(np.sin(mouth.u * np.float32(np.pi / 0.085)))
+    enamel = (1 - np.float32(0.10) * ramp(joints, 0.25, 0.0)) * (
+        np.float32(0.92) - np.float32(0.34) * x * x
+    )
+    enamel *= 1 - np.float32(0.22) * ramp(v - seam, 0.03, 0.0)
+    colour = palette.linear((0.95, 0.92, 0.86)) * (enamel * _mouth_light(traits))
+    blend(canvas, window, colour, teeth)
+
+
+def _mouth_light(traits: Traits) -> np.float32:
+    return np.float32(0.60 + 0.36 * traits.light_strength)
 
 
 def _between(above: np.ndarray, v: np.ndarray, below: np.ndarray, ends: np.ndarray) -> np.ndarray:

@@ -71,7 +71,15 @@ def _known(run: Run, filename: str) -> pd.DataFrame:
 def face_routes(state: State) -> APIRouter:
     """The routes about the project."""
     router = APIRouter(prefix="/v1")
+    _add_list(router, state)
+    _add_face(router, state)
+    _add_search(router, state)
+    _add_composite(router, state)
+    _add_model(router, state)
+    return router
 
+
+def _add_list(router: APIRouter, state: State) -> None:
     @router.get(
         "/faces",
         summary="List the faces of the project, filtered, sorted, page by page",
@@ -110,6 +118,8 @@ def face_routes(state: State) -> APIRouter:
         )
         return state.answer(request, run, await state.in_time(request, state.engine.think(page)))
 
+
+def _add_face(router: APIRouter, state: State) -> None:
     @router.get(
         "/faces/{filename:path}/crop",
         summary="The picture of a face",
@@ -140,6 +150,8 @@ def face_routes(state: State) -> APIRouter:
         table = _known(run, filename)
         return state.answer(request, run, {"face": row_of(table, filename, ethnicity)})
 
+
+def _add_search(router: APIRouter, state: State) -> None:
     @router.get(
         "/search",
         summary="Find faces of the project by words",
@@ -159,6 +171,8 @@ def face_routes(state: State) -> APIRouter:
         similar = await state.in_time(request, state.engine.think(partial(_search, run, text, k)))
         return state.answer(request, run, {"similar": similar})
 
+
+def _add_composite(router: APIRouter, state: State) -> None:
     @router.post(
         "/composite",
         summary=f"Draw the average of a group of faces, of {MOST_MEMBERS} at most",
@@ -179,11 +193,13 @@ def face_routes(state: State) -> APIRouter:
         run = state.run()
         options = _composite(await read_small(request, state.settings, MOST_JSON))
         state.check_ethnicity(_filters_by_ethnicity(options.filter), body_left=False)
-        picture, facts = await state.in_time(
+        picture, headers = await state.in_time(
             request, state.engine.draw(partial(_draw, run, options))
         )
-        return Response(picture, media_type=f"image/{options.format}", headers=facts)
+        return Response(picture, media_type=f"image/{options.format}", headers=headers)
 
+
+def _add_model(router: APIRouter, state: State) -> None:
     @router.get(
         "/model",
         summary="The models in use, and how well they do on held-out faces",
@@ -191,9 +207,7 @@ def face_routes(state: State) -> APIRouter:
     )
     async def model(request: Request) -> JsonResponse:
         run = state.run()
-        return state.answer(request, run, await state.engine.think(partial(_model_facts, run)))
-
-    return router
+        return state.answer(request, run, await state.engine.think(partial(_describe_models, run)))
 
 
 def _page_of_faces(
@@ -269,7 +283,7 @@ def _composite(body: bytes) -> schemas.CompositeRequest:
 def listed(errors: Any) -> str:
     """The errors of a validation in one line."""
     return "; ".join(
-        f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}" for each in errors[:5]
+        f"{'.'.join(str(part) for part in error['loc'])}: {error['msg']}" for error in errors[:5]
     )
 
 
@@ -308,7 +322,7 @@ def _draw(run: Run, options: schemas.CompositeRequest) -> tuple[bytes, dict[str,
     return out.getvalue(), headers
 
 
-def _model_facts(run: Run) -> dict[str, Any]:
+def _describe_models(run: Run) -> dict[str, Any]:
     models = run.models
     parts = {
         name: without_paths(str(value), models.root) if isinstance(value, FaceStatsError) else None
@@ -319,8 +333,8 @@ def _model_facts(run: Run) -> dict[str, Any]:
     )
     try:
         attributes = {
-            name: each.source if each.trained else None
-            for name, each in models.attribute_models.items()
+            name: model.source if model.trained else None
+            for name, model in models.attribute_models.items()
         }
     except FaceStatsError:
         attributes = {}

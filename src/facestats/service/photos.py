@@ -100,16 +100,16 @@ def analysis_of(face: Face, run: Run, ethnicity: bool, k: int | None) -> dict[st
         "measurements": lambda: measurements_of(face, ethnicity),
         "similar": lambda: similar_to(face, k) if k else None,
     }
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     errors: dict[str, Any] = {}
     for name, part in parts.items():
         try:
-            found[name] = part()
+            results[name] = part()
         except FaceStatsError as error:
-            found[name] = None
+            results[name] = None
             errors[name] = from_library(error, run.models.root).content()
     return {
-        **found,
+        **results,
         "embedding": face.embedding.tolist(),
         "landmarks": landmarks_of(face.crop, face.doubt_texts),
         "errors": errors,
@@ -148,7 +148,8 @@ async def _answer_photos(
             raise result
         return state.answer(request, run, result)
     entries = [
-        {"error": each.content()} if isinstance(each, ServiceError) else each for each in results
+        {"error": result.content()} if isinstance(result, ServiceError) else result
+        for result in results
     ]
     return state.answer(request, run, {"results": entries})
 
@@ -183,11 +184,7 @@ def photo_routes(state: State) -> APIRouter:
 
     @route("/embedding", schemas.Embedding, "Compute the CLIP embedding of the largest face")
     async def embedding(request: Request) -> JsonResponse:
-        return await _answer_photos(
-            state,
-            request,
-            lambda run: _embedding_of,
-        )
+        return await _answer_photos(state, request, lambda run: _embedding_of)
 
     @route("/landmarks", schemas.Landmarks, "Find the 468 landmarks of the largest face")
     async def landmarks(request: Request) -> JsonResponse:
@@ -216,12 +213,7 @@ def photo_routes(state: State) -> APIRouter:
         return await _answer_photos(
             state,
             request,
-            lambda run: (
-                lambda face: {
-                    "similar": similar_to(face, k),
-                    "warnings": face.doubt_texts,
-                }
-            ),
+            lambda run: lambda face: {"similar": similar_to(face, k), "warnings": face.doubt_texts},
         )
 
     return router
