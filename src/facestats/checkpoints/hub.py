@@ -138,15 +138,7 @@ def find_refusal(variant: str, revision: str | None, timeout: float) -> str | No
             huggingface_hub.hf_hub_url(variant, CONFIG, revision=revision), timeout=timeout
         )
     except Exception as error:  # as in `_snapshot`
-        kinds = {kind.__name__ for cause in _chain(error) for kind in type(cause).__mro__}
-        status = next(
-            (
-                response.status_code
-                for cause in _chain(error)
-                if (response := getattr(cause, "response", None)) is not None
-            ),
-            None,
-        )
+        kinds, status = _kinds(error), _status(error)
         if "EntryNotFoundError" in kinds and "LocalEntryNotFoundError" not in kinds:
             return f"clip.variant {variant} has no {CONFIG}, so it is not in Hugging Face layout"
         problem = _problem_of_repository(kinds, status, variant, revision)
@@ -193,16 +185,8 @@ def explain(error: Exception, variant: str, revision: str | None) -> str:
     """
     from huggingface_hub import constants
 
-    kinds = {kind.__name__ for cause in _chain(error) for kind in type(cause).__mro__}
+    kinds, status = _kinds(error), _status(error)
     numbers = {getattr(cause, "errno", None) for cause in _chain(error)}
-    status = next(
-        (
-            response.status_code
-            for cause in _chain(error)
-            if (response := getattr(cause, "response", None)) is not None
-        ),
-        None,
-    )
     if numbers & {errno.ENOSPC, errno.EDQUOT}:
         return (
             f"The disk is full: free some space below {constants.HF_HUB_CACHE}, or set "
@@ -336,6 +320,17 @@ def _problem_of_hub(kinds: set[str], status: int | None, text: str) -> str:
 def _meant(variant: str) -> str:
     near = nearest_variant(variant)
     return did_you_mean([near] if near and near != variant else [])
+
+
+def _kinds(error: Exception) -> set[str]:
+    """Names of the classes of an error, of its causes, and of their bases."""
+    return {kind.__name__ for cause in _chain(error) for kind in type(cause).__mro__}
+
+
+def _status(error: Exception) -> int | None:
+    """The HTTP status that the hub answered with, if it answered."""
+    responses = (getattr(cause, "response", None) for cause in _chain(error))
+    return next((response.status_code for response in responses if response is not None), None)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from facestats.params.names import HIDDEN_FROM_DVC
 from facestats.rows.dvc_cache import is_md5
 
 MOST_YAML = 2 << 20  # bytes of an entry, dvc.lock or a .dvc file; this project's dvc.lock has 70 kB
@@ -28,7 +29,6 @@ _MOST_DEPTH = 50
 _MOST_KEYS = 5000  # of one mapping
 _MOST_ITEM = 1 << 15  # characters of a file in a listing: a path of 4096 bytes, each as \u00e9
 _BAD_PARTS = frozenset(("", ".", "..", ".git", ".hg", ".dvc"))  # DVC lists none of the last three
-_NOT_IN_KEY = ("size", "nfiles")  # DVC leaves them out of an entry's hash
 _FACTS = frozenset(("md5", "size", "nfiles", "isexec"))
 _OUT = _FACTS | {"path", "hash"}  # no `files`, which DVC writes for versioned clouds alone
 _OUT_OF_DVC_FILE = _OUT | {
@@ -136,7 +136,8 @@ def entry_outs(data: bytes, prefix: str, key: str) -> list[Out]:
     try:
         entry = COMPILED_LOCK_FILE_STAGE_SCHEMA(content)
         outs = entry.get("outs", [])
-        named = dict_sha256(entry | {"outs": [out["path"] for out in outs]}, exclude=_NOT_IN_KEY)
+        hashed = entry | {"outs": [out["path"] for out in outs]}
+        named = dict_sha256(hashed, exclude=HIDDEN_FROM_DVC)
     except Exception as error:  # Invalid, or what can't be hashed
         raise ForeignError(f"is no entry of the run cache ({type(error).__name__})") from None
     if (named[:2], named) != (prefix, key):

@@ -16,6 +16,7 @@ import pandas as pd
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from facestats.core.stats.intervals import RESAMPLES, SEED
 from facestats.core.stats.verdict import MIN_PERSONS
 from facestats.crossvalidation.attributes import TRAINED, ZEROSHOT
 from facestats.crossvalidation.baselines import ZSCORE, predicted_by_all
@@ -25,7 +26,6 @@ from facestats.errors import number_of
 SCORES = ("mlp", "geometric", "combined", "ridge", ZSCORE)
 OF_ATTRIBUTES = (TRAINED, ZEROSHOT)
 LOWER_IS_BETTER = ("mae",)
-RESAMPLES, SEED = 1000, 0
 POWER = 0.8
 # Standard errors of a 95 % interval's half, and of a difference that is told with `POWER`.
 _HALF, _TOLD = 1.96, 1.96 + 0.8416

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 from facestats.errors import InputError
+from facestats.machine.output import is_utf8
 
 SUFFIX = ".jpg"
 _MAX_NAME = 255  # bytes of one path part on every common file system
@@ -155,7 +156,7 @@ def check_names(images: list[str]) -> dict[str, str]:
     folders = {str(parent) for image in images for parent in PurePosixPath(image).parents}
     for image in images:
         name = face_filename(image)
-        if not _is_utf8(image):
+        if not is_utf8(image):
             reasons[image] = "its name is not valid UTF-8"
         elif name != image and name in taken:
             reasons[image] = f"its face would have the name of another image, {name}"
@@ -217,11 +218,3 @@ def _walk(folder: Path, prefix: str, choose) -> Iterator[str]:
     yield from (prefix + name for name in others)
     for name in folders:
         yield from _walk(folder / name, f"{prefix}{name}/", choose)
-
-
-def _is_utf8(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -30,7 +30,7 @@ from facestats.prompts.zeroshot import PromptClassifier, load_classifiers
 from facestats.scores.blending import BlendWeights, load_blend, load_verdicts
 from facestats.scores.tables import SCORES
 
-MODELS = ("mlp", "ridge", "geometric", "combined")
+SCORED_BY = ("mlp", "ridge", "geometric", "combined")  # the models that figures lead with
 RATING = "rating"
 BY_FACE = (LABELS, SCORES, PREDICTIONS, ZEROSHOT)  # tables of all faces
 
@@ -269,7 +269,7 @@ def headlines(
         else (rating, rating["n"])
     )
     values: dict[str, dict[str, float | None]] = {
-        "pearson": {name: figures[name]["pearson"]["value"] for name in MODELS}
+        "pearson": {name: figures[name]["pearson"]["value"] for name in SCORED_BY}
     }
     for target, facts in attributes.items():
         metric = "balanced_accuracy" if "balanced_accuracy" in facts else "mae"
@@ -298,7 +298,7 @@ def summary_line(attractiveness: dict) -> str:
     str
     """
     test = attractiveness["test"]
-    correlations = {name: test[name]["pearson"]["value"] for name in MODELS}
+    correlations = {name: test[name]["pearson"]["value"] for name in SCORED_BY}
     known = [f"{name}: r={r:.3f}" for name, r in correlations.items() if r is not None]
     copies = f" ({test['n_copies']} rated copies of these left out)" if test["n_copies"] else ""
     line = " ".join([f"test faces={test['n']}{copies}", *known])

@@ -16,7 +16,7 @@ from facestats.crossvalidation.classes import by_class
 from facestats.crossvalidation.plan import Plan
 from facestats.crossvalidation.tables import CROSSVALIDATED
 from facestats.evaluation.attractiveness import evaluate_attractiveness
-from facestats.evaluation.evaluate_project import ProjectTables, counted_labels
+from facestats.evaluation.evaluate_project import SCORED_BY, ProjectTables, counted_labels
 from facestats.evaluation.params import Evaluate
 from facestats.evaluation.rater_groups import evaluate_groups
 from facestats.labels.tables import RATER_GROUPS
@@ -24,7 +24,6 @@ from facestats.labels.traits import PREFIX, read_traits
 from facestats.scores.blending import load_blend, load_verdicts
 from facestats.traits.tables import MAIN, TRAIT_SCORES, of_trait
 
-MODELS = ("mlp", "ridge", "geometric", "combined")
 GROUPS = "gender"
 
 
@@ -49,7 +48,7 @@ class TraitFigures:
     def headlines(self) -> dict[str, Any]:
         """`traits.<trait>.<model>`: r of each model; empty without `score.traits`."""
         rows = {
-            trait: {name: best_figures(facts)[name]["pearson"]["value"] for name in MODELS}
+            trait: {name: best_figures(facts)[name]["pearson"]["value"] for name in SCORED_BY}
             for trait, facts in self.metrics.items()
         }
         return {"traits": rows} if rows else {}
@@ -58,7 +57,7 @@ class TraitFigures:
         """Say r of the scores of each further trait, one a line."""
         lines = []
         for trait, facts in [*self.metrics.items()][1:]:
-            values = {name: best_figures(facts)[name]["pearson"]["value"] for name in MODELS}
+            values = {name: best_figures(facts)[name]["pearson"]["value"] for name in SCORED_BY}
             known = [f"{name}: r={r:.3f}" for name, r in values.items() if r is not None]
             lines.append(f"\n  {trait}: " + (" ".join(known) or str(facts["why"])))
         return "".join(lines)
@@ -184,7 +183,7 @@ class _Trait:
             own = self.measure(options, embeddings, of_class)["test"]
             rows[str(name)] = {
                 "n": own["n"],
-                **{model: {"pearson": own[model]["pearson"]} for model in MODELS},
+                **{model: {"pearson": own[model]["pearson"]} for model in SCORED_BY},
             }
         return rows
 

@@ -16,13 +16,13 @@ from queue import SimpleQueue
 
 import numpy as np
 
+from facestats.faces.align import EYE_CORNERS
 from facestats.faces.models import IRIS_FILE
 from facestats.faces.runtime import load_interpreter
 from facestats.faces.warp import sample_square
 
 _INPUT = 64  # px, side of the model's input
 _SCALE = 2.3  # side of the square / width of the eye
-_CORNERS = ((33, 133), (362, 263))  # of the right and the left eye, from the image's left
 _LIDS = ((159, 145), (386, 374))  # middle of the upper and the lower lid
 _CLOSED = 0.1  # height by width of an eye that shows no iris
 _FAR = 0.5  # eye widths; an iris that lies further from the middle of its eye is none
@@ -69,7 +69,7 @@ class Irises:
         points = landmarks[:, :2].astype(np.float64) * len(rgb)
         found = [
             self._pupil(rgb, points[list(corners)], points[list(lids)], mirrored)
-            for corners, lids, mirrored in zip(_CORNERS, _LIDS, (False, True), strict=True)
+            for corners, lids, mirrored in zip(EYE_CORNERS, _LIDS, (False, True), strict=True)
         ]
         return np.stack(found) / len(rgb)
 

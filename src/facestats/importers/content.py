@@ -176,6 +176,22 @@ GENDERS = {
 }
 
 
+def add_photo(tree: Tree, content: Content, image: str, path: str) -> bool:
+    """Take the photo at `path` as `image`; False if it is a copy of one that was taken before.
+
+    Raises
+    ------
+    InputError
+        There is another photo of that name, and it differs.
+    """
+    if image not in content.photos:
+        content.photos[image] = path
+        return True
+    tree.one_of([content.photos[image], path])
+    content.leave_out(COPY, [path])
+    return False
+
+
 def photos_by_tail(
     tree: Tree, tails: Iterable[str], content: Content, missing: str = NO_PHOTO
 ) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from facestats.importers.content import Content
+from facestats.labels.label_file import NUMBERS
 
 # The context of https://docs.mlcommons.org/croissant/docs/croissant-spec-1.1.html
 CONTEXT = {
@@ -60,7 +61,6 @@ CONTEXT = {
     "value": "cr:value",
 }
 CONFORMS_TO = "http://mlcommons.org/croissant/1.1"
-NUMBERS = ("age", "rating")
 
 
 def croissant(facts: dict[str, Any], content: Content, labels: Path) -> dict[str, Any]:

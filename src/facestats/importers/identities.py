@@ -9,7 +9,14 @@ import numpy as np
 import pandas as pd
 
 from facestats.errors import InputError
-from facestats.importers.content import COPY, NO_PHOTO, Choices, Content, Dataset, photos_by_tail
+from facestats.importers.content import (
+    NO_PHOTO,
+    Choices,
+    Content,
+    Dataset,
+    add_photo,
+    photos_by_tail,
+)
 from facestats.importers.matlab import read_struct
 from facestats.importers.tree import Tree, is_photo, naming
 
@@ -124,12 +131,8 @@ def read_lfw(tree: Tree, choices: Choices) -> Content:
         match = LFW_NAME.fullmatch(parts[-1])
         if match and len(parts) > 1 and parts[-2] == match[1]:
             image = f"{parts[-2]}/{parts[-1]}"
-            if image in content.photos:
-                tree.one_of([content.photos[image], path])
-                content.leave_out(COPY, [path])
-                continue
-            content.photos[image] = path
-            rows.append((image, match[1], int(match[2])))
+            if add_photo(tree, content, image, path):
+                rows.append((image, match[1], int(match[2])))
         elif is_photo(path):
             content.leave_out("a photo that is not Name/Name_0001.jpg", [path])
     labels = pd.DataFrame(rows, columns=["image", "person", "number"])

@@ -16,7 +16,6 @@ from facestats.labels.columns import LABELS, OWN_NAMES, describe_columns, find_c
 from facestats.labels.csv_text import INVISIBLE
 
 ANY = (r".*",)
-COLUMNS = ("gender", "ethnicity", "age", "rating", "person")
 TABLES = (".csv", ".tsv", ".txt", ".xlsx", ".xlsm")
 OWN = "yours: what you may do with the photos is between you and those who gave them"
 

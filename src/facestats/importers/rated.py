@@ -9,7 +9,7 @@ from collections import defaultdict
 import pandas as pd
 
 from facestats.errors import InputError
-from facestats.importers.content import COPY, NO_PHOTO, Choices, Content, Dataset
+from facestats.importers.content import NO_PHOTO, Choices, Content, Dataset, add_photo
 from facestats.importers.tree import Tree, is_photo, plain_path
 from facestats.labels.traits import trait_name
 
@@ -35,12 +35,8 @@ def read_scut(tree: Tree, _: Choices) -> Content:
         if match := SCUT_NAME.fullmatch(name):
             kind = match[1].lower()
             image = f"{kind if len(kind) == 3 else kind.upper()}{match[2]}.jpg"
-            if image in content.photos:
-                tree.one_of([content.photos[image], path])
-                content.leave_out(COPY, [path])
-                continue
-            content.photos[image] = path
-            rows.append((image, *SCUT_KINDS[kind]))
+            if add_photo(tree, content, image, path):
+                rows.append((image, *SCUT_KINDS[kind]))
         elif is_photo(path):
             content.leave_out("a photo whose name is not AF1.jpg or fty1.jpg", [path])
         if name.lower().endswith(".pts"):
@@ -141,11 +137,7 @@ def read_mebeauty(tree: Tree, choices: Choices) -> Content:
         match = MEB_PATH.fullmatch(path)
         if match and is_photo(path) and "original_images/" in f"/{path}":
             image = match[1]
-            if image in content.photos:
-                tree.one_of([content.photos[image], path])
-                content.leave_out(COPY, [path])
-                continue
-            content.photos[image] = path
+            add_photo(tree, content, image, path)
     labels = pd.DataFrame({"image": list(content.photos)}, dtype="str")
     labels["gender"] = [image.split("/")[0] for image in content.photos]
     groups = pd.Series([image.split("/")[1] for image in content.photos], dtype="str")

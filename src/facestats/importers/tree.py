@@ -26,7 +26,7 @@ import pandas as pd
 
 from facestats.errors import InputError
 from facestats.labels.csv_text import check_lines
-from facestats.machine.output import one_line
+from facestats.machine.output import is_utf8, one_line
 
 MOST_BYTES = 512 << 20  # of a table; that of IMDB-WIKI, the largest, takes 300 MB
 MOST_PACKED = 100  # how often a workbook may unpack
@@ -99,7 +99,7 @@ class Tree:
                     path = prefix + entry.name
                     if entry.name.startswith(JUNK_STARTS) or entry.name.lower() in JUNK:
                         self.skipped.append(path)
-                    elif not _is_utf8(entry.name):
+                    elif not is_utf8(entry.name):
                         self.unnamed.append(path.encode(errors="replace").decode())
                     elif entry.is_dir(follow_symlinks=False):
                         self.folders.add(path)
@@ -351,14 +351,6 @@ def require_filled(path: Path, columns: int, rows: int, cells: int) -> None:
 def plain_path(path: str) -> str:
     """A path for comparison: in small letters and composed Unicode."""
     return path.lower() if path.isascii() else unicodedata.normalize("NFC", path).lower()
-
-
-def _is_utf8(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def is_archive(name: str) -> bool:

@@ -7,6 +7,7 @@ import re
 import pandas as pd
 
 from facestats.errors import InputError, number_of
+from facestats.importers.ages import MIDDLES
 from facestats.importers.content import NO_PHOTO, Choices, Content, Dataset
 from facestats.importers.tree import Tree, is_photo
 
@@ -38,7 +39,7 @@ US_DROPPED = ("catch", "catchAns", "subage", "subrace", "submale", "Filename", "
 def read_10kus(tree: Tree, _: Choices) -> Content:
     """The 10k US Adult Faces Database: labels and ratings from its workbooks."""
     content = Content({}, pd.DataFrame(), scale=(1.0, 5.0))
-    content.notes.append(MIDDLE_NOTE)
+    content.notes.append(MIDDLES)
     _add_photos(tree, content)
     table, answers = _us_sheets(tree, "demographic-others-labels")
     names = table["Filename"]
@@ -88,9 +89,6 @@ def read_10kus(tree: Tree, _: Choices) -> Content:
         content.notes.append(f"{number_of(unlabelled, 'photo')} without labels")
     content.labels = labels
     return content
-
-
-MIDDLE_NOTE = "ages are classes (`age_class`); `age` is the middle of the class"
 
 
 def _add_photos(tree: Tree, content: Content) -> None:

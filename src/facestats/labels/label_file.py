@@ -32,6 +32,7 @@ from facestats.labels.names import NameIndex, refuse_other_photos
 
 COLUMNS = ("gender", "ethnicity", "age", "rating", "person")
 CLASSES = ("gender", "ethnicity")
+NUMBERS = ("age", "rating")
 OTHER_UNIT = re.compile(r"month|monat|mois|mes|week|woche|\bdays?\b|\btage\b|group|decade")
 RESERVED = ("ratingn", "ratingsd")
 

@@ -19,13 +19,12 @@ from facestats.errors import InputError
 from facestats.labels.cells import EMPTY, NONE
 from facestats.labels.columns import LABELS, find_columns, key_column
 from facestats.labels.csv_text import WORKBOOKS, read_csv
-from facestats.labels.label_file import COLUMNS
+from facestats.labels.label_file import COLUMNS, NUMBERS
 from facestats.labels.names import PhotoNames
 
 HEADER = ["filename", *COLUMNS]
 PATIENCE = 60.0  # seconds to wait for another merge
 _LOOK_EVERY = 0.1  # seconds
-NUMBERS = ("age", "rating")  # columns in which 34 and 34.0 are the same
 
 
 @dataclass(frozen=True)

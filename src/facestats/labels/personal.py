@@ -11,14 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from facestats.core.stats.intervals import NOT_MEASURED, percentile_interval
+from facestats.core.stats.intervals import NOT_MEASURED, RESAMPLES, SEED, percentile_interval
 from facestats.labels.raters import agreement_with_others
 
 MIN_FACES = 10  # shared with others; a correlation over fewer says nothing about one rater
 MIN_RATERS = 3
-RESAMPLES = 1000
 MOST_NAMED = 50  # raters whose own figures are listed
-SEED = 0
 
 
 def measure_personal(judgements: pd.DataFrame | None, names: bool = True) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from threadpoolctl import threadpool_limits
 
 from facestats.core.stats.intervals import (
     NOT_MEASURED,
+    RESAMPLES,
+    SEED,
     person_groups,
     resampled_weights,
     value_with_interval,
@@ -23,11 +25,9 @@ from facestats.labels.personal import measure_personal
 from facestats.labels.variance import ONE_WAY, TWO_WAY, icc, one_way, two_way
 
 HALVES = 100  # then, another seed moves the sample's split-half reliability by at most 0.002
-RESAMPLES = 1000
 MIN_FACES = 10  # with fewer, the interval of a correlation of 0.5 reaches from below 0 to 0.86
 MAX_FACES = 10_000  # of more, a random sample: the interval is then about 0.01 wide
 CROSSED = 0.5  # share of all faces that the average rater must have rated for raters to be halved
-SEED = 0
 
 
 def measure_reliability(judgements: pd.DataFrame | None, person: pd.Series | None = None) -> dict:

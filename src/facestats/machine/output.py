@@ -86,19 +86,20 @@ def shell_words(words: Iterable[str]) -> str:
     """Words as a command to type; characters that can't be typed as in bash, `$'e\\x1b.jpg'`."""
     return " ".join(
         f"$'{''.join(map(_typed, word))}'"
-        if _BREAKING.search(word) or not _is_utf8(word)
+        if _BREAKING.search(word) or not is_utf8(word)
         else shlex.quote(word)
         for word in words
     )
 
 
 def _typed(sign: str) -> str:
-    if _BREAKING.match(sign) or not _is_utf8(sign):
+    if _BREAKING.match(sign) or not is_utf8(sign):
         return "".join(f"\\x{byte:02x}" for byte in sign.encode("utf-8", "surrogateescape"))
     return f"\\{sign}" if sign in "\\'" else sign
 
 
-def _is_utf8(text: str) -> bool:
+def is_utf8(text: str) -> bool:
+    """Whether a text can be written as UTF-8; a name of bytes that are no UTF-8 can't."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -8,6 +8,7 @@ from facestats.errors import number_of
 from facestats.report.blocks import Section, Table, table
 from facestats.report.material import Run
 from facestats.report.prose import prose
+from facestats.report.section_scores import CORRELATIONS
 from facestats.report.text import NOT_MEASURED, measured, number
 
 RATING = "rating"
@@ -26,7 +27,6 @@ MEASURES = {
     "mae": "mean absolute error",
     "r2": "R²",
 }
-CORRELATIONS = ("pearson", "spearman")
 ANSWERS = {
     "trained": "trained model",
     "zeroshot": "prompts alone",

@@ -51,7 +51,6 @@ MOST_FACES = 2000  # of whom the covariances of attributes are taken
 MOST_STEPS = 25
 SIDES = 64, 1024  # px of a continuum's pictures
 DEFAULT = How(symmetric="both")
-FACTS = "facestats"
 # Columns of scores and ratings: those of traits begin with the trait's name.
 _SCORES = re.compile(rf"score|attractiveness|rating|_({'|'.join(MAIN)})$")
 

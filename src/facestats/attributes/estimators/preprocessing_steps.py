@@ -132,15 +132,17 @@ def steps_before(estimator: Any) -> list[Any]:
         return steps_before(get_value(estimator, WRAPPERS[name_of(estimator)]))
     if name_of(estimator) != "Pipeline":
         return []
-    inner = [
-        step
-        for _, step in get_value(estimator, "steps")
-        if step is not None and step != "passthrough"
-    ]
+    inner = _steps_of(estimator)
     steps: list[Any] = []
     for step in inner[:-1]:
         steps += [*steps_before(step), estimator_of(step)]
     return steps + (steps_before(inner[-1]) if inner else [])
+
+
+def _steps_of(pipeline: Any) -> list[Any]:
+    """The steps of a pipeline that do something."""
+    steps = (step for _, step in get_value(pipeline, "steps"))
+    return [step for step in steps if step is not None and step != "passthrough"]
 
 
 def estimator_of(estimator: Any) -> Any:
@@ -148,11 +150,7 @@ def estimator_of(estimator: Any) -> Any:
     if name_of(estimator) in WRAPPERS:
         return estimator_of(get_value(estimator, WRAPPERS[name_of(estimator)]))
     if name_of(estimator) == "Pipeline":
-        inner = [
-            step
-            for _, step in get_value(estimator, "steps")
-            if step is not None and step != "passthrough"
-        ]
+        inner = _steps_of(estimator)
         if not inner:
             raise MissingError(estimator, "steps")
         return estimator_of(inner[-1])

@@ -16,6 +16,7 @@ from scipy.stats import beta
 
 NOT_MEASURED: dict[str, float | None] = {"value": None, "low": None, "high": None}
 ENDS = (2.5, 97.5)  # percentiles
+RESAMPLES, SEED = 1000, 0  # of figures for which params.yaml has no parameter
 
 
 def person_groups(person: pd.Series) -> np.ndarray:

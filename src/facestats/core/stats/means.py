@@ -7,9 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from facestats.core.stats.intervals import mean_with_interval, person_groups
-
-_RESAMPLES, _SEED = 1000, 0
+from facestats.core.stats.intervals import RESAMPLES, SEED, mean_with_interval, person_groups
 
 
 def mean_interval(values: pd.Series, what: str, persons: pd.Series | None = None) -> dict[str, Any]:
@@ -44,7 +42,7 @@ def mean_interval(values: pd.Series, what: str, persons: pd.Series | None = None
             "n": len(known),
             "why": f"{who} a {what}: an interval needs two persons",
         }
-    return {**mean_with_interval(known, _RESAMPLES, _SEED, groups), "n": len(known)}
+    return {**mean_with_interval(known, RESAMPLES, SEED, groups), "n": len(known)}
 
 
 def mean_rating(ratings: pd.Series, persons: pd.Series | None = None) -> dict[str, Any]:

@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 
 from facestats.core.stats.intervals import (
+    RESAMPLES,
+    SEED,
     interval_text,
     percentile_interval,
     person_groups,
@@ -26,7 +28,6 @@ MIN_PERSONS = 10  # fewer are too few for an interval
 # Least standard deviation of predictions that vary, as a share of the ratings': below, R² could not
 # reach 0.1 even with r = 1.
 FLAT = 0.05
-RESAMPLES, SEED = 1000, 0
 SAYS_SOMETHING, NOT_SHOWN, SAYS_NOTHING, NOT_MEASURED = (
     "says something",
     "not shown",
