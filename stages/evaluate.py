@@ -2,9 +2,9 @@
 
 Reads   embeddings_clip.parquet, labels.parquet, attractiveness_scores.parquet, zeroshot.parquet,
         attributes_with_predictions.parquet, faces.parquet, geometry.parquet, trait_scores.parquet,
-        models/ (attributes.json, attributes/, zeroshot.npz, blend.json, traits/), metrics/
-        (labels.json, train_attractiveness/); params `evaluate`
-Writes  metrics/attractiveness.json, attributes, fairness, traits, summary (.json), and plots/:
+        models/ (attributes.json, attributes/, zeroshot.npz, blend.json, traits/, serving.json),
+        metrics/ (labels.json, crossvalidated.json, train_attractiveness/); params `evaluate`
+Writes  metrics/attractiveness.json, attributes, fairness, traits, summary, run (.json), and plots/:
         predicted_vs_actual, reliability_curve, error_by_group (.csv, .png), learning_curve.png
 Alone   dvc repro -sf evaluate
 """
@@ -18,25 +18,24 @@ from facestats.evaluation.fairness_figures import error_by_group, error_points
 from facestats.evaluation.score_figures import draw_scores
 from facestats.evaluation.trait_figures import draw_traits
 from facestats.evaluation.traits import evaluate_traits
+from facestats.pairs.manifest import write_run_manifest
 
 
 def main(params, embeddings, metadata, models, metrics):
     vectors = EmbeddingTable(embeddings)
     data = evaluate_project.read_tables(vectors.names, metadata)
-    evaluation = evaluate_project.evaluate_project(
-        params.evaluate,
-        vectors,
-        data,
-        evaluate_project.read_models(models, metrics, vectors.metadata["weights_sha256"]),
-    )
+    used = evaluate_project.read_models(models, metrics, vectors.metadata["weights_sha256"])
+    evaluation = evaluate_project.evaluate_project(params.evaluate, vectors, data, used)
     scores, plots = evaluation.attractiveness, metrics / "plots"
     folders = metadata, models, metrics
     traits = evaluate_traits(params.evaluate, vectors, data, folders, scores.metrics)
-    write_metrics(metrics / "attractiveness.json", scores.metrics | traits.of_main)
-    write_metrics(metrics / "attributes.json", evaluation.attributes)
-    write_metrics(metrics / "fairness.json", evaluation.fairness)
-    write_metrics(metrics / "traits.json", traits.metrics)
-    write_metrics(metrics / "summary.json", evaluation.headlines() | traits.headlines())
+    written = {"attractiveness": scores.metrics | traits.of_main, "traits": traits.metrics}
+    written |= {"attributes": evaluation.attributes, "fairness": evaluation.fairness}
+    written["summary"] = evaluation.headlines() | traits.headlines()
+    for name, content in written.items():
+        write_metrics(metrics / f"{name}.json", content)
+    files = [metrics / f"{name}.json" for name in (*written, "crossvalidated")]
+    write_run_manifest(metrics / "run.json", models / "serving.json", files)
     write_plot_csv(plots / "predicted_vs_actual.csv", scores.points)
     write_plot_csv(plots / "reliability_curve.csv", scores.curve)
     write_plot_csv(plots / "error_by_group.csv", error_points(evaluation.fairness))

@@ -30,6 +30,7 @@ STAGES = (
     "score",
     "trait",
     "traits",
+    "serving",
     "evaluate",
 )
 PATIENCE = 300  # seconds that a busy machine may take
@@ -51,7 +52,7 @@ def test_the_page_does_what_it_says(project, tmp_path):
     def say(name: str, **places: str) -> str:
         return run_documented(project, "docs/experiments.md", name, places)
 
-    after = {"crossvalidate", "score", "traits", "evaluate"}
+    after = {"crossvalidate", "score", "traits", "serving", "evaluate"}
     assert executed(say("one")) == {"geometry", "crossvalidate_geometry"} | after
     say("back")
     assert "appearance: false" not in project.read("params.yaml").decode()

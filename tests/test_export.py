@@ -32,6 +32,7 @@ from facestats.export.spss_stata import write_dta, write_sav
 from facestats.faces.tables import FACES
 from facestats.groups.tables import FINAL
 from facestats.scores.calibration import Calibration
+from facestats.serving.manifest import Manifest
 from programs import run_program
 from resources import blobs, text
 from test_spreadsheets import FORMULAS, PLAIN
@@ -147,7 +148,7 @@ def test_the_codebook_says_what_each_column_is(exported, final, built):
     assert book.loc["combined_score", "missing"] == final["combined_score"].isna().sum()
     codes = book.loc["split", "classes"]
     assert "1 = " in codes
-    figures = read_figures(built.folder)
+    figures = read_figures(built.folder, Manifest.read(built.folder).parts)
     assert str(figures.of("gender_final")) == book.loc["gender_final", "held_out"]
     assert re.search(r"\(95 % .+ to .+\), on \d+ ", book.loc["gender_final", "held_out"])
 

@@ -62,6 +62,8 @@ def run(options: argparse.Namespace) -> int:
     print_line(f"{done.folder}")
     for line in done.lines:
         print_line(f"  {line}")
+    if done.warning:
+        print_line(f"  WARNING: {done.warning}")
     return 0
 
 

@@ -13,7 +13,15 @@ from pathlib import Path
 import yaml
 
 from facestats.core.files import read_json
-from facestats.core.layout import ATTRACTIVENESS, COMPOSITES, FAIRNESS, METRICS, REPORT, WARNINGS
+from facestats.core.layout import (
+    ATTRACTIVENESS,
+    COMPOSITES,
+    FAIRNESS,
+    METRICS,
+    REPORT,
+    SERVING,
+    WARNINGS,
+)
 from facestats.core.stats.intervals import interval_text
 from facestats.core.stats.verdict import doubts_of_scores
 from facestats.errors import FaceStatsError, InputError, alike, number_of
@@ -76,6 +84,11 @@ def _show(root: Path, params: Params) -> None:
         "metrics/attractiveness.json, metrics/attributes.json  (test faces; `dvc metrics show` has "
         "the headlines)"
     )
+    if (root / SERVING).exists():  # else nobody uses the models
+        from facestats.serving.run_manifest import why_of_another_run  # torch takes seconds
+
+        if why := why_of_another_run(root):
+            print_line(f"              WARNING: these figures are not of models/: {why}")
     for line in _headlines(root / METRICS):
         print_line(f"              {line}")
     print(

@@ -33,5 +33,6 @@ METRICS = Path("metrics")
 ATTRACTIVENESS = METRICS / "attractiveness.json"
 CROSSVALIDATED = METRICS / "crossvalidated.json"
 FAIRNESS = METRICS / "fairness.json"
+METRICS_MANIFEST = METRICS / "run.json"
 
 PRETRAINED = Path("data/pretrained")  # the user's own models

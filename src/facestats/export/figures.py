@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from facestats.core.files import read_json
-from facestats.core.layout import ATTRACTIVENESS, CROSSVALIDATED, METRICS
-from facestats.errors import InputError
 from facestats.labels.tables import PREFIX
+from facestats.serving.run_manifest import Parts, read_metrics
 from facestats.traits.tables import MAIN
 
 # The models of `metrics/attractiveness.json`, by what they fill in `traits.tables.MAIN`.
@@ -22,6 +20,7 @@ MODELS = {
     "geometric": "geometric",
     "combined": "combined",
 }
+NAMES = ("attractiveness", "traits", "attributes", "crossvalidated")  # of files in metrics/
 RATING, ZSCORE = "rating", "geometry_zscore"
 METRIC_NAMES = {
     "pearson": "Pearson r",
@@ -50,14 +49,17 @@ class Figure:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Figures of one model, and the faces that they stand on, in words."""
+    """Figures of one model, and the faces that they stand on, or why there are none, in words."""
 
     figures: tuple[Figure, ...] = ()
     faces: str = ""
     n: int = 0
+    why: str = ""
 
     def __str__(self) -> str:
-        return f"{'; '.join(map(str, self.figures))}, on {self.faces}" if self.figures else ""
+        if not self.figures:
+            return self.why
+        return f"{'; '.join(map(str, self.figures))}, on {self.faces}"
 
 
 @dataclass(frozen=True)
@@ -72,11 +74,14 @@ class Figures:
         Metrics of the attributes.
     crossvalidated : mapping
         The content of `metrics/crossvalidated.json`.
+    why : str or None
+        Why there are none.
     """
 
     scores: Mapping[str, Any]
     attributes: Mapping[str, Any]
     crossvalidated: Mapping[str, Any]
+    why: str | None = None
 
     def of(self, column: str) -> HeldOut:
         """The figures of the model that fills a column."""
@@ -91,6 +96,8 @@ class Figures:
 
     def of_score(self, trait: str, model: str) -> HeldOut:
         """The figures of a model of `metrics/attractiveness.json`; `` is the main trait."""
+        if self.why is not None:
+            return HeldOut(why=self.why)
         first = next((name for name in self.scores if name), "")  # the main trait's own name
         column = RATING if trait in ("", first) else PREFIX + trait
         everywhere = self.crossvalidated.get(column) or {}
@@ -100,6 +107,8 @@ class Figures:
         return _held_out(test.get(model) or {}, test.get("n", 0), "test faces")
 
     def of_attribute(self, target: str) -> HeldOut:
+        if self.why is not None:
+            return HeldOut(why=self.why)
         everywhere = self.crossvalidated.get(target) or {}
         if everywhere.get("why") is None and everywhere.get("trained"):
             n = everywhere["n"]
@@ -119,18 +128,8 @@ def _held_out(facts: Mapping[str, Any], n: int, faces: str) -> HeldOut:
     return HeldOut(tuple(found), f"{n} {faces}", n)
 
 
-def read_figures(root: Path) -> Figures:
-    """Read the metrics of a project; what is not there has no figures."""
-    content = []
-    for name in (
-        ATTRACTIVENESS,
-        METRICS / "traits.json",
-        METRICS / "attributes.json",
-        CROSSVALIDATED,
-    ):
-        try:
-            content.append(read_json(root / name))
-        except InputError:
-            content.append({})
-    main, traits, attributes, crossvalidated = content
-    return Figures({"": main, **traits}, attributes, crossvalidated)
+def read_figures(root: Path, parts: Parts) -> Figures:
+    """Read the metrics of a project and its models, `Manifest.parts`; see `read_metrics`."""
+    metrics = read_metrics(root, parts, NAMES)
+    main, traits, attributes, crossvalidated = (metrics.content.get(name, {}) for name in NAMES)
+    return Figures({"": main, **traits}, attributes, crossvalidated, metrics.why)

@@ -35,10 +35,13 @@ class Exported:
     folder : Path
     lines : list of str
         Each part in words.
+    warning : str or None
+        What is missing in it.
     """
 
     folder: Path
     lines: list[str]
+    warning: str | None = None
 
 
 def export(
@@ -82,7 +85,7 @@ def export(
     """
     remove_half_written(folder)
     check_target(folder, overwrite)
-    figures = read_figures(models.root)
+    figures = read_figures(models.root, models.parts.manifest.parts)
     if "model" in parts:
         extra("onnx", "the model's ONNX files", "--only tables,landmarks,embeddings")
     frame = columns = None
@@ -121,4 +124,4 @@ def export(
         if "model" in parts:
             heads = write_models(temporary / "model", models, figures, licence)
             lines.append(f"model/: {', '.join(heads)}")
-    return Exported(folder, lines)
+    return Exported(folder, lines, figures.why)

@@ -1,6 +1,7 @@
-"""`data/processed/composites.json`: the sha256 of every composite and difference of a run.
+"""Files that say which other files belong to one run, with the hash of that run's models.
 
-The stage `composites_manifest` writes it after all of them, for whoever uses several of them.
+`data/processed/composites.json` names all composites and differences, `metrics/run.json` the
+metrics. The stages `composites_manifest` and `evaluate` write them after what they name.
 """
 
 from __future__ import annotations
@@ -43,6 +44,31 @@ def write_composites_manifest(
         `serving` is missing or damaged.
     """
     files = [final, *(folder / name for folder in sorted(folders) for name in FILES)]
+    return write_run_manifest(path, serving, files)
+
+
+def write_run_manifest(path: Path, serving: Path, files: Iterable[Path]) -> int:
+    """Write which files belong to the run that made the models.
+
+    Parameters
+    ----------
+    path : Path
+    serving : Path
+        `serving.json`, the manifest of the models.
+    files : iterable of Path
+        Relative to the working directory, which is the project's folder; those that are missing
+        are left out.
+
+    Returns
+    -------
+    int
+        Number of files.
+
+    Raises
+    ------
+    InputError
+        `serving` is missing or damaged.
+    """
     hashes = {file.as_posix(): sha256_file(file) for file in files if file.is_file()}
     parts = read_json(serving).get("parts")
     if not isinstance(parts, dict):

@@ -23,7 +23,7 @@ from facestats.groups.params import Copies, Filter, Flags
 from facestats.service import schemas
 from facestats.service.answers import JsonResponse
 from facestats.service.errors import ServiceError, without_paths
-from facestats.service.models import Run
+from facestats.service.models import METRICS, Run
 from facestats.service.photos import Count, Ethnicity, rows_of
 from facestats.service.reading import read_small
 from facestats.service.state import State
@@ -338,10 +338,12 @@ def _describe_models(run: Run) -> dict[str, Any]:
         }
     except FaceStatsError:
         attributes = {}
+    metrics = run.metrics()
     return {
         "trained": models.serving["trained"],
         "why": models.serving["why"],
         "parts": parts,
         "attributes": attributes,
-        "metrics": run.metrics(),
+        "metrics": {name: metrics.content.get(name) for name in METRICS},
+        "metrics_why": None if metrics.why is None else without_paths(metrics.why, models.root),
     }

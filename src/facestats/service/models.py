@@ -13,9 +13,8 @@ import pandas as pd
 import torch
 
 from facestats.core import tables
-from facestats.core.files import read_json
 from facestats.core.layout import COMPOSITES_MANIFEST, FINAL_TABLE
-from facestats.errors import FaceStatsError, InputError, ModelError
+from facestats.errors import FaceStatsError, ModelError
 from facestats.faces.landmarks import Landmarker
 from facestats.groups.tables import FINAL
 from facestats.prompts.text import TextEncoder
@@ -24,6 +23,7 @@ from facestats.serving.loading import current_models
 from facestats.serving.manifest import Identity, identity
 from facestats.serving.models import Models
 from facestats.serving.parts import Encoding
+from facestats.serving.run_manifest import RunMetrics, read_metrics
 
 METRICS = ("attractiveness", "attributes")  # files of held-out figures, by their names
 
@@ -92,15 +92,9 @@ class Run:
         """The final table, or its error."""
         return _or_raise(self.faces)
 
-    def metrics(self) -> dict[str, Any]:
-        """The held-out figures of the project, by file; None where it is missing."""
-        figures: dict[str, Any] = {}
-        for name in METRICS:
-            try:
-                figures[name] = read_json(self.models.root / "metrics" / f"{name}.json")
-            except InputError:
-                figures[name] = None
-        return figures
+    def metrics(self) -> RunMetrics:
+        """The held-out figures of the models in use."""
+        return read_metrics(self.models.root, self.models.parts.manifest.parts, METRICS)
 
 
 @dataclass(frozen=True, eq=False)

@@ -171,8 +171,9 @@ class ModelAnswer(Answer):
     )
     metrics: dict[str, Any] = Field(
         description="held-out figures with 95 % intervals: metrics/attractiveness.json and "
-        "metrics/attributes.json"
+        "metrics/attributes.json, null where they are not of these models"
     )
+    metrics_why: str | None = Field(description="why they are null")
 
 
 class Health(BaseModel):

@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from facestats.core.layout import COMPOSITES, COMPOSITES_MANIFEST, FINAL_TABLE
-from facestats.errors import ModelError
-from facestats.pairs.manifest import FILES, models_sha256
-from facestats.serving.checks import read_facts
+from facestats.pairs.manifest import FILES
 from facestats.serving.manifest import OF_TWO_RUNS, MixedPartsError, check
+from facestats.serving.run_manifest import read_run_manifest
 
 if TYPE_CHECKING:
     from facestats.serving.models import Models
@@ -46,13 +45,7 @@ class CompositesManifest:
         MixedPartsError
             It is of another run than the models.
         """
-        path = models.root / COMPOSITES_MANIFEST
-        facts: dict[str, Any] = read_facts(path, "models_sha256", "files")
-        files = facts["files"]
-        if not isinstance(files, dict) or not all(isinstance(one, str) for one in files.values()):
-            raise ModelError(f"{path} is damaged; remove it and run `dvc repro`")
-        if facts["models_sha256"] != models_sha256(models.parts.manifest.parts):
-            raise MixedPartsError(f"{path} is not of the run that made the models; {OF_TWO_RUNS}")
+        files = read_run_manifest(models.root / COMPOSITES_MANIFEST, models.parts.manifest.parts)
         return cls(models.root, files)
 
     def check_folders(self, names: Iterable[str]) -> None:
