@@ -17,7 +17,7 @@ import warm
 from facestats.age.tables import AGE_CHECK
 from facestats.core import tables
 from facestats.core.fingerprint import sha256_file
-from facestats.core.layout import COMPOSITES_MANIFEST, METADATA, SERVING
+from facestats.core.layout import COMPOSITES_MANIFEST, METADATA, METRICS_MANIFEST, SERVING
 from facestats.pairs.manifest import models_sha256
 from programs import start_program
 from project import Project
@@ -152,7 +152,8 @@ def with_a_child(built: Project, folder: Path) -> Path:
     manifest = json.loads((folder / SERVING).read_text())
     manifest["parts"]["ages"] = {path.relative_to(folder).as_posix(): sha256_file(path)}
     (folder / SERVING).write_text(json.dumps(manifest))
-    composites = json.loads((folder / COMPOSITES_MANIFEST).read_text())
-    composites["models_sha256"] = models_sha256(manifest["parts"])
-    (folder / COMPOSITES_MANIFEST).write_text(json.dumps(composites))
+    for name in (COMPOSITES_MANIFEST, METRICS_MANIFEST):
+        facts = json.loads((folder / name).read_text())
+        facts["models_sha256"] = models_sha256(manifest["parts"])
+        (folder / name).write_text(json.dumps(facts))
     return folder

@@ -25,7 +25,7 @@ from facestats.rows.checks import check_face_rows, check_photo_rows
 from facestats.rows.dvc_cache import DvcCache
 from facestats.rows.files import RowFiles
 from facestats.rows.folder import Folder, open_below, open_store
-from facestats.rows.pages import pages
+from facestats.rows.pages import chunks, pages
 from facestats.rows.removal import forget_rows
 from facestats.rows.store import RowStore
 from facestats.rows.usage import measure, prune
@@ -371,6 +371,58 @@ def test_what_is_no_page_is_refused():
             list(pages(data, start, 300))
     with pytest.raises(ValueError, match="a page has no header"):
         list(pages(b"", -5, 0))
+
+
+def test_false_facts_of_a_column_end_no_process(store):
+    """Asked for such a column, pyarrow calls `std::terminate`; it only reads it."""
+    path = store.plant(pa.table({name: ["1"] for name in COLUMNS}, SCHEMA))
+    optional, required = b"\x25\x02\x18\x03key", b"\x25\x00\x18\x03key"
+    data = path.read_bytes()
+    assert data.count(optional) == 1
+    path.unlink()
+    data = data.replace(optional, required)
+    path = path.with_name(f"{hashlib.sha256(data).hexdigest()}.parquet")
+    path.write_bytes(data)
+    assert store.run() == []
+    assert f"{path} in the row store is left out: not a readable parquet file" in store.warnings[0]
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda data: data[:-4] + b"PARE", "it has no footer"),
+        (lambda data: data[:-8] + b"\xff\xff\xff\x7fPAR1", "it has no footer"),
+        (
+            lambda data: b"PAR1" + b"\0" * 2**21 + (2**21).to_bytes(4, "little") + b"PAR1",
+            "no footer",
+        ),
+        (lambda data: with_footer(b"\x39\xfc\xff\xff\xff\x7f"), "a list that is too long"),
+        (lambda data: with_footer(b"\x15\x02\x05\x02\x02"), "a field twice"),
+        (lambda data: with_footer(b"\x49\x1c\x19\x1c\x18\x01a\0\0"), "its footer is damaged"),
+        (
+            lambda data: with_footer(b"\x49\x1c\x19\x1c" + FACTS.replace(b"\x3c", b"\x18\1a\x2c")),
+            "another",
+        ),
+        (lambda data: with_footer(b"\x49\x1c\x19\x1c" + FACTS), "which the store does not write"),
+    ],
+)
+def test_what_is_no_footer_is_refused(change, why):
+    buffer = io.BytesIO()
+    pq.write_table(pa.table({"key": ["1"]}), buffer, use_dictionary=False)
+    data = buffer.getvalue()
+    [chunk] = chunks(data)
+    assert sum(page.values for page in pages(data, chunk.start, chunk.end)) == 1
+    with pytest.raises(ValueError, match=why):
+        chunks(change(data))
+
+
+# A column's facts: bytes, where its pages begin, and where its dictionary does.
+FACTS = b"\x3c\x76\x02\x26\x02\x26\x02\0\0\0\0"
+
+
+def with_footer(footer: bytes) -> bytes:
+    return b"PAR1" + footer + len(footer).to_bytes(4, "little") + b"PAR1"
 
 
 @pytest.mark.parametrize("kind", ["link", "folder", "pipe", "large"])

@@ -1,7 +1,8 @@
-"""The page headers of a parquet file, which hold the sizes of its pages once they are unpacked.
+"""The footer and the page headers of a parquet file, which hold the sizes of its pages.
 
-They are in Thrift's compact protocol, by the struct PageHeader of parquet.thrift in
-apache/parquet-format. pyarrow shows only the footer, but decodes a page by its own header.
+They are in Thrift's compact protocol, by the structs FileMetaData and PageHeader of parquet.thrift
+in apache/parquet-format. pyarrow shows only the footer, but decodes a page by its own header; and
+it ends the process where it is asked for a column whose facts in the footer are false.
 """
 
 from __future__ import annotations
@@ -12,7 +13,16 @@ from typing import Any, NamedTuple
 _DATA, _DATA_V2 = 0, 3  # kinds of a page; others are dictionaries and indices
 _PLAIN, _RLE, _BYTE_STREAM_SPLIT = 0, 3, 9  # encodings of values; RLE holds booleans and levels
 _MOST = 10_000  # pages of a column: of 1 MB each, as the store writes them, 25 make a segment
-_DEEPEST = 4  # structs in a page's header: its own, one of its kind, and its statistics
+_DEEPEST = 4  # structs in each other: of the file, a group, a column, its facts, its statistics
+_FOOTER = 2**20  # most bytes of a footer; one of 24 columns has 10 kB
+_END = b"PAR1"
+
+
+class Chunk(NamedTuple):
+    """Where a column's pages of one group of rows begin and end in the file."""
+
+    start: int
+    end: int
 
 
 class Page(NamedTuple):
@@ -31,6 +41,31 @@ class Page(NamedTuple):
     size: int
     values: int
     plain: bool
+
+
+def chunks(data: bytes) -> list[Chunk]:
+    """The column chunks of all groups of rows, as the footer names them.
+
+    Raises
+    ------
+    ValueError
+        There is no footer, or it is not as the store writes it.
+    """
+    size = int.from_bytes(data[-8:-4], "little")
+    if data[-4:] != _END or not 0 < size <= min(_FOOTER, len(data) - 8):
+        raise ValueError("it has no footer")
+    try:
+        footer, _ = _struct(data[-8 - size : -8], 0)
+        columns = [column for group in footer[4] for column in group[1]]
+        facts = [column[3] for column in columns]
+        found = [Chunk(one[9], one[9] + one[7]) for one in facts]
+    except (IndexError, KeyError, TypeError):
+        raise ValueError("its footer is damaged") from None
+    if any(1 in column for column in columns):
+        raise ValueError("it names another file")
+    if any(11 in one for one in facts):
+        raise ValueError("dictionary encoding, which the store does not write")
+    return found
 
 
 def pages(data: bytes, start: int, end: int) -> Iterator[Page]:
@@ -70,7 +105,7 @@ def pages(data: bytes, start: int, end: int) -> Iterator[Page]:
 def _struct(data: bytes, at: int, depth: int = 0) -> tuple[dict[int, Any], int]:
     """The fields of a struct by their numbers, and where it ends."""
     if depth > _DEEPEST:
-        raise ValueError("a page's header is nested too deeply")
+        raise ValueError("a header of a page or the file is nested too deeply")
     fields: dict[int, Any] = {}
     number = 0
     while head := data[at]:
@@ -79,6 +114,8 @@ def _struct(data: bytes, at: int, depth: int = 0) -> tuple[dict[int, Any], int]:
             number += head >> 4
         else:
             number, at = _integer(data, at)
+        if number in fields:  # which of them counts is up to the reader
+            raise ValueError("a header of a page or the file has a field twice")
         fields[number], at = _value(data, at, head & 15, depth)
     return fields, at + 1
 
@@ -95,9 +132,26 @@ def _value(data: bytes, at: int, kind: int, depth: int) -> tuple[Any, int]:
     if kind == 8:  # bytes
         size, at = _unsigned(data, at)
         return None, at + size
+    if kind in (9, 10):
+        return _list(data, at, depth)
     if kind == 12:
         return _struct(data, at, depth + 1)
-    raise ValueError("a page's header has a field of an unknown kind")
+    raise ValueError("a header of a page or the file has a field of an unknown kind")
+
+
+def _list(data: bytes, at: int, depth: int) -> tuple[list, int]:
+    head, at = data[at], at + 1
+    kind, size = head & 15, head >> 4
+    if size == 15:
+        size, at = _unsigned(data, at)
+    if size > len(data) - at:  # each has at least one byte
+        raise ValueError("a header of a page or the file has a list that is too long")
+    items = []
+    for _ in range(size):
+        # In a list, a truth takes a byte.
+        item, at = _value(data, at, 3 if kind in (1, 2) else kind, depth)
+        items.append(item)
+    return items, at
 
 
 def _integer(data: bytes, at: int) -> tuple[int, int]:
@@ -114,4 +168,4 @@ def _unsigned(data: bytes, at: int) -> tuple[int, int]:
             return value, at
         shift += 7
         if shift > 63:
-            raise ValueError("a number in a page's header is too long")
+            raise ValueError("a number in a header of a page or the file is too long")

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from facestats.machine.faults import is_passing, patiently
 from facestats.rows.folder import Folder
-from facestats.rows.pages import pages
+from facestats.rows.pages import chunks, pages
 
 KEY = "key"
 FULL = 4096  # most rows of a segment; full ones are not merged
@@ -144,15 +144,11 @@ def _check_size(file: pq.ParquetFile, data: bytes) -> None:
     size, values = 0, 0
     if facts.num_row_groups * facts.num_columns > _MOST_CHUNKS:
         raise ValueError(f"{facts.num_row_groups} groups of {facts.num_columns} columns")
-    for group in map(facts.row_group, range(facts.num_row_groups)):
-        for chunk in map(group.column, range(group.num_columns)):
-            if chunk.has_dictionary_page:
-                raise ValueError("dictionary encoding, which the store does not write")
-            start = chunk.data_page_offset
-            for page in pages(data, start, start + chunk.total_compressed_size):
-                if not page.plain:
-                    raise ValueError("an encoding that the store does not write")
-                size, values = size + page.size, values + page.values
+    for chunk in chunks(data):
+        for page in pages(data, chunk.start, chunk.end):
+            if not page.plain:
+                raise ValueError("an encoding that the store does not write")
+            size, values = size + page.size, values + page.values
     size = max(size + 8 * values, facts.num_rows * width)
     if not 0 <= facts.num_rows <= FULL or size > _LARGEST:
         raise ValueError(f"{facts.num_rows} rows, {size // 10**6} MB are more than a segment holds")
