@@ -138,18 +138,18 @@ def test_the_service_says_why_it_has_no_figures(run, monkeypatch):
     pytest.importorskip("starlette", reason="the extra `serve`")
     from types import SimpleNamespace
 
-    from facestats.service.faces import _model_facts
+    from facestats.service.faces import _describe_models
     from facestats.service.models import Run
 
     monkeypatch.chdir(run)
     write_json(ATTRACTIVENESS, TEST)
     write_json(Path("metrics/attributes.json"), {})
     models = load(run)
-    facts = _model_facts(Run(models, None, SimpleNamespace(), None, None))
+    facts = _describe_models(Run(models, None, SimpleNamespace(), None, None))
     assert facts["metrics"] == {"attractiveness": None, "attributes": None}
     assert facts["metrics_why"].startswith("no held-out figures: metrics/run.json: no such file")
     write_run_manifest(METRICS_MANIFEST, SERVING, sorted(Path("metrics").glob("*.json")))
-    facts = _model_facts(Run(models, None, SimpleNamespace(), None, None))
+    facts = _describe_models(Run(models, None, SimpleNamespace(), None, None))
     assert facts["metrics"] == {"attractiveness": TEST, "attributes": {}}
     assert facts["metrics_why"] is None
 
