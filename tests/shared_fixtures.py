@@ -17,6 +17,7 @@ from facestats.checkpoints.variants import fetch_clip
 from facestats.core.stats.scale import reference_distribution
 from facestats.faces.crop import PreprocessConfig, crop_face
 from facestats.faces.landmarks import Landmarker
+from facestats.machine import limits
 from facestats.sample import write_sample
 from facestats.scores.training import train_regressor
 from programs import empty_folder, no_program_is_left  # noqa: F401  fixtures
@@ -131,3 +132,9 @@ def served(rated):
     model = train_regressor(*rated, **QUICK)
     model.scale, model.reference = (1.0, 7.0), reference_distribution(model.predict(rated[0]))
     return model
+
+
+@pytest.fixture
+def decodes_here(monkeypatch):
+    """This process decodes all photos itself, as workers do; tests patch what it calls."""
+    monkeypatch.setattr(limits, "_expendable", [limits.Limits(60, 1 << 32)])

@@ -14,7 +14,8 @@ from facestats.errors import ImageError
 from facestats.faces.crop import PreprocessConfig
 from facestats.faces.keys import recipe_hash
 from facestats.faces.preprocess import ROW_COLUMNS, preprocess_folder
-from facestats.photos.budget import OverBudgetError, check_budget, count_scans
+from facestats.photos import budget
+from facestats.photos.budget import BYTES, OverBudgetError, check_budget, count_scans
 from facestats.photos.decode import MAX_PIXELS, open_photo
 from facestats.rows.store import RowStore
 from programs import run_program
@@ -297,8 +298,7 @@ def test_a_photo_over_a_limit_is_a_row_of_that_limit_or_of_this_run(folder, tmp_
 @pytest.mark.long
 def test_a_photo_that_takes_more_memory_than_was_reckoned_is_a_row(folder, tmp_path, monkeypatch):
     """Whatever the reckoning overlooks: the process has a limit of its own."""
-    monkeypatch.setattr("facestats.faces.photo.BYTES", 0)
-    monkeypatch.setattr("facestats.faces.photo.MARGIN", 100_000_000)
+    monkeypatch.setattr(budget, "MARGIN", 100_000_000 - MAX_PIXELS * BYTES)
     (folder / "scans.jpg").unlink()
     frame = run(folder, tmp_path / "store", PreprocessConfig(size=96))
     assert frame["reason"].tolist() == [
@@ -320,11 +320,11 @@ import sys
 from pathlib import Path
 from facestats.faces.crop import PreprocessConfig
 from facestats.faces.photo import within_limits
-from facestats.machine import pool
+from facestats.machine import limits
 from facestats.photos import decode
 decode.check_budget = lambda *_: 0  # a picture that is larger than any formula says
-pool._KEPT = 0
-pool.limit_memory(160 << 20)
+limits._KEPT = 0
+limits.limit_memory(160 << 20)
 for path in sys.argv[1:]:
     try:
         within_limits(decode.open_photo, PreprocessConfig(size=96), Path(path).read_bytes())

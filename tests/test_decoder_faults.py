@@ -15,6 +15,8 @@ from facestats.photos.decode import open_photo
 from little_memory import in_little_memory
 from resources import backdrop, encode, heic
 
+pytestmark = pytest.mark.usefixtures("decodes_here")
+
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch):

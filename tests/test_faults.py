@@ -49,6 +49,9 @@ NUMBERS = [
 ]
 
 
+pytestmark = pytest.mark.usefixtures("decodes_here")
+
+
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch):
     monkeypatch.setattr(faults, "PAUSES", (0, 0))

@@ -119,8 +119,13 @@ def test_the_deps_of_a_stage_are_what_its_script_imports(name):
 @pytest.mark.parametrize(
     ("start", "code", "others"),
     [
-        # The pool maps, `rows` stores, the names of models are hashed beside their bytes.
-        ("faces.photo", CROP_CODE, {"rows", "machine", "errors", "core.files", "faces.models"}),
+        # The pool maps, `rows` stores, the names of models are hashed beside their bytes, and
+        # `decoder` hands photos to a process that runs this very code.
+        (
+            "faces.photo",
+            CROP_CODE,
+            {"rows", "machine", "errors", "core.files", "faces.models", "photos.decoder"},
+        ),
         ("clip.encoder", EMBEDDING_CODE, {"machine", "errors", "core"}),
     ],
 )

@@ -32,7 +32,7 @@ from resources import ROOT, landmarker_dir, studio_photos, write_params
 from stages import call_stage
 
 CONFIG = PreprocessConfig(size=64)
-LIMITS = SimpleNamespace(max_megabytes=256, max_pixels=10**8)
+LIMITS = SimpleNamespace(max_megabytes=256, max_pixels=10**8, max_seconds=60)
 
 
 class Group:
@@ -218,7 +218,7 @@ def test_a_smaller_side_is_drawn_and_a_larger_one_refused(group):
         InputError, match=r"render\.side = 4000 px is more than the photos have.*set it to"
     ):
         group.draw(side=4000)
-    small = SimpleNamespace(max_megabytes=256, max_pixels=600**2)
+    small = SimpleNamespace(max_megabytes=256, max_pixels=600**2, max_seconds=60)
     assert group.originals(limits=small).side == 120
     with pytest.raises(InputError, match="takes more memory than a photo may; at most 120 px"):
         group.originals(150, small)

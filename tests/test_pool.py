@@ -10,7 +10,8 @@ import pytest
 
 from facestats.errors import FaultError, InputError
 from facestats.machine import pool
-from facestats.machine.pool import KilledError, Limits, OverLimitError, ordered_map
+from facestats.machine.limits import Limits, OverLimitError, is_own_limit
+from facestats.machine.pool import KilledError, ordered_map
 from programs import run_program
 
 LIMITS = Limits(seconds=1, memory=1 << 28)
@@ -30,7 +31,7 @@ def work(item):
         try:
             np.ones(1 << 29)  # 4 GB
         except MemoryError:
-            assert pool.is_own_limit(1 << 28)
+            assert is_own_limit(1 << 28)
             raise OverLimitError("memory") from None
     if item == "kill":
         os.kill(os.getpid(), signal.SIGKILL)

@@ -32,6 +32,7 @@ class Limits(Protocol):
 
     max_megabytes: int
     max_pixels: int
+    max_seconds: float
 
 
 class _Place(NamedTuple):
@@ -119,9 +120,11 @@ class Originals:
             raise InputError(f"{image} is no name of a photo; run `dvc repro`")
         data = self._read(image, sha256)
         path = self._images / image
-        limits = self._limits.max_megabytes, self._limits.max_pixels
+        limits = self._limits
         try:
-            photo, faces = find_photo_faces(data, landmarker, *limits)
+            photo, faces = find_photo_faces(
+                data, landmarker, limits.max_megabytes, limits.max_pixels, limits.max_seconds
+            )
         except ImageError as error:
             raise InputError(f"{path}: {error}") from None
         size = photo.width, photo.height
@@ -137,9 +140,8 @@ class Originals:
 
     def _pixels(self, place: _Place) -> np.ndarray:
         data = self._read(place.image, place.sha256)
-        return align_face(
-            open_photo(data, None, self._limits.max_pixels).rgb, place.crop, self.side
-        )
+        photo = open_photo(data, None, self._limits.max_pixels, self._limits.max_seconds)
+        return align_face(photo.rgb, place.crop, self.side)
 
     def _inside(self, place: _Place) -> np.ndarray:
         x, y, side, angle = place.crop.x, place.crop.y, place.crop.side, place.crop.angle

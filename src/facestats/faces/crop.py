@@ -17,7 +17,7 @@ from facestats.faces.align import (
 from facestats.faces.landmarks import FaceLandmarks, Landmarker
 from facestats.faces.quality import GREY_SIZE, HeadPose, grey_crop, head_pose, measure
 from facestats.faces.search import find_large_faces, find_small_faces
-from facestats.photos.budget import MAX_PIXELS
+from facestats.photos.budget import MAX_PIXELS, MAX_SECONDS
 from facestats.photos.decode import Photo, to_photo
 from facestats.photos.reading import MAX_MEGABYTES
 
@@ -50,8 +50,8 @@ class PreprocessConfig:
         Size up to which a file is read, MB.
     max_pixels : int, default MAX_PIXELS
         What a photo may ask for, see `budget.check_budget`.
-    max_seconds : float, default 60.0
-        Of a processor that it may take in a worker process.
+    max_seconds : float, default MAX_SECONDS
+        Of a processor that it may take.
     """
 
     size: int = 512
@@ -61,7 +61,7 @@ class PreprocessConfig:
     on_no_face: str = "reject"
     max_megabytes: int = MAX_MEGABYTES
     max_pixels: int = MAX_PIXELS
-    max_seconds: float = 60.0
+    max_seconds: float = MAX_SECONDS
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,9 @@ def crop_face(image, config: PreprocessConfig, landmarker: Landmarker) -> FaceCr
     InputError
         It is no image at all.
     """
-    photo, faces = find_photo_faces(image, landmarker, config.max_megabytes, config.max_pixels)
+    photo, faces = find_photo_faces(
+        image, landmarker, config.max_megabytes, config.max_pixels, config.max_seconds
+    )
     if faces:
         return _crop_largest(photo, image, faces, config)
     if config.on_no_face != "center_crop":
@@ -175,6 +177,7 @@ def find_photo_faces(
     landmarker: Landmarker,
     max_megabytes: float = MAX_MEGABYTES,
     max_pixels: int = MAX_PIXELS,
+    max_seconds: float = MAX_SECONDS,
 ) -> tuple[Photo, list[FaceLandmarks]]:
     """The faces of a photo, the same whatever form it comes in.
 
@@ -189,6 +192,8 @@ def find_photo_faces(
         Size up to which a file is read.
     max_pixels : int, default MAX_PIXELS
         What it may ask for, see `budget.check_budget`.
+    max_seconds : float, default MAX_SECONDS
+        Of a processor that decoding may take.
 
     Returns
     -------
@@ -201,11 +206,12 @@ def find_photo_faces(
     ImageError, InputError
         See `crop_face`.
     """
-    photo = to_photo(image, _TO_DETECT, max_megabytes, max_pixels)
+    limits = max_megabytes, max_pixels, max_seconds
+    photo = to_photo(image, _TO_DETECT, *limits)
     rgb = _reduced(photo.rgb, _TO_DETECT)
     faces = find_large_faces(rgb, landmarker)
     if not faces:
-        photo = _at_least(photo, image, _TO_SEARCH, max_megabytes, max_pixels)
+        photo = _at_least(photo, image, _TO_SEARCH, *limits)
         rgb = _reduced(photo.rgb, _TO_SEARCH)
         faces = find_small_faces(rgb, landmarker)
     zoom = np.tile([photo.width / rgb.shape[1], photo.height / rgb.shape[0]], 2)
@@ -243,16 +249,15 @@ def _cut(
 ) -> np.ndarray:
     """Cut a square, in px of the whole photo, from a decoding with enough px for the crop."""
     enough = max(photo.width, photo.height) * size / crop.side
-    photo = _at_least(photo, image, enough, config.max_megabytes, config.max_pixels)
+    limits = config.max_megabytes, config.max_pixels, config.max_seconds
+    photo = _at_least(photo, image, enough, *limits)
     return align_face(photo.rgb, crop.scaled(photo.rgb.shape[1] / photo.width), size)
 
 
-def _at_least(
-    photo: Photo, image, long_side: float, max_megabytes: float, max_pixels: int
-) -> Photo:
+def _at_least(photo: Photo, image, long_side: float, *limits: float) -> Photo:
     """The photo decoded anew if it was reduced to fewer px than needed."""
     enough = not photo.reduced or max(photo.rgb.shape[:2]) >= long_side
-    return photo if enough else to_photo(image, long_side, max_megabytes, max_pixels)
+    return photo if enough else to_photo(image, long_side, *limits)
 
 
 def _reduced(rgb: np.ndarray, long_side: int) -> np.ndarray:

@@ -28,7 +28,9 @@ ROW_CODE = (
     "photos/budget.py",
     "photos/containers.py",
     "photos/decode.py",
+    "photos/limited.py",
     "photos/pixels.py",
+    "photos/plain.py",
     "photos/reading.py",
 )
 _LIBRARIES = (

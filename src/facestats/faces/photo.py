@@ -11,10 +11,9 @@ from facestats.faces.crop import NO_FACE, NoFaceError, PreprocessConfig, crop_fa
 from facestats.faces.dedup import perceptual_hash
 from facestats.faces.landmarks import Landmarker
 from facestats.faces.runtime import keep_freed_memory
-from facestats.machine.faults import fault, is_fault, is_out_of_memory, patiently
-from facestats.machine.pool import Limits, OverLimitError, is_own_limit
-from facestats.photos.budget import BYTES, MARGIN, OverBudgetError
-from facestats.photos.containers import DamageError
+from facestats.machine.limits import Limits, OverLimitError
+from facestats.photos import budget, limited
+from facestats.photos.budget import OverBudgetError
 from facestats.photos.reading import read_photo
 from facestats.rows.files import RowFiles
 
@@ -89,44 +88,18 @@ def process_photo(data: bytes, config: PreprocessConfig, landmarker: Landmarker)
 
 
 def within_limits(function: Callable[..., Result], config: PreprocessConfig, *arguments) -> Result:
-    """Call what decodes a photo, patiently.
-
-    Raises FaultError and OverLimitError as `process_photo` does.
-    """
-
-    def attempt() -> Result:
-        try:
-            return function(*arguments)
-        except Exception as error:
-            refused = isinstance(error, DamageError) and error.refused
-            if (refused or is_out_of_memory(error)) and is_own_limit(limits_of(config).memory):
-                raise OverLimitError("memory") from None
-            raise
-
-    try:
-        return patiently(attempt)
-    except Exception as error:
-        if is_fault(error) and not isinstance(error, FaultError):
-            raise fault("a photo", error) from None
-        raise
+    """Call what decodes a photo by these limits; see `limited.within_limits`."""
+    return limited.within_limits(function, limits_of(config).memory, *arguments)
 
 
 def limits_of(config: PreprocessConfig) -> Limits:
     """Limits of time and memory for a photo in a worker process."""
-    return Limits(config.max_seconds, config.max_pixels * BYTES + MARGIN)
+    return budget.limits(config.max_pixels, config.max_seconds)
 
 
 def over_limit(config: PreprocessConfig, error: OverLimitError) -> str:
     """The reason in a row."""
-    if str(error) == "seconds":
-        return (
-            f"took more than {config.max_seconds:g} s of a processor, "
-            "the limit that preprocess.max_seconds sets"
-        )
-    return (
-        f"took more memory than {config.max_pixels // 10**6} Mpx of RGB, "
-        "the limit that preprocess.max_pixels sets"
-    )
+    return budget.over_limit(config.max_pixels, config.max_seconds, error)
 
 
 def bits_per_pixel(data: bytes, width: int, height: int) -> float:

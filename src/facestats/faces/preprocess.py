@@ -30,7 +30,8 @@ from facestats.faces.photo import (
 )
 from facestats.faces.tables import FACES
 from facestats.machine.faults import starting_threads
-from facestats.machine.pool import OverLimitError, count_workers, ordered_map
+from facestats.machine.limits import OverLimitError
+from facestats.machine.pool import count_workers, ordered_map
 from facestats.photos.reading import hash_photo
 from facestats.rows.fill import fill
 from facestats.rows.store import RowStore

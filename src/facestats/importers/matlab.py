@@ -11,7 +11,8 @@ import numpy as np
 
 from facestats.errors import InputError
 from facestats.importers.tree import Tree, naming
-from facestats.machine.pool import KilledError, Limits, OverLimitError, is_own_limit, ordered_map
+from facestats.machine.limits import Limits, OverLimitError, is_own_limit
+from facestats.machine.pool import KilledError, ordered_map
 
 # A MATLAB file: its header, the kind of a compressed part, and how large all may be unpacked.
 HEADER, COMPRESSED, BLOCK = 128, 15, 1 << 20

@@ -15,45 +15,22 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from itertools import islice
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from facestats.errors import FaceStatsError
-from facestats.machine.faults import memory_is_there
+from facestats.machine.limits import STOPPED, Limits, OverLimitError, limited, make_expendable
 
 _TOGETHER = 4  # items a batch: handing one over costs about 0.1 ms, and a kill loses it
 _PER_WORKER = 3  # batches under way: enough to keep a worker busy, few enough to save memory
 _WORTH_IT = 32  # items; a fresh process takes a second to import its libraries
-_KEPT = 1 << 28  # bytes that a worker keeps for its next item, see `runtime.keep_freed_memory`
 _ATTEMPTS = 2  # at an item whose process was killed from outside
-_CRASHES = [
+CRASHES = [
     getattr(signal, name)
     for name in ("SIGSEGV", "SIGBUS", "SIGABRT", "SIGFPE", "SIGILL")
     if hasattr(signal, name)
 ]
-_STOPPED = signal.SIGPROF if hasattr(signal, "SIGPROF") else None
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one item may take of its process.
-
-    Attributes
-    ----------
-    seconds : float
-        Processor time: a clock would run on while other programs work.
-    memory : int
-        Bytes beyond those that the process has before its first item.
-    """
-
-    seconds: float
-    memory: int
-
-
-class OverLimitError(Exception):
-    """An item took more than `Limits` allows; the text says of what."""
 
 
 class KilledError(FaceStatsError):
@@ -171,7 +148,7 @@ class _Worker:
         self.process = context.Process(
             target=_work, args=(theirs, function, setup, arguments, limits), daemon=True
         )
-        with _no_interrupt():  # the process inherits that
+        with no_interrupt():  # the process inherits that
             self.process.start()
         theirs.close()
         self.batch: _Batch | None = None
@@ -239,7 +216,7 @@ class _Pool:
         worker.end()
         batch, code = worker.batch, worker.process.exitcode
         assert batch is not None
-        if _STOPPED is not None and code == -_STOPPED:
+        if STOPPED is not None and code == -STOPPED:
             batch.add(OverLimitError("seconds"))
         else:
             batch.attempts += 1
@@ -259,14 +236,14 @@ class _Pool:
                     "kept: run again with fewer processors (`taskset -c 0 dvc repro`), or move the "
                     "photo away"
                 )
-                error.crashed = killer in _CRASHES
+                error.crashed = killer in CRASHES
                 batch.add(error)
         if not batch.done:
             self.waiting.appendleft(batch)
 
 
 @contextmanager
-def _no_interrupt() -> Iterator[None]:
+def no_interrupt() -> Iterator[None]:
     """Delay Ctrl-C: a process that is still importing would print a traceback."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
@@ -290,11 +267,11 @@ def _work(
         failed = error
         function = lambda item: _raise(failed)  # noqa: E731
     if limits:
-        limit_memory(limits.memory)
+        make_expendable(limits)
     with suppress(EOFError, OSError):  # the parent has ended
         while True:
             for item in line.recv():
-                with _limited(limits):
+                with limited(limits):
                     try:
                         result = function(item)
                     except Exception as error:
@@ -321,54 +298,3 @@ def _follow() -> None:
     assert parent is not None
     parent.join()
     os._exit(1)
-
-
-@contextmanager
-def _limited(limits: Limits | None) -> Iterator[None]:
-    """End this process if the block takes longer than it may.
-
-    A signal without a handler does it: decoders hold Python's lock, so a thread could not.
-    """
-    if limits is None or _STOPPED is None:
-        yield
-        return
-    signal.setitimer(signal.ITIMER_PROF, limits.seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-
-
-def limit_memory(size: int) -> None:
-    """Limit this process to so many more bytes than it has, and those that it keeps when freed.
-
-    Does nothing if the system has no such limit.
-    """
-    try:
-        import resource
-
-        with open("/proc/self/status", encoding="ascii") as file:
-            taken = next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmData:"))
-    except (ImportError, OSError, StopIteration, ValueError):
-        return
-    most, (soft, hard) = taken + size + _KEPT, resource.getrlimit(resource.RLIMIT_DATA)
-    if soft == resource.RLIM_INFINITY or most < soft:
-        resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
-        _limit.append((soft, hard))
-
-
-_limit: list[tuple[int, int]] = []  # of this process before `limit_memory`
-
-
-def is_own_limit(size: int) -> bool:
-    """Whether memory has run out only because of `limit_memory`: the system has so many bytes."""
-    if not _limit:
-        return False
-    import resource
-
-    own = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, _limit[0])
-    try:
-        return memory_is_there(size)
-    finally:
-        resource.setrlimit(resource.RLIMIT_DATA, own)

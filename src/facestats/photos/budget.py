@@ -16,10 +16,12 @@ from typing import Any
 from PIL import Image
 
 from facestats.errors import ImageError
+from facestats.machine.limits import Limits, OverLimitError
 
 # Beyond, Pillow itself raises DecompressionBombError (twice MAX_IMAGE_PIXELS).
 MAX_PIXELS = 2 * 89_478_485
 BYTES = 12  # a pixel of RGB
+MAX_SECONDS = 60.0  # of a processor
 MARGIN = 1 << 28  # bytes: what the search for faces takes beside, and what no formula knows
 
 # Bytes a pixel from the opened file to sRGB, at the peak.
@@ -62,6 +64,24 @@ class OverBudgetError(ImageError):
 
     Its row holds for runs with the same limit.
     """
+
+
+def limits(max_pixels: int, max_seconds: float) -> Limits:
+    """Limits of the process that decodes a photo."""
+    return Limits(max_seconds, max_pixels * BYTES + MARGIN)
+
+
+def over_limit(max_pixels: int, max_seconds: float, error: OverLimitError) -> str:
+    """The reason why a photo that went over them was left out."""
+    if str(error) == "seconds":
+        return (
+            f"took more than {max_seconds:g} s of a processor, "
+            "the limit that preprocess.max_seconds sets"
+        )
+    return (
+        f"took more memory than {max_pixels // 10**6} Mpx of RGB, "
+        "the limit that preprocess.max_pixels sets"
+    )
 
 
 def check_budget(image: Image.Image, data: bytes, max_pixels: int) -> int:

@@ -27,9 +27,11 @@ from facestats.machine.faults import (
     note_allocations,
     threads_are_there,
 )
+from facestats.machine.limits import is_expendable
 from facestats.photos.budget import (
     JPEG,
     MAX_PIXELS,
+    MAX_SECONDS,
     check_budget,
     check_segments,
     too_many_pixels,
@@ -44,7 +46,9 @@ from facestats.photos.containers import (
     over_text_limit,
     starts_threads,
 )
+from facestats.photos.decoder import decode_apart
 from facestats.photos.pixels import is_srgb, to_srgb
+from facestats.photos.plain import is_plain
 from facestats.photos.reading import MAX_MEGABYTES, read_photo
 
 MIN_SIDE = 32  # px
@@ -93,9 +97,14 @@ class Photo:
 
 
 def open_photo(
-    data: bytes, min_long_side: float | None = None, max_pixels: int = MAX_PIXELS
+    data: bytes,
+    min_long_side: float | None = None,
+    max_pixels: int = MAX_PIXELS,
+    max_seconds: float = MAX_SECONDS,
 ) -> Photo:
     """Decode an image file.
+
+    A process without limits of its own leaves all but plain JPEGs and PNGs to one that has them.
 
     Any mode Pillow knows becomes RGB (see `pixels.to_srgb`), EXIF orientation is applied, of an
     animation the first frame is taken.
@@ -109,6 +118,8 @@ def open_photo(
         suffices: 1.6 instead of 2.2 ms for 1,024 px. None decodes everything.
     max_pixels : int, default MAX_PIXELS
         What it may ask for, see `budget.check_budget`, before any memory is taken for it.
+    max_seconds : float, default MAX_SECONDS
+        Of a processor that another process may take for it.
 
     Raises
     ------
@@ -117,6 +128,9 @@ def open_photo(
     FaultError
         There is no memory or thread for it: nothing is known about the photo.
     """
+    if not (is_expendable() or is_plain(data)):
+        decoded = decode_apart(data, min_long_side, max_pixels, max_seconds)
+        return Photo(decoded.rgb, decoded.width, decoded.height)
     with warnings.catch_warnings():
         # Pillow warns of odd EXIF or palettes; what matters becomes a reason.
         warnings.simplefilter("ignore")
@@ -177,6 +191,7 @@ def to_photo(
     min_long_side: float | None = None,
     max_megabytes: float = MAX_MEGABYTES,
     max_pixels: int = MAX_PIXELS,
+    max_seconds: float = MAX_SECONDS,
 ) -> Photo:
     """A photo from a path, bytes, an image or an array.
 
@@ -188,7 +203,7 @@ def to_photo(
         See `open_photo`; ignored for pixels that are decoded already.
     max_megabytes : float, default MAX_MEGABYTES
         Size up to which a file is read.
-    max_pixels : int, default MAX_PIXELS
+    max_pixels, max_seconds : optional
         See `open_photo`; ignored for pixels that are decoded already.
 
     Raises
@@ -199,12 +214,13 @@ def to_photo(
         It is an image that can't be used.
     """
     if isinstance(image, bytes | bytearray | memoryview):
-        return open_photo(bytes(image), min_long_side, max_pixels)
+        return open_photo(bytes(image), min_long_side, max_pixels, max_seconds)
     if isinstance(image, str | os.PathLike):
         if not os.path.lexists(image):
             raise InputError(f"{os.fspath(image)}: no such file")
         try:
-            return open_photo(read_photo(image, max_megabytes), min_long_side, max_pixels)
+            data = read_photo(image, max_megabytes)
+            return open_photo(data, min_long_side, max_pixels, max_seconds)
         except ImageError as error:
             raise ImageError(f"{os.fspath(image)}: {error}") from None
     if isinstance(image, Image.Image):

@@ -22,7 +22,8 @@ from facestats.core.photo_files import list_images
 from facestats.errors import InputError, WithheldError
 from facestats.faces.crop import PreprocessConfig
 from facestats.faces.photo import limits_of, over_limit
-from facestats.machine.pool import OverLimitError, count_workers, ordered_map
+from facestats.machine.limits import OverLimitError
+from facestats.machine.pool import count_workers, ordered_map
 from facestats.serving import answers
 from facestats.serving.answers import Face
 from facestats.serving.checks import as_text, whole_number

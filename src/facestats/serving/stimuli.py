@@ -185,7 +185,7 @@ class Mover:
     def move(self, image: Any) -> tuple[FacePhoto, Image.Image]:
         """Move the largest face of a photo; see `transform_face`."""
         crop_options = self.models.serving["crop"]
-        limits = {key: crop_options[key] for key in ("max_megabytes", "max_pixels")}
+        limits = {key: crop_options[key] for key in ("max_megabytes", "max_pixels", "max_seconds")}
         with self.models.parts.lock:
             photo = read_face(image, self.models.landmarker, **limits)
             if self.by_score:

@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from facestats.errors import ImageError
 from facestats.faces.crop import NO_FACE, find_photo_faces
 from facestats.faces.quality import head_pose
-from facestats.photos.budget import MAX_PIXELS
+from facestats.photos.budget import MAX_PIXELS, MAX_SECONDS
 from facestats.photos.containers import open_main
 from facestats.photos.decode import MAX_JPEG_SIDE, to_photo
 from facestats.photos.reading import MAX_MEGABYTES, read_photo
@@ -69,6 +69,7 @@ def read_face(
     landmarker: Landmarker,
     max_megabytes: float = MAX_MEGABYTES,
     max_pixels: int = MAX_PIXELS,
+    max_seconds: float = MAX_SECONDS,
 ) -> FacePhoto:
     """Read a photo whole and find its largest face.
 
@@ -76,7 +77,7 @@ def read_face(
     ----------
     image : path, bytes, PIL image or uint8 array (height, width, 3)
     landmarker : Landmarker
-    max_megabytes, max_pixels : optional
+    max_megabytes, max_pixels, max_seconds : optional
         See `faces.crop.PreprocessConfig`.
 
     Returns
@@ -91,10 +92,10 @@ def read_face(
         It is no image, or there is no such file.
     """
     source: Any = image
-    photo = to_photo(image, None, max_megabytes, max_pixels)
+    photo = to_photo(image, None, max_megabytes, max_pixels, max_seconds)
     if isinstance(image, str | os.PathLike):
         source = read_photo(Path(image), max_megabytes)
-    _, faces = find_photo_faces(source, landmarker, max_megabytes, max_pixels)
+    _, faces = find_photo_faces(source, landmarker, max_megabytes, max_pixels, max_seconds)
     if not faces:
         raise ImageError(NO_FACE)
     points, size = faces[0].landmarks, (photo.width, photo.height)

@@ -1,0 +1,156 @@
+"""Photos that no camera writes are decoded in another process, to the same pixels."""
+
+import struct
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facestats.errors import ImageError
+from facestats.faces.crop import PreprocessConfig, crop_face
+from facestats.machine import child
+from facestats.photos import decode, decoder
+from facestats.photos.decode import open_photo
+from facestats.photos.plain import is_plain
+from facestats.stimuli.photo import read_face
+from programs import run_program
+from resources import backdrop, encode, heic
+
+PICTURE = Image.fromarray(backdrop(400, 300))
+OTHERS = ("WEBP", "TIFF", "GIF", "BMP", "JPEG2000", "AVIF")
+
+
+def chunk(kind: bytes, length: int) -> bytes:
+    return struct.pack(">I", length) + kind + bytes(length + 4)
+
+
+def segment(kind: int, content: bytes) -> bytes:
+    return bytes([0xFF, kind]) + struct.pack(">H", len(content) + 2) + content
+
+
+def behind_start(data: bytes, more: bytes) -> bytes:
+    """A JPEG with more segments after its first bytes, or a PNG with more chunks after IHDR."""
+    start = 2 if data[:2] == b"\xff\xd8" else 33
+    return data[:start] + more + data[start:]
+
+
+JPEG, PNG = encode(PICTURE, "JPEG"), encode(PICTURE, "PNG")
+PLAIN = {
+    "baseline": JPEG,
+    "progressive": encode(PICTURE, "JPEG", progressive=True),
+    "grey": encode(PICTURE.convert("L"), "JPEG"),
+    "CMYK": encode(PICTURE.convert("CMYK"), "JPEG"),
+    "EXIF and a profile": behind_start(
+        JPEG, segment(0xE1, b"Exif\0\0" + bytes(60_000)) + segment(0xE2, b"ICC_PROFILE\0\1\1")
+    ),
+    "cut off": JPEG[:-200],
+    "PNG": PNG,
+    "palette": encode(PICTURE.convert("P"), "PNG"),
+    "transparent": encode(PICTURE.convert("RGBA"), "PNG"),
+    "PNG, cut off": PNG[: len(PNG) // 2],
+}
+UNUSUAL = {
+    "60 scans": JPEG + b"\xff\xda" * 60,
+    "many segments": behind_start(JPEG, segment(0xFE, b"") * 70),
+    "two profiles": behind_start(JPEG, segment(0xE2, b"ICC_PROFILE\0") * 2),
+    "several pictures": behind_start(JPEG, segment(0xE2, b"MPF\0")),
+    "arithmetic": JPEG.replace(b"\xff\xc0", b"\xff\xc9", 1),
+    "two frames": JPEG.replace(b"\xff\xc0", segment(0xC0, bytes.fromhex("0800400040")) * 2, 1),
+    "no height": JPEG.replace(struct.pack(">HH", 300, 400), struct.pack(">HH", 0, 400), 1),
+    "65,000 px a side": JPEG.replace(
+        struct.pack(">HH", 300, 400), struct.pack(">HH", 65_000, 65_000), 1
+    ),
+    "cut in the header": JPEG[:100],
+    "animated PNG": behind_start(PNG, chunk(b"acTL", 8)),
+    "packed text": behind_start(PNG, chunk(b"zTXt", 100)),
+    "a long profile": behind_start(PNG, chunk(b"iCCP", 1 << 17)),
+    "many chunks": behind_start(PNG, chunk(b"IDAT", 0) * 30_000),
+    "PNG of 65,000 px a side": PNG.replace(
+        struct.pack(">II", 400, 300), struct.pack(">II", 65_000, 65_000), 1
+    ),
+    "no picture": b"hello",
+    "empty": b"",
+}
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_what_cameras_and_programs_write_is_plain(name):
+    assert is_plain(PLAIN[name])
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_what_may_cost_its_decoder_more_is_not(name):
+    assert not is_plain(UNUSUAL[name])
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_no_other_format_is(name):
+    assert not is_plain(encode(PICTURE, name))
+
+
+def test_another_process_gives_the_same_photos_and_reasons(monkeypatch):
+    photos = [encode(PICTURE, name) for name in OTHERS]
+    photos += [heic(PICTURE), *UNUSUAL.values(), encode(Image.new("L", (9, 9)), "GIF")]
+    photos += [data[: len(data) // 2] for data in photos[:7]]
+
+    def outcomes():
+        found = []
+        for data in photos:
+            try:
+                photo = open_photo(data, 64)
+                found.append((photo.rgb.tobytes(), photo.rgb.shape, photo.width, photo.height))
+            except ImageError as error:
+                found.append((type(error).__name__, str(error)))
+        return found
+
+    apart = outcomes()
+    monkeypatch.setattr(decode, "is_plain", lambda data: True)
+    assert outcomes() == apart
+
+
+def test_pixels_of_another_process_can_be_written():
+    photo = open_photo(encode(PICTURE, "TIFF"))
+    photo.rgb[:] = 0
+    assert not photo.rgb.any()
+
+
+def test_a_photo_that_takes_too_long_is_refused_and_the_next_is_not(landmarker):
+    noise = Image.fromarray(np.random.default_rng(1).integers(0, 255, (1200, 1200, 3), np.uint8))
+    slow, limits = encode(noise, "JPEG2000"), {"max_seconds": 0.05}
+    for read in (
+        lambda: open_photo(slow, **limits),
+        lambda: crop_face(slow, PreprocessConfig(**limits), landmarker),
+        lambda: read_face(slow, landmarker, **limits),
+    ):
+        with pytest.raises(ImageError, match=r"took more than 0.05 s .* preprocess.max_seconds"):
+            read()
+    assert open_photo(encode(PICTURE, "BMP"), max_seconds=5).width == 400
+
+
+def test_a_photo_that_takes_too_much_memory_is_refused(monkeypatch):
+    monkeypatch.setattr(decoder, "limits", lambda *_: child.Limits(60, 1 << 20))
+    with pytest.raises(ImageError, match=r"took more memory than 178 Mpx of RGB"):
+        open_photo(encode(Image.new("RGB", (12_000, 9_000)), "GIF"))
+
+
+def test_a_photo_that_ends_its_decoder_is_damaged(monkeypatch):
+    def crash(*_):
+        raise child.CrashError("SIGSEGV")
+
+    monkeypatch.setattr(child.Children, "call", crash)
+    with pytest.raises(ImageError, match=r"ends its decoder \(SIGSEGV\)"):
+        open_photo(encode(PICTURE, "BMP"))
+
+
+def test_a_script_without_a_guard_runs_once(tmp_path):
+    """`multiprocessing` would run it again in the new process."""
+    (tmp_path / "photo.bmp").write_bytes(encode(PICTURE, "BMP"))
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from pathlib import Path\n"
+        "from facestats.photos.decode import open_photo\n"
+        "print(open_photo(Path('photo.bmp').read_bytes()).width)\n"
+    )
+    done = run_program([sys.executable, script], tmp_path, seconds=60)
+    assert (done.stdout.split(), done.returncode) == (["400"], 0)
