@@ -32,17 +32,17 @@ def main(params, name: StageItem, members, landmarker, composites):
     segmenter = Segmenter(landmarker) if render.outlines else None
     average = average_faces(drawn, **averaging_options(render, selection), segmenter=segmenter)
     start_clean(out)
-    facts = composite_facts(average, options, selection, chosen.ratings, chosen.persons)
-    warn(*warnings_of(facts, f"composites.{name}", len(chosen)))
-    write_composite(out, name, average, facts, chosen.faces, folder / "scores.json")
-    if not facts["built"]:
+    composite = composite_facts(average, options, selection, chosen.ratings, chosen.persons)
+    warn(*warnings_of(composite, f"composites.{name}", len(chosen)))
+    write_composite(out, name, average, composite, chosen.faces, folder / "scores.json")
+    if not composite["built"]:
         return f"{name}: not built"
     left_out = "".join(
         f", {len(names)} left out ({reason})" for reason, names in average.left_out.items()
     )
     ratio = average.sharpness["ratio"] if average.sharpness else None
     sharper = f", {ratio:.2f} times as sharp as the plain mean" if ratio is not None else ""
-    return f"{name}: {number_of(facts['n'], 'face')}{left_out}{sharper}"
+    return f"{name}: {number_of(composite['n'], 'face')}{left_out}{sharper}"
 
 
 if __name__ == "__main__":

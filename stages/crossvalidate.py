@@ -21,7 +21,7 @@ from facestats.prompts.tables import ZEROSHOT
 
 def main(params, embeddings, metadata, geometric, label_metrics, predictions, metrics):
     data = Project.read(embeddings, metadata)
-    found = cross_validate(
+    crossvalidated = cross_validate(
         data,
         Plan.of(params.evaluate),
         Options(
@@ -35,10 +35,10 @@ def main(params, embeddings, metadata, geometric, label_metrics, predictions, me
         tables.read_for(data.embeddings.names, metadata / ZEROSHOT.name, ZEROSHOT),
         read_json(label_metrics)["reliability"]["ceiling"],
     )
-    warn(*found.warnings)
-    tables.write(found.table, predictions, CROSSVALIDATED)
-    write_metrics(metrics, found.metrics)
-    return found.summary()
+    warn(*crossvalidated.warnings)
+    tables.write(crossvalidated.table, predictions, CROSSVALIDATED)
+    write_metrics(metrics, crossvalidated.metrics)
+    return crossvalidated.summary()
 
 
 if __name__ == "__main__":

@@ -284,7 +284,7 @@ def test_older_and_other_copies_of_a_dataset_are_read(tmp_path, make):
             "female", "asian", "4.316667"
         ]  # fmt: skip
         assert labels["split_official"].tolist() == ["train", "test"]
-        assert done.facts["version"] == "v1"
+        assert done.dataset["version"] == "v1"
     elif make == "london_older":
         assert labels.loc["002_03.jpg", ["gender", "ethnicity", "person"]].tolist() == [
             "male", "", "002"

@@ -45,8 +45,8 @@ def test_the_pipeline_takes_every_label_as_it_was_written(tmp_path, name):
             assert found.loc[written.index, "age"].equals(ages.astype("float64"))
         elif not column.startswith("rating_"):
             assert [*found.loc[written.index, column].fillna("")] == [*written[column]]
-    if done.facts["rating_scale"]:
-        assert list(joint.scale) == done.facts["rating_scale"]
+    if done.dataset["rating_scale"]:
+        assert list(joint.scale) == done.dataset["rating_scale"]
         assert found["rating"].notna().any()
 
 
@@ -274,7 +274,7 @@ class TestCFD:
             "a norming row of a model whom an earlier sheet has": ["IM601-519"],
             "a neutral photo without a norming row": ["CFD-BF-001-025-N.jpg"],
         }
-        assert done.facts["version"] == "3.0"
+        assert done.dataset["version"] == "3.0"
         assert not labels.columns.str.startswith("measured_").any()
 
     def test_traits_and_measurements_are_chosen(self, tmp_path):
@@ -302,7 +302,7 @@ class TestCFD:
         assert labels.iloc[0][["age", "rating", "rating_babyfaced"]].tolist() == [
             "31.5", "2.5", "1.5"
         ]  # fmt: skip
-        assert done.facts["version"] == "2.0.3"
+        assert done.dataset["version"] == "2.0.3"
 
     def test_moved_columns_are_an_error(self, tmp_path):
         put(tmp_path / "s", "CFD-WM-029-023-N.jpg")

@@ -36,7 +36,7 @@ def test_merged_cells_of_a_workbook_count_for_each_row_and_are_noted(six):
     assert labels["person"].tolist() == ["anna"] * 3 + ["ben"] * 3
     assert labels["gender"].tolist() == ["female"] * 3 + ["male"] * 3
     note = "t.xlsx: the value of merged cells counts for each cell that they cover: B2:B4, B5:B7, "
-    assert [text for text in done.facts["notes"] if text.startswith(note)]
+    assert [text for text in done.dataset["notes"] if text.startswith(note)]
     assert left_out == {}
 
 

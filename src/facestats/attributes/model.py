@@ -147,13 +147,13 @@ class AttributeModel:
         """Write a safetensors file: the pipeline as arrays, the rest as JSON in the header."""
         parts = take_apart(self.pipeline) if self.trained else None
         estimator, arrays = to_file(parts.node) if parts else (None, {})
-        facts = {name: getattr(self, name) for name in _FACTS} | {
+        fields = {name: getattr(self, name) for name in _FACTS} | {
             "abstain_below": self.abstain_below if math.isfinite(self.abstain_below) else None,
             "calibration": self.calibration and vars(self.calibration),
             "estimator": estimator,
             "dimension": parts and parts.dimension,
         }
-        write_model(path, FILE_KIND, FORMAT, facts, arrays)
+        write_model(path, FILE_KIND, FORMAT, fields, arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> AttributeModel:
@@ -164,9 +164,9 @@ class AttributeModel:
         ModelError
             The file is missing, damaged or something else.
         """
-        facts, arrays = read_model(path, FILE_KIND, FORMAT, _WAY_OUT)
+        fields, arrays = read_model(path, FILE_KIND, FORMAT, _WAY_OUT)
         try:
-            return _from_facts(cls, facts, arrays)
+            return _from_facts(cls, fields, arrays)
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise ModelError(
                 f"{path} is not a {FILE_KIND} of this project ({error}); {_WAY_OUT}"
@@ -193,55 +193,57 @@ _FACTS = {
 
 
 def _from_facts(
-    cls: type[AttributeModel], facts: dict[str, Any], arrays: dict[str, np.ndarray]
+    cls: type[AttributeModel], fields: dict[str, Any], arrays: dict[str, np.ndarray]
 ) -> AttributeModel:
     """Build a model; raises ValueError, TypeError or KeyError where facts and arrays make none."""
-    strange = sorted(map(str, set(facts) ^ {*_FACTS, "calibration", "estimator", "dimension"}))
+    strange = sorted(map(str, set(fields) ^ {*_FACTS, "calibration", "estimator", "dimension"}))
     if strange:
         raise MisfitError(f"{', '.join(strange)[:80]} is missing, or unknown")
     for name, types in _FACTS.items():
-        if type(facts[name]) not in types or (
-            isinstance(facts[name], float) and not math.isfinite(facts[name])
+        if type(fields[name]) not in types or (
+            isinstance(fields[name], float) and not math.isfinite(fields[name])
         ):
-            raise MisfitError(f"{name} is {facts[name]!r:.40}")
-    if facts["kind"] not in KINDS:
-        raise MisfitError(f"kind is {facts['kind']!r:.40}, expected one of {', '.join(KINDS)}")
-    classes = facts["classes"]
+            raise MisfitError(f"{name} is {fields[name]!r:.40}")
+    if fields["kind"] not in KINDS:
+        raise MisfitError(f"kind is {fields['kind']!r:.40}, expected one of {', '.join(KINDS)}")
+    classes = fields["classes"]
     if not all(isinstance(name, str) for name in classes) or len(set(classes)) != len(classes):
         raise MisfitError("classes are no texts, or the same")
-    if not all(type(n) is int for n in facts["left_out"].values()):
+    if not all(type(n) is int for n in fields["left_out"].values()):
         raise MisfitError("left_out holds no counts")
-    model = cls(**{name: facts[name] for name in _FACTS})
+    model = cls(**{name: fields[name] for name in _FACTS})
     model.abstain_below = (
-        math.inf if facts["abstain_below"] is None else float(facts["abstain_below"])
+        math.inf if fields["abstain_below"] is None else float(fields["abstain_below"])
     )
-    if facts["estimator"] is None:
-        if arrays or facts["why"] is None:
+    if fields["estimator"] is None:
+        if arrays or fields["why"] is None:
             raise MisfitError("neither an estimator nor the reason why there is none")
         return model
-    if type(facts["dimension"]) is not int or facts["dimension"] < 1:
-        raise MisfitError(f"dimension is {facts['dimension']!r:.40}")
-    if (facts["kind"] == "regression") != (not classes) or len(classes) == 1:
-        raise MisfitError(f"a {facts['kind']} with {len(classes)} classes")
+    if type(fields["dimension"]) is not int or fields["dimension"] < 1:
+        raise MisfitError(f"dimension is {fields['dimension']!r:.40}")
+    if (fields["kind"] == "regression") != (not classes) or len(classes) == 1:
+        raise MisfitError(f"a {fields['kind']} with {len(classes)} classes")
     model.pipeline = put_together(
-        from_file(facts["estimator"], arrays), np.asarray(classes, dtype=object), facts["dimension"]
+        from_file(fields["estimator"], arrays),
+        np.asarray(classes, dtype=object),
+        fields["dimension"],
     )
-    model.calibration = _calibration(facts["calibration"], len(classes))
+    model.calibration = _calibration(fields["calibration"], len(classes))
     return model
 
 
-def _calibration(facts: Any, classes: int) -> Calibration | None:
-    if facts is None:
+def _calibration(fields: Any, classes: int) -> Calibration | None:
+    if fields is None:
         return None
-    if set(facts) != {"slope", "shift"} or len(facts["shift"]) != classes:
+    if set(fields) != {"slope", "shift"} or len(fields["shift"]) != classes:
         raise MisfitError(f"a calibration has slope and shift, of {classes} classes")
-    numbers = [facts["slope"], *facts["shift"]]
+    numbers = [fields["slope"], *fields["shift"]]
     if (
         not all(type(n) in (int, float) and math.isfinite(n) for n in numbers)
-        or not facts["slope"] > 0
+        or not fields["slope"] > 0
     ):
         raise MisfitError("a calibration's numbers are finite, its slope above 0")
-    return Calibration(facts["slope"], facts["shift"])
+    return Calibration(fields["slope"], fields["shift"])
 
 
 def model_path(folder: Path, target: str) -> Path:

@@ -163,13 +163,14 @@ def _commit_of(root: Path, name: str) -> str:
         for commit, ref in refs
         if (match := _EXPERIMENT.fullmatch(ref))
     ]
-    found = {baseline: commit for own, baseline, commit in experiments if own == name}
-    if len(found) == 1 or head in found:
-        return found.get(head) or next(iter(found.values()))
-    if found:
+    by_baseline = {baseline: commit for own, baseline, commit in experiments if own == name}
+    if len(by_baseline) == 1 or head in by_baseline:
+        return by_baseline.get(head) or next(iter(by_baseline.values()))
+    if by_baseline:
+        commits = " or ".join(commit[:7] for commit in by_baseline.values())
         raise InputError(
-            f"{name} is the name of {number_of(len(found), 'experiment')}, none of them of this "
-            f"commit: give the commit of one, {' or '.join(own[:7] for own in found.values())}"
+            f"{name} is the name of {number_of(len(by_baseline), 'experiment')}, none of them of "
+            f"this commit: give the commit of one, {commits}"
         )
     branches = [
         ref.split("/", 2)[2] for _, ref in refs if ref.startswith(("refs/heads/", "refs/tags/"))
@@ -208,17 +209,17 @@ def _stages(data: bytes, where: str) -> dict[str, dict[str, Any]]:
     content = _yaml(data, where)
     stages = content.get("stages") if isinstance(content, dict) else None
     return {
-        str(name): facts
-        for name, facts in (stages if isinstance(stages, dict) else {}).items()
-        if isinstance(facts, dict)
+        str(name): entry
+        for name, entry in (stages if isinstance(stages, dict) else {}).items()
+        if isinstance(entry, dict)
     }
 
 
-def _entries(facts: Mapping[str, Any], kind: str) -> Iterator[tuple[str, str]]:
+def _entries(stage: Mapping[str, Any], kind: str) -> Iterator[tuple[str, str]]:
     """Path and MD5 of each of a stage's `deps` or `outs`."""
-    listed = facts.get(kind)
-    for one in listed if isinstance(listed, list) else ():
-        path, md5 = (one.get("path"), one.get("md5")) if isinstance(one, dict) else (None, None)
+    listed = stage.get(kind)
+    for item in listed if isinstance(listed, list) else ():
+        path, md5 = (item.get("path"), item.get("md5")) if isinstance(item, dict) else (None, None)
         if isinstance(path, str) and is_md5(md5):
             yield path, md5
 
@@ -226,7 +227,7 @@ def _entries(facts: Mapping[str, Any], kind: str) -> Iterator[tuple[str, str]]:
 def _outs(stages: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, str]]:
     """Stage and MD5 of each out, by path."""
     return {
-        path: (name, md5) for name, facts in stages.items() for path, md5 in _entries(facts, "outs")
+        path: (name, md5) for name, stage in stages.items() for path, md5 in _entries(stage, "outs")
     }
 
 
@@ -254,13 +255,13 @@ def _why_stale(table: Path, stages: Mapping[str, Mapping[str, Any]], params: dic
         return f"dvc.lock has no stage `{STAGE}`. `dvc repro` first"
     above, reached = [STAGE], {STAGE}
     while above:
-        facts = stages[above.pop()]
-        changed = _changed(facts, params)
+        stage = stages[above.pop()]
+        changed = _changed(stage, params)
         if changed:
             return f"{', '.join(changed)} changed after the run. `dvc repro` first"
-        for path, md5 in _entries(facts, "deps"):
+        for path, md5 in _entries(stage, "deps"):
             parents = (path, *(str(parent) for parent in Path(path).parents))
-            own = next((outs[one] for one in parents if one in outs), None)
+            own = next((outs[place] for place in parents if place in outs), None)
             if own is None:
                 continue
             if path in outs and own[1] != md5:
@@ -271,9 +272,9 @@ def _why_stale(table: Path, stages: Mapping[str, Mapping[str, Any]], params: dic
     return None
 
 
-def _changed(facts: Mapping[str, Any], params: dict) -> list[str]:
+def _changed(stage: Mapping[str, Any], params: dict) -> list[str]:
     """Keys of params.yaml whose value is not the one that a stage ran with."""
-    recorded = facts.get("params")
+    recorded = stage.get("params")
     own = recorded.get(PARAMS) if isinstance(recorded, dict) else None
     keys = []
     for key, value in own.items() if isinstance(own, dict) else ():

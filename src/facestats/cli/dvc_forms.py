@@ -179,21 +179,21 @@ def dvc_file_outs(data: bytes) -> tuple[list[Out], str]:
     if isinstance(content, dict):
         _refuse_keys(content, _DVC_FILE, "it")
     try:
-        facts = COMPILED_SINGLE_STAGE_SCHEMA(content)
+        stage = COMPILED_SINGLE_STAGE_SCHEMA(content)
     except (Invalid, AttributeError, TypeError, RecursionError):
         raise ForeignError("can't be checked: it is damaged or no `.dvc` file") from None
-    deps = facts.get("deps") or ()
-    if deps and facts.get("frozen") is not True:
+    deps = stage.get("deps") or ()
+    if deps and stage.get("frozen") is not True:
         raise ForeignError("is not frozen: `dvc repro` would copy its deps into its outs")
     for dep in deps:
         _check_data(dep, _DEP_OF_DVC_FILE, "dep")
-    outs = [_checked_out(out, _OUT_OF_DVC_FILE) for out in facts.get("outs") or ()]
+    outs = [_checked_out(out, _OUT_OF_DVC_FILE) for out in stage.get("outs") or ()]
     if deps and any(out.md5 is None for out in outs):
         raise ForeignError(
             f"is an import that was never fetched: `dvc fetch` would copy whatever lies at "
             f"{shortened(deps[0]['path'])}; `dvc update` it, if it is yours"
         )
-    return outs, facts.get("wdir") or "."
+    return outs, stage.get("wdir") or "."
 
 
 def listed_files(data: bytes) -> Iterator[tuple[str, str]]:
@@ -292,8 +292,8 @@ def _check_data(data: dict[str, Any], known: frozenset[str], kind: str) -> None:
         raise ForeignError(f"the hash of {shown} is no MD5, so that DVC would read another file")
 
 
-def _refuse_keys(facts: dict[Any, Any], known: frozenset[str], whose: str) -> None:
-    if unknown := sorted(map(str, facts.keys() - known)):
+def _refuse_keys(content: dict[Any, Any], known: frozenset[str], whose: str) -> None:
+    if unknown := sorted(map(str, content.keys() - known)):
         raise ForeignError(
             f"{whose} has {shortened(unknown[0])}, which DVC does not write for this pipeline and "
             "may follow"

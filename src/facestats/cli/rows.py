@@ -136,18 +136,19 @@ def _verify(options: argparse.Namespace, store: Path, cache: DvcCache | None) ->
 
 def _print_comparisons(store: Path, comparisons: dict[str, Comparison]) -> None:
     print(f"row store: {store}")
-    for stage, facts in comparisons.items():
+    for stage, comparison in comparisons.items():
         print(
-            f"  {stage:<10} compared={facts.compared} equal={facts.equal} "
-            f"rounding={facts.rounding} different={len(facts.different)} "
-            f"not_compared={facts.not_compared}" + (f" ({facts.why})" if facts.why else "")
+            f"  {stage:<10} compared={comparison.compared} equal={comparison.equal} "
+            f"rounding={comparison.rounding} different={len(comparison.different)} "
+            f"not_compared={comparison.not_compared}"
+            + (f" ({comparison.why})" if comparison.why else "")
         )
-    for stage, facts in comparisons.items():
-        for name, what in facts.different[:SHOWN]:
+    for stage, comparison in comparisons.items():
+        for name, what in comparison.different[:SHOWN]:
             print(f"different: {name} ({stage}: {what})")
-        if len(facts.different) > SHOWN:
-            print(f"and {len(facts.different) - SHOWN} more of {stage}; --json names all")
-    if any(facts.different for facts in comparisons.values()):
+        if len(comparison.different) > SHOWN:
+            print(f"and {len(comparison.different) - SHOWN} more of {stage}; --json names all")
+    if any(comparison.different for comparison in comparisons.values()):
         print(
             "these rows are false, or were computed by a processor that counts otherwise; compute "
             f"all anew: {NO_REUSE}=1 dvc repro -sf preprocess embed"

@@ -211,13 +211,15 @@ def _compare_target(
     """Add the differences of one target."""
     faces = [run.compared() for run in (a, b)]
     if only is not None:
-        faces = [each[each.isin(list(only))] for each in faces]
+        faces = [faces_of_run[faces_of_run.isin(list(only))] for faces_of_run in faces]
     both = faces[0].intersection(faces[1])
     labels = [run.actual[both] for run in (a, b)]
     alike = (
         (labels[0] == labels[1]).to_numpy(bool)
         if a.classes
-        else np.isclose(*(each.to_numpy(float) for each in labels), rtol=1e-9, atol=1e-9)
+        else np.isclose(
+            *(faces_of_run.to_numpy(float) for faces_of_run in labels), rtol=1e-9, atol=1e-9
+        )
     )
     left_out = [
         f"{number_of(len(own) - len(both), 'face')} in {name} alone"

@@ -76,14 +76,17 @@ def _panel(
     """Draw figures of one unit, the first on top."""
     shifts = np.linspace(-_APART / 2, _APART / 2, len(compared)) if len(compared) > 1 else [0.0]
     for number, ((name, comparison), shift) in enumerate(zip(compared, shifts, strict=True)):
-        found = {(one.target, one.model, one.measure): one for one in comparison.differences}
-        shown = [(row, found[key]) for row, key in enumerate(keys) if key in found]
+        by_key = {
+            (difference.target, difference.model, difference.measure): difference
+            for difference in comparison.differences
+        }
+        shown = [(row, by_key[key]) for row, key in enumerate(keys) if key in by_key]
         colour = colormaps["tab10"](number % 10)
-        values = [one.minus["value"] for _, one in shown]
+        values = [difference.minus["value"] for _, difference in shown]
         axes.errorbar(
             values,
             [row + shift for row, _ in shown],
-            xerr=np.array([_arms(one) for _, one in shown]).T.reshape(2, -1),
+            xerr=np.array([_arms(difference) for _, difference in shown]).T.reshape(2, -1),
             fmt="o",
             ms=4,
             capsize=2,
@@ -98,7 +101,7 @@ def _panel(
     axes.set_xlabel(plain(f"{title} ({side} 0 is better)"), size="small")
 
 
-def _arms(one: Difference) -> tuple[float, float]:
+def _arms(difference: Difference) -> tuple[float, float]:
     """Lengths of an interval's two sides; 0 without one."""
-    value, low, high = (one.minus[key] for key in ("value", "low", "high"))
+    value, low, high = (difference.minus[key] for key in ("value", "low", "high"))
     return max(0.0, float(np.nan_to_num(value - low))), max(0.0, float(np.nan_to_num(high - value)))

@@ -109,12 +109,12 @@ def _why_not_built(average: Average, selection: dict[str, Any]) -> str:
     return "there are no members"
 
 
-def warnings_of(facts: dict[str, Any], name: str, chosen: int) -> list[str]:
+def warnings_of(composite: dict[str, Any], name: str, chosen: int) -> list[str]:
     """Say why a composite was not built, or what is doubtful about it.
 
     Parameters
     ----------
-    facts : dict
+    composite : dict
         As `composite_facts` returns them.
     name : str
         Such as `composites.women`.
@@ -130,13 +130,13 @@ def warnings_of(facts: dict[str, Any], name: str, chosen: int) -> list[str]:
     InputError
         It was not built although members were chosen, and the filter says `on_few: error`.
     """
-    if facts["built"] or not chosen:
-        return [f"{name}: {facts['note']}"] if facts["note"] else []
-    if facts["filter"].get("on_few") == "error":
+    if composite["built"] or not chosen:
+        return [f"{name}: {composite['note']}"] if composite["note"] else []
+    if composite["filter"].get("on_few") == "error":
         raise InputError(
-            f"{name}: {facts['why']}. Widen the filter, lower min_results, or set on_few: skip"
+            f"{name}: {composite['why']}. Widen the filter, lower min_results, or set on_few: skip"
         )
-    return [f"{name} is not built: {facts['why']}"]
+    return [f"{name} is not built: {composite['why']}"]
 
 
 def finish(average: Average, render: dict[str, Any], bits: int = 8) -> np.ndarray:
@@ -154,7 +154,7 @@ def preview(average: Average, render: dict[str, Any]) -> np.ndarray:
 
 
 def write_composite(
-    out: Path, name: str, average: Average, facts: dict[str, Any], faces: Path, scores: Path
+    out: Path, name: str, average: Average, composite: dict[str, Any], faces: Path, scores: Path
 ) -> None:
     """Write `composite.json`; where it was built, `composite.jpg`, `members.jpg`, the mean shape.
 
@@ -168,7 +168,7 @@ def write_composite(
     name : str
         As in `params.yaml`.
     average : Average
-    facts : dict
+    composite : dict
         As `composite_facts` returns them.
     faces : Path
         Folder of the members' crops.
@@ -176,8 +176,8 @@ def write_composite(
         `scores.json` of the members. Scores change with every training, for which nothing should
         be drawn again, so the composite only names the file.
     """
-    if facts["built"] and average.image is not None:
-        render = Render().model_dump() | facts["render"]
+    if composite["built"] and average.image is not None:
+        render = Render().model_dump() | composite["render"]
         write_image(out / "composite.jpg", Image.fromarray(preview(average, render)))
         if render["format"] != "jpg":
             bits = 16 if render["format"] == "png16" else 8
@@ -190,13 +190,13 @@ def write_composite(
             write_bytes(out / "shape.npy", buffer.getvalue())
             height, width = average.image.shape[:2]
             write_template(out / "composite.tem", mesh_template(average.shape, width, height))
-    shown = min(facts["n"], MOST)
+    shown = min(composite["n"], MOST)
     write_json(
         out / "composite.json",
         {
             "name": name,
-            **facts,
-            "sheet": {"shown": shown, "not_shown": facts["n"] - shown},
+            **composite,
+            "sheet": {"shown": shown, "not_shown": composite["n"] - shown},
             "scores_in": scores.as_posix(),
         },
     )

@@ -83,14 +83,14 @@ def find_outline(person: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     away = nearest[:, None] + share * (farthest - nearest)[:, None]
     places = (middle + away[:, :, None] * ways[:, None]) * len(person) - 0.5
     none: Any = None
-    found = cv2.remap(
+    inside = cv2.remap(
         person,
         places.astype(np.float32),
         none,
         cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    outside = found < 0.5
+    outside = inside < 0.5
     first = np.where(outside.any(axis=1), outside.argmax(axis=1), _STEPS - 1)
     reached = away[np.arange(RAYS), first]
     # a strand of hair is no outline

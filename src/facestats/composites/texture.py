@@ -46,7 +46,7 @@ def bands(luminance: np.ndarray, unit: float = 1.0, scales: int = SCALES) -> lis
     list of ndarray
         The bands, fine to coarse; the picture less their sum is what is coarser.
     """
-    found, finer = [], luminance.astype(np.float32)
+    layers, finer = [], luminance.astype(np.float32)
     for scale in range(scales):
         coarser = cv2.GaussianBlur(
             luminance.astype(np.float32),
@@ -54,9 +54,9 @@ def bands(luminance: np.ndarray, unit: float = 1.0, scales: int = SCALES) -> lis
             unit * 2**scale,
             borderType=cv2.BORDER_REPLICATE,
         )
-        found.append(finer - coarser)
+        layers.append(finer - coarser)
         finer = coarser
-    return found
+    return layers
 
 
 def magnitudes(luminance: np.ndarray) -> np.ndarray:

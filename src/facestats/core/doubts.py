@@ -253,8 +253,8 @@ def find_doubts(crop: FaceCrop, drawn: float = 0.0) -> list[Doubt]:
 def doubts_of(facts: Sequence[dict], drawn: float = 0.0) -> list[list[Doubt]]:
     """The doubts about each of some photos, by what `FaceCrop.facts` says of them."""
     texts = {kind.reason: kind.text for kind in (*_KINDS, _DRAWING, _PHOTOGRAPH)}
-    found: list[list[Doubt]] = [[] for _ in facts]
+    doubts: list[list[Doubt]] = [[] for _ in facts]
     for reason, values, _ in doubtful_faces(pd.DataFrame(facts, columns=FACTS), drawn):
         for row, value in zip(values.index, values, strict=True):
-            found[row].append(Doubt(reason, float(value), texts[reason].format(value)))
-    return found
+            doubts[row].append(Doubt(reason, float(value), texts[reason].format(value)))
+    return doubts

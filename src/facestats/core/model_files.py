@@ -32,7 +32,7 @@ def write_model(
     path: str | Path,
     kind: str,
     version: int,
-    facts: Mapping[str, Any],
+    fields: Mapping[str, Any],
     arrays: Mapping[str, np.ndarray],
 ) -> None:
     """Write a model file by temporary file and rename.
@@ -45,13 +45,13 @@ def write_model(
         What it is, such as `attribute classifier`; `read_model` accepts no other.
     version : int
         Of the format; `read_model` accepts no other.
-    facts : mapping
+    fields : mapping
         JSON content with finite numbers.
     arrays : mapping of str to ndarray
         Finite float64, float32 or int64 arrays.
     """
     header = json.dumps(
-        {"kind": kind, "format": version, "facts": facts},
+        {"kind": kind, "format": version, "facts": fields},
         ensure_ascii=False,
         allow_nan=False,
         sort_keys=True,

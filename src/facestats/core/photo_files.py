@@ -72,7 +72,7 @@ def links_out(folder: str | Path, cache: str | Path | None) -> dict[str, str]:
         For each link, by its path relative to `folder`, the message about it.
     """
     top = os.path.realpath(folder)
-    found, left = {}, [""]
+    messages, left = {}, [""]
     while left:
         prefix = left.pop()
         try:
@@ -88,8 +88,8 @@ def links_out(folder: str | Path, cache: str | Path | None) -> dict[str, str]:
                 and os.path.isfile(entry.path)
                 and (message := _leads_out(folder, name, cache))
             ):
-                found[name] = message
-    return dict(sorted(found.items()))
+                messages[name] = message
+    return dict(sorted(messages.items()))
 
 
 def _leads_out(folder: str | Path, name: str, cache: str | Path | None) -> str | None:

@@ -30,7 +30,7 @@ def by_class(table: pd.DataFrame, classes: pd.Series, plan: Plan) -> dict[str, A
     dict
         By class with at least `MIN_FACES` faces: `n` and, by model, `pearson`.
     """
-    found: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     table = table[table["model"].isin(SHOWN)]
     own = table["filename"].map(classes)
     for name in sorted(own.dropna().unique()):
@@ -53,8 +53,8 @@ def by_class(table: pd.DataFrame, classes: pd.Series, plan: Plan) -> dict[str, A
         groups = pd.factorize(first["person_group"])[0]
         actual = first["actual"].to_numpy(float)
         measured = measure_numbers(actual, predicted, folds, groups, plan.bootstrap, plan.seed)
-        found[str(name)] = {
+        figures[str(name)] = {
             "n": len(everybody),
             **{model: {"pearson": one.report()["pearson"]} for model, one in measured.items()},
         }
-    return found
+    return figures

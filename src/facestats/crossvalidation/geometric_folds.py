@@ -42,17 +42,17 @@ class GeometricFolds:
 
 def save_geometric(path: Path, by_target: Mapping[str, GeometricFolds]) -> None:
     """Write predictions of several targets; see `load_geometric`."""
-    facts = {
-        target: {"chance": one.chance, "observed": one.observed, "why": one.why}
-        for target, one in by_target.items()
+    details = {
+        target: {"chance": folds.chance, "observed": folds.observed, "why": folds.why}
+        for target, folds in by_target.items()
     }
-    parts = [one.table.assign(target=target) for target, one in by_target.items()]
+    parts = [folds.table.assign(target=target) for target, folds in by_target.items()]
     table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
     tables.write(
         table.reindex(columns=list(GEOMETRIC.columns)),
         path,
         GEOMETRIC,
-        {"facts": json.dumps(facts, sort_keys=True)},
+        {"facts": json.dumps(details, sort_keys=True)},
     )
 
 

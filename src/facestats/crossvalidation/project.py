@@ -131,16 +131,16 @@ def cross_validate(
         )
     for target, own in options.targets.items():
         parts[target] = _attribute(data, target, own, options.min_per_class, plan, prompts)
-    found = [table for table, _ in parts.values() if table is not None]
+    answers = [table for table, _ in parts.values() if table is not None]
     empty = pd.DataFrame(columns=list(CROSSVALIDATED.columns))
-    metrics = {target: facts for target, (_, facts) in parts.items()}
+    metrics = {target: measured for target, (_, measured) in parts.items()}
     warnings = [
-        f"{target} is not cross-validated: {facts['why']}"
-        for target, facts in metrics.items()
-        if facts["why"]
+        f"{target} is not cross-validated: {measured['why']}"
+        for target, measured in metrics.items()
+        if measured["why"]
     ]
     return CrossValidated(
-        pd.concat(found, ignore_index=True) if found else empty, metrics, warnings
+        pd.concat(answers, ignore_index=True) if answers else empty, metrics, warnings
     )
 
 
@@ -153,7 +153,7 @@ def _rating(
     ceiling: dict,
 ) -> tuple[pd.DataFrame | None, dict]:
     """Cross-validate the scores on one rating."""
-    rated, facts = data.rated(column), _facts(MODELS)
+    rated, metrics = data.rated(column), _not_measured(MODELS)
     try:
         if why := plan.why_not(rated.groups[rated.measured]):
             raise InputError(why)
@@ -170,11 +170,11 @@ def _rating(
     except FaultError:
         raise
     except InputError as error:
-        return None, facts | {"why": str(error)}
-    return _number_rows(column, out), facts | _measure_rating(out, ceiling, plan)
+        return None, metrics | {"why": str(error)}
+    return _number_rows(column, out), metrics | _measure_rating(out, ceiling, plan)
 
 
-def _facts(models: tuple[str, ...]) -> dict[str, Any]:
+def _not_measured(models: tuple[str, ...]) -> dict[str, Any]:
     nothing = dict.fromkeys((*regression.METRICS, "share_of_ceiling"), NOT_MEASURED)
     nothing |= {"by_chance": {**NOT_MEASURED, "p": None, "permutations": 0}, "spread": None}
     return {
@@ -191,40 +191,42 @@ def _facts(models: tuple[str, ...]) -> dict[str, Any]:
 def _measure_rating(out: Predictions, ceiling: dict, plan: Plan) -> dict[str, Any]:
     """Measure all models on the same faces and resamples."""
     everywhere = {name: values.sum(axis=0) for name, values in out.predicted.items()}
-    kept = predicted_by_all(everywhere, np.ones(len(out.actual), dtype=bool))
+    by_all = predicted_by_all(everywhere, np.ones(len(out.actual), dtype=bool))
     predicted = {
-        name: values[:, kept]
+        name: values[:, by_all]
         for name, values in out.predicted.items()
-        if np.isfinite(values[:, kept]).all()
+        if np.isfinite(values[:, by_all]).all()
     }
-    actual, groups = out.actual.to_numpy(float)[kept], pd.factorize(out.groups[kept])[0]
+    actual, groups = out.actual.to_numpy(float)[by_all], pd.factorize(out.groups[by_all])[0]
     measured = measure_numbers(
-        actual, predicted, out.folds[:, kept], groups, plan.bootstrap, plan.seed
+        actual, predicted, out.folds[:, by_all], groups, plan.bootstrap, plan.seed
     )
-    facts: dict[str, Any] = {
+    metrics: dict[str, Any] = {
         "n": len(actual),
         "n_persons": len(np.unique(groups)),
-        "n_left_out": int((~kept).sum()),
+        "n_left_out": int((~by_all).sum()),
         "folds": int(out.folds.max()) + 1,
         "repeats": len(out.folds),
     }
-    facts |= {name: _facts((name,))[name] | {"why": why} for name, why in out.problems.items()}
+    metrics |= {
+        name: _not_measured((name,))[name] | {"why": why} for name, why in out.problems.items()
+    }
     for name in (name for name in MODELS if name in measured):
         report = measured[name].report()
         if name == ZSCORE:  # in no unit of ratings
             report = {key: report[key] for key in ("pearson", "spearman")}
-        facts[name] = (
-            _facts((name,))[name]
+        metrics[name] = (
+            _not_measured((name,))[name]
             | report
             | {"spread": float(predicted[name].std(axis=1).mean() / actual.std())}
         )
         if name != ZSCORE:
-            facts[name]["share_of_ceiling"] = share_of_ceiling(report["pearson"], ceiling)
+            metrics[name]["share_of_ceiling"] = share_of_ceiling(report["pearson"], ceiling)
         if name in out.chance:
-            facts[name]["by_chance"] = by_chance(out.observed[name], out.chance[name])
+            metrics[name]["by_chance"] = by_chance(out.observed[name], out.chance[name])
         if name in COMPARED and "mlp" in measured:
-            facts[name]["minus_mlp"] = measured[name].minus(measured["mlp"])
-    return facts
+            metrics[name]["minus_mlp"] = measured[name].minus(measured["mlp"])
+    return metrics
 
 
 def _attribute(
@@ -237,7 +239,7 @@ def _attribute(
 ) -> tuple[pd.DataFrame | None, dict]:
     """Cross-validate one attribute; its table is None where there is nothing."""
     labels = tables.called_as(data.labels, [target])
-    facts: dict[str, Any] = {
+    metrics: dict[str, Any] = {
         "why": None,
         "n": 0,
         "n_persons": 0,
@@ -245,14 +247,14 @@ def _attribute(
         "repeats": None,
     }
     names = OF_CLASSES if options.kind == "classification" else regression.METRICS
-    facts[TRAINED] = dict.fromkeys(names, NOT_MEASURED)
+    metrics[TRAINED] = dict.fromkeys(names, NOT_MEASURED)
     try:
         out = _predict_attribute(data, labels, target, options, min_per_class, plan, prompts)
     except FaultError:
         raise
     except InputError as error:
-        return None, facts | {"why": str(error)}
-    facts |= {
+        return None, metrics | {"why": str(error)}
+    metrics |= {
         "n": len(out.actual),
         "n_persons": out.groups.nunique(),
         "folds": int(out.folds.max()) + 1,
@@ -260,8 +262,8 @@ def _attribute(
     }
     if options.kind != "classification":
         table, measured = _measure_number(target, out, plan)
-        return table, facts | measured
-    return _class_rows(target, out), facts | _measure_classes(out, plan)
+        return table, metrics | measured
+    return _class_rows(target, out), metrics | _measure_classes(out, plan)
 
 
 def _predict_attribute(

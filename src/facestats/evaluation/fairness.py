@@ -192,18 +192,18 @@ def _answers(
 
 def _only(groupings: list[Grouping], rows: np.ndarray) -> list[Grouping]:
     """Restrict groupings to some of the faces, without groups that are empty then."""
-    kept = []
+    restricted = []
     for grouping in groupings:
         place = grouping.place[rows]
         left = np.unique(place[place >= 0])
-        kept.append(
+        restricted.append(
             Grouping(
                 grouping.attribute,
                 [grouping.groups[i] for i in left],
                 np.where(place < 0, -1, np.searchsorted(left, place)),
             )
         )
-    return kept
+    return restricted
 
 
 def _by_group(

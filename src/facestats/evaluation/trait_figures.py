@@ -25,7 +25,7 @@ def draw_traits(points: Mapping[str, pd.DataFrame], path: Path) -> None:
     path : Path
         The PNG file to write.
     """
-    points = {trait: one for trait, one in points.items() if len(one)}
+    points = {trait: faces for trait, faces in points.items() if len(faces)}
     if not points:
         say_why(TITLE, "No trait of score.traits was measured.", path)
         return
@@ -33,17 +33,17 @@ def draw_traits(points: Mapping[str, pd.DataFrame], path: Path) -> None:
     figure = Figure(figsize=(1 + 3.6 * columns, 0.6 + 3.9 * lines), layout="constrained")
     figure.suptitle(TITLE)
     panels = figure.subplots(lines, columns, squeeze=False).flat
-    for (trait, one), axes in zip(points.items(), panels, strict=False):
-        low, high = float(one.to_numpy().min()), float(one.to_numpy().max())
+    for (trait, faces), axes in zip(points.items(), panels, strict=False):
+        low, high = float(faces.to_numpy().min()), float(faces.to_numpy().max())
         room = 0.05 * (high - low) or 1.0
         ends = low - room, high + room
         axes.plot(ends, ends, color="0.6", linestyle="--", zorder=0)
-        opacity = float(np.clip(30 / np.sqrt(len(one)), 0.15, 0.8))
-        axes.scatter(one["actual"], one["predicted"], s=16, alpha=opacity, edgecolors="none")
+        opacity = float(np.clip(30 / np.sqrt(len(faces)), 0.15, 0.8))
+        axes.scatter(faces["actual"], faces["predicted"], s=16, alpha=opacity, edgecolors="none")
         axes.set(
             xlabel="mean human rating",
             ylabel="predicted rating",
-            title=plain(f"{trait}: {len(one)} faces"),
+            title=plain(f"{trait}: {len(faces)} faces"),
             xlim=ends,
             ylim=ends,
             box_aspect=1,

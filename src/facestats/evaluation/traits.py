@@ -48,24 +48,24 @@ class TraitFigures:
     def headlines(self) -> dict[str, Any]:
         """`traits.<trait>.<model>`: r of each model; empty without `score.traits`."""
         rows = {
-            trait: {name: best_figures(facts)[name]["pearson"]["value"] for name in SCORED_BY}
-            for trait, facts in self.metrics.items()
+            trait: {name: best_figures(measured)[name]["pearson"]["value"] for name in SCORED_BY}
+            for trait, measured in self.metrics.items()
         }
         return {"traits": rows} if rows else {}
 
     def summary(self) -> str:
         """Say r of the scores of each further trait, one a line."""
         lines = []
-        for trait, facts in [*self.metrics.items()][1:]:
-            values = {name: best_figures(facts)[name]["pearson"]["value"] for name in SCORED_BY}
+        for trait, measured in [*self.metrics.items()][1:]:
+            values = {name: best_figures(measured)[name]["pearson"]["value"] for name in SCORED_BY}
             known = [f"{name}: r={r:.3f}" for name, r in values.items() if r is not None]
-            lines.append(f"\n  {trait}: " + (" ".join(known) or str(facts["why"])))
+            lines.append(f"\n  {trait}: " + (" ".join(known) or str(measured["why"])))
         return "".join(lines)
 
 
-def best_figures(facts: dict[str, Any]) -> dict[str, Any]:
+def best_figures(measured: dict[str, Any]) -> dict[str, Any]:
     """The figures of a trait to lead with: cross-validated ones, else those on test faces."""
-    return facts["test"] if facts["crossvalidated"]["why"] else facts["crossvalidated"]
+    return measured["test"] if measured["crossvalidated"]["why"] else measured["crossvalidated"]
 
 
 def evaluate_traits(
@@ -112,13 +112,13 @@ def evaluate_traits(
         own[[*MAIN.values()]] = of_trait(scores, name)
         if not place:
             trait = _Trait("", data, own, "rating", models / "blend.json", known["reliability"])
-            facts = main | of_main
+            measured = main | of_main
         else:
             folder = models / "traits" / name
             untrained = read_json(folder / "training.json")["why"]
             blend, agreement = folder / "blend.json", _reliability(known, name)
             trait = _Trait(name, data, own, PREFIX + name, blend, agreement, untrained)
-            facts = trait.measure(options, embeddings) | trait.rater_groups(
+            measured = trait.measure(options, embeddings) | trait.rater_groups(
                 options, means, predicted
             )
         held_out = crossvalidated[trait.column]
@@ -129,7 +129,7 @@ def evaluate_traits(
             by_gender = by_class(rows, data.labels[GROUPS], Plan.of(options))
             rows = rows[rows["model"] == "mlp"].groupby("filename")
             points[name] = rows[["actual", "predicted"]].mean()
-        report[name] = facts | {"crossvalidated": held_out, GROUPS: by_gender}
+        report[name] = measured | {"crossvalidated": held_out, GROUPS: by_gender}
     return TraitFigures(report, of_main, points)
 
 

@@ -44,19 +44,19 @@ class Head:
     ----------
     name : str
         Of its files.
-    facts : mapping
+    entry : mapping
         Its entry in `model.json`.
     held_out : HeldOut
         Its held-out figures.
     """
 
     name: str
-    facts: Mapping[str, Any]
+    entry: Mapping[str, Any]
     held_out: HeldOut
 
 
 def model_card(
-    facts: Mapping[str, Any],
+    model: Mapping[str, Any],
     heads: Sequence[Head],
     left_out: Mapping[str, str],
     licence: str,
@@ -65,7 +65,7 @@ def model_card(
 
     Parameters
     ----------
-    facts : mapping
+    model : mapping
         The content of `model.json`.
     heads : sequence of Head
     left_out : mapping of str to str
@@ -78,7 +78,7 @@ def model_card(
     str
         YAML front matter and Markdown.
     """
-    clip = facts["clip"]
+    clip = model["clip"]
     front: dict[str, Any] = {
         "license": licence,
         "library_name": "onnx",
@@ -103,7 +103,7 @@ def model_card(
         "",
         "| head | what it gives | held-out figures |",
         "|---|---|---|",
-        *(f"| {_code(h.name)} | {_gives(h.facts)} | {_cell(h)} |" for h in heads),
+        *(f"| {_code(h.name)} | {_gives(h.entry)} | {_cell(h)} |" for h in heads),
         "",
     ]
     if left_out:
@@ -113,8 +113,8 @@ def model_card(
         "## Use",
         "",
         "`face.jpg` is a face as FaceStats cuts it out "
-        f"({facts['crop']['size']} px a side, aligned by the {facts['crop']['align']}, "
-        f"{facts['crop']['margin']:g} of its size around it); other crops get other answers.",
+        f"({model['crop']['size']} px a side, aligned by the {model['crop']['align']}, "
+        f"{model['crop']['margin']:g} of its size around it); other crops get other answers.",
         "",
         "```python",
         USE.rstrip(),
@@ -122,13 +122,13 @@ def model_card(
         "",
         "It needs `numpy`, `onnxruntime`, `pillow`, `torch` and `transformers`.",
         "",
-        *_limits(facts),
+        *_limits(model),
     ]
     return "\n".join(lines)
 
 
-def _limits(facts: Mapping[str, Any]) -> list[str]:
-    check = facts["age_check"]
+def _limits(model: Mapping[str, Any]) -> list[str]:
+    check = model["age_check"]
     lines = [
         "## Limits",
         "",
@@ -141,7 +141,7 @@ def _limits(facts: Mapping[str, Any]) -> list[str]:
     ]
     if check["min_age"] is not None:
         rule = ""
-        if check["bound"] is not None and "age" in facts["heads"]:
+        if check["bound"] is not None and "age" in model["heads"]:
             rule = f", that is where `age` gives less than {check['min_age'] + check['bound']:g}"
         lines.append(
             f"- **Children**: FaceStats gives no score to who may be under {check['min_age']}"
@@ -158,13 +158,13 @@ def _limits(facts: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _gives(facts: Mapping[str, Any]) -> str:
-    if facts["kind"] == "rating":
-        low, high = facts["scale"]
+def _gives(entry: Mapping[str, Any]) -> str:
+    if entry["kind"] == "rating":
+        low, high = entry["scale"]
         return f"`raw` ({low:g} to {high:g}), `score` (0 to 100), `pct` (0 to 1)"
-    if facts["kind"] == "regression":
+    if entry["kind"] == "regression":
         return "`value`"
-    return f"`probabilities` and `answer` of {_escaped(', '.join(facts['classes']))}"
+    return f"`probabilities` and `answer` of {_escaped(', '.join(entry['classes']))}"
 
 
 def _cell(head: Head) -> str:
@@ -172,7 +172,7 @@ def _cell(head: Head) -> str:
 
 
 def _result(head: Head) -> dict[str, Any]:
-    kind = head.facts["kind"]
+    kind = head.entry["kind"]
     task = "image-classification" if kind == "classification" else "image-regression"
     return {
         "task": {"type": task, "name": head.name},

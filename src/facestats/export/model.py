@@ -64,30 +64,30 @@ def write_models(folder: Path, models: Models, figures: Figures, licence: str) -
         raise ModelError(f"there is no model to export ({reasons})")
     shutil.copytree(models.root / CLIP, folder / "clip")
     check = models.age_check
-    facts = {
+    content = {
         "format": FORMAT,
         "clip": {**models.serving["clip"], "transform": _transform(models.root / CLIP, models)},
         "crop": {name: models.serving["crop"][name] for name in ("size", "margin", "align")},
         "age_check": {"min_age": check.min_age, "bound": check.bound},
-        "heads": {head.name: head.facts for head in heads},
+        "heads": {head.name: head.entry for head in heads},
     }
-    write_json(folder / "model.json", facts)
-    write_text(folder / "README.md", model_card(facts, heads, left_out, licence))
+    write_json(folder / "model.json", content)
+    write_text(folder / "README.md", model_card(content, heads, left_out, licence))
     return [head.name for head in heads]
 
 
 def _regressors(models: Models, left_out: dict[str, str]) -> dict[str, Regressor]:
-    found = {}
+    regressors = {}
     try:
-        found[HOLISTIC] = models.regressor
+        regressors[HOLISTIC] = models.regressor
     except ModelError as error:
         left_out[HOLISTIC] = str(error)
     for trait, own in models.traits.items():
         if own.regressor is None:
             left_out[trait] = "it was not trained"
         else:
-            found[trait] = own.regressor
-    return found
+            regressors[trait] = own.regressor
+    return regressors
 
 
 def _attribute(
@@ -116,17 +116,17 @@ def _attribute(
         folder / f"{name}.safetensors",
         save({key: np.ascontiguousarray(arrays[key]) for key in sorted(arrays)}),
     )
-    facts: dict[str, Any] = {"kind": model.kind, "estimator": estimator}
+    entry: dict[str, Any] = {"kind": model.kind, "estimator": estimator}
     if model.classes:
-        facts |= {
+        entry |= {
             "outputs": ["probabilities", "answer"],
             "classes": model.classes,
             "abstain_below": model.abstain_below if np.isfinite(model.abstain_below) else None,
             "calibration": model.calibration and vars(model.calibration),
         }
     else:
-        facts["outputs"] = ["value"]
-    heads.append(Head(name, facts, figures.of_attribute(name)))
+        entry["outputs"] = ["value"]
+    heads.append(Head(name, entry, figures.of_attribute(name)))
 
 
 def _regressor_facts(model: Regressor) -> dict[str, Any]:

@@ -145,26 +145,26 @@ def load_geometry(path: str | Path) -> GeometryModel:
     ModelError
         The file is missing or something else.
     """
-    facts, arrays = read_model(path, KIND, FORMAT, _WAY_OUT)
+    fields, arrays = read_model(path, KIND, FORMAT, _WAY_OUT)
     try:
         if (
-            set(facts) != {"trained", "why", "n_train", "zscore"}
-            or type(facts["n_train"]) is not int
-            or not isinstance(facts["why"], str | None)
+            set(fields) != {"trained", "why", "n_train", "zscore"}
+            or type(fields["n_train"]) is not int
+            or not isinstance(fields["why"], str | None)
         ):
             raise MisfitError("trained, why, n_train or zscore is missing, or unknown")
-        zscore = _zscore(facts["zscore"])
-        if facts["trained"] is not True:
-            if arrays or facts["why"] is None:
+        zscore = _zscore(fields["zscore"])
+        if fields["trained"] is not True:
+            if arrays or fields["why"] is None:
                 raise MisfitError("neither a model nor the reason why there is none")
-            return GeometryModel(None, facts["why"], zscore, None, facts["n_train"])
+            return GeometryModel(None, fields["why"], zscore, None, fields["n_train"])
         sampler = _sampler(arrays.pop("mean_shape")) if "mean_shape" in arrays else None
         return GeometryModel(
             _put_together(arrays, int(sampler.n_values) if sampler else 0),
             None,
             zscore,
             sampler,
-            facts["n_train"],
+            fields["n_train"],
         )
     except (ValueError, TypeError, KeyError, QhullError) as error:
         raise ModelError(
@@ -177,17 +177,17 @@ def _or_none(number: float) -> float | None:
     return float(number) if np.isfinite(number) else None
 
 
-def _zscore(facts: dict[str, Any]) -> ZScore:
+def _zscore(fields: dict[str, Any]) -> ZScore:
     """Read the z-score; null stands for NaN, where no train face had landmarks."""
-    if set(facts) != {"means", "deviations", "n"} or any(
-        set(facts[name]) != set(SIGNS) for name in ("means", "deviations")
+    if set(fields) != {"means", "deviations", "n"} or any(
+        set(fields[name]) != set(SIGNS) for name in ("means", "deviations")
     ):
         raise MisfitError("the z-score lacks a mean or a standard deviation")
     means, deviations = (
-        {k: np.nan if facts[name][k] is None else float(facts[name][k]) for k in SIGNS}
+        {k: np.nan if fields[name][k] is None else float(fields[name][k]) for k in SIGNS}
         for name in ("means", "deviations")
     )
-    return ZScore(means, deviations, int(facts["n"]))
+    return ZScore(means, deviations, int(fields["n"]))
 
 
 def _sampler(target: np.ndarray) -> FaceSampler:

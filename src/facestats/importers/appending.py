@@ -31,12 +31,12 @@ class Earlier:
     ----------
     into : Path or None
         Holds `raw` and `labels`.
-    facts : dict or None
+    dataset : dict or None
         Its `dataset.json`.
     """
 
     into: Path | None = None
-    facts: dict[str, Any] | None = None
+    dataset: dict[str, Any] | None = None
 
     def carry_over(self, folders: Mapping[str, Path]) -> None:
         """Put its photos, and all files that no import has written, into the new folders."""
@@ -60,15 +60,15 @@ def read_earlier(into: Path, name: str) -> Earlier:
             "import without --append"
         )
     read_dataset(labels)
-    facts = read_json(labels / FACTS)
-    names = [facts["name"], *(one["name"] for one in facts.get("appended", []))]
+    dataset = read_json(labels / FACTS)
+    names = [dataset["name"], *(part["name"] for part in dataset.get("appended", []))]
     if name in names or os.path.lexists(raw / name):
         raise InputError(f"{into} holds {name} already")
-    return Earlier(into, facts)
+    return Earlier(into, dataset)
 
 
 def joined(
-    earlier: Earlier, content: Content, facts: dict[str, Any]
+    earlier: Earlier, content: Content, added_dataset: dict[str, Any]
 ) -> tuple[Content, dict[str, Any]]:
     """The labels, ratings and new photos of both, and their `dataset.json`.
 
@@ -83,16 +83,19 @@ def joined(
     InputError
         Ratings of an unknown scale would be mixed with others.
     """
-    if earlier.facts is None or earlier.into is None:
-        return content, facts
-    name, folder, notes = facts["name"], earlier.into / "labels", [*content.notes]
+    if earlier.dataset is None or earlier.into is None:
+        return content, added_dataset
+    name, folder, notes = added_dataset["name"], earlier.into / "labels", [*content.notes]
     added = {f"{name}/{image}": path for image, path in content.photos.items()}
     old_labels = _table(folder, "labels", notes)
     if old_labels is None:
         old_labels = pd.DataFrame({"image": []}, dtype="str")
     labels = _spelt_as(_with_prefix(content.labels, name), old_labels)
     ratings = None if content.ratings is None else _with_prefix(content.ratings, name)
-    before, own = earlier.facts.get("stored_scale") or earlier.facts["rating_scale"], content.scale
+    before, own = (
+        earlier.dataset.get("stored_scale") or earlier.dataset["rating_scale"],
+        content.scale,
+    )
     differ = bool(before and own and tuple(before) != tuple(own))
     try:
         old_ratings = _table(folder, "ratings", notes)
@@ -119,7 +122,7 @@ def joined(
         ratings = None if ratings is None else _rescaled(ratings, own or COMMON)
         scale = COMMON
     if "dataset" not in old_labels:
-        old_labels = old_labels.assign(dataset=earlier.facts["name"])
+        old_labels = old_labels.assign(dataset=earlier.dataset["name"])
     tables = [table for table in (old_ratings, ratings) if table is not None]
     both = pd.concat(tables, ignore_index=True) if tables else None
     if both is not None and "trait" in both:
@@ -132,9 +135,9 @@ def joined(
         scale=(scale[0], scale[1]) if scale else None,
         notes=notes,
     )
-    appended = [*earlier.facts.get("appended", []), facts]
+    appended = [*earlier.dataset.get("appended", []), added_dataset]
     stored = {"stored_scale": list(scale) if scale else None}
-    return merged, {**earlier.facts, "appended": appended, **stored}
+    return merged, {**earlier.dataset, "appended": appended, **stored}
 
 
 def _is_rating(column: str) -> bool:

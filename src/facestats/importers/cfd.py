@@ -83,24 +83,24 @@ def read_cfd(tree: Tree, choices: Choices) -> Content:
         "a norming row without a neutral photo",
         [model for key, model in norms["Model"].items() if key not in set(keys.dropna())],
     )
-    found = norms.reindex(keys).set_axis(labels.index)
-    labels["age"] = found["age"]
-    questions = [name for name in ("relative", "absolute") if found[name].notna().any()]
-    found["Attractive"] = found[questions[0] if questions else "relative"]
+    means = norms.reindex(keys).set_axis(labels.index)
+    labels["age"] = means["age"]
+    questions = [name for name in ("relative", "absolute") if means[name].notna().any()]
+    means["Attractive"] = means[questions[0] if questions else "relative"]
     rated, measured = _cfd_choice(choices, [*norms.columns])
     if rated:
-        labels["rating"] = found[rated[0]]
+        labels["rating"] = means[rated[0]]
     if len(questions) > 1 and "Attractive" in rated:
-        labels["attractive_absolute"] = found["absolute"]
+        labels["attractive_absolute"] = means["absolute"]
         content.notes.append(
             "attractiveness was asked in two ways: `rating` is relative to others of the same race "
             "and gender, `attractive_absolute` is not"
         )
     for name in rated[1:]:
-        if found[name].notna().any():
-            labels[f"rating_{name.lower()}"] = found[name]
+        if means[name].notna().any():
+            labels[f"rating_{name.lower()}"] = means[name]
     for name in measured:
-        labels[f"measured_{_cfd_word(name)}"] = found[name]
+        labels[f"measured_{_cfd_word(name)}"] = means[name]
     content.labels = labels
     return content
 

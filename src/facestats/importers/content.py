@@ -204,18 +204,18 @@ def photos_by_tail(
     InputError
         Two files of one name differ.
     """
-    found, absent, copies = {}, [], []
+    photos, absent, copies = {}, [], []
     for tail in tails:
         paths = tree.ending(tail)
         if paths:
-            found[tail] = tree.one_of(paths)
+            photos[tail] = tree.one_of(paths)
             copies += paths[1:]
         else:
             absent.append(tail)
     content.leave_out(missing, absent)
     content.leave_out(COPY, copies)
-    leave_unnamed(tree, content, [*found.values(), *copies])
-    return found
+    leave_unnamed(tree, content, [*photos.values(), *copies])
+    return photos
 
 
 def leave_unnamed(tree: Tree, content: Content, taken: Iterable[str]) -> None:

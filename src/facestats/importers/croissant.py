@@ -63,30 +63,30 @@ CONTEXT = {
 CONFORMS_TO = "http://mlcommons.org/croissant/1.1"
 
 
-def croissant(facts: dict[str, Any], content: Content, labels: Path) -> dict[str, Any]:
+def croissant(dataset: dict[str, Any], content: Content, labels: Path) -> dict[str, Any]:
     """Describe an import; paths in it are relative to the folder of labels.
 
     Parameters
     ----------
-    facts : dict
+    dataset : dict
         `dataset.json`.
     content : Content
         What was imported.
     labels : Path
         Holds `labels.csv` and, perhaps, `ratings.csv`.
     """
-    every = [facts, *facts.get("appended", [])]
+    every = [dataset, *dataset.get("appended", [])]
     document: dict[str, Any] = {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
         "conformsTo": CONFORMS_TO,
-        "name": "_".join(one["name"] for one in every),
+        "name": "_".join(part["name"] for part in every),
         "description": (
-            f"{' and '.join(one['title'] for one in every)}: photos of faces and their labels, as "
-            "imported by FaceStats."
+            f"{' and '.join(part['title'] for part in every)}: photos of faces and their labels, "
+            "as imported by FaceStats."
         ),
-        "license": [one["licence_link"] or one["licence"] for one in every],
-        "citeAs": "; ".join(one["citation"] for one in every if one["citation"]),
+        "license": [part["licence_link"] or part["licence"] for part in every],
+        "citeAs": "; ".join(part["citation"] for part in every if part["citation"]),
         # Of these bytes: another import has another version.
         "version": f"1.0.0+{_version(labels)}",
         "distribution": [
@@ -103,7 +103,7 @@ def croissant(facts: dict[str, Any], content: Content, labels: Path) -> dict[str
                 "@type": "cr:FileObject",
                 "@id": "raw",
                 "name": "raw",
-                "description": f"Folder of {sum(one['files'] for one in every)} photos",
+                "description": f"Folder of {sum(part['files'] for part in every)} photos",
                 "contentUrl": "../raw",
                 "encodingFormat": "inode/directory",
                 "sha256": _digest("\n".join(sorted(content.photos)).encode("utf-8", "replace")),

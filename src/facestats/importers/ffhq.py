@@ -88,16 +88,16 @@ def _ffhq_face(tree: Tree, path: str, content: Content) -> dict | None:
             reach = max(box["left"] + box["width"] for box in boxes)
             size = 1024 if reach > 128 else 128
             faces = [faces[int(np.argmin([_off_middle(box, size) for box in boxes]))]]
-        found = faces[0]["faceAttributes"]
+        attributes = faces[0]["faceAttributes"]
         parts = ("makeup", "facialHair", "hair", "headPose")
-        makeup, beard, hair, pose = (found.get(part) or {} for part in parts)
+        makeup, beard, hair, pose = (attributes.get(part) or {} for part in parts)
         return {
-            "model_gender": found.get("gender"),
-            "model_age": found.get("age"),
-            "model_glasses": found.get("glasses"),
-            "model_smile": found.get("smile"),
+            "model_gender": attributes.get("gender"),
+            "model_age": attributes.get("age"),
+            "model_glasses": attributes.get("glasses"),
+            "model_smile": attributes.get("smile"),
             "model_makeup": _answer(makeup.get("eyeMakeup")),
-            "model_emotion": _likeliest(found.get("emotion") or {}),
+            "model_emotion": _likeliest(attributes.get("emotion") or {}),
             **{f"model_{name}": beard.get(name) for name in ("moustache", "beard", "sideburns")},
             "model_bald": hair.get("bald"),
             "model_hair_color": _likeliest(

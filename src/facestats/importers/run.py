@@ -34,7 +34,7 @@ class Imported:
     Attributes
     ----------
     images, labels, judgements : int
-    facts : dict
+    dataset : dict
         `dataset.json` of this dataset.
     notes : list of str
     left_out : dict of str to list of str
@@ -43,19 +43,19 @@ class Imported:
     images: int
     labels: int
     judgements: int
-    facts: dict[str, Any]
+    dataset: dict[str, Any]
     notes: list[str] = field(default_factory=list)
     left_out: dict[str, list[str]] = field(default_factory=dict)
 
     def report(self, raw: Path, labels: Path) -> str:
         """Lines on what came in and what did not."""
-        facts = self.facts
+        dataset = self.dataset
         lines = [
-            f"{facts['title']}: {self.images} images in {raw}, {self.labels} labels and "
+            f"{dataset['title']}: {self.images} images in {raw}, {self.labels} labels and "
             f"{self.judgements} judgements in {labels}",
-            f"licence: {facts['licence']}"
-            + f" ({facts['licence_link']})" * bool(facts["licence_link"]),
-            *([f"cite: {facts['citation']}"] if facts["citation"] else []),
+            f"licence: {dataset['licence']}"
+            + f" ({dataset['licence_link']})" * bool(dataset["licence_link"]),
+            *([f"cite: {dataset['citation']}"] if dataset["citation"] else []),
             *self.notes,
             *(
                 f"left out: {len(names)} × {reason}: {listed(names)}"
@@ -125,8 +125,8 @@ def import_dataset(
     earlier = read_earlier(into, dataset.name) if append else Earlier()
     _require_space(tree, content, into, link)
     with replacing_folders(into, again, append) as folders:
-        facts = _facts(dataset, tree, content, limit)
-        merged, all_facts = joined(earlier, content, facts)
+        dataset_facts = _facts(dataset, tree, content, limit)
+        merged, all_facts = joined(earlier, content, dataset_facts)
         for name, table in (("labels.csv", merged.labels), ("ratings.csv", merged.ratings)):
             if table is not None:
                 (folders["labels"] / name).write_bytes(
@@ -149,7 +149,7 @@ def import_dataset(
         len(content.photos),
         len(content.labels),
         n_judged,
-        facts,
+        dataset_facts,
         merged.notes,
         {**content.left_out, **skipped},
     )
@@ -270,14 +270,14 @@ def _choose(content: Content, limit: int | None) -> None:
             f"--limit: {limit} of {len(content.photos)} photos, by hash of their names"
         )
     content.photos = {name: content.photos[name] for name in names}
-    kept = content.labels[content.labels["image"].isin(content.photos)]
-    if kept["image"].duplicated().any():
-        again = kept.loc[kept["image"].duplicated(), "image"]
+    rows = content.labels[content.labels["image"].isin(content.photos)]
+    if rows["image"].duplicated().any():
+        again = rows.loc[rows["image"].duplicated(), "image"]
         content.leave_out("a further row on one photo", again)
-        kept = kept.drop_duplicates("image")
-    first = [name for name in STANDARD if name in kept]
-    kept = kept[[*first, *(name for name in kept if name not in first)]]
-    content.labels = kept.sort_values("image", ignore_index=True)
+        rows = rows.drop_duplicates("image")
+    first = [name for name in STANDARD if name in rows]
+    rows = rows[[*first, *(name for name in rows if name not in first)]]
+    content.labels = rows.sort_values("image", ignore_index=True)
     if content.ratings is not None:
         judged = content.ratings[content.ratings["image"].isin(content.photos)]
         content.ratings = judged.reset_index(drop=True) if len(judged) else None

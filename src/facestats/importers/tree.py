@@ -132,15 +132,15 @@ class Tree:
         systems rename `1.jpg` to `1.JPG`, and macOS takes `é` apart.
         """
         paths = self.by_name.get(tail.rpartition("/")[2], ())
-        found = [path for path in paths if path.endswith(tail)]
-        if len(found) == 1 and len(found[0]) == len(tail):
-            return found
-        found = [path for path in found if path == tail or path.endswith("/" + tail)]
-        if not found:
+        matches = [path for path in paths if path.endswith(tail)]
+        if len(matches) == 1 and len(matches[0]) == len(tail):
+            return matches
+        matches = [path for path in matches if path == tail or path.endswith("/" + tail)]
+        if not matches:
             plain = plain_path(tail)
             paths = self.by_plain_name.get(plain.rpartition("/")[2], ())
-            found = [path for path in paths if f"/{plain_path(path)}".endswith("/" + plain)]
-        return sorted(found, key=lambda path: (path.count("/"), path)) if found[1:] else found
+            matches = [path for path in paths if f"/{plain_path(path)}".endswith("/" + plain)]
+        return sorted(matches, key=lambda path: (path.count("/"), path)) if matches[1:] else matches
 
     def table_named(self, *tails: str) -> str:
         """The file that is called like one of these, at any depth.
@@ -150,10 +150,10 @@ class Tree:
         InputError
             There is none, or there are several that differ.
         """
-        found = [path for tail in tails for path in self.ending(tail)]
-        if not found:
+        tables = [path for tail in tails for path in self.ending(tail)]
+        if not tables:
             raise InputError(f"{self.top}: {tails[0]} is missing; get the whole dataset")
-        return self.one_of(found)
+        return self.one_of(tables)
 
     def one_of(self, paths: Sequence[str]) -> str:
         """The first of several files of one name, which must be equal.

@@ -343,13 +343,13 @@ def without_records(data: bytes, ends: Collection[int], path: Path) -> bytes:
     """
     mark, text, encoding = _marked(data, path)
     lines = list(io.StringIO(text, newline=""))
-    kept, before = [], 0
+    remaining, before = [], 0
     _, _, all_ends = _records(text, path)
     for end in [*all_ends, len(lines)]:
         if end not in ends:
-            kept += lines[before:end]
+            remaining += lines[before:end]
         before = max(before, end)
-    return mark + "".join(kept).encode(encoding)
+    return mark + "".join(remaining).encode(encoding)
 
 
 def without_columns(data: bytes, positions: Collection[int], path: Path) -> bytes:
@@ -357,10 +357,12 @@ def without_columns(data: bytes, positions: Collection[int], path: Path) -> byte
     mark, text, encoding = _marked(data, path)
     separator, records, _ = _records(text, path)
     buffer = io.StringIO()
-    kept = [[cell for i, cell in enumerate(record) if i not in positions] for record in records]
+    shortened = [
+        [cell for i, cell in enumerate(record) if i not in positions] for record in records
+    ]
     quoting = (
         csv.QUOTE_ALL
-        if any("\r" in cell for record in kept for cell in record)
+        if any("\r" in cell for record in shortened for cell in record)
         else csv.QUOTE_MINIMAL
     )
     csv.writer(
@@ -368,7 +370,7 @@ def without_columns(data: bytes, positions: Collection[int], path: Path) -> byte
         delimiter=separator,
         lineterminator="\r\n" if "\r\n" in text else "\n",
         quoting=quoting,
-    ).writerows(kept)
+    ).writerows(shortened)
     return mark + buffer.getvalue().encode(encoding)
 
 

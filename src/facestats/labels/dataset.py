@@ -35,13 +35,13 @@ class DatasetFacts:
 
     Attributes
     ----------
-    facts : list of dict
+    datasets : list of dict
         `OF_RUN` of each dataset, for `metrics/labels.json`.
     scale : (float, float) or None
         Ends of the ratings' scale.
     """
 
-    facts: list[dict[str, Any]]
+    datasets: list[dict[str, Any]]
     scale: tuple[float, float] | None
 
 
@@ -56,22 +56,22 @@ def read_dataset(folder: Path) -> DatasetFacts | None:
     path = folder / FACTS
     if not path.is_file():
         return None
-    whole = read_json(path)
+    content = read_json(path)
     try:
-        every = [whole, *whole.get("appended", [])]
-        facts = [{key: one[key] for key in OF_RUN} for one in every]
-        scale = whole.get("stored_scale") or whole["rating_scale"]
+        every = [content, *content.get("appended", [])]
+        datasets = [{key: dataset[key] for key in OF_RUN} for dataset in every]
+        scale = content.get("stored_scale") or content["rating_scale"]
         ends = _ends(scale)
-        for one in facts:
-            _ends(one["rating_scale"])
-            if odd := [key for key in OF_RUN if not isinstance(one[key], KINDS[key])]:
+        for dataset in datasets:
+            _ends(dataset["rating_scale"])
+            if odd := [key for key in OF_RUN if not isinstance(dataset[key], KINDS[key])]:
                 raise TypeError(f"{odd[0]} is of another type")
     except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise LabelError(
             f"{path} is not what `facestats import` writes ({type(error).__name__}: {error}); "
             "move it away, or import again"
         ) from None
-    return DatasetFacts(facts, ends)
+    return DatasetFacts(datasets, ends)
 
 
 def _ends(scale: list[Any] | None) -> tuple[float, float] | None:

@@ -193,7 +193,7 @@ def join_labels(
             *_notes_on_levels(shifts),
         ],
         traits=counted.by_trait,
-        dataset=dataset.facts if dataset else None,
+        dataset=dataset.datasets if dataset else None,
         trait=chosen[0] if chosen else None,
         groups=groups,
     )

@@ -86,7 +86,7 @@ def only_raters(
     LabelError
         There is no such column, or no such rater.
     """
-    kept = pd.Series(True, raw.index)
+    chosen = pd.Series(True, raw.index)
     for column, wanted in condition.items():
         if column not in raw:
             near = suggestion(column, raw.columns)
@@ -96,14 +96,14 @@ def only_raters(
             )
         values = [wanted] if isinstance(wanted, str) else wanted
         fits = raw[column].str.casefold().isin([value.casefold() for value in values])
-        if not (kept & fits).any():
+        if not (chosen & fits).any():
             there = ", ".join(map(repr, sorted({*raw[column]} - {""})[:5])) or "nothing"
             raise LabelError(
                 f"{path}: labels.raters leaves no rating: nobody has {column} "
                 f"{' or '.join(values)}; the column has {there}"
             )
-        kept &= fits
-    return raw[kept]
+        chosen &= fits
+    return raw[chosen]
 
 
 def choose_traits(named: Sequence[str], table: pd.DataFrame, chosen: Sequence[str]) -> list[str]:

@@ -229,14 +229,14 @@ def _summarizes(header: str) -> bool:
 def _without_computed(raw: pd.DataFrame, raters: list[str]) -> list[str]:
     """Drop columns that number the lines, or are the mean, sum or spread of the others."""
     values = {rater: as_numbers(without_empty(raw[rater])) for rater in raters}
-    kept = [
+    remaining = [
         rater
         for rater in raters
         if len(values[rater]) < COUNTED or not (values[rater].diff().iloc[1:] == 1).all()
     ]
-    for rater in reversed(kept):
+    for rater in reversed(remaining):
         own = values[rater]
-        others = pd.DataFrame({other: values[other] for other in kept if other != rater})
+        others = pd.DataFrame({other: values[other] for other in remaining if other != rater})
         if (
             others.shape[1] > 1
             and len(others) >= COUNTED
@@ -246,8 +246,8 @@ def _without_computed(raw: pd.DataFrame, raters: list[str]) -> list[str]:
                 for how in STATISTICS
             )
         ):
-            kept = [other for other in kept if other != rater]
-    return kept
+            remaining = [other for other in remaining if other != rater]
+    return remaining
 
 
 def _refuse_other_quantities(raw: pd.DataFrame, raters: list[str], path: Path) -> None:

@@ -84,9 +84,9 @@ def read_composite(folder: Path) -> Built:
         The folder is not one that the stage `composite` wrote, or holds a damaged file.
     """
     try:
-        facts = json.loads((folder / "composite.json").read_text(encoding="utf-8"))
-        built = Built(facts["name"], facts=facts)
-        if facts["built"]:
+        content = json.loads((folder / "composite.json").read_text(encoding="utf-8"))
+        built = Built(content["name"], facts=content)
+        if content["built"]:
             lossless = folder / "composite.png"  # with the colours behind its transparency
             path = lossless if lossless.exists() else folder / "composite.jpg"
             with Image.open(path) as image:
@@ -101,7 +101,7 @@ def read_composite(folder: Path) -> Built:
             f"{folder} is not the folder of a composite ({error}); `dvc repro` writes it"
         ) from None
     for key in ("filter", "render"):
-        if not isinstance(facts.get(key), dict | None):
+        if not isinstance(content.get(key), dict | None):
             raise InputError(
                 f"{folder / 'composite.json'}: {key} is no mapping; `dvc repro` writes it anew"
             )

@@ -85,7 +85,7 @@ def explain(errors: Sequence[Mapping[str, Any]], raw: dict, root: type[BaseModel
 
 def _location(error: Mapping[str, Any], raw: Any) -> tuple:
     """Keys above an error, as in the file: without the union members that pydantic adds."""
-    kept: list = []
+    keys: list = []
     for i, part in enumerate(error["loc"]):
         inside = (
             (part in raw)
@@ -94,10 +94,10 @@ def _location(error: Mapping[str, Any], raw: Any) -> tuple:
         )
         if inside:
             raw = raw[part]
-            kept.append(part)
+            keys.append(part)
         elif error["type"] == "missing" and i == len(error["loc"]) - 1:
-            kept.append(part)
-    return tuple(kept)
+            keys.append(part)
+    return tuple(keys)
 
 
 def _explain(

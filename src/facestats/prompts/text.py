@@ -66,7 +66,7 @@ class TextEncoder:
             )
         check_folder(model_dir)
         try:
-            facts = json.loads((model_dir / "facestats.json").read_text(encoding="utf-8"))
+            source = json.loads((model_dir / "facestats.json").read_text(encoding="utf-8"))
             self.tokenizer = _tokenizer(model_dir)
             config: Any = _text_config(model_dir)
             check_weights(model_dir, CLIPTextModelWithProjection, config)
@@ -90,9 +90,9 @@ class TextEncoder:
             raise ModelError(
                 f"{model_dir}: its text tower can't be loaded ({error}); {WAY_OUT}"
             ) from None
-        if facts["sha256"] != weights_sha256:
+        if source["sha256"] != weights_sha256:
             raise ModelError(
-                f"{model_dir} holds other weights ({facts['sha256'][:12]}) than those that made "
+                f"{model_dir} holds other weights ({source['sha256'][:12]}) than those that made "
                 "the embeddings "
                 f"({weights_sha256[:12]}); run `dvc repro`"
             )

@@ -39,14 +39,14 @@ def composites(material: Material) -> Section:
     figures, sheets, rows = [], [], []
     for name in names:
         folder = material.composites / name
-        facts = read_json(folder / "composite.json")
-        group, n = _filter_text(facts["filter"]), number_of(facts["n"], "face")
-        rating = measured(facts.get("rating"), 1)
-        rows.append([name, as_plain(group), facts["n"], rating, as_plain(_drawn(facts))])
-        if not facts["built"]:
-            figures.append(_not_built(name, facts))
+        composite = read_json(folder / "composite.json")
+        group, n = _filter_text(composite["filter"]), number_of(composite["n"], "face")
+        rating = measured(composite.get("rating"), 1)
+        rows.append([name, as_plain(group), composite["n"], rating, as_plain(_drawn(composite))])
+        if not composite["built"]:
+            figures.append(_not_built(name, composite))
             continue
-        note = f"; {facts['note']}" if facts["note"] else ""
+        note = f"; {composite['note']}" if composite["note"] else ""
         figures.append(
             Figure(
                 folder / "composite.jpg",
@@ -57,7 +57,7 @@ def composites(material: Material) -> Section:
             )
         )
         if material.params.report.images:
-            sheets.append(_members(name, facts, folder / "members.jpg", _size(SHEETS, names)))
+            sheets.append(_members(name, composite, folder / "members.jpg", _size(SHEETS, names)))
     head = ["name", "filter", "faces", "mean rating", "drawn"]
     blocks = prose(
         "composites",
@@ -83,25 +83,25 @@ def _pairs(
 ) -> Section:
     pairs = []
     for name in names:
-        facts = read_json(material.composites / name / f"{kind}.json")
-        if not facts["built"]:
-            pairs.append((name, _not_built(name, facts), ""))
+        pair = read_json(material.composites / name / f"{kind}.json")
+        if not pair["built"]:
+            pairs.append((name, _not_built(name, pair), ""))
             continue
         words = (
-            f"from {facts['from']['name']} to {facts['to']['name']} in {facts['steps']} pictures"
+            f"from {pair['from']['name']} to {pair['to']['name']} in {pair['steps']} pictures"
             if kind == "continuum"
-            else f"{facts['of']['name']} minus {facts['minus']['name']}"
+            else f"{pair['of']['name']} minus {pair['minus']['name']}"
         )
         path = material.composites / name / f"{kind}.jpg"
         alt = f"{kind.capitalize()} {words}"
         figure = Figure(path, alt, as_plain(words), FACE, _size(size, names), wide=True)
-        pairs.append((name, figure, _numbers(facts) if kind == "difference" else ""))
+        pairs.append((name, figure, _numbers(pair) if kind == "difference" else ""))
     return Section(key, key.capitalize(), prose("pairs", key=key, pairs=pairs))
 
 
-def _numbers(facts: dict) -> Fold:
+def _numbers(difference: dict) -> Fold:
     """What the map of a difference shows, in numbers."""
-    colour, shape = facts["colour"], facts["shape"]
+    colour, shape = difference["colour"], difference["shape"]
     rows = [
         [part, *(number(shift[key], 1) for key in ("right", "down", "root_mean_square"))]
         for part, shift in shape["parts"].items()
@@ -109,7 +109,7 @@ def _numbers(facts: dict) -> Fold:
     blocks: list[Block] = [
         Paragraph(
             f"Colour: {colour['measure']}. Mean {number(colour['mean'], 1)}, largest "
-            f"{number(colour['largest'], 1)}. {facts['chance']}"
+            f"{number(colour['largest'], 1)}. {difference['chance']}"
         ),
         table(
             f"Shape: {shape['measure']}",
@@ -120,15 +120,15 @@ def _numbers(facts: dict) -> Fold:
     return Fold("In numbers", blocks)
 
 
-def _members(name: str, facts: dict, path: Path, size: tuple[int, int]) -> Fold:
-    hidden = facts["sheet"]["not_shown"]
+def _members(name: str, composite: dict, path: Path, size: tuple[int, int]) -> Fold:
+    hidden = composite["sheet"]["not_shown"]
     sheet = Figure(path, f"Faces that are averaged in {name}", "", FACE, size)
     more = [Paragraph(f"And {hidden} more.")] if hidden else []
-    return Fold(f"Who is in {name}: {number_of(facts['n'], 'face')}", [sheet, *more])
+    return Fold(f"Who is in {name}: {number_of(composite['n'], 'face')}", [sheet, *more])
 
 
-def _not_built(name: str, facts: dict) -> Figure:
-    return Figure(None, f"not built: {facts['why']}", f"**{name}**", FACE)
+def _not_built(name: str, content: dict) -> Figure:
+    return Figure(None, f"not built: {content['why']}", f"**{name}**", FACE)
 
 
 def _filter_text(options: dict) -> str:
@@ -163,9 +163,9 @@ def _is_range(value: Any) -> bool:
     )
 
 
-def _drawn(facts: dict) -> str:
-    if not facts["built"]:
-        return f"not built: {facts['why']}"
+def _drawn(composite: dict) -> str:
+    if not composite["built"]:
+        return f"not built: {composite['why']}"
     widened = "".join(
         f"; {step['condition']} {_condition_text(step['condition'], step['from'])} "
         + (
@@ -173,13 +173,13 @@ def _drawn(facts: dict) -> str:
             if step["to"] is None
             else f"widened to {_condition_text(step['condition'], step['to'])}"
         )
-        for step in facts["relaxed"]
+        for step in composite["relaxed"]
     )
     out = "".join(
         f"; {len(names)} left out, {LEFT_OUT.get(reason, reason)}"
-        for reason, names in facts["left_out"].items()
+        for reason, names in composite["left_out"].items()
     )
-    return f"{facts['render']['align']}, {facts['render']['space']}{widened}{out}"
+    return f"{composite['render']['align']}, {composite['render']['space']}{widened}{out}"
 
 
 def _size(kind: tuple[int, int, int], names: Collection[str]) -> tuple[int, int]:

@@ -38,18 +38,18 @@ OF_CLASSES = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", 
 
 def crossvalidated(run: Run) -> Section:
     """How well models do on all labelled faces."""
-    facts = run.crossvalidated
-    ratings = {name: one for name, one in facts.items() if "mlp" in one}
-    targets = {name: one for name, one in facts.items() if "mlp" not in one}
+    by_target = run.crossvalidated
+    ratings = {name: figures for name, figures in by_target.items() if "mlp" in figures}
+    targets = {name: figures for name, figures in by_target.items() if "mlp" not in figures}
     blocks = prose(
         "crossvalidation",
         scores=[
-            (name, _counts(one), _agreement(name, one), _chance(one))
-            for name, one in ratings.items()
-            if not one["why"]
+            (name, _counts(figures), _agreement(name, figures), _chance(figures))
+            for name, figures in ratings.items()
+            if not figures["why"]
         ],
         answers=_answers(targets),
-        left_out=[(name, one["why"]) for name, one in facts.items() if one["why"]],
+        left_out=[(name, figures["why"]) for name, figures in by_target.items() if figures["why"]],
     )
     title = "On all labelled faces: cross-validation"
     return Section("crossvalidation", title, blocks, folded=True)
@@ -57,23 +57,23 @@ def crossvalidated(run: Run) -> Section:
 
 def lead(run: Run) -> dict[str, Any] | None:
     """What the summary says of the rating; None where it is not cross-validated."""
-    facts = run.crossvalidated.get(RATING)
-    if not facts or facts["why"]:
+    rating = run.crossvalidated.get(RATING)
+    if not rating or rating["why"]:
         return None
-    known = [name for name in ("mlp", "geometric", "combined", "ridge") if _measured(facts[name])]
+    known = [name for name in ("mlp", "geometric", "combined", "ridge") if _measured(rating[name])]
     return {
-        "counts": _counts(facts),
-        "scores": [(SCORES[name], facts[name]) for name in known],
-        "chance": facts["ridge"]["by_chance"],
+        "counts": _counts(rating),
+        "scores": [(SCORES[name], rating[name]) for name in known],
+        "chance": rating["ridge"]["by_chance"],
     }
 
 
-def _counts(facts: dict) -> str:
+def _counts(figures: dict) -> str:
     """Write on how many faces figures stand: `60 faces of 58 persons, in 5 folds, 5 times`."""
-    times = f", {facts['repeats']} times" if facts["repeats"] > 1 else ""
+    times = f", {figures['repeats']} times" if figures["repeats"] > 1 else ""
     return (
-        f"{number_of(facts['n'], 'face')} of {number_of(facts['n_persons'], 'person')}, in "
-        f"{facts['folds']} folds{times}"
+        f"{number_of(figures['n'], 'face')} of {number_of(figures['n_persons'], 'person')}, in "
+        f"{figures['folds']} folds{times}"
     )
 
 
@@ -81,11 +81,11 @@ def _measured(figures: dict) -> bool:
     return figures["mae"]["value"] is not None or figures["pearson"]["low"] is not None
 
 
-def _agreement(name: str, facts: dict) -> Table:
+def _agreement(name: str, by_model: dict) -> Table:
     rows = []
     for model, called in SCORES.items():
-        figures = facts[model]
-        if model == "combined_60_40" and figures["pearson"] == facts["combined"]["pearson"]:
+        figures = by_model[model]
+        if model == "combined_60_40" and figures["pearson"] == by_model["combined"]["pearson"]:
             continue
         if not _measured(figures):
             if figures["why"]:
@@ -111,8 +111,8 @@ def _p(chance: dict) -> str:
     return f"≤ {least:.2g}" if chance["p"] <= least else number(chance["p"], 3)
 
 
-def _chance(facts: dict) -> dict | None:
-    chance = facts["ridge"]["by_chance"]
+def _chance(by_model: dict) -> dict | None:
+    chance = by_model["ridge"]["by_chance"]
     return chance if chance["p"] is not None else None
 
 
@@ -120,13 +120,13 @@ def _answers(targets: dict) -> Table | None:
     rows = [
         [
             f"{name}: {called}",
-            str(facts["n"]),
-            *(measured(facts[model].get(key), 1 if key == "mae" else 2) for key in OF_CLASSES),
+            str(by_model["n"]),
+            *(measured(by_model[model].get(key), 1 if key == "mae" else 2) for key in OF_CLASSES),
         ]
-        for name, facts in targets.items()
-        if not facts["why"]
+        for name, by_model in targets.items()
+        if not by_model["why"]
         for model, called in ANSWERS.items()
-        if model in facts
+        if model in by_model
     ]
     rows = [[cell.replace(NOT_MEASURED, "–") for cell in row] for row in rows]
     head = ["attribute", "faces", *OF_CLASSES.values()]

@@ -44,12 +44,16 @@ def models(run: Run) -> Section:
         ],
         ["holistic score", _regressor(run)],
         *_geometric(run),
-        *([name, _classifier(facts)] for name, facts in run.attributes.items() if facts["trained"]),
+        *(
+            [name, _classifier(metrics)]
+            for name, metrics in run.attributes.items()
+            if metrics["trained"]
+        ),
     ]
     untrained = [
-        (name, facts["why"], {"doubt": None} | facts["zeroshot"])
-        for name, facts in run.attributes.items()
-        if not facts["trained"]
+        (name, metrics["why"], {"doubt": None} | metrics["zeroshot"])
+        for name, metrics in run.attributes.items()
+        if not metrics["trained"]
     ]
     blocks = prose(
         "models", models=table("Models", ["model", "what it is"], rows), untrained=untrained
@@ -57,10 +61,10 @@ def models(run: Run) -> Section:
     return Section("models", "Models", blocks, folded=True)
 
 
-def _classifier(facts: dict) -> str:
-    what = f"classes {', '.join(facts['classes'])}" if facts["classes"] else "a number"
-    if "pretrained_sha256" in facts:
-        return f"{what}, trained elsewhere, sha256 {facts['pretrained_sha256'][:12]}…"
+def _classifier(metrics: dict) -> str:
+    what = f"classes {', '.join(metrics['classes'])}" if metrics["classes"] else "a number"
+    if "pretrained_sha256" in metrics:
+        return f"{what}, trained elsewhere, sha256 {metrics['pretrained_sha256'][:12]}…"
     return what
 
 
@@ -272,25 +276,27 @@ def misuses(run: Run) -> Section:
 
 def attributes(run: Run) -> Section:
     """How well each classifier does on test faces."""
-    classifiers = {name: facts for name, facts in run.attributes.items() if "accuracy" in facts}
-    rows = [_classifier_row(name, facts) for name, facts in classifiers.items()]
+    classifiers = {
+        name: metrics for name, metrics in run.attributes.items() if "accuracy" in metrics
+    }
+    rows = [_classifier_row(name, metrics) for name, metrics in classifiers.items()]
     head = ["classifier", "n", *OF_CLASSIFIERS.values(), "required of the answers"]
-    beside = [_beside_prompts(name, facts) for name, facts in run.attributes.items()]
+    beside = [_beside_prompts(name, metrics) for name, metrics in run.attributes.items()]
     plots = [
         plot(
             run.metrics / f"attributes/{name}_confusion.png",
             f"Confusion of {name} on test faces: people's labels against the model's answers",
         )
-        for name, facts in run.attributes.items()
-        if facts["trained"] and not facts["why"]
+        for name, metrics in run.attributes.items()
+        if metrics["trained"] and not metrics["why"]
     ]
     blocks = prose(
         "attributes",
         table=table("Classifiers on test faces", head, rows) if rows else "",
         perfect=any(PERFECT in cell for row in rows for cell in row[2:]),
         numbers=[
-            (name, {"bucket_accuracy": None} | facts)
-            for name, facts in run.attributes.items()
+            (name, {"bucket_accuracy": None} | metrics)
+            for name, metrics in run.attributes.items()
             if name not in classifiers
         ],
         prompts=table(
@@ -307,27 +313,27 @@ def attributes(run: Run) -> Section:
     return Section("attributes", "Attributes", blocks, folded=True)
 
 
-def _classifier_row(name: str, facts: dict) -> list[str]:
-    if facts["why"]:
-        why = f"{NOT_MEASURED}: {facts['why']}"
-        return [name, str(facts["n"]), why, *[""] * len(OF_CLASSIFIERS)]
-    precision = facts["wanted_precision"]
+def _classifier_row(name: str, metrics: dict) -> list[str]:
+    if metrics["why"]:
+        why = f"{NOT_MEASURED}: {metrics['why']}"
+        return [name, str(metrics["n"]), why, *[""] * len(OF_CLASSIFIERS)]
+    precision = metrics["wanted_precision"]
     return [
         name,
-        str(facts["n"]),
-        *(measured(facts.get(key)) for key in OF_CLASSIFIERS),
+        str(metrics["n"]),
+        *(measured(metrics.get(key)) for key in OF_CLASSIFIERS),
         "none" if precision is None else number(precision, 2),
     ]
 
 
-def _beside_prompts(name: str, facts: dict) -> list[str]:
+def _beside_prompts(name: str, metrics: dict) -> list[str]:
     """One row: trained model and prompts by the same measure on the same faces."""
-    prompts = facts["zeroshot"]
-    classes = "accuracy" in facts or "accuracy" in prompts
+    prompts = metrics["zeroshot"]
+    classes = "accuracy" in metrics or "accuracy" in prompts
     key, measure, digits = ("accuracy", "accuracy", 2) if classes else ("mae", "MAE", 1)
     both = [
         cell
-        for side in (facts, prompts)
+        for side in (metrics, prompts)
         for cell in (
             f"{NOT_MEASURED}: {side['why']}" if side["why"] else measured(side.get(key), digits),
             str(side["n"]),

@@ -56,16 +56,16 @@ def _figures(run: Run) -> list[Block]:
 
 
 def _rows(figures: dict[str, Any]) -> Iterator[list[str]]:
-    for name, facts in figures.items():
-        held_out = facts["crossvalidated"]
-        best = facts["test"] if held_out["why"] else held_out
+    for name, trait in figures.items():
+        held_out = trait["crossvalidated"]
+        best = trait["test"] if held_out["why"] else held_out
         yield [
             f"`{name}`",
             number(best["n"], 0),
             *(_r(best[model]["pearson"]) for model in MODELS),
-            measured(facts["reliability"]["split_half"]),
+            measured(trait["reliability"]["split_half"]),
         ]
-        for group, own in facts["gender"].items():
+        for group, own in trait["gender"].items():
             cells = (_r(own.get(model, {}).get("pearson")) for model in MODELS)
             yield [f"… {as_plain(group)}", number(own["n"], 0), *cells, ""]
 
@@ -85,12 +85,12 @@ def _group_rows(run: Run) -> Iterator[list[str]]:
         for place, name in enumerate(run.traits or [""])
     }
     for name, (rated, scored) in places.items():
-        for column, facts in rated.get("rater_groups", {}).items():
+        for column, agreement in rated.get("rater_groups", {}).items():
             own = scored.get("rater_groups", {}).get(column, {}).get("holistic", {})
             scores = {tuple(pair["groups"]): pair["difference"] for pair in own.get("pairs", ())}
-            for pair in facts["pairs"]:
-                one, other = pair["groups"]
-                what = f"`{column}`: {one} and {other}"
+            for pair in agreement["pairs"]:
+                first, second = pair["groups"]
+                what = f"`{column}`: {first} and {second}"
                 yield [
                     f"`{name}`, {what}" if name else what,
                     number(pair["n_faces"], 0),
@@ -98,7 +98,7 @@ def _group_rows(run: Run) -> Iterator[list[str]]:
                     measured(pair["r"]),
                     measured(pair["r_corrected"]),
                     *(_r(own.get("groups", {}).get(group)) for group in pair["groups"]),
-                    _r(scores.get((one, other))),
+                    _r(scores.get((first, second))),
                 ]
 
 

@@ -59,6 +59,6 @@ class TrainingLog:
         if val_loss < self.best["val_loss"]:
             self.best = {"epoch": epoch, "val_loss": val_loss}
 
-    def summarise(self, facts: dict[str, Any]) -> None:
+    def summarise(self, values: dict[str, Any]) -> None:
         """Add facts to `metrics.json`."""
-        self._live.summary |= rounded(facts)
+        self._live.summary |= rounded(values)

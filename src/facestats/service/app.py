@@ -110,25 +110,25 @@ async def _life(state: State) -> AsyncIterator[None]:
 
 async def _watch(state: State) -> None:
     """Load the models, and look for new ones from then on."""
-    said = ""
+    last_problem = ""
     while True:
         try:
             if await asyncio.to_thread(state.current.update):
                 models = state.run().models
-                facts = models.serving["clip"]
+                clip = models.serving["clip"]
                 state.metrics.set_model(
-                    variant=facts["variant"],
-                    weights_sha256=facts["weights_sha256"],
+                    variant=clip["variant"],
+                    weights_sha256=clip["weights_sha256"],
                     precision=models.encoder.precision,
                     trained=str(models.serving["trained"]).lower(),
                     faces=str(len(models.images)) if models.parts.has("faces") else "0",
                 )
-                write_line(event="models loaded", variant=facts["variant"])
-                said = ""
+                write_line(event="models loaded", variant=clip["variant"])
+                last_problem = ""
         except Exception as error:
-            if str(error) != said:
-                said = str(error)
-                write_line(event="models not loaded", error=said)
+            if str(error) != last_problem:
+                last_problem = str(error)
+                write_line(event="models not loaded", error=last_problem)
         await asyncio.sleep(state.settings.watch_seconds)
 
 

@@ -49,10 +49,10 @@ class Metrics:
             registry=self.registry,
         )
 
-    def set_model(self, **facts: str) -> None:
+    def set_model(self, **labels: str) -> None:
         """Name the models in use."""
         self.model.clear()
-        self.model.labels(**facts).set(1)
+        self.model.labels(**labels).set(1)
 
     def text(self) -> bytes:
         return generate_latest(self.registry)

@@ -21,9 +21,9 @@ _GIVEN_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 NO_ROUTE = "(none)"
 
 
-def write_line(**facts: Any) -> None:
+def write_line(**fields: Any) -> None:
     """Write one line of the log."""
-    line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **facts}
+    line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **fields}
     sys.stdout.write(json.dumps(line, ensure_ascii=True) + "\n")
     sys.stdout.flush()
 

@@ -34,16 +34,16 @@ def read_facts(path: Path, *keys: str) -> dict[str, Any]:
         It is missing or damaged, or lacks one of the keys.
     """
     try:
-        facts = read_json(path)
+        content = read_json(path)
     except InputError as error:
         raise ModelError(str(error)) from None
-    lacking = [key for key in keys if key not in facts]
+    lacking = [key for key in keys if key not in content]
     if lacking:
         raise ModelError(
             f"{path} has no {', '.join(lacking)}; an earlier version of the pipeline wrote it, run "
             "`dvc repro`"
         )
-    return facts
+    return content
 
 
 def as_text(row: dict[str, Any]) -> dict[str, Any]:

@@ -293,22 +293,22 @@ def draw_composite(
     if n is not None:
         selection["filter"] = {**selection.get("filter", {}), "n": n, "seed": seed}
     selection["doubts"] = _doubts(models, table, members["filename"], selection.get("filter", {}))
-    facts = composite_facts(
+    composite = composite_facts(
         average, render.used(), selection, _by_name(table, "rating"), _by_name(table, PERSON)
     )
     if average.image is None:
-        hint = "".join(f", {n} left out as {reason}" for reason, n in facts["flagged"].items())
+        hint = "".join(f", {n} left out as {reason}" for reason, n in composite["flagged"].items())
         raise InputError(
-            f"no face to average: {facts['why']}{hint}"
+            f"no face to average: {composite['why']}{hint}"
             + ("; flags='keep' takes doubtful pictures, too" if hint else "")
         )
     for doubt in selection["doubts"]:
         warnings.warn(doubt, stacklevel=3)
     if table is not None and set(SCORES.values()) <= set(table.columns):
-        facts["scores"] = mean_scores(table.set_index("filename").loc[facts["members"]])
+        composite["scores"] = mean_scores(table.set_index("filename").loc[composite["members"]])
     image = Image.fromarray(finish(average, render.model_dump()))
     names = {field.name for field in fields(CompositeFacts)}
-    image.info[FACTS] = CompositeFacts(**{key: facts[key] for key in facts.keys() & names})
+    image.info[FACTS] = CompositeFacts(**{key: composite[key] for key in composite.keys() & names})
     return image
 
 

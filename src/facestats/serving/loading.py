@@ -107,15 +107,15 @@ def current_models(folder: Path, encoding: Encoding = ONE_BY_ONE) -> Models | No
         _loading.release()
 
 
-def _load(key: tuple[Path, Encoding], kept: _Kept) -> Models:
+def _load(key: tuple[Path, Encoding], cached: _Kept) -> Models:
     folder, encoding = key
-    models, before = kept.models, kept.models.parts if kept.models else None
-    if models is not None and _stamp(folder, models.parts) == kept.stamp:
+    models, before = cached.models, cached.models.parts if cached.models else None
+    if models is not None and _stamp(folder, models.parts) == cached.stamp:
         return models  # another thread has loaded it
     seen: tuple = (identity(folder / SERVING),)
     try:
         seen += tuple(identity(folder / path) for path in Manifest.read(folder).files())
-        if kept.refused is None or kept.refused[0] != seen:
+        if cached.refused is None or cached.refused[0] != seen:
             parts = read_parts(folder, before, encoding)
             if before and parts.absent - before.absent:
                 raise MixedPartsError(
@@ -129,11 +129,11 @@ def _load(key: tuple[Path, Encoding], kept: _Kept) -> Models:
                 models = Models(folder, MappingProxyType(parts.manifest.facts), parts)
             _kept[key] = _Kept(models, _stamp(folder, parts))
             return models
-        error = kept.refused[1]
+        error = cached.refused[1]
     except FaceStatsError as problem:
         error = problem
         if not isinstance(error, FaultError):  # which may be over the next time
-            _kept[key] = _Kept(models, kept.stamp, (seen, error))
+            _kept[key] = _Kept(models, cached.stamp, (seen, error))
     if models is None:
         raise type(error)(*error.args)
     return models

@@ -245,10 +245,10 @@ def _clip(
 ) -> Any:
     from facestats.clip.load import load_encoder
 
-    facts = manifest.facts["clip"]
+    clip = manifest.facts["clip"]
     # It hashes its weights; a second time would take a second for 2 GB.
     encoder = load_encoder(
-        files[0].parent, encoding.precision or facts["precision"], encoding.batch_size
+        files[0].parent, encoding.precision or clip["precision"], encoding.batch_size
     )
     known = {
         path: encoder.files_sha256[path.name] for path in files if path.name in HASHED_BY_ENCODER
@@ -258,10 +258,10 @@ def _clip(
         manifest.parts["clip"],
         {path.relative_to(root).as_posix(): sha256 for path, sha256 in known.items()},
     )
-    if encoder.facts["sha256"] != facts["weights_sha256"]:
+    if encoder.facts["sha256"] != clip["weights_sha256"]:
         raise ModelError(
             f"models/clip holds other weights ({encoder.facts['variant']}) than the models of "
-            f"{root} were trained on ({facts['variant']}); run `dvc repro`"
+            f"{root} were trained on ({clip['variant']}); run `dvc repro`"
         )
     return encoder
 
@@ -307,15 +307,15 @@ def _traits(root: Path, files: list[Path], manifest: Manifest, values: Mapping[s
 def _attributes(
     root: Path, files: list[Path], manifest: Manifest, values: Mapping[str, Any]
 ) -> Any:
-    facts = read_facts(files[0], "targets", "drawn")
+    content = read_facts(files[0], "targets", "drawn")
     try:
-        InUse.model_validate(facts)
+        InUse.model_validate(content)
     except ValidationError as error:
-        wrong = "; ".join(explain(error.errors(include_url=False), facts, InUse))
+        wrong = "; ".join(explain(error.errors(include_url=False), content, InUse))
         raise ModelError(
             f"{files[0]} does not say which models are in use ({wrong}); run `dvc repro`"
         ) from None
-    return facts
+    return content
 
 
 def _classifiers(

@@ -113,38 +113,38 @@ def flag(value: Any) -> None:
 
 def to_file(node: Node, place: str = "") -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Turn a node into facts for JSON, and its arrays by name."""
-    facts: dict[str, Any] = {"kind": node.kind, "facts": node.facts, "parts": []}
+    content: dict[str, Any] = {"kind": node.kind, "facts": node.facts, "parts": []}
     arrays = {f"{place}{name}": array for name, array in node.arrays.items()}
     for number, part in enumerate(node.parts):
         inner, more = to_file(part, f"{place}{number}/")
-        facts["parts"].append(inner)
+        content["parts"].append(inner)
         arrays |= more
-    return facts, arrays
+    return content, arrays
 
 
-def from_file(facts: Any, arrays: Mapping[str, np.ndarray], place: str = "") -> Node:
+def from_file(content: Any, arrays: Mapping[str, np.ndarray], place: str = "") -> Node:
     """Undo `to_file`; raises `MisfitError` where the facts describe no node."""
     if (
-        not isinstance(facts, dict)
-        or set(facts) != {"kind", "facts", "parts"}
-        or not isinstance(facts["facts"], dict)
-        or not isinstance(facts["parts"], list)
-        or not isinstance(facts["kind"], str)
-        or len(facts["parts"]) > MOST_PARTS
+        not isinstance(content, dict)
+        or set(content) != {"kind", "facts", "parts"}
+        or not isinstance(content["facts"], dict)
+        or not isinstance(content["parts"], list)
+        or not isinstance(content["kind"], str)
+        or len(content["parts"]) > MOST_PARTS
     ):
         raise MisfitError("an estimator is a kind, facts and parts")
-    inside = [f"{place}{number}/" for number in range(len(facts["parts"]))]
+    inside = [f"{place}{number}/" for number in range(len(content["parts"]))]
     own = {
         name.removeprefix(place): array
         for name, array in arrays.items()
         if name.startswith(place) and not name.startswith(tuple(inside))
     }
     return Node(
-        facts["kind"],
-        facts["facts"],
+        content["kind"],
+        content["facts"],
         own,
         [
             from_file(part, arrays, start)
-            for part, start in zip(facts["parts"], inside, strict=True)
+            for part, start in zip(content["parts"], inside, strict=True)
         ],
     )

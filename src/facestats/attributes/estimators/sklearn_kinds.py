@@ -98,7 +98,7 @@ def _one_against_rest(node: Node, classes: np.ndarray, sizes: Sizes) -> BaseEsti
     from sklearn.linear_model import LogisticRegression
     from sklearn.multiclass import OneVsRestClassifier
 
-    each = [
+    estimators = [
         _fitted(
             LogisticRegression(),
             coef_=coef[None],
@@ -110,7 +110,7 @@ def _one_against_rest(node: Node, classes: np.ndarray, sizes: Sizes) -> BaseEsti
     ]
     return _fitted(
         OneVsRestClassifier(LogisticRegression()),
-        estimators_=each,
+        estimators_=estimators,
         label_binarizer_=_binarizer(classes),
         classes_=classes,
         n_features_in_=sizes["d"],

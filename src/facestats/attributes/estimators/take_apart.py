@@ -196,13 +196,11 @@ def _margins(model: Any, k: int, notes: list[str]) -> Node:
 
 
 def _one_against_rest(model: Any, k: int, notes: list[str]) -> Node:
-    each = [estimator_of(inner) for inner in get_value(model, "estimators_")]
-    if any(name_of(inner) not in (*SOFTMAX, *MARGINS) for inner in each):
-        raise refusal(
-            model,
-            f"of {', '.join(sorted({name_of(inner) for inner in each}))} can't be stored as arrays",
-        )
-    lines = [_head(inner, notes)[0].arrays for inner in each]
+    estimators = [estimator_of(inner) for inner in get_value(model, "estimators_")]
+    names = {name_of(inner) for inner in estimators}
+    if not names <= {*SOFTMAX, *MARGINS}:
+        raise refusal(model, f"of {', '.join(sorted(names))} can't be stored as arrays")
+    lines = [_head(inner, notes)[0].arrays for inner in estimators]
     return _line(
         "one against rest",
         np.concatenate([line["coef"] for line in lines]),
