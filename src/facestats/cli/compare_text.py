@@ -224,7 +224,7 @@ def content(
     first: Run, compared: Sequence[tuple[Run, Comparison]], choice: dict[str, Any] | None
 ) -> dict[str, Any]:
     """What `--json` prints."""
-    facts = {
+    of_run = {
         "first": {"run": first.name, "commit": first.commit},
         "compared": [
             {
@@ -244,7 +244,7 @@ def content(
         "chosen": choice,
         "power": POWER,
     }
-    return rounded(facts)
+    return rounded(of_run)
 
 
 def _facts(difference: Difference) -> dict[str, Any]:

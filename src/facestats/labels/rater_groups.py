@@ -188,14 +188,14 @@ def _facts(judgements: pd.DataFrame, person: pd.Series | None) -> dict[str, Any]
 
 
 def _compare(
-    one: tuple[str, pd.DataFrame],
-    other: tuple[str, pd.DataFrame],
-    facts: dict[str, dict],
+    first: tuple[str, pd.DataFrame],
+    second: tuple[str, pd.DataFrame],
+    by_group: dict[str, dict],
     person: pd.Series | None,
 ) -> dict[str, Any]:
     """Two groups of raters on the faces that both rated."""
-    names = [one[0], other[0]]
-    both = sorted({*one[1]["filename"]} & {*other[1]["filename"]})
+    names = [first[0], second[0]]
+    both = sorted({*first[1]["filename"]} & {*second[1]["filename"]})
     report: dict[str, Any] = {
         "groups": names,
         "why": None,
@@ -216,9 +216,9 @@ def _compare(
     weights = np.vstack([np.ones(len(faces)), resampled_weights(who, RESAMPLES, rng)])
     named = all(
         (own["rater"] != "").all() and own["rater"].nunique() <= MOST_RATERS
-        for _, own in (one, other)
+        for _, own in (first, second)
     )
-    means = [_means(own, faces, rng if named else None) for _, own in (one, other)]
+    means = [_means(own, faces, rng if named else None) for _, own in (first, second)]
     difference = _mean(weights, means[0] - means[1])
     report["difference"] = value_with_interval(difference)
     report["random"] = "faces and raters" if named else "faces"
@@ -227,7 +227,7 @@ def _compare(
         return report
     r = _pearson(weights, x, y)
     report["r"] = value_with_interval(r)
-    reliabilities = [facts[name]["reliability"]["value"] for name in names]
+    reliabilities = [by_group[name]["reliability"]["value"] for name in names]
     if all(value is not None and value > 0 for value in reliabilities):
         report["r_corrected"] = value_with_interval(r / np.sqrt(np.prod(reliabilities)))
     return report

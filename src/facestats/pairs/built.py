@@ -121,12 +121,12 @@ def _check_shape(shape: object, path: Path) -> None:
         raise InputError(f"{path} has landmarks that are no numbers; `dvc repro` writes it anew")
 
 
-def why_not_comparable(one: Built, other: Built) -> str | None:
+def why_not_comparable(first: Built, second: Built) -> str | None:
     """Say why two composites can't be compared.
 
     Parameters
     ----------
-    one, other : Built
+    first, second : Built
 
     Returns
     -------
@@ -138,11 +138,11 @@ def why_not_comparable(one: Built, other: Built) -> str | None:
     InputError
         Their pictures differ in size.
     """
-    whys = [built.why for built in (one, other) if built.why]
-    if not whys and one.drawn[0].shape != other.drawn[0].shape:
+    whys = [built.why for built in (first, second) if built.why]
+    if not whys and first.drawn[0].shape != second.drawn[0].shape:
         sizes = [
             f"{built.name} is {built.drawn[0].shape[1]}×{built.drawn[0].shape[0]} px"
-            for built in (one, other)
+            for built in (first, second)
         ]
         raise InputError(
             f"{', '.join(sizes)}; two composites are set against each other at one size"

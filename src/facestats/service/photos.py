@@ -118,13 +118,13 @@ def analysis_of(face: Face, run: Run, ethnicity: bool, k: int | None) -> dict[st
 
 def _answers_of(model: type[BaseModel]) -> Any:
     """What a route answers: the fields of one photo, or a list of them."""
-    one = create_model(f"{model.__name__}Answer", __base__=(model, schemas.Answer))
+    single = create_model(f"{model.__name__}Answer", __base__=(model, schemas.Answer))
     several = create_model(
         f"{model.__name__}List",
         __base__=schemas.Answer,
         results=(list[model | schemas.ErrorEntry], ...),  # pyright: ignore[reportInvalidTypeForm]
     )
-    return one | several
+    return single | several
 
 
 async def _answer_photos(

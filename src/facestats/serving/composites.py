@@ -275,13 +275,13 @@ def draw_composite(
     selection = dict(table.attrs.get(FACTS, {})) if table is not None else {}
     if flags is not None:
         check_flags(flags)
-    flags = flags or selection.get("filter", {}).get("flags", WHO.flags)
+    used_flags: str = flags or selection.get("filter", {}).get("flags", WHO.flags)
     with tempfile.TemporaryDirectory() as folder:
         if table is not None:
-            members, flagged, n_copies = _known_faces(models, table, n, seed, flags, copies)
+            members, flagged, n_copies = _known_faces(models, table, n, seed, used_flags, copies)
         else:
             members, left_out, flagged, n_copies = _new_faces(
-                models, photos, n, seed, Path(folder), flags, single
+                models, photos, n, seed, Path(folder), used_flags, single
             )
         average = average_faces(members, **averaging_options(render, {}))
     if table is not None:  # are table and crops still those of the run?

@@ -34,13 +34,14 @@ def same_faces(faces: pd.DataFrame, persons: pd.Series) -> pd.Series:
     faces = faces.sort_values("filename").reset_index(drop=True)
     person = faces["filename"].map(persons).astype("str")
     identity = ("person " + person).where(person.notna(), "bytes " + faces["sha256"])
-    (one, names), (other, _) = pd.factorize(identity), pd.factorize(faces["copy_group"])
+    (identities, names), (pictures, _) = pd.factorize(identity), pd.factorize(faces["copy_group"])
     links = coo_array(
-        (np.ones(len(faces)), (one, other)), shape=(len(names), other.max(initial=-1) + 1)
+        (np.ones(len(faces)), (identities, pictures)),
+        shape=(len(names), pictures.max(initial=-1) + 1),
     )
     _, group = connected_components(links @ links.T, directed=False)
     first = pd.Series(names).groupby(group).transform("min").to_numpy()
-    return pd.Series(first[one], index=pd.Index(faces["filename"]), name="group")
+    return pd.Series(first[identities], index=pd.Index(faces["filename"]), name="group")
 
 
 def split_identities(faces: pd.DataFrame, persons: pd.Series, labelled: pd.Series) -> pd.Series:
