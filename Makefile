@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 SITE_CACHE := "$(HOME)/.cache/dvc-site"
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# CI's: a third of pip's time. It compiles nothing, nor does pip then; `.ci/run` does while it lints.
+UV := $(BIN)/uv pip install --quiet --system-certs --python $(BIN)/python
 # One worker more than there are processors: tests with kills, queues and servers wait much of their time.
 WORKERS := --numprocesses $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist loadfile --no-loadscope-reorder
 ROUNDS ?= 1000000
@@ -44,7 +47,7 @@ lint: setup
 # The packages of requirements.txt and all that they need, with hashes. torch comes by its pin alone, for which of its
 # builds fits depends on the machine; backports.strenum 1.3 does not install on Python 3.11, which uv does not see.
 lock: setup
-	python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	$(PIP) -r .ci/uv.txt
 	grep --invert-match '^-e' requirements.txt | uv pip compile - --generate-hashes --python-version 3.11 \
 	  --override <(echo 'torch ; sys_platform == "none"') --constraint <(echo 'backports.strenum<1.3') \
 	  --custom-compile-command 'make lock' --quiet --output-file requirements.lock
@@ -58,6 +61,7 @@ setup: $(VENV)/.installed
 $(VENV)/.installed: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 12) else f"Python 3.11 or 3.12 is needed, $(PYTHON) is {v[0]}.{v[1]}; try make PYTHON=python3.12")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(if $(LOCK),$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(LOCK))
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(if $(LOCK),{ $(PIP) --require-hashes -r .ci/uv.txt && $(UV) --no-deps --require-hashes -r $(LOCK); } \
+	  || $(PIP) --no-deps --require-hashes -r $(LOCK))
+	$(PIP) $(if $(LOCK),--no-compile) -r requirements.txt
 	@touch $@
