@@ -180,7 +180,7 @@ def test_folders_whose_names_look_alike_are_named(tmp_path):
     done = import_dataset(DATASETS["folder"], KNOWN, tmp_path / "s", tmp_path / "data", choices)
     assert table(tmp_path / "data")["gender"].tolist() == ["female", "female"]
     assert done.notes == [
-        "the folders 'female' and 'fem\\u200bale' differ in characters alone that nobody sees, and "
+        "the folders 'female' and 'fem\\u200bale' differ only in characters that nobody sees, and "
         "are read as one"
     ]
 

@@ -390,7 +390,7 @@ def test_a_slow_sender_is_cut_off(service, photo, expected):
             answer += more  # the body may come after the head
         assert silent.recv(1) == b""  # closed
     assert answer.startswith(b"HTTP/1.1 400")
-    assert f"the body was not here within {BODY_SECONDS} s".encode() in answer
+    assert f"the body did not arrive within {BODY_SECONDS} s".encode() in answer
 
 
 def test_a_client_that_hangs_up_stops_costing(service, photos, photo, expected):

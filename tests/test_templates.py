@@ -65,7 +65,7 @@ def test_ibug_counts_pixels_from_one_and_scut_from_zero(tmp_path):
         ("a.pts", struct.pack("<i2f", 5, 1, 2), "names 5 points and holds 1"),
         ("a.pts", b"version: 1\nn_points: 3\n{\n1 2\n}\n", "names 3 points and holds 1"),
         ("a.tem", b"3\n1 2\n", "ends too early"),
-        ("a.tem", b"1\n1 2\n1\n0\n2\n0 7\n", "a point that there is not"),
+        ("a.tem", b"1\n1 2\n1\n0\n2\n0 7\n", "a point that does not exist"),
         ("a.tem", b"1\nnan 2\n", "not finite"),
         ("a.tem", b"-5\n1 2\n", "no point"),
         ("a.tem", b"\xff\xd8", "no template"),

@@ -147,7 +147,7 @@ class AttributeModel:
         """Write a safetensors file: the pipeline as arrays, the rest as JSON in the header."""
         parts = take_apart(self.pipeline) if self.trained else None
         estimator, arrays = to_file(parts.node) if parts else (None, {})
-        fields = {name: getattr(self, name) for name in _FACTS} | {
+        fields = {name: getattr(self, name) for name in _FIELDS} | {
             "abstain_below": self.abstain_below if math.isfinite(self.abstain_below) else None,
             "calibration": self.calibration and vars(self.calibration),
             "estimator": estimator,
@@ -166,7 +166,7 @@ class AttributeModel:
         """
         fields, arrays = read_model(path, FILE_KIND, FORMAT, _WAY_OUT)
         try:
-            return _from_facts(cls, fields, arrays)
+            return _from_fields(cls, fields, arrays)
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise ModelError(
                 f"{path} is not a {FILE_KIND} of this project ({error}); {_WAY_OUT}"
@@ -175,8 +175,8 @@ class AttributeModel:
 
 _TEXT, _COUNT = (str, type(None)), (int,)
 _NUMBER = (int, float, type(None))
-# The facts in a file, and their types; `abstain_below` is null where the model never answers.
-_FACTS = {
+# The fields of a file, and their types; `abstain_below` is null where the model never answers.
+_FIELDS = {
     "target": (str,),
     "kind": (str,),
     "why": _TEXT,
@@ -192,14 +192,14 @@ _FACTS = {
 }
 
 
-def _from_facts(
+def _from_fields(
     cls: type[AttributeModel], fields: dict[str, Any], arrays: dict[str, np.ndarray]
 ) -> AttributeModel:
-    """Build a model; raises ValueError, TypeError or KeyError where facts and arrays make none."""
-    strange = sorted(map(str, set(fields) ^ {*_FACTS, "calibration", "estimator", "dimension"}))
+    """Build a model; raises ValueError, TypeError or KeyError where fields or arrays don't fit."""
+    strange = sorted(map(str, set(fields) ^ {*_FIELDS, "calibration", "estimator", "dimension"}))
     if strange:
         raise MisfitError(f"{', '.join(strange)[:80]} is missing, or unknown")
-    for name, types in _FACTS.items():
+    for name, types in _FIELDS.items():
         if type(fields[name]) not in types or (
             isinstance(fields[name], float) and not math.isfinite(fields[name])
         ):
@@ -208,10 +208,10 @@ def _from_facts(
         raise MisfitError(f"kind is {fields['kind']!r:.40}, expected one of {', '.join(KINDS)}")
     classes = fields["classes"]
     if not all(isinstance(name, str) for name in classes) or len(set(classes)) != len(classes):
-        raise MisfitError("classes are no texts, or the same")
+        raise MisfitError("classes are not texts, or two of them are the same")
     if not all(type(n) is int for n in fields["left_out"].values()):
         raise MisfitError("left_out holds no counts")
-    model = cls(**{name: fields[name] for name in _FACTS})
+    model = cls(**{name: fields[name] for name in _FIELDS})
     model.abstain_below = (
         math.inf if fields["abstain_below"] is None else float(fields["abstain_below"])
     )

@@ -150,8 +150,8 @@ def _print_comparisons(store: Path, comparisons: dict[str, Comparison]) -> None:
             print(f"and {len(comparison.different) - SHOWN} more of {stage}; --json names all")
     if any(comparison.different for comparison in comparisons.values()):
         print(
-            "these rows are false, or were computed by a processor that counts otherwise; compute "
-            f"all anew: {NO_REUSE}=1 dvc repro -sf preprocess embed"
+            "these rows are false, or were computed by a processor that rounds differently; "
+            f"compute all anew: {NO_REUSE}=1 dvc repro -sf preprocess embed"
         )
 
 

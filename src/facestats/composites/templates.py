@@ -72,7 +72,7 @@ def read_template(path: str | Path) -> Template:
         if not np.isfinite(points).all():
             raise ValueError("a coordinate is not finite")
         if any(not 0 <= point < len(points) for _, line in lines for point in line):
-            raise ValueError("a line joins a point that there is not")
+            raise ValueError("a line joins a point that does not exist")
     except (ValueError, IndexError, struct.error) as error:
         raise InputError(
             f"{path} is no template that can be read ({error}); expected a .tem of Psychomorph or "

@@ -16,7 +16,8 @@ AUTO = "auto"
 # faces, five divisions into folds have a third less variance than one.
 ENOUGH, MOST_REPEATS = 300, 5
 MIN_GROUPS = 10  # persons; fewer are too few for an interval
-_FOLDS, _CHANCE, _STOP = 0, 1, 2  # what a seed is for
+# Part of a seed, so that folds, permutations and stopping faces are drawn independently.
+_FOLDS, _CHANCE, _STOP = 0, 1, 2
 
 
 @dataclass(frozen=True)

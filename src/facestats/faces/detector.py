@@ -17,7 +17,6 @@ from facestats.faces.warp import sample_square
 
 _MIN_SCORE = 0.5
 _MIN_OVERLAP = 0.3  # IoU above which two boxes are the same face
-_KEYPOINTS = 6  # right eye, left eye, nose tip, mouth, right ear, left ear
 _MAX_LOGIT = 100.0
 
 
@@ -40,8 +39,8 @@ FULL_RANGE = Network(DISTANT_FILE, 192, ((48, 1),))  # one layer, stride 4. 4.6 
 class Detection:
     """A face as the detector saw it, in px of the image.
 
-    `box`: (4,) x0, y0, x1, y1; `keypoints`: (6, 2) x, y, the first two are the person's right and
-    left eye; `score`: 0–1.
+    `box`: (4,) x0, y0, x1, y1; `keypoints`: (6, 2) x, y of the person's right and left eye, the
+    tip of the nose, the mouth, the right and the left ear; `score`: 0–1.
     """
 
     box: np.ndarray

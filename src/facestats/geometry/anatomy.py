@@ -96,7 +96,7 @@ class Measurement:
 
 
 def entering(measurements: list[Measurement]):
-    """Give a decorator that adds functions to a list, and what it is told to their docstrings."""
+    """Make a decorator that adds a function to a list, and its arguments to the docstring."""
 
     def measures(
         landmarks: tuple[int, ...],

@@ -158,7 +158,7 @@ def _check_ends(name: str, value: Any, limits: tuple[int, int], what: str) -> No
     try:
         low, high = value
         possible = (
-            # These have no order, or are used up by now.
+            # Sets have no order, and an iterator is used up by now.
             not isinstance(value, (set, frozenset, Iterator))
             and isinstance(low, Real)
             and isinstance(high, Real)

@@ -87,7 +87,7 @@ def croissant(dataset: dict[str, Any], content: Content, labels: Path) -> dict[s
         ),
         "license": [part["licence_link"] or part["licence"] for part in every],
         "citeAs": "; ".join(part["citation"] for part in every if part["citation"]),
-        # Of these bytes: another import has another version.
+        # It names the bytes, so that another import has another version.
         "version": f"1.0.0+{_version(labels)}",
         "distribution": [
             {

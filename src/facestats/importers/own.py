@@ -56,7 +56,7 @@ def read_folder(tree: Tree, choices: Choices) -> Content:
     for words in alike.values():
         if len(words) > 1:
             content.notes.append(
-                f"the folders {' and '.join(map(ascii, sorted(words)))} differ in characters alone "
+                f"the folders {' and '.join(map(ascii, sorted(words)))} differ only in characters "
                 "that nobody sees, and are read as one"
             )
     return content

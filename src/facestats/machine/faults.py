@@ -108,7 +108,7 @@ def is_passing(error: BaseException) -> bool:
 
 
 def is_of_machine(error: BaseException) -> bool:
-    """Whether an error is the machine's and no answer about the file, as that there is none is."""
+    """Whether an error is the machine's and says nothing of the file, unlike that it is missing."""
     return is_fault(error) and not (isinstance(error, OSError) and error.errno in _LASTING)
 
 

@@ -168,6 +168,6 @@ def drawn_differently(one: Built, other: Built) -> str | None:
         return None
     options = ", ".join(f"{key}: {first.get(key)} and {second.get(key)}" for key in keys)
     return (
-        f"{one.name} and {other.name} are drawn in different ways ({options}); a part of what "
-        "differs is that"
+        f"{one.name} and {other.name} are drawn in different ways ({options}), "
+        "which is part of the difference"
     )

@@ -203,8 +203,8 @@ def _from_content(content: dict) -> Regressor:
     """Build a model from a file's content; raises one of several errors where it makes none."""
     dimension, hidden, members = content["dimension"], content["hidden"], content["members"]
     if not all(type(n) is int and n > 0 for n in (dimension, members, *hidden)):
-        raise MisfitError("its widths are no positive whole numbers")
-    with torch.device("meta"):  # no memory on the file's word
+        raise MisfitError("its widths are not positive whole numbers")
+    with torch.device("meta"):  # takes no memory for what the file claims
         network = Ensemble(dimension, hidden, members)
     network.load_state_dict(content["state_dict"], assign=True)
     network = network.float()

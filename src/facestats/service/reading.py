@@ -243,7 +243,7 @@ async def _within(settings: Settings, reading) -> None:
         raise ServiceError(
             400,
             "slow_body",
-            f"the body was not here within {settings.body_seconds:g} s",
+            f"the body did not arrive within {settings.body_seconds:g} s",
             body_left=True,
         ) from None
 

@@ -95,7 +95,7 @@ def take_apart(estimator: Any) -> Parts:
     except MissingError as error:
         raise ModelError(
             f"{name_of(error.estimator)} has no {error.attribute}: it was not fitted, or was "
-            "saved by a version too far away"
+            "saved by a version of scikit-learn that is too old or too new"
         ) from None
     except (
         TypeError,
