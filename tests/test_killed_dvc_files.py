@@ -2,12 +2,14 @@
 
 import json
 import os
+import subprocess
 import sys
 import time
 
 import pytest
 
 from facestats.__main__ import main
+from facestats.cli import doctor_locks
 from facestats.cli.doctor_inputs import examine_inputs
 from facestats.params.project import load_params
 from programs import start_program
@@ -17,7 +19,8 @@ LOCK = "schema: '2.0'\nstages:\n  labels:\n    cmd: python stages/labels.py\n"
 
 
 @pytest.fixture
-def root(tmp_path):
+def root(tmp_path, monkeypatch):
+    monkeypatch.setattr(doctor_locks, "_PAUSE", 0)
     for name in ("data/labels", "data/raw", ".dvc/tmp"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "data/manual_labels.csv").write_text(
@@ -97,6 +100,35 @@ def test_a_file_that_was_cut_off_is_named_with_the_way_out(root, name, way_out, 
     (found,) = problems(root)
     assert found.startswith(str(root / name))
     assert way_out in found
+
+
+@pytest.mark.parametrize("name", ["dvc.lock", ".dvc/tmp/rwlock"])
+def test_a_file_that_dvc_is_writing_is_looked_at_again(root, name, monkeypatch):
+    whole = (root / name).read_bytes()
+    (root / name).write_bytes(b"")
+    monkeypatch.setattr(doctor_locks.time, "sleep", lambda _: (root / name).write_bytes(whole))
+    assert problems(root) == []
+
+
+def test_a_lock_that_was_cut_off_between_two_stages_is_named(root):
+    """It is whole by its form; the stages that it lacks stand in the last commit's."""
+    entry = "  {0}:\n    cmd: python stages/{0}.py\n"
+    names = ["labels", "removed", "split", *(f"train_attribute@{key}" for key in "abc")]
+    (root / "dvc.lock").write_text("schema: '2.0'\nstages:\n" + "".join(map(entry.format, names)))
+    who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+    for command in (["init", "-q"], ["add", "dvc.lock"], [*who, "commit", "-qm", "a"]):
+        subprocess.run(["git", *command], cwd=root, check=True, timeout=60)
+    params = load_params(root / "params.yaml")
+    assert examine_inputs(root, params).warnings == []
+    (root / "dvc.lock").write_text(LOCK)
+    found = examine_inputs(root, params)
+    assert found.problems == []
+    (warning,) = found.warnings  # dvc.yaml has no stage `removed`
+    assert warning.message.startswith(
+        f"{root / 'dvc.lock'} lacks 4 stages of the last commit (split, train_attribute@a, "
+        "train_attribute@b, …): was DVC killed while it wrote it?"
+    )
+    assert "`git checkout dvc.lock`" in warning.message
 
 
 def test_a_holder_that_is_another_program_by_now_is_named(root):

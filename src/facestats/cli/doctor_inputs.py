@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -10,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
-import psutil
 
+from facestats.cli.doctor_locks import cut_off, lost_entries
 from facestats.cli.doctor_places import made_by_stages
 from facestats.cli.dvc_forms import MOST_YAML, ForeignError, load_yaml, read_regular
 from facestats.cli.forget_journal import unfinished_command
@@ -87,7 +86,8 @@ class Inputs:
 
 def examine_inputs(root: Path, params: Params) -> Inputs:
     """Check everything that can be checked without reading a photo."""
-    inputs = Inputs(problems=_cut_off(root))
+    inputs = Inputs(problems=[Finding("dvc", *found) for found in cut_off(root)])
+    inputs.warnings += [Finding("dvc", *found) for found in lost_entries(root)]
     if line := unfinished_command(root):
         inputs.warnings.append(Finding("forget", line))
     made = made_by_stages(root)
@@ -234,71 +234,6 @@ def _fewer_than_known(root: Path, value: str) -> list[Finding]:
             value,
         )
     ]
-
-
-def _cut_off(root: Path) -> list[Finding]:
-    """Find DVC's own files that it was killed while writing."""
-    from dvc.schema import COMPILED_LOCKFILE_SCHEMA
-    from voluptuous import Invalid
-
-    problems = []
-    lock = root / "dvc.lock"
-    try:
-        if lock.is_file():
-            COMPILED_LOCKFILE_SCHEMA(load_yaml(read_regular(lock, MOST_YAML)))
-    except (ForeignError, Invalid):
-        problems.append(
-            Finding(
-                "dvc",
-                f"{lock} is empty or damaged: DVC was killed while it wrote it, or git left a "
-                "conflict in it; `git checkout dvc.lock` brings the last one committed, and what "
-                "was computed since comes out of DVC's cache or is computed again",
-                str(lock),
-            )
-        )
-    holders = root / ".dvc" / "tmp" / "rwlock"
-    try:
-        held = json.loads(holders.read_bytes()) if holders.is_file() else {}
-        entries = [
-            *held.get("write", {}).values(),
-            *(entry for many in held.get("read", {}).values() for entry in many),
-        ]
-        processes = {int(entry["pid"]) for entry in entries}
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return [
-            *problems,
-            Finding(
-                "dvc",
-                f"{holders} is empty or damaged: DVC was killed while it wrote it; remove it while "
-                "no DVC runs",
-                str(holders),
-            ),
-        ]
-    strangers = sorted(pid for pid in processes if _is_stranger(pid))
-    if strangers:
-        problems.append(
-            Finding(
-                "dvc",
-                f"{holders} says that DVC runs as process {strangers[0]}, which is dead or another "
-                "program by now; remove the file while no DVC runs",
-                str(holders),
-            )
-        )
-    return problems
-
-
-def _is_stranger(pid: int) -> bool:
-    """Whether another program has the number of the process that DVC would wait for."""
-    try:
-        process = psutil.Process(pid)
-        # A zombie, as in a container whose first process does not wait for its children.
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return True
-        return not any(
-            "dvc" in Path(part).parts or Path(part).stem == "dvc" for part in process.cmdline()
-        )
-    except psutil.Error:  # gone, which DVC notices itself
-        return False
 
 
 def _unreadable(folder: Path) -> list[tuple[Path, str]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 from typing import Any
 
@@ -26,6 +28,7 @@ MOST_GROUPS = 12  # more values are no groups
 MOST_PAIRS = 300  # of groups, by all columns; each takes some 10 ms
 MOST_RATERS = 20_000  # of more, who are drawn anew would take gigabytes
 RESAMPLES, SEED = 1000, 0
+KEPT = 2**26  # bytes of resampled weights, which pairs of as many faces share
 NO_GROUPS = ("ratingtype", "trialtype", "trait", "dataset", "image", "filename")
 COLUMNS = ["filename", "trait", "column", "group", "rating", "n"]
 
@@ -141,6 +144,9 @@ def measure_groups(
         of the latter two draw faces, and take the reliabilities as they are.
     """
     report: dict[str, Any] = {}
+    names = pd.Index(sorted({*judgements["filename"]}))
+    size = 2 * RESAMPLES * len(names)
+    weights_of = lru_cache(max(1, KEPT // max(1, size)))(_weights)
     for column in map(str, groups):
         values = groups[column].reindex(judgements.index)
         by_group = {
@@ -148,11 +154,12 @@ def measure_groups(
             for name in sorted(values.dropna().unique())
         }
         facts = {name: _facts(of_group, person) for name, of_group in by_group.items()}
+        in_numbers = [_Group.of(name, of_group, names) for name, of_group in by_group.items()]
         report[column] = {
             "groups": facts,
             "pairs": [
-                _compare((one, by_group[one]), (other, by_group[other]), facts, person)
-                for one, other in combinations(by_group, 2)
+                _compare(pair, names, facts, person, weights_of)
+                for pair in combinations(in_numbers, 2)
             ],
         }
     return report
@@ -187,38 +194,71 @@ def _facts(judgements: pd.DataFrame, person: pd.Series | None) -> dict[str, Any]
     }
 
 
+@dataclass(frozen=True)
+class _Group:
+    """The judgements of one group, sorted by face, rating and rater.
+
+    Attributes
+    ----------
+    name : str
+    face, rater : ndarray of int (n,)
+        Place of the face's name, and the rater's number.
+    rating : ndarray (n,)
+    named : bool
+        Whether each judgement has a rater, of whom resamples can be drawn.
+    """
+
+    name: str
+    face: np.ndarray
+    rater: np.ndarray
+    rating: np.ndarray
+    named: bool
+
+    @classmethod
+    def of(cls, name: str, judgements: pd.DataFrame, names: pd.Index) -> _Group:
+        judgements = judgements.sort_values(["filename", "rating", "rater"])
+        rater = judgements["rater"]
+        return cls(
+            name,
+            names.get_indexer(pd.Index(judgements["filename"])),
+            pd.factorize(rater)[0],
+            judgements["rating"].to_numpy(float),
+            bool((rater != "").all()) and rater.nunique() <= MOST_RATERS,
+        )
+
+
 def _compare(
-    first: tuple[str, pd.DataFrame],
-    second: tuple[str, pd.DataFrame],
+    pair: tuple[_Group, _Group],
+    names: pd.Index,
     by_group: dict[str, dict],
     person: pd.Series | None,
+    weights_of: Callable[[bytes], tuple[np.ndarray, Mapping[str, Any]]],
 ) -> dict[str, Any]:
     """Two groups of raters on the faces that both rated."""
-    names = [first[0], second[0]]
-    both = sorted({*first[1]["filename"]} & {*second[1]["filename"]})
+    faces = np.intersect1d(pair[0].face, pair[1].face)
     report: dict[str, Any] = {
-        "groups": names,
+        "groups": [group.name for group in pair],
         "why": None,
-        "n_faces": len(both),
+        "n_faces": len(faces),
         "difference": dict(NOT_MEASURED),
         "random": None,
         "r": dict(NOT_MEASURED),
         "r_corrected": dict(NOT_MEASURED),
     }
-    if len(both) < MIN_FACES:
-        why = f"both rated {number_of(len(both), 'face')}, {MIN_FACES} are needed"
+    if len(faces) < MIN_FACES:
+        why = f"both rated {number_of(len(faces), 'face')}, {MIN_FACES} are needed"
         return report | {"why": why}
     rng = np.random.default_rng(SEED)
-    faces = pd.Index(both)
-    if len(faces) > MAX_FACES:
-        faces = pd.Index(sorted(rng.choice(both, MAX_FACES, replace=False)))
-    who = np.arange(len(faces)) if person is None else person_groups(person.reindex(faces))
-    weights = np.vstack([np.ones(len(faces)), resampled_weights(who, RESAMPLES, rng)])
-    named = all(
-        (own["rater"] != "").all() and own["rater"].nunique() <= MOST_RATERS
-        for _, own in (first, second)
-    )
-    means = [_means(own, faces, rng if named else None) for _, own in (first, second)]
+    if many := len(faces) > MAX_FACES:
+        faces = np.sort(rng.choice(faces, MAX_FACES, replace=False))
+    who = np.arange(len(faces)) if person is None else person_groups(person.reindex(names[faces]))
+    if many:
+        drawn = _resampled(who, rng)
+    else:
+        drawn, rng.bit_generator.state = weights_of(who.astype(np.int64).tobytes())
+    weights = np.vstack([np.ones(len(faces)), drawn])
+    named = all(group.named for group in pair)
+    means = [_means(group, faces, rng if named else None) for group in pair]
     difference = _mean(weights, means[0] - means[1])
     report["difference"] = value_with_interval(difference)
     report["random"] = "faces and raters" if named else "faces"
@@ -227,33 +267,38 @@ def _compare(
         return report
     r = _pearson(weights, x, y)
     report["r"] = value_with_interval(r)
-    reliabilities = [by_group[name]["reliability"]["value"] for name in names]
+    reliabilities = [by_group[group.name]["reliability"]["value"] for group in pair]
     if all(value is not None and value > 0 for value in reliabilities):
         report["r_corrected"] = value_with_interval(r / np.sqrt(np.prod(reliabilities)))
     return report
 
 
-def _means(
-    judgements: pd.DataFrame, faces: pd.Index, rng: np.random.Generator | None
-) -> np.ndarray:
+def _weights(who: bytes) -> tuple[np.ndarray, Mapping[str, Any]]:
+    """Weights of faces of these persons (int64), and the state that the generator is in then."""
+    rng = np.random.default_rng(SEED)
+    return _resampled(np.frombuffer(who, dtype=np.int64), rng), rng.bit_generator.state
+
+
+def _resampled(who: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Weights as small numbers: of `MAX_FACES` faces at most."""
+    return resampled_weights(who, RESAMPLES, rng).astype(np.uint16)
+
+
+def _means(group: _Group, faces: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
     """Mean judgement of each face (resamples + 1, faces), the first by all raters, once each.
 
     The others are by raters drawn anew, NaN where none is left; without `rng` by all raters.
     """
-    judgements = judgements[judgements["filename"].isin(faces)].sort_values(
-        ["filename", "rating", "rater"]
-    )
-    face = faces.get_indexer(pd.Index(judgements["filename"]))
+    rated = np.isin(group.face, faces)
+    face = np.searchsorted(faces, group.face[rated])
     # By their judgements, so that a rater's name moves no bit.
     rater = (
-        pd.factorize(judgements["rater"])[0]
-        if rng is not None
-        else np.zeros(len(judgements), dtype=int)
+        pd.factorize(group.rater[rated])[0] if rng is not None else np.zeros(len(face), dtype=int)
     )
     n = int(rater.max()) + 1
     cells = (rater, face)
-    total = csr_array((judgements["rating"].to_numpy(float), cells), shape=(n, len(faces)))
-    count = csr_array((np.ones(len(judgements)), cells), shape=(n, len(faces)))
+    total = csr_array((group.rating[rated], cells), shape=(n, len(faces)))
+    count = csr_array((np.ones(len(face)), cells), shape=(n, len(faces)))
     drawn = np.ones((1 + RESAMPLES, n))
     if rng is not None:
         drawn[1:] = rng.multinomial(n, np.full(n, 1 / n), size=RESAMPLES)
