@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
+from facestats.errors import InputError
 from facestats.faces import comparison, dedup
-from facestats.faces.comparison import same_picture, thumbnail
+from facestats.faces.comparison import read_thumbnail, same_picture, thumbnail
 from facestats.faces.crop import PreprocessConfig, crop_face
 from facestats.faces.dedup import (
     MAX_DISTANCE,
@@ -230,3 +231,13 @@ def test_the_table_says_which_faces_are_copies_and_which_is_best(photos, tmp_pat
         "a small.jpg": 6,
     } | {name: table.loc[name, "copy_rank"] for name in ("b.gif", "c worse.jpg", "e mirrored.webp")}
     assert table["near_duplicate_of"].dropna().unique().tolist() == ["a small.jpg"]
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff\xd8", b"no picture"])
+def test_a_crop_that_is_no_picture_any_more_is_named(tmp_path, data):
+    path = tmp_path / "face.jpg"
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"face\.jpg is no picture any more; `dvc checkout`"):
+        read_thumbnail(path, 256)
+    with pytest.raises(InputError, match="a crop is no picture any more"):
+        read_thumbnail(data, 256)

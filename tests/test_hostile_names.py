@@ -184,3 +184,21 @@ def test_names_of_the_command_line_stand_on_one_line(arguments, tmp_path, capsys
     assert one_line(name) in said
     assert name not in said
     assert len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["results", "a\nforged: line\x1b[31m"],
+        ["rows", "--sample", "2\n\x1b[31m"],
+        ["labels", "merge", "a.csv", "--new\x1b[31m\nforged"],
+        ["sc\nforged\x1b[31m"],
+    ],
+)
+def test_an_argument_that_nobody_knows_is_shown_escaped(arguments, capsys):
+    with pytest.raises(SystemExit):
+        main(arguments)
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "\x1b" not in last
+    assert "error: " in last
+    assert "forged" in last or "2\\n" in last

@@ -45,7 +45,7 @@ def test_a_formula_of_a_workbook_without_a_stored_value_is_refused(six, areas):
     merged_book(six / "s/t.xlsx", *areas, formula="D7")
     with pytest.raises(
         InputError,
-        match=r"t\.xlsx, row 7: 1 formulas have no stored value, the first in cell D7; open the",
+        match=r"t\.xlsx, row 7: 1 formula has no stored value, the first in cell D7; open the",
     ):
         imported(six, "csv")
 

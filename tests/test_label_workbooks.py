@@ -84,7 +84,7 @@ def test_merged_cells_count_for_each_row_and_formulas_with_their_value(tmp_path)
     book.save(tmp_path / "labels.xlsx")
     with pytest.raises(
         LabelError,
-        match="row 4: 1 formulas have no stored value, the first in cell C4; open the file in a "
+        match="row 4: 1 formula has no stored value, the first in cell C4; open the file in a "
         "spreadsheet, save it",
     ):
         join_labels(FACES, tmp_path, tmp_path / "none", "auto")

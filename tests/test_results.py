@@ -219,3 +219,18 @@ def test_forged_metrics_are_shown_or_refused(root, capsys):
     assert len(refused) > 1
     assert all("metrics" in text for text in refused)
     capsys.readouterr()
+
+
+def test_a_permutation_test_stands_beside_the_interval_that_it_outweighs(tmp_path):
+    """The score says something by it, though the interval of its R² holds 0."""
+    figure = {"value": 0.2, "low": -0.1, "high": 0.4}
+    model = {"pearson": figure, "r2": figure}
+    facts = {"why": None, "n": 40, "n_persons": 40, "mlp": model}
+    for p, shown in ((0.005, "p ≤ 0.005"), (0.04, "p = 0.04")):
+        chance = {"p": p, "permutations": 199}
+        write_json(
+            tmp_path / "a.json", {"rating": facts | {"geometric": model | {"by_chance": chance}}}
+        )
+        holistic, geometric = results._crossvalidated(tmp_path / "a.json")
+        assert f"to 0.4), {shown} by permutations, cross-validated on" in geometric
+        assert "permutations" not in holistic

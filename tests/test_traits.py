@@ -11,6 +11,7 @@ import pytest
 from cards import trained_run
 from facestats.core import tables
 from facestats.errors import LabelError
+from facestats.labels import rater_groups
 from facestats.labels.joining import join_labels
 from facestats.labels.personal import measure_personal
 from facestats.labels.rater_groups import add_groups, group_columns, group_means, measure_groups
@@ -362,6 +363,23 @@ def test_means_by_group_stand_in_a_table(tmp_path):
     tables.write(means, tmp_path / "rater_groups.parquet", RATER_GROUPS)
     assert tables.read(tmp_path / "rater_groups.parquet", RATER_GROUPS).empty
     assert add_groups({"reliability": 1}, None, {}, plain.groups, None) == {"reliability": 1}
+
+
+def test_pairs_of_as_many_faces_share_their_resamples(monkeypatch):
+    """Drawing them took nearly all of the 15 s of 264 pairs."""
+    rows = pd.concat([two_groups(n=30, raters=2).assign(rater_gender=name) for name in "abcdef"])
+    rows = rows.assign(rater=rows["rater"] + rows["rater_gender"]).reset_index(drop=True)
+    groups, _ = group_columns(rows[["rater_gender"]], rows)
+    expected, calls = measure_groups(rows, groups), []
+    draw = rater_groups.resampled_weights
+    monkeypatch.setattr(
+        rater_groups, "resampled_weights", lambda *of: calls.append(of) or draw(*of)
+    )
+    assert measure_groups(rows, groups) == expected
+    assert len(expected["rater_gender"]["pairs"]) == 15
+    assert len(calls) == 1
+    monkeypatch.setattr(rater_groups, "KEPT", 0)  # as with faces whose weights take gigabytes
+    assert measure_groups(rows, groups) == expected
 
 
 def test_groups_that_share_few_faces_are_not_compared():

@@ -5,6 +5,7 @@ from facestats.run.stage import StageItem
 import contextlib
 import json
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,14 +19,23 @@ import facestats.serving.stimuli as stimuli
 from drawn_shapes import shape, smooth
 from facestats.__main__ import main, make_parser
 from facestats.core import tables
+from facestats.core.files import temporary_name
 from facestats.core.layout import COMPOSITES, COMPOSITES_MANIFEST, FINAL_TABLE
 from facestats.core.photo_files import face_filename
-from facestats.errors import ImageError, InputError, ModelError, ParamsError, WithheldError
+from facestats.errors import (
+    FaultError,
+    ImageError,
+    InputError,
+    ModelError,
+    ParamsError,
+    WithheldError,
+)
 from facestats.pairs.built import Built
 from facestats.pairs.manifest import write_composites_manifest
 from facestats.params.errors import checked_options
 from facestats.params.project import check_params
 from facestats.photos.reading import hash_photo
+from facestats.serving import stimulus_files
 from facestats.serving.manifest import MixedPartsError
 from facestats.serving.stimuli import Mover, face_continuum, transform_face
 from facestats.serving.stimulus_files import compared
@@ -294,6 +304,41 @@ def test_an_output_is_replaced_when_that_is_said(models):
     assert run(*arguments) == 0
     assert run(*arguments) == 2
     assert run(*arguments, "--overwrite") == 0
+
+
+@pytest.mark.parametrize("out", ["out", "out.png", "new/out.png"])
+def test_a_run_that_stops_leaves_nothing_in_the_way_of_the_next(models, tmp_path, monkeypatch, out):
+    arguments = ("a.jpg", "--symmetric", "both", "--output", out)
+    before = sorted(tmp_path.rglob("*"))
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stimulus_files, "compared", stop)  # the picture is there, its row is not
+        assert run(*arguments) == 130
+    assert sorted(tmp_path.rglob("*")) == before
+    folder = (tmp_path / out).parent if out.endswith(".png") else tmp_path / out
+    name = temporary_name(folder / Path(out).name).stem
+    killed = folder / f"{name}.9999999"
+    killed.mkdir(parents=True)
+    (killed / "a.jpg").touch()
+    assert run(*arguments) == 0
+    assert not killed.exists()
+    assert not list(tmp_path.rglob(".*"))
+
+
+def test_a_continuum_that_stops_leaves_nothing(models, tmp_path, monkeypatch):
+    def stop(*_):
+        raise FaultError("the disk failed")
+
+    arguments = ("women", "--to", "men", "--steps", "3", "--output", "out")
+    with monkeypatch.context() as patch:
+        patch.setattr(stimulus_files, "compared", stop)
+        assert run(*arguments) == 2
+    assert not (tmp_path / "out").exists()
+    assert run(*arguments) == 0
+    assert len([*(tmp_path / "out").iterdir()]) == 4
 
 
 def test_a_sheet_holds_no_score_of_a_child(models):

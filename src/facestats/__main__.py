@@ -16,12 +16,14 @@ import importlib
 import os
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from facestats import __version__
 from facestats.errors import FaceStatsError, of_file
 from facestats.machine.faults import way_out
 from facestats.machine.output import (
     end_quietly,
+    one_line,
     plain_warnings,
     print_unwritten,
     secure_output,
@@ -53,10 +55,17 @@ class _Help(argparse.RawDescriptionHelpFormatter):
         self._action_max_length = max(self._action_max_length, 4 + max(map(len, COMMANDS)))
 
 
+class _Parser(argparse.ArgumentParser):
+    """Whose errors show an argument's line ends and control characters escaped."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(one_line(message))
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The parser of all commands, each described by its module."""
     installed = Path(sys.argv[0]).stem == "facestats"
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="facestats" if installed else "python -m facestats",
         description=__doc__,
         formatter_class=_Help,

@@ -199,8 +199,8 @@ def _crossvalidated(path: Path) -> list[str]:
         )
         start = "" if target == "rating" else f"{target}, "
         lines += [
-            f"{start}{label}: r = {_interval(facts[name]['pearson'])}{_r2(facts[name]['r2'])}, "
-            f"{faces}"
+            f"{start}{label}: r = {_interval(facts[name]['pearson'])}{_r2(facts[name]['r2'])}"
+            f"{_p(facts[name].get('by_chance'))}, {faces}"
             for name, label in MODELS.items()
             if name in facts and facts[name]["pearson"]["value"] is not None
         ]
@@ -232,6 +232,15 @@ def _gaps(path: Path) -> list[str]:
 
 def _r2(metric: dict) -> str:
     return "" if metric["value"] is None else f", R² = {_interval(metric)}"
+
+
+def _p(by_chance: dict | None) -> str:
+    """By which a score may say something although the interval of its R² holds 0."""
+    if not by_chance or by_chance["p"] is None:
+        return ""
+    least = 1 / (by_chance["permutations"] + 1)
+    sign = "≤" if by_chance["p"] <= least else "="
+    return f", p {sign} {max(by_chance['p'], least):.3g} by permutations"
 
 
 def _warnings(root: Path, params: Params) -> list[str]:

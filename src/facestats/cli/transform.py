@@ -19,11 +19,14 @@ exit code: 0 all done, 1 some not (their row has `error`), 2 wrong usage
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from facestats.core.files import write_bytes, write_csv
+from facestats.core.files import temporary_name, write_bytes, write_csv
 from facestats.core.photo_files import list_images
 from facestats.errors import InputError
 from facestats.machine.output import print_line
@@ -85,14 +88,47 @@ def run(options: argparse.Namespace) -> int:
     else:
         photos, sheet = list(_photos(models, options.images, out)), out / SHEET
     check_free([sheet, *(target for _, _, target in photos)], options.overwrite)
-    failed = 0
-    for row in write_stimuli(mover, photos, sheet):
-        failed += row["error"] is not None
-        print_line(f"{row['image']}: {row['error'] or row['stimulus'] + _scores(row)}", sys.stderr)
+    failed, folder = 0, sheet.parent
+    with _whole(out, folder) as temporary:
+        drawn = [(name, source, temporary / t.relative_to(folder)) for name, source, t in photos]
+        for row in write_stimuli(mover, drawn, temporary / sheet.name):
+            failed += row["error"] is not None
+            done = row["error"] or row["stimulus"] + _scores(row)
+            print_line(f"{row['image']}: {done}", sys.stderr)
     if failed == len(photos):
         return 1
     print_line(str(sheet))
     return 1 if failed else 0
+
+
+@contextmanager
+def _whole(out: Path, folder: Path) -> Iterator[Path]:
+    """Give a temporary folder in `folder`, and move what was written there to its place at the end.
+
+    A run that stops leaves nothing that another one would have to replace.
+    """
+    from facestats.export.folder import remove_half_written
+
+    new, temporary = not folder.exists(), temporary_name(folder / out.name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_half_written(folder / out.name)
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+    except OSError as error:
+        error.filename = str(out)
+        raise
+    try:
+        yield temporary
+        for path in sorted(path for path in temporary.rglob("*") if path.is_file()):
+            target = folder / path.relative_to(temporary)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        with suppress(OSError):  # not empty
+            if new:
+                folder.rmdir()
 
 
 def _scores(row: dict[str, Any]) -> str:
@@ -146,10 +182,11 @@ def _continuum(options: argparse.Namespace, out: Path) -> int:
     pictures = draw_continuum(models, start, options.to, steps)
     withheld = withheld_end(models, start, options.to)
     rows = []
-    for target, picture, share in zip(targets, pictures, shares(steps), strict=True):
-        write_bytes(target, encoded(picture, ".png"))
-        row = {"image": start, "to": options.to, "share": share, "stimulus": target.name}
-        rows.append(row | compared(models, pictures[0], picture, withheld, False))
-    write_csv(out / SHEET, pd.DataFrame(rows))
+    with _whole(out, out) as temporary:
+        for target, picture, share in zip(targets, pictures, shares(steps), strict=True):
+            write_bytes(temporary / target.name, encoded(picture, ".png"))
+            row = {"image": start, "to": options.to, "share": share, "stimulus": target.name}
+            rows.append(row | compared(models, pictures[0], picture, withheld, False))
+        write_csv(temporary / SHEET, pd.DataFrame(rows))
     print_line(str(out / SHEET))
     return 0

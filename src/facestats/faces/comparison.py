@@ -19,6 +19,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from facestats.errors import InputError
+
 SIDE = 64  # px of the crops that are compared
 SURE = 0.986  # median correlation of details that only copies reach
 # Median correlation that copies with other tones reach, if the median displacement (px) is no
@@ -59,6 +61,11 @@ def read_thumbnail(crop: Path | bytes, size: int) -> np.ndarray:
     """`thumbnail` of a stored crop, a file or its bytes, that is `size` px wide.
 
     Decoded no larger than needed.
+
+    Raises
+    ------
+    InputError
+        It is no picture, as where it was cut off.
     """
     flag = next(
         (
@@ -73,7 +80,10 @@ def read_thumbnail(crop: Path | bytes, size: int) -> np.ndarray:
         cv2.IMREAD_GRAYSCALE,
     )
     data = crop if isinstance(crop, bytes) else crop.read_bytes()
-    grey: Any = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
+    grey: Any = cv2.imdecode(np.frombuffer(data, np.uint8), flag) if data else None
+    if grey is None:
+        name = "a crop" if isinstance(crop, bytes) else str(crop)
+        raise InputError(f"{name} is no picture any more; `dvc checkout` or `dvc repro` mends it")
     return thumbnail(grey)
 
 

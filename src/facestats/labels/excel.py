@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from xml.parsers import expat
 
-from facestats.errors import LabelError
+from facestats.errors import LabelError, number_of
 from facestats.labels.csv_text import as_sheet
 from facestats.labels.sheet import Sheet
 from facestats.machine.faults import fault, is_fault, is_passing
@@ -169,9 +169,10 @@ class Workbook:
                 if cell.data_type == "f" and sheet.rows[cell.row - 1][cell.column - 1] == ""
             ]
             if empty:
+                have = "has" if len(empty) == 1 else "have"
                 raise LabelError(
-                    f"{self._path}, row {empty[0].row}: {len(empty)} formulas have no stored "
-                    f"value, the first in cell {empty[0].coordinate}; open the file in a "
+                    f"{self._path}, row {empty[0].row}: {number_of(len(empty), 'formula')} {have} "
+                    f"no stored value, the first in cell {empty[0].coordinate}; open the file in a "
                     "spreadsheet, save it, and run again"
                 )
 
