@@ -57,7 +57,9 @@ class Stand:
 
     def __init__(self, root, withheld=None):
         self.root, self.landmarker = root, None
-        self.serving = {"crop": CROP | {"max_megabytes": 256, "max_pixels": 10**8}}
+        self.serving = {
+            "crop": CROP | {"max_megabytes": 256, "max_pixels": 10**8, "max_seconds": 60}
+        }
         self.parts = SimpleNamespace(lock=threading.RLock(), manifest=SimpleNamespace(parts=PARTS))
         self.withheld = withheld
 
