@@ -29,6 +29,7 @@ from facestats.machine.output import one_line, print_line
 from facestats.params.project import Params, load_params
 from facestats.report.section_models import age_notices
 from facestats.report.section_scores import anything_measured
+from facestats.serving.run_manifest import why_of_another_run
 
 HELP = "show where to look after a run"
 MODELS = {
@@ -84,11 +85,9 @@ def _show(root: Path, params: Params) -> None:
         "metrics/attractiveness.json, metrics/attributes.json  (test faces; `dvc metrics show` has "
         "the headlines)"
     )
-    if (root / SERVING).exists():  # else nobody uses the models
-        from facestats.serving.run_manifest import why_of_another_run  # torch takes seconds
-
-        if why := why_of_another_run(root):
-            print_line(f"              WARNING: these figures are not of models/: {why}")
+    # Without the models' manifest, nobody uses them.
+    if (root / SERVING).exists() and (why := why_of_another_run(root)):
+        print_line(f"              WARNING: these figures are not of models/: {why}")
     for line in _headlines(root / METRICS):
         print_line(f"              {line}")
     print(

@@ -17,7 +17,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from facestats.age.tables import AGE_CHECK
 from facestats.core import tables
-from facestats.core.checkpoint_files import read_checkpoint
 from facestats.core.files import write_json
 from facestats.core.fingerprint import sha256_file
 from facestats.core.layout import SERVING
@@ -27,7 +26,6 @@ from facestats.faces.params import Preprocess
 from facestats.faces.tables import FACES
 from facestats.machine.faults import fault, is_passing
 from facestats.params.errors import explain
-from facestats.scores.regressor import load_regressor
 from facestats.serving.checks import read_facts
 
 if TYPE_CHECKING:
@@ -183,6 +181,10 @@ def model_facts(regressor: Path, embeddings: Path) -> dict[str, Any]:
     FaceStatsError
         One of them is missing or another file.
     """
+    # torch takes a second, and who checks a manifest needs none
+    from facestats.core.checkpoint_files import read_checkpoint
+    from facestats.scores.regressor import load_regressor
+
     load_regressor(regressor)
     checkpoint, metadata = read_checkpoint(regressor), EmbeddingTable(embeddings).metadata
     names = ("variant", "revision", "weights_sha256", "precision", "dimension")
