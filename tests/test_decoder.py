@@ -1,5 +1,7 @@
 """Photos that no camera writes are decoded in another process, to the same pixels."""
 
+import os
+import signal
 import struct
 import sys
 
@@ -8,14 +10,18 @@ import pytest
 from PIL import Image
 
 from facestats.errors import ImageError
+from facestats.faces import preprocess
 from facestats.faces.crop import PreprocessConfig, crop_face
-from facestats.machine import child
+from facestats.faces.keys import recipe_hash
+from facestats.faces.photo import process_task
+from facestats.machine import child, limits
 from facestats.photos import decode, decoder
 from facestats.photos.decode import open_photo
 from facestats.photos.plain import is_plain
+from facestats.rows.store import RowStore
 from facestats.stimuli.photo import read_face
 from programs import run_program
-from resources import backdrop, encode, heic
+from resources import backdrop, encode, heic, landmarker_dir
 
 PICTURE = Image.fromarray(backdrop(400, 300))
 OTHERS = ("WEBP", "TIFF", "GIF", "BMP", "JPEG2000", "AVIF")
@@ -129,14 +135,14 @@ def test_a_photo_that_takes_too_long_is_refused_and_the_next_is_not(landmarker):
 
 
 def test_a_photo_that_takes_too_much_memory_is_refused(monkeypatch):
-    monkeypatch.setattr(decoder, "limits", lambda *_: child.Limits(60, 1 << 20))
+    monkeypatch.setattr(decoder, "limits", lambda *_: limits.Limits(60, 1 << 20))
     with pytest.raises(ImageError, match=r"took more memory than 178 Mpx of RGB"):
         open_photo(encode(Image.new("RGB", (12_000, 9_000)), "GIF"))
 
 
 def test_a_photo_that_ends_its_decoder_is_damaged(monkeypatch):
     def crash(*_):
-        raise child.CrashError("SIGSEGV")
+        raise limits.CrashError("SIGSEGV")
 
     monkeypatch.setattr(child.Children, "call", crash)
     with pytest.raises(ImageError, match=r"ends its decoder \(SIGSEGV\)"):
@@ -154,3 +160,30 @@ def test_a_script_without_a_guard_runs_once(tmp_path):
     )
     done = run_program([sys.executable, script], tmp_path, seconds=60)
     assert (done.stdout.split(), done.returncode) == (["400"], 0)
+
+
+@pytest.mark.long
+def test_a_photo_that_ends_a_worker_is_a_row_and_the_others_are_done(
+    tmp_path, photo_paths, monkeypatch
+):
+    """One such photo stopped the run of all."""
+    for name, path in zip(("a.jpg", "c.jpg"), photo_paths, strict=False):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(path.read_bytes())
+    (tmp_path / "in/b.jpg").write_bytes(JPEG)
+    monkeypatch.setattr(preprocess, "process_task", crash_at_b)
+    config = PreprocessConfig(size=96)
+    key = recipe_hash(config, landmarker_dir())
+    with RowStore(tmp_path / "rows", "preprocess", key, preprocess.ROW_COLUMNS) as rows:
+        frame = preprocess.preprocess_folder(
+            tmp_path / "in", tmp_path / "crops", config, landmarker_dir(), 1, rows
+        )
+    assert frame["status"].tolist() == ["ok", "rejected", "ok"]
+    assert frame["reason"][1] == "damaged in a way that ends its decoder (SIGSEGV)"
+    assert frame["key"].notna().tolist() == [True, False, True]
+
+
+def crash_at_b(task):
+    if task.source.endswith("b.jpg"):
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return process_task(task)

@@ -33,6 +33,8 @@ def work(item):
         except MemoryError:
             assert is_own_limit(1 << 28)
             raise OverLimitError("memory") from None
+    if item == "crash":
+        os.kill(os.getpid(), signal.SIGSEGV)
     if item == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     if isinstance(item, tuple):  # killed at the first attempt only
@@ -54,10 +56,15 @@ def over(item, error):
 
 @pytest.mark.long
 def test_items_over_their_limits_are_results_and_the_others_are_done():
-    items = [*range(9), "hang", *range(5), "memory", *range(9), "hang"]
+    items = [*range(9), "hang", *range(5), "memory", *range(9), "hang", "crash", 9]
     results = list(ordered_map(work, items, 2, set_up, (), LIMITS, over))
     assert results == [
-        {"hang": "hang: seconds", "memory": "memory: memory"}.get(item, item) for item in items
+        {
+            "hang": "hang: seconds",
+            "memory": "memory: memory",
+            "crash": "crash: SIGSEGV",
+        }.get(item, item)
+        for item in items
     ]
 
 

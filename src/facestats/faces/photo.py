@@ -11,7 +11,7 @@ from facestats.faces.crop import NO_FACE, NoFaceError, PreprocessConfig, crop_fa
 from facestats.faces.dedup import perceptual_hash
 from facestats.faces.landmarks import Landmarker
 from facestats.faces.runtime import keep_freed_memory
-from facestats.machine.limits import Limits, OverLimitError
+from facestats.machine.limits import CrashError, Limits, OverLimitError
 from facestats.photos import budget, limited
 from facestats.photos.budget import OverBudgetError
 from facestats.photos.reading import read_photo
@@ -97,7 +97,7 @@ def limits_of(config: PreprocessConfig) -> Limits:
     return budget.limits(config.max_pixels, config.max_seconds)
 
 
-def over_limit(config: PreprocessConfig, error: OverLimitError) -> str:
+def over_limit(config: PreprocessConfig, error: OverLimitError | CrashError) -> str:
     """The reason in a row."""
     return budget.over_limit(config.max_pixels, config.max_seconds, error)
 

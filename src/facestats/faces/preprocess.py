@@ -30,7 +30,7 @@ from facestats.faces.photo import (
 )
 from facestats.faces.tables import FACES
 from facestats.machine.faults import starting_threads
-from facestats.machine.limits import OverLimitError
+from facestats.machine.limits import CrashError, OverLimitError
 from facestats.machine.pool import count_workers, ordered_map
 from facestats.photos.reading import hash_photo
 from facestats.rows.fill import fill
@@ -238,7 +238,7 @@ def _compute(
     if not keys:
         return
 
-    def over(task: PhotoTask, error: OverLimitError) -> dict:
+    def over(task: PhotoTask, error: OverLimitError | CrashError) -> dict:
         return {
             "sha256": task.sha256,
             "status": "rejected",

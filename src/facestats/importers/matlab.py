@@ -11,8 +11,8 @@ import numpy as np
 
 from facestats.errors import InputError
 from facestats.importers.tree import Tree, naming
-from facestats.machine.limits import Limits, OverLimitError, is_own_limit
-from facestats.machine.pool import KilledError, ordered_map
+from facestats.machine.limits import CrashError, Limits, OverLimitError, is_own_limit
+from facestats.machine.pool import ordered_map
 
 # A MATLAB file: its header, the kind of a compressed part, and how large all may be unpacked.
 HEADER, COMPRESSED, BLOCK = 128, 15, 1 << 20
@@ -52,12 +52,7 @@ def read_struct(tree: Tree, path: str, name: str, fields: tuple[str, ...]) -> Fi
     with naming(where, "IMDB-WIKI"):
         _require_small(data)
     items = [(data, where, name, fields)]
-    try:
-        (found,) = ordered_map(_read, items, 1, _nothing, (), LIMITS, _over, _named)
-    except KilledError as error:
-        if not error.crashed:
-            raise
-        raise InputError(f"{where} is damaged: reading it ends the process; get it again") from None
+    (found,) = ordered_map(_read, items, 1, _nothing, (), LIMITS, _over, _named)
     return found
 
 
@@ -69,7 +64,9 @@ def _named(item: tuple) -> str:
     return str(item[1])
 
 
-def _over(item: tuple, error: OverLimitError) -> Fields:
+def _over(item: tuple, error: OverLimitError | CrashError) -> Fields:
+    if isinstance(error, CrashError):
+        raise InputError(f"{item[1]} is damaged: reading it ends the process; get it again")
     raise InputError(f"{item[1]} takes more {error} to read than any such file; get it again")
 
 

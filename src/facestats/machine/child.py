@@ -21,8 +21,15 @@ from typing import Any, BinaryIO
 
 from facestats.errors import FaultError
 from facestats.machine.faults import fault
-from facestats.machine.limits import STOPPED, Limits, OverLimitError, limited, make_expendable
-from facestats.machine.pool import CRASHES, no_interrupt
+from facestats.machine.limits import (
+    STOPPED,
+    CrashError,
+    Limits,
+    OverLimitError,
+    limited,
+    make_expendable,
+)
+from facestats.machine.pool import no_interrupt, signal_of_crash
 
 _ATTEMPTS = 2  # at a call whose process was killed
 _LENGTHS = struct.Struct("<QQ")  # of a message's JSON and of its bytes
@@ -33,10 +40,6 @@ _START = (
 )
 
 Message = tuple[dict[str, Any], bytes | bytearray | memoryview]
-
-
-class CrashError(Exception):
-    """A call ended its process, more than once; the text is the signal's name."""
 
 
 class Children:
@@ -88,8 +91,8 @@ class Children:
                 return answer
             if STOPPED is not None and code == -STOPPED:
                 raise OverLimitError("seconds")
-        if -code in CRASHES:
-            raise CrashError(signal.Signals(-code).name)
+        if name := signal_of_crash(code, self.limits):
+            raise CrashError(name)
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         raise FaultError(
             f"the process that reads a photo ended twice ({how}), most likely for lack of memory; "

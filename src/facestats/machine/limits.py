@@ -33,6 +33,10 @@ class OverLimitError(Exception):
     """An item took more than `Limits` allows; the text says of what."""
 
 
+class CrashError(Exception):
+    """An item ended each process that had it; the text is the signal's name."""
+
+
 _limit: list[tuple[int, int]] = []  # of this process before `limit_memory`
 _expendable: list[Limits] = []  # of a process that may be ended
 

@@ -20,29 +20,29 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from facestats.errors import FaceStatsError
-from facestats.machine.limits import STOPPED, Limits, OverLimitError, limited, make_expendable
+from facestats.machine.faults import memory_is_there
+from facestats.machine.limits import (
+    STOPPED,
+    CrashError,
+    Limits,
+    OverLimitError,
+    limited,
+    make_expendable,
+)
 
 _TOGETHER = 4  # items a batch: handing one over costs about 0.1 ms, and a kill loses it
 _PER_WORKER = 3  # batches under way: enough to keep a worker busy, few enough to save memory
 _WORTH_IT = 32  # items; a fresh process takes a second to import its libraries
 _ATTEMPTS = 2  # at an item whose process was killed from outside
-CRASHES = [
+_CRASHES = [
     getattr(signal, name)
-    for name in ("SIGSEGV", "SIGBUS", "SIGABRT", "SIGFPE", "SIGILL")
+    for name in ("SIGSEGV", "SIGABRT", "SIGFPE", "SIGILL")
     if hasattr(signal, name)
 ]
 
 
 class KilledError(FaceStatsError):
-    """A process was killed from outside, most likely for lack of memory.
-
-    Attributes
-    ----------
-    crashed : bool
-        Whether it did that to itself, as with a segmentation fault.
-    """
-
-    crashed = False
+    """A process was killed from outside, most likely for lack of memory."""
 
 
 def count_workers(items: int, workers: int | None = None) -> int:
@@ -61,7 +61,7 @@ def ordered_map(
     setup: Callable,
     arguments: tuple,
     limits: Limits | None = None,
-    over: Callable[[Any, OverLimitError], Any] | None = None,
+    over: Callable[[Any, OverLimitError | CrashError], Any] | None = None,
     name: Callable[[Any], str] = str,
 ) -> Iterator:
     """Yield `function(item)` for each item, in the order of the items.
@@ -79,7 +79,8 @@ def ordered_map(
     limits : Limits or None, optional
         What an item may take; if one takes more, its process is ended and replaced.
     over : callable or None, optional
-        `over(item, error)` gives the result of such an item.
+        `over(item, error)` gives the result of such an item, and of one that crashes its process
+        twice.
     name : callable, default str
         Names an item in an error.
 
@@ -106,12 +107,10 @@ def ordered_map(
             while not queue[0].done:
                 pool.step()
             for item, result in zip(queue[0].items, queue.popleft().results, strict=True):
-                if isinstance(result, OverLimitError) and over:
+                if isinstance(result, OverLimitError | CrashError) and over:
                     yield over(item, result)
                 elif isinstance(result, KilledError):
-                    error = KilledError(f"{name(item)}: {result}")
-                    error.crashed = result.crashed
-                    raise error
+                    raise KilledError(f"{name(item)}: {result}")
                 elif isinstance(result, BaseException):
                     raise result
                 else:
@@ -171,6 +170,7 @@ class _Pool:
         limits: Limits | None,
     ):
         self._start = lambda: _Worker(function, setup, arguments, limits)
+        self._limits = limits
         self._most = workers
         self.workers: list[_Worker] = []
         self.waiting: deque[_Batch] = deque()
@@ -228,6 +228,8 @@ class _Pool:
                         "'__main__':`"
                     )
                 )
+            elif batch.attempts == _ATTEMPTS and (crash := signal_of_crash(code, self._limits)):
+                batch.add(CrashError(crash))
             elif batch.attempts == _ATTEMPTS:
                 killer = signal.Signals(-(code or -9))
                 error = KilledError(
@@ -236,10 +238,18 @@ class _Pool:
                     "kept: run again with fewer processors (`taskset -c 0 dvc repro`), or move the "
                     "photo away"
                 )
-                error.crashed = killer in CRASHES
                 batch.add(error)
         if not batch.done:
             self.waiting.appendleft(batch)
+
+
+def signal_of_crash(code: int | None, limits: Limits | None) -> str | None:
+    """The name of the signal with which a process ended itself by what it was given.
+
+    None where the system may have done that, for it has less memory than the process may take.
+    """
+    crashed = limits is not None and code is not None and -code in _CRASHES
+    return signal.Signals(-code).name if crashed and memory_is_there(limits.memory) else None
 
 
 @contextmanager

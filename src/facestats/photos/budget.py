@@ -16,7 +16,7 @@ from typing import Any
 from PIL import Image
 
 from facestats.errors import ImageError
-from facestats.machine.limits import Limits, OverLimitError
+from facestats.machine.limits import CrashError, Limits, OverLimitError
 
 # Beyond, Pillow itself raises DecompressionBombError (twice MAX_IMAGE_PIXELS).
 MAX_PIXELS = 2 * 89_478_485
@@ -71,8 +71,10 @@ def limits(max_pixels: int, max_seconds: float) -> Limits:
     return Limits(max_seconds, max_pixels * BYTES + MARGIN)
 
 
-def over_limit(max_pixels: int, max_seconds: float, error: OverLimitError) -> str:
-    """The reason why a photo that went over them was left out."""
+def over_limit(max_pixels: int, max_seconds: float, error: OverLimitError | CrashError) -> str:
+    """The reason why a photo that went over them, or crashed its process, was left out."""
+    if isinstance(error, CrashError):
+        return f"damaged in a way that ends its decoder ({error})"
     if str(error) == "seconds":
         return (
             f"took more than {max_seconds:g} s of a processor, "

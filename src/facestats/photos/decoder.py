@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from facestats.errors import FaultError, ImageError
-from facestats.machine.child import Children, CrashError
-from facestats.machine.limits import Limits, OverLimitError
+from facestats.machine.child import Children
+from facestats.machine.limits import CrashError, Limits, OverLimitError
 from facestats.photos.budget import OverBudgetError, limits, over_limit
 from facestats.photos.containers import DamageError
 
@@ -35,10 +35,8 @@ def decode_apart(
         head, body = _children_of(limits(max_pixels, max_seconds)).call(
             {"min_long_side": min_long_side, "max_pixels": max_pixels}, data
         )
-    except OverLimitError as error:
+    except (OverLimitError, CrashError) as error:
         raise OverBudgetError(over_limit(max_pixels, max_seconds, error)) from None
-    except CrashError as error:
-        raise ImageError(f"damaged in a way that ends its decoder ({error})") from None
     if head.get("error") == OverLimitError.__name__:
         error = OverLimitError(head["text"])
         raise OverBudgetError(over_limit(max_pixels, max_seconds, error))

@@ -22,7 +22,7 @@ from facestats.core.photo_files import list_images
 from facestats.errors import InputError, WithheldError
 from facestats.faces.crop import PreprocessConfig
 from facestats.faces.photo import limits_of, over_limit
-from facestats.machine.limits import OverLimitError
+from facestats.machine.limits import CrashError, OverLimitError
 from facestats.machine.pool import count_workers, ordered_map
 from facestats.serving import answers
 from facestats.serving.answers import Face
@@ -178,7 +178,7 @@ def _cut_all(models: Models, sources: Sequence[str], workers: int | None) -> Ite
             yield cut(source, config, models.landmarker)
         return
 
-    def over(_: str, error: OverLimitError) -> str:
+    def over(_: str, error: OverLimitError | CrashError) -> str:
         return over_limit(config, error)
 
     yield from ordered_map(
