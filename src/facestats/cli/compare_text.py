@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from facestats.cli.compare_runs import Run, changed_params
+from facestats.cli.results import MODELS as SCORES
 from facestats.comparison.differences import (
     LOWER_IS_BETTER,
     MOST_TIMES,
@@ -27,14 +28,7 @@ from facestats.errors import number_of
 from facestats.labels.tables import PREFIX
 from facestats.machine.output import print_line
 
-MODELS = {
-    "mlp": "holistic score",
-    "geometric": "geometric score",
-    "combined": "combined score",
-    "ridge": "ridge regression",
-    "geometry_zscore": "mean of z-scores",
-    ZEROSHOT: "zero-shot",
-}
+MODELS = {**SCORES, ZEROSHOT: "zero-shot"}
 MEASURES = {"pearson": "r", "mae": "MAE", "balanced_accuracy": "balanced accuracy"}
 WORDS = {"mae": "mean absolute error"}  # where there is room
 SHOWN, WIDEST = 12, 60  # changed parameters, and characters of a value
