@@ -1,8 +1,8 @@
 """Stage `model_card`: what was trained, on whom, how well it does and for whom, in words.
 
 Reads   metrics/ (age_check.json, attractiveness.json, attributes.json, fairness.json, labels.json,
-        train_attractiveness/metrics.json), models/serving.json; the name of the built-in sample's
-        folder; params `data.images`
+        run.json, train_attractiveness/metrics.json), models/serving.json; the name of the built-in
+        sample's folder; params `data.images`
 Writes  docs/model_card.md
 Alone   dvc repro -sf model_card
 """

@@ -10,9 +10,11 @@ import pytest
 from facestats.cli import results
 from facestats.core.files import read_json, write_json
 from facestats.core.layout import ATTRACTIVENESS, METRICS_MANIFEST, SERVING
+from facestats.errors import InputError
 from facestats.export.card import Head, model_card
 from facestats.export.figures import read_figures
 from facestats.pairs.manifest import write_run_manifest
+from facestats.report import material
 from facestats.serving.loading import load
 from facestats.serving.manifest import Manifest
 from facestats.serving.run_manifest import read_metrics, why_of_another_run
@@ -152,6 +154,18 @@ def test_the_service_says_why_it_has_no_figures(run, monkeypatch):
     facts = _describe_models(Run(models, None, SimpleNamespace(), None, None))
     assert facts["metrics"] == {"attractiveness": TEST, "attributes": {}}
     assert facts["metrics_why"] is None
+
+
+def test_a_page_of_one_runs_figures_and_anothers_models_is_not_written(root, monkeypatch):
+    """As with `dvc repro -s report` after another training."""
+    for name in (*material.METRICS, "train_attractiveness/metrics"):
+        if name not in NAMES:
+            write_json(Path(f"metrics/{name}.json"), {})
+    folders = Path("metrics"), SERVING, Path("data/raw"), Path("data/sample")
+    assert material.read_run(*folders).attractiveness == TEST
+    retrain(root)
+    with pytest.raises(InputError, match=r"run\.json is of other models than models/serving\.json"):
+        material.read_run(*folders)
 
 
 def test_results_warns_of_figures_of_another_run(root, monkeypatch, capsys):

@@ -70,11 +70,30 @@ def write_run_manifest(path: Path, serving: Path, files: Iterable[Path]) -> int:
         `serving` is missing or damaged.
     """
     hashes = {file.as_posix(): sha256_file(file) for file in files if file.is_file()}
+    write_json(path, {"models_sha256": _of_serving(serving), "files": hashes})
+    return len(hashes)
+
+
+def check_of_models(path: Path, serving: Path) -> None:
+    """Check that a manifest as above is of the run that wrote `serving.json`.
+
+    Raises
+    ------
+    InputError
+        It is not, or one of the two is missing or damaged.
+    """
+    if read_json(path).get("models_sha256") != _of_serving(serving):
+        raise InputError(
+            f"{path} is of other models than {serving}: files of two runs are mixed, run `dvc "
+            "repro`"
+        )
+
+
+def _of_serving(serving: Path) -> str:
     parts = read_json(serving).get("parts")
     if not isinstance(parts, dict):
         raise InputError(f"{serving} names no parts; run `dvc repro`")
-    write_json(path, {"models_sha256": models_sha256(parts), "files": hashes})
-    return len(hashes)
+    return models_sha256(parts)
 
 
 def models_sha256(parts: Mapping[str, Mapping[str, str]]) -> str:

@@ -13,9 +13,11 @@ import pandas as pd
 from facestats.attributes.tables import FLAGS
 from facestats.core import tables
 from facestats.core.files import read_json, without_apostrophe
+from facestats.core.layout import METRICS_MANIFEST
 from facestats.core.tables.embeddings import Embeddings, EmbeddingTable, in_batches
 from facestats.faces.tables import FACES
 from facestats.groups.tables import FINAL
+from facestats.pairs.manifest import check_of_models
 from facestats.report.text import as_plain
 
 if TYPE_CHECKING:
@@ -141,7 +143,13 @@ def read_run(metrics: Path, manifest: Path, images: Path, sample: Path) -> Run:
     Returns
     -------
     Run
+
+    Raises
+    ------
+    InputError
+        The metrics are of other models, as where one stage alone was run.
     """
+    check_of_models(metrics / METRICS_MANIFEST.name, manifest)
     curves = {name: metrics / f"plots/{name}.csv" for name in CURVES}
     return Run(
         **{name: read_json(metrics / f"{name}.json") for name in METRICS},
