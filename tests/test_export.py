@@ -543,3 +543,24 @@ def test_a_damaged_record_names_nothing(tmp_path, record):
     (tmp_path / "export.json").write_text(record)
     with pytest.raises(InputError, match=r"faces\.csv, which no export wrote"):
         check_target(tmp_path, overwrite=True)
+
+
+def test_figures_of_another_run_are_left_out_of_the_codebook(project, monkeypatch, capsys):
+    """Which `git checkout` without `dvc checkout` leaves beside the models."""
+
+    def held_out(*options) -> str:
+        arguments = ("mine", "--only", "tables", "--formats", "csv", *options)
+        assert main(["export", *arguments, "--root", str(project.folder)]) == 0
+        book = pd.read_csv(project.folder / "mine/codebook.csv").set_index("column")
+        return book.loc["attractiveness_score", "held_out"]
+
+    monkeypatch.chdir(project.folder)
+    assert re.search(r"Pearson r \S+ \(95 % .+ to .+\); .*, on \d+ ", held_out())
+    assert "WARNING" not in capsys.readouterr().out
+    path = project.folder / "metrics/attractiveness.json"
+    text = path.read_text()
+    path.unlink()
+    path.write_text(text.replace("\n", " \n", 1))
+    why = "no held-out figures: metrics/attractiveness.json is not the one that metrics/run.json"
+    assert held_out("--overwrite").startswith(why)
+    assert f"  WARNING: {why}" in capsys.readouterr().out
