@@ -20,6 +20,7 @@ import psutil
 from dvc.cli import main as dvc_main
 
 import fast_dvc
+import warm
 from programs import mark_of_programs
 from project import Project
 
@@ -63,20 +64,25 @@ def start_fork(function: Callable[[], int | None]) -> int:
 class Repro:
     """A running `dvc repro` in a process group of its own, as a terminal would start it.
 
-    DVC is a copy of this process, which has imported it; its stages are processes as anywhere.
+    DVC is a copy of this process, which has imported it; its stages are processes as anywhere, or
+    copies of the warm parent where nobody kills them.
 
     Parameters
     ----------
     project : whose `dvc repro`
     arguments : further ones
+    undisturbed : whether nobody kills a stage of it
     environment : further variables
     """
 
-    def __init__(self, project: Project, *arguments: str, **environment: str):
+    def __init__(
+        self, project: Project, *arguments: str, undisturbed: bool = False, **environment: str
+    ):
         # A file of its own: an orphan of the run before may still write into that one's.
         self._log = TemporaryFile("w+")  # noqa: SIM115 (open as long as the run)
         self._code: int | None = None
-        given = project.environment | {"PYTHONUNBUFFERED": "1"} | environment
+        given = project.environment | environment
+        given |= {"PATH": warm.path(given["PATH"])} if undisturbed else {"PYTHONUNBUFFERED": "1"}
         given |= mark_of_programs(project.folder)
 
         def run() -> int:
