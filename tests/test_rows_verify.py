@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 
 import numpy as np
@@ -198,6 +199,30 @@ def test_what_another_processor_rounds_is_no_false_row(project, verify, in_one_p
     )
     report = json.loads(verify("--json"))
     assert (report["embed"]["rounding"], report["preprocess"]["rounding"]) == (N, N)
+
+
+def test_segments_that_end_the_process_are_named_with_the_way_out(
+    project, verify, in_one_process, monkeypatch
+):
+    segments = sorted((project / ".dvc/facestats-rows").glob("*/*/*.parquet"))
+    assert len(segments) == 2
+    good = segments[0].with_name(f"{'0' * 64}.parquet")
+    good.write_bytes(b"damaged")  # no reason to end
+    read = rows_verify.read_any_segment
+
+    def crash(folder, name):
+        if folder.path / name in segments:
+            os.abort()
+        return read(folder, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rows_verify, "read_any_segment", crash)
+        output = verify(code=1)
+        for path in segments:
+            assert f"ends every process that reads it: {path}" in output
+        assert f"run again: rm {segments[0]} {segments[1]}" in output
+        assert json.loads(verify("--json", code=1))["deadly"] == list(map(str, segments))
+    assert "different=0" in verify("--sample", "1")
 
 
 def test_crops_are_alike_where_only_their_last_bits_differ():

@@ -17,8 +17,8 @@ examples:
   python -m facestats rows prune
   python -m facestats rows verify --sample 200
 
-exit code: 0 done, 1 some rows were left because a run uses them, or differ
-(`verify`), 2 no store, or nothing to compare with
+exit code: 0 done, 1 some rows were left because a run uses them, or differ, or
+end the process that reads them (`verify`), 2 no store, or nothing to compare with
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facestats.errors import InputError
-from facestats.machine.output import print_json
+from facestats.machine.output import print_json, print_line, shell_words
 from facestats.rows.dvc_cache import DvcCache, find_dvc_cache
 from facestats.rows.store import NO_REUSE, PLACE, find_store, release_all
 from facestats.rows.usage import Usage, measure, prune
@@ -106,10 +106,20 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace, store: Path, cache: DvcCache | None) -> int:
-    from facestats.cli.rows_verify import verify_faces, verify_photos
+    from facestats.cli.rows_verify import deadly_segments, verify_faces, verify_photos
     from facestats.params.project import load_params
 
     params = load_params(options.root / "params.yaml")
+    if deadly := deadly_segments(store):
+        if options.json:
+            print_json({"store": str(store), "deadly": list(map(str, deadly))}, indent=2)
+        else:
+            print_line(f"row store: {store}")
+            for path in deadly:
+                print_line(f"ends every process that reads it: {path}")
+            command = shell_words(["rm", *map(str, deadly)])
+            print_line(f"nothing is compared; remove what ends a process, and run again: {command}")
+        return 1
     usage = measure(store, cache)
     comparisons = {
         "preprocess": verify_photos(options.root, params, store, cache, options.sample),

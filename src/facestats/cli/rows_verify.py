@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import random
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +28,9 @@ from facestats.machine.pool import count_workers, ordered_map
 from facestats.photos.reading import hash_photo, read_photo
 from facestats.rows.dvc_cache import DvcCache
 from facestats.rows.files import RowFiles
-from facestats.rows.store import read_rows
+from facestats.rows.folder import open_below
+from facestats.rows.segments import list_segments, read_any_segment
+from facestats.rows.store import read_rows, recipes
 
 if TYPE_CHECKING:
     from facestats.params.project import Params
@@ -42,6 +47,7 @@ GREY_LEVELS = 3.0  # mean difference of 8×8 px, of 255
 DISTANCE = {"float32": 0.001}
 HALF_DISTANCE = 0.03  # the same for precisions of 16 bits
 
+_CRASHES = ("SIGSEGV", "SIGABRT", "SIGFPE", "SIGILL", "SIGBUS")
 _EXACT = ("sha256", "status", "reason", "width", "height", "face_count")
 _ALLOWED = {"yaw": DEGREES, "pitch": DEGREES, "roll": DEGREES, "landmarks": LANDMARKS}
 
@@ -85,6 +91,47 @@ class Comparison:
             self.rounding += 1
         else:
             self.equal += 1
+
+
+def deadly_segments(store: Path) -> list[Path]:
+    """Segments that end the process that reads them, by a fault of the reader of parquet files."""
+    left = []
+    for recipe in recipes(store):
+        with suppress(OSError), open_below(store, recipe.parent.name, recipe.name) as folder:
+            left += [recipe / name for name in list_segments(folder)]
+    deadly = []
+    while left and hasattr(os, "fork"):
+        last = _crash_of_reading(store, left)
+        if last is None:
+            break
+        deadly.append(left[last])
+        left = left[last + 1 :]
+    return deadly
+
+
+def _crash_of_reading(store: Path, segments: list[Path]) -> int | None:
+    """Read segments in a copy of this process; the place of the one that ends it, if one does."""
+    signs, sign = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what C++ says at its end
+            for path in segments:
+                os.write(sign, b".")
+                recipe = path.parent
+                with (
+                    suppress(Exception),  # which this process meets in its turn
+                    open_below(store, recipe.parent.name, recipe.name) as folder,
+                ):
+                    read_any_segment(folder, path.name)
+        finally:
+            os._exit(0)
+    os.close(sign)
+    with open(signs, "rb") as signs_of_life:
+        begun = len(signs_of_life.read())
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    crashed = code < 0 and signal.Signals(-code).name in _CRASHES
+    return begun - 1 if crashed else None
 
 
 def verify_photos(
