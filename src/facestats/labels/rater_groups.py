@@ -14,6 +14,8 @@ from scipy.sparse import csr_array
 
 from facestats.core.stats.intervals import (
     NOT_MEASURED,
+    RESAMPLES,
+    SEED,
     person_groups,
     resampled_weights,
     value_with_interval,
@@ -27,7 +29,6 @@ from facestats.labels.reliability import MAX_FACES, MIN_FACES, measure_reliabili
 MOST_GROUPS = 12  # more values are no groups
 MOST_PAIRS = 300  # of groups, by all columns; each takes some 10 ms
 MOST_RATERS = 20_000  # of more, who are drawn anew would take gigabytes
-RESAMPLES, SEED = 1000, 0
 KEPT = 2**26  # bytes of resampled weights, which pairs of as many faces share
 NO_GROUPS = ("ratingtype", "trialtype", "trait", "dataset", "image", "filename")
 COLUMNS = ["filename", "trait", "column", "group", "rating", "n"]
