@@ -4,10 +4,11 @@ import os
 import signal
 import struct
 import sys
+import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from facestats.errors import ImageError
 from facestats.faces import preprocess
@@ -27,8 +28,14 @@ PICTURE = Image.fromarray(backdrop(400, 300))
 OTHERS = ("WEBP", "TIFF", "GIF", "BMP", "JPEG2000", "AVIF")
 
 
-def chunk(kind: bytes, length: int) -> bytes:
-    return struct.pack(">I", length) + kind + bytes(length + 4)
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + bytes(4)
+
+
+def exif_of(length: int) -> bytes:
+    exif = Image.Exif()
+    exif[0x010E] = "x" * length  # ImageDescription
+    return exif.tobytes()
 
 
 def segment(kind: int, content: bytes) -> bytes:
@@ -41,25 +48,40 @@ def behind_start(data: bytes, more: bytes) -> bytes:
     return data[:start] + more + data[start:]
 
 
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+# Each of 400 tags has the whole block for its value.
+OVERLAPPING = b"II*\0\x08\0\0\0" + struct.pack("<H", 400)
+OVERLAPPING += struct.pack("<HHII", 700, 7, 30_000, 8) * 400 + bytes(30_000)
 JPEG, PNG = encode(PICTURE, "JPEG"), encode(PICTURE, "PNG")
 PLAIN = {
     "baseline": JPEG,
     "progressive": encode(PICTURE, "JPEG", progressive=True),
     "grey": encode(PICTURE.convert("L"), "JPEG"),
     "CMYK": encode(PICTURE.convert("CMYK"), "JPEG"),
-    "EXIF and a profile": behind_start(
-        JPEG, segment(0xE1, b"Exif\0\0" + bytes(60_000)) + segment(0xE2, b"ICC_PROFILE\0\1\1")
+    "EXIF and a profile": encode(PICTURE, "JPEG", exif=exif_of(40_000), icc_profile=SRGB),
+    "Adobe's segments": behind_start(
+        JPEG, segment(0xED, b"Photoshop 3.0\0" + bytes(60_000)) + segment(0xEE, b"Adobe" + bytes(7))
     ),
     "cut off": JPEG[:-200],
     "PNG": PNG,
     "palette": encode(PICTURE.convert("P"), "PNG"),
     "transparent": encode(PICTURE.convert("RGBA"), "PNG"),
+    "PNG with EXIF and a profile": encode(PICTURE, "PNG", exif=exif_of(40_000), icc_profile=SRGB),
     "PNG, cut off": PNG[: len(PNG) // 2],
 }
 UNUSUAL = {
     "60 scans": JPEG + b"\xff\xda" * 60,
     "many segments": behind_start(JPEG, segment(0xFE, b"") * 70),
-    "two profiles": behind_start(JPEG, segment(0xE2, b"ICC_PROFILE\0") * 2),
+    "two profiles": behind_start(JPEG, segment(0xE2, b"ICC_PROFILE\0\1\2" + SRGB) * 2),
+    "a profile of steps": encode(PICTURE, "JPEG", icc_profile=SRGB.replace(b"rTRC", b"D2B0")),
+    "PNG with a profile of steps": encode(
+        PICTURE, "PNG", icc_profile=SRGB.replace(b"rTRC", b"A2B0")
+    ),
+    "a profile that is cut off": encode(PICTURE, "JPEG", icc_profile=SRGB[:140]),
+    "EXIF in two segments": behind_start(JPEG, segment(0xE1, b"Exif\0\0" + exif_of(9)[6:]) * 2),
+    "EXIF whose values overlap": behind_start(JPEG, segment(0xE1, b"Exif\0\0" + OVERLAPPING)),
+    "PNG with such EXIF": encode(PICTURE, "PNG", exif=OVERLAPPING),
+    "PNG with EXIF as text": behind_start(PNG, chunk(b"tEXt", b"Raw profile type exif\0")),
     "several pictures": behind_start(JPEG, segment(0xE2, b"MPF\0")),
     "arithmetic": JPEG.replace(b"\xff\xc0", b"\xff\xc9", 1),
     "two frames": JPEG.replace(b"\xff\xc0", segment(0xC0, bytes.fromhex("0800400040")) * 2, 1),
@@ -68,10 +90,10 @@ UNUSUAL = {
         struct.pack(">HH", 300, 400), struct.pack(">HH", 65_000, 65_000), 1
     ),
     "cut in the header": JPEG[:100],
-    "animated PNG": behind_start(PNG, chunk(b"acTL", 8)),
-    "packed text": behind_start(PNG, chunk(b"zTXt", 100)),
-    "a long profile": behind_start(PNG, chunk(b"iCCP", 1 << 17)),
-    "many chunks": behind_start(PNG, chunk(b"IDAT", 0) * 30_000),
+    "animated PNG": behind_start(PNG, chunk(b"acTL", bytes(8))),
+    "packed text": behind_start(PNG, chunk(b"zTXt", bytes(100))),
+    "a long profile": behind_start(PNG, chunk(b"iCCP", b"x\0\0" + zlib.compress(bytes(1 << 17)))),
+    "many chunks": behind_start(PNG, chunk(b"IDAT", b"") * 30_000),
     "PNG of 65,000 px a side": PNG.replace(
         struct.pack(">II", 400, 300), struct.pack(">II", 65_000, 65_000), 1
     ),
