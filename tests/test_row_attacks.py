@@ -373,6 +373,13 @@ def test_what_is_no_page_is_refused():
         list(pages(b"", -5, 0))
 
 
+def test_a_page_whose_sizes_are_no_numbers_is_refused():
+    """The text in a number's place was an error in Python; false counts took terabytes."""
+    for header in (b"\x15\x00\x18\x01a\x15\x02\x2c\x15\x02\x15\x00\0\0", b"\x18\x01a\0"):
+        with pytest.raises(ValueError, match="a page has no header"):
+            list(pages(header, 0, len(header)))
+
+
 def test_false_facts_of_a_column_end_no_process(store):
     """Asked for such a column, pyarrow calls `std::terminate`; it only reads it."""
     path = store.plant(pa.table({name: ["1"] for name in COLUMNS}, SCHEMA))
@@ -405,6 +412,16 @@ def test_false_facts_of_a_column_end_no_process(store):
             "another",
         ),
         (lambda data: with_footer(b"\x49\x1c\x19\x1c" + FACTS), "which the store does not write"),
+        (lambda data: with_footer(b"\x05\xa2\x80\x08\x02\0"), "a field that no format names"),
+        (lambda data: with_footer(b"\x49" + b"\x19" * 500 + b"\x13\0\0"), "nested too deeply"),
+        (
+            lambda data: with_footer(
+                data[-8 - int.from_bytes(data[-8:-4], "little") : -8].replace(
+                    b"\x16\x02\x19\x1c", b"\x16\x04\x19\x1c", 1
+                )
+            ),
+            "other rows than the file",
+        ),
     ],
 )
 def test_what_is_no_footer_is_refused(change, why):

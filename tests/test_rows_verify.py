@@ -205,7 +205,7 @@ def test_segments_that_end_the_process_are_named_with_the_way_out(
     project, verify, in_one_process, monkeypatch
 ):
     segments = sorted((project / ".dvc/facestats-rows").glob("*/*/*.parquet"))
-    assert len(segments) == 2
+    assert len(segments) >= 2  # more where filling one took long
     good = segments[0].with_name(f"{'0' * 64}.parquet")
     good.write_bytes(b"damaged")  # no reason to end
     read = rows_verify.read_any_segment
@@ -220,7 +220,7 @@ def test_segments_that_end_the_process_are_named_with_the_way_out(
         output = verify(code=1)
         for path in segments:
             assert f"ends every process that reads it: {path}" in output
-        assert f"run again: rm {segments[0]} {segments[1]}" in output
+        assert f"run again: rm {' '.join(map(str, segments))}" in output
         assert json.loads(verify("--json", code=1))["deadly"] == list(map(str, segments))
     assert "different=0" in verify("--sample", "1")
 

@@ -26,7 +26,7 @@ _BESIDE_PICTURE = {
     *(b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"pHYs", b"bKGD", b"sBIT", b"tIME", b"hIST"),
     *(b"tEXt", b"eXIf", b"iCCP"),
 }
-# Tags of a profile of three curves and a matrix (ICC.1:2022, 8.3.3), and those that no decoder reads.
+# Tags of a profile of curves and a matrix (ICC.1:2022, 8.3.3), and those that no decoder reads.
 _CURVES = {b"rTRC", b"gTRC", b"bTRC", b"kTRC"}
 _NO_CURVES = {
     *(b"rXYZ", b"gXYZ", b"bXYZ", b"wtpt", b"bkpt", b"chad", b"lumi", b"chrm", b"cicp"),

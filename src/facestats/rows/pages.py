@@ -13,16 +13,18 @@ from typing import Any, NamedTuple
 _DATA, _DATA_V2 = 0, 3  # kinds of a page; others are dictionaries and indices
 _PLAIN, _RLE, _BYTE_STREAM_SPLIT = 0, 3, 9  # encodings of values; RLE holds booleans and levels
 _MOST = 10_000  # pages of a column: of 1 MB each, as the store writes them, 25 make a segment
-_DEEPEST = 4  # structs in each other: of the file, a group, a column, its facts, its statistics
+_DEEPEST = 8  # structs and lists in each other: groups, columns, their facts, statistics, levels
+_LAST_FIELD = 100  # of a struct; those of parquet.thrift end at 17
 _FOOTER = 2**20  # most bytes of a footer; one of 24 columns has 10 kB
 _END = b"PAR1"
 
 
 class Chunk(NamedTuple):
-    """Where a column's pages of one group of rows begin and end in the file."""
+    """Where a column's pages of one group of rows begin and end in the file, and its values."""
 
     start: int
     end: int
+    values: int
 
 
 class Page(NamedTuple):
@@ -58,13 +60,18 @@ def chunks(data: bytes) -> list[Chunk]:
         footer, _ = _struct(data[-8 - size : -8], 0)
         columns = [column for group in footer[4] for column in group[1]]
         facts = [column[3] for column in columns]
-        found = [Chunk(one[9], one[9] + one[7]) for one in facts]
+        if any(1 in column for column in columns):
+            raise ValueError("it names another file")
+        if any(11 in one for one in facts):
+            raise ValueError("dictionary encoding, which the store does not write")
+        found = [
+            Chunk(_whole(one[9]), _whole(one[9]) + _whole(one[7]), _whole(one[5])) for one in facts
+        ]
+        rows = [_whole(group[3]) for group in footer[4]]
+        if min(rows, default=0) < 0 or sum(rows) != _whole(footer[3]):
+            raise ValueError("its groups have other rows than the file")
     except (IndexError, KeyError, TypeError):
         raise ValueError("its footer is damaged") from None
-    if any(1 in column for column in columns):
-        raise ValueError("it names another file")
-    if any(11 in one for one in facts):
-        raise ValueError("dictionary encoding, which the store does not write")
     return found
 
 
@@ -89,9 +96,9 @@ def pages(data: bytes, start: int, end: int) -> Iterator[Page]:
             break
         try:
             header, at = _struct(data, at)
-            kind, size, packed = header[1], header[2], header[3]
+            kind, size, packed = _whole(header[1]), _whole(header[2]), _whole(header[3])
             facts = header[8 if kind == _DATA_V2 else 5]
-            values, encoding = facts[1], facts[4 if kind == _DATA_V2 else 2]
+            values, encoding = _whole(facts[1]), _whole(facts[4 if kind == _DATA_V2 else 2])
         except (IndexError, KeyError, TypeError):
             raise ValueError("a page has no header") from None
         if kind not in (_DATA, _DATA_V2) or min(size, packed, values) < 0:
@@ -114,6 +121,8 @@ def _struct(data: bytes, at: int, depth: int = 0) -> tuple[dict[int, Any], int]:
             number += head >> 4
         else:
             number, at = _integer(data, at)
+        if not 0 < number <= _LAST_FIELD:  # others count it in 16 bits
+            raise ValueError("a header of a page or the file has a field that no format names")
         if number in fields:  # which of them counts is up to the reader
             raise ValueError("a header of a page or the file has a field twice")
         fields[number], at = _value(data, at, head & 15, depth)
@@ -139,7 +148,15 @@ def _value(data: bytes, at: int, kind: int, depth: int) -> tuple[Any, int]:
     raise ValueError("a header of a page or the file has a field of an unknown kind")
 
 
+def _whole(value: Any) -> int:
+    if type(value) is not int:
+        raise TypeError
+    return value
+
+
 def _list(data: bytes, at: int, depth: int) -> tuple[list, int]:
+    if depth > _DEEPEST:
+        raise ValueError("a header of a page or the file is nested too deeply")
     head, at = data[at], at + 1
     kind, size = head & 15, head >> 4
     if size == 15:
@@ -149,7 +166,7 @@ def _list(data: bytes, at: int, depth: int) -> tuple[list, int]:
     items = []
     for _ in range(size):
         # In a list, a truth takes a byte.
-        item, at = _value(data, at, 3 if kind in (1, 2) else kind, depth)
+        item, at = _value(data, at, 3 if kind in (1, 2) else kind, depth + 1)
         items.append(item)
     return items, at
 

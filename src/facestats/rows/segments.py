@@ -145,10 +145,14 @@ def _check_size(file: pq.ParquetFile, data: bytes) -> None:
     if facts.num_row_groups * facts.num_columns > _MOST_CHUNKS:
         raise ValueError(f"{facts.num_row_groups} groups of {facts.num_columns} columns")
     for chunk in chunks(data):
+        own = 0
         for page in pages(data, chunk.start, chunk.end):
             if not page.plain:
                 raise ValueError("an encoding that the store does not write")
-            size, values = size + page.size, values + page.values
+            size, own = size + page.size, own + page.values
+        if own != chunk.values:
+            raise ValueError("its pages have other values than its footer says")
+        values += own
     size = max(size + 8 * values, facts.num_rows * width)
     if not 0 <= facts.num_rows <= FULL or size > _LARGEST:
         raise ValueError(f"{facts.num_rows} rows, {size // 10**6} MB are more than a segment holds")
