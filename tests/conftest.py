@@ -15,6 +15,9 @@ from seeds import SEED, seed_of_run
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # every stage would compile what it imports
 sys.dont_write_bytecode = False  # and every run of pytest these tests, 10 s of a processor
+# One thread a process: there are more workers than processors, and a fifth of what training takes
+# went to threads that wait for each other. tests/test_runs.py runs the pipeline with two.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault(
     "OMP_WAIT_POLICY", "PASSIVE"
 )  # threads that wait take no processor from the other worker's: a third less for `zeroshot`

@@ -11,11 +11,11 @@ from project import FETCHED, Project, executed
 from stages import call_stages, stages_of
 
 pytestmark = pytest.mark.slow
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+TWO_THREADS = {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
 
 
 def test_another_run_in_two_steps_gives_the_same_lock(built, tmp_path):
-    """From an empty cache, the last photos first, with one thread instead of all of them.
+    """From an empty cache, the last photos first, with two threads instead of one.
 
     A mistake in the labels stops the first run behind `embed`: named as targets, stages would run
     in another order, and DVC lists them in the order in which they first ran.
@@ -33,15 +33,15 @@ def test_another_run_in_two_steps_gives_the_same_lock(built, tmp_path):
         path.rename(later / path.name)
     right = labels.read_text()
     labels.write_text(right.replace("image", "where", 1))
-    with warm.other_parent(**ONE_THREAD):
-        first = other.dvc("repro", check=False, **ONE_THREAD)
+    with warm.other_parent(**TWO_THREADS):
+        first = other.dvc("repro", check=False, **TWO_THREADS)
         assert first.returncode != 0
         assert "no column `image`" in first.stderr
         assert executed(first.stdout) == FETCHED | {"preprocess", "embed", "labels"}
         for path in later.iterdir():
             path.rename(raw / path.name)
         labels.write_text(right)
-        assert {"preprocess", "embed", "evaluate"} <= other.repro(**ONE_THREAD)
+        assert {"preprocess", "embed", "evaluate"} <= other.repro(**TWO_THREADS)
     assert other.read("dvc.lock") == built.read("dvc.lock")
 
 

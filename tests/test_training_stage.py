@@ -214,7 +214,7 @@ def test_test_ratings_touch_nothing_and_neither_rows_order_nor_threads_matter(st
     before = stage.sha256()
     test = stage.rows["split"].isin(["test", "excluded"])
     stage.rows.loc[test, "rating"] = 1.0
-    stage.train(shuffle=True, threads=1)
+    stage.train(shuffle=True, threads=2)
     assert stage.sha256() == before
     stage.rows.loc[(stage.rows["split"] == "val").idxmax() + 7, "rating"] = 1.5
     stage.train()

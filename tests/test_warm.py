@@ -152,7 +152,7 @@ def test_dvc_writes_the_same_files_as_a_fresh_one(tmp_path):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"OMP_NUM_THREADS": "1"}, {"LC_ALL": "C"}, {"ATEN_CPU_CAPABILITY": "default"}, {"HOME": "/"}],
+    [{"OMP_NUM_THREADS": "3"}, {"LC_ALL": "C"}, {"ATEN_CPU_CAPABILITY": "default"}, {"HOME": "/"}],
 )
 def test_other_variables_that_packages_read_get_a_fresh_process(script, changes):
     assert run(script, **changes).stderr.startswith("False ")
@@ -164,8 +164,8 @@ def test_a_folder_with_modules_of_the_packages_names_gets_a_fresh_process(script
 
 
 def test_another_parent_has_other_variables_for_a_while(script):
-    with warm.other_parent(OMP_NUM_THREADS="1"):
-        given = os.environ | {"FACESTATS_X": "x", "OMP_NUM_THREADS": "1"}
+    with warm.other_parent(OMP_NUM_THREADS="3"):
+        given = os.environ | {"FACESTATS_X": "x", "OMP_NUM_THREADS": "3"}
         assert run_program([warm.python(), "s.py"], script, given).stderr.startswith("True ")
         given["OMP_NUM_THREADS"] = "2"
         assert run_program([warm.python(), "s.py"], script, given).stderr.startswith("False ")
