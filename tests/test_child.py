@@ -46,6 +46,11 @@ def test_a_process_that_is_killed_from_outside_is_replaced(children, tmp_path):
     assert children.call({}, b"")[0]["pid"] != answer["pid"]
 
 
+def test_a_fresh_process_is_a_new_one(children):
+    pid = children.call({}, b"")[0]["pid"]
+    assert children.call({}, b"", fresh=True)[0]["pid"] != pid
+
+
 def test_a_process_that_ends_by_itself_is_a_fault(children):
     with pytest.raises(FaultError, match=r"ended twice \(exit code 3\)"):
         children.call({"leave": True}, b"")

@@ -150,3 +150,23 @@ def test_ctrl_c_while_a_stage_imports_is_one_word():
     )
     done = run_program([sys.executable, "-c", script])
     assert (done.returncode, done.stderr) == (130, "interrupted\n")
+
+
+held = []
+
+
+def hold(item):
+    """Take what earlier items left, and keep some of it."""
+    if len(held) + item > 3:
+        raise OverLimitError("memory")
+    held.append(item)
+    return item
+
+
+@pytest.mark.long
+def test_what_earlier_items_hold_is_no_fault_of_the_next():
+    """Sixteen profiles of colours, kept for later photos, had a good one rejected."""
+    found = ordered_map(
+        hold, [1, 1, 3, 1, 9, 2], 1, set_up, (), Limits(9, 1 << 30), lambda item, error: str(error)
+    )
+    assert list(found) == [1, 1, 3, 1, "memory", 2]

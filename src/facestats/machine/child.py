@@ -63,8 +63,10 @@ class Children:
             os.register_at_fork(after_in_child=self._forget)
         atexit.register(self.close)
 
-    def call(self, head: dict[str, Any], body: bytes) -> Message:
+    def call(self, head: dict[str, Any], body: bytes, fresh: bool = False) -> Message:
         """Send a call to a process, and wait for its answer.
+
+        With `fresh`, to a new process, in which no earlier call holds memory.
 
         Raises
         ------
@@ -77,7 +79,7 @@ class Children:
         """
         code = 0
         for _ in range(_ATTEMPTS):
-            child = self._take()
+            child = _Child(self.module, self.limits) if fresh else self._take()
             try:
                 answer = child.call(head, body)
             except (EOFError, OSError):

@@ -151,6 +151,7 @@ class _Worker:
             self.process.start()
         theirs.close()
         self.batch: _Batch | None = None
+        self.fresh = True  # has had no item yet
 
     def end(self) -> None:
         self.process.kill()
@@ -206,14 +207,22 @@ class _Pool:
             self._bury(worker)
             return
         assert worker.batch is not None
+        if isinstance(result, OverLimitError) and not worker.fresh:  # earlier items may hold memory
+            self._end(worker)
+            self.waiting.appendleft(worker.batch)
+            return
+        worker.fresh = False
         worker.batch.add(result)
         if worker.batch.done:
             worker.batch = None
 
-    def _bury(self, worker: _Worker) -> None:
-        """Decide about the item of a process that ended or was killed; requeue the others."""
+    def _end(self, worker: _Worker) -> None:
         self.workers.remove(worker)
         worker.end()
+
+    def _bury(self, worker: _Worker) -> None:
+        """Decide about the item of a process that ended or was killed; requeue the others."""
+        self._end(worker)
         batch, code = worker.batch, worker.process.exitcode
         assert batch is not None
         if STOPPED is not None and code == -STOPPED:

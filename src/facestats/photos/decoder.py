@@ -31,10 +31,12 @@ def decode_apart(
     data: bytes, min_long_side: float | None, max_pixels: int, max_seconds: float
 ) -> Decoded:
     """Decode a photo in another process; parameters and errors of `decode.open_photo`."""
+    children = _children_of(limits(max_pixels, max_seconds))
+    call = {"min_long_side": min_long_side, "max_pixels": max_pixels}
     try:
-        head, body = _children_of(limits(max_pixels, max_seconds)).call(
-            {"min_long_side": min_long_side, "max_pixels": max_pixels}, data
-        )
+        head, body = children.call(call, data)
+        if head.get("error") == OverLimitError.__name__:
+            head, body = children.call(call, data, fresh=True)
     except (OverLimitError, CrashError) as error:
         raise OverBudgetError(over_limit(max_pixels, max_seconds, error)) from None
     if head.get("error") == OverLimitError.__name__:

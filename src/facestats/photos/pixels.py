@@ -8,6 +8,7 @@ from PIL import Image, ImageCms
 
 from facestats.errors import ImageError
 from facestats.machine.faults import memory_is_there
+from facestats.photos.plain import is_plain_profile
 
 _WITH_ALPHA = {"LA", "La", "PA", "RGBA", "RGBa"}
 _PROFILED = {"L", "RGB", "CMYK"}  # modes that LittleCMS can take as they are
@@ -117,8 +118,19 @@ def _apply_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-@lru_cache(maxsize=16)  # photos of one camera share a profile
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """From a profile to sRGB, see `_new_transform`; that of a plain profile is kept."""
+    if is_plain_profile(profile):
+        return _kept_transform(profile, mode)
+    return _new_transform(profile, mode)
+
+
+@lru_cache(maxsize=16)  # photos of one camera share a profile
+def _kept_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    return _new_transform(profile, mode)
+
+
+def _new_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     """From a profile to sRGB; None if it is broken, for other modes, or changes nothing.
 
     A profile is judged by what it does to a grid of colours, not by its name.

@@ -77,7 +77,7 @@ def _is_plain_segment(content: bytes, kinds: set[bytes]) -> bool:
         if kind in kinds:
             return False
         kinds.add(kind)
-        return _is_plain_exif(more[1:]) if kind == b"Exif" else _is_plain_profile(more[2:])
+        return _is_plain_exif(more[1:]) if kind == b"Exif" else is_plain_profile(more[2:])
     return kind != b"MPF"  # several pictures
 
 
@@ -109,7 +109,7 @@ def _is_plain_chunk(kind: bytes, content: bytes) -> bool:
     if kind == b"iCCP":
         _, _, packed = content.partition(b"\0")
         try:
-            return _is_plain_profile(zlib.decompressobj().decompress(packed[1:], _PROFILE + 1))
+            return is_plain_profile(zlib.decompressobj().decompress(packed[1:], _PROFILE + 1))
         except zlib.error:
             return False
     return not (kind == b"tEXt" and content.startswith(b"Raw profile type"))  # may hold EXIF
@@ -129,7 +129,7 @@ def _is_plain_exif(block: bytes) -> bool:
         return False
 
 
-def _is_plain_profile(profile: bytes) -> bool:
+def is_plain_profile(profile: bytes) -> bool:
     """Whether a profile is of curves and a matrix; others may hold steps without end."""
     if not 132 <= len(profile) <= _PROFILE:
         return False
