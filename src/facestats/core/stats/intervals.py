@@ -16,6 +16,7 @@ from scipy.stats import beta
 
 NOT_MEASURED: dict[str, float | None] = {"value": None, "low": None, "high": None}
 ENDS = (2.5, 97.5)  # percentiles
+_TOGETHER = 1 << 18  # rows drawn at a time
 RESAMPLES, SEED = 1000, 0  # of figures for which params.yaml has no parameter
 
 
@@ -150,8 +151,26 @@ def mean_with_interval(
     if not len(values):
         return NOT_MEASURED
     numbers = None if groups is None else np.unique(groups, return_inverse=True)[1]
-    means = [values[rows].mean() for rows in resampled_rows(len(values), resamples, seed, numbers)]
+    means = _resampled_means(values, resamples, seed, numbers)
     return {"value": float(values.mean()), **percentile_interval(means)}
+
+
+def _resampled_means(
+    values: np.ndarray, resamples: int, seed: int, groups: np.ndarray | None
+) -> np.ndarray:
+    """The means of the samples that `resampled_rows` draws, from the groups' sums."""
+    rng = np.random.default_rng(seed)
+    sums = np.asarray(values, np.float64)
+    sizes = np.ones(len(values))
+    if groups is not None:
+        sums, sizes = np.bincount(groups, sums), np.bincount(groups)
+    most = max(1, _TOGETHER // len(sums))
+    means = []
+    for start in range(0, resamples, most):
+        count = min(most, resamples - start)
+        drawn = rng.integers(0, len(sums), (count, len(sums)))
+        means.append(sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1))
+    return np.concatenate(means)
 
 
 def exact_share(hits: np.ndarray, persons: pd.Series | None = None) -> dict[str, Any]:
