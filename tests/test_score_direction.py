@@ -125,7 +125,10 @@ def project(faces, model, tmp_path, monkeypatch):
     manifest = {"models_sha256": models_sha256(parts), "files": files}
     write_json(tmp_path / COMPOSITES_MANIFEST, manifest)
     return SimpleNamespace(
-        geometry=model, root=tmp_path, parts=SimpleNamespace(manifest=SimpleNamespace(parts=parts))
+        compared_crops={},
+        geometry=model,
+        root=tmp_path,
+        parts=SimpleNamespace(manifest=SimpleNamespace(parts=parts)),
     )
 
 

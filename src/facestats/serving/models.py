@@ -120,6 +120,11 @@ class Models:
         return self.parts.get("blend")[1]
 
     @cached_property
+    def compared_crops(self) -> dict[str, tuple[int, ...]]:
+        """The files of `check_crops` that were as measured: their state then, by name."""
+        return {}
+
+    @cached_property
     def attribute_models(self) -> dict[str, Model]:
         """By target: the trained model, else prompts, else the untrained model."""
         from facestats.attributes.resolution import target_kinds
