@@ -17,7 +17,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from facestats.errors import FaultError
 from facestats.machine.faults import fault
@@ -53,10 +53,12 @@ class Children:
         Its full name.
     limits : Limits
         What a call may take.
+    what : str, default "a photo"
+        What is read, for messages.
     """
 
-    def __init__(self, module: str, limits: Limits):
-        self.module, self.limits = module, limits
+    def __init__(self, module: str, limits: Limits, what: str = "a photo"):
+        self.module, self.limits, self.what = module, limits, what
         self._idle: list[_Child] = []
         self._lock = threading.Lock()
         if hasattr(os, "register_at_fork"):
@@ -97,8 +99,8 @@ class Children:
             raise CrashError(name)
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         raise FaultError(
-            f"the process that reads a photo ended twice ({how}), most likely for lack of memory; "
-            "nothing is concluded from that: close other programs, and run again"
+            f"the process that reads {self.what} ended twice ({how}), most likely for lack of "
+            "memory; nothing is concluded from that: close other programs, and run again"
         )
 
     def close(self) -> None:
@@ -112,7 +114,7 @@ class Children:
         with self._lock:
             if self._idle:
                 return self._idle.pop()
-        return _Child(self.module, self.limits)
+        return _Child(self.module, self.limits, self.what)
 
     def _forget(self) -> None:
         """After a fork: the processes answer to the one that started them."""
@@ -125,7 +127,7 @@ class Children:
 class _Child:
     """A process, and our ends of its pipes."""
 
-    def __init__(self, module: str, limits: Limits):
+    def __init__(self, module: str, limits: Limits, what: str):
         command = [sys.executable, "-I", "-X", "utf8", "-c", _START, json.dumps(sys.path), module]
         try:
             with no_interrupt():  # the process inherits that
@@ -136,7 +138,7 @@ class _Child:
                     stderr=subprocess.DEVNULL,
                 )
         except OSError as error:
-            raise fault("a photo", error) from None
+            raise fault(what, error) from None
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.calls, self.answers = self.process.stdin, self.process.stdout
@@ -191,19 +193,19 @@ def answer_calls(
             _send(answers, *answer)
 
 
-def _send(file: BinaryIO, head: dict[str, Any], body: bytes | bytearray | memoryview) -> None:
+def _send(file: IO[bytes], head: dict[str, Any], body: bytes | bytearray | memoryview) -> None:
     text = json.dumps(head).encode()
     file.write(_LENGTHS.pack(len(text), len(body)) + text)
     file.write(body)
     file.flush()
 
 
-def _receive(file: BinaryIO) -> tuple[dict[str, Any], bytearray]:
+def _receive(file: IO[bytes]) -> tuple[dict[str, Any], bytearray]:
     lengths = _LENGTHS.unpack(_read(file, _LENGTHS.size))
     return json.loads(_read(file, lengths[0])), _read(file, lengths[1])
 
 
-def _read(file: BinaryIO, size: int) -> bytearray:
+def _read(file: IO[bytes], size: int) -> bytearray:
     data = bytearray(size)
     view, filled = memoryview(data), 0
     while filled < size:

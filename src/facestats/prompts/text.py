@@ -10,23 +10,17 @@ import numpy as np
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
-from transformers import AutoTokenizer, CLIPConfig, CLIPTextModelWithProjection
+from transformers import CLIPConfig, CLIPTextModelWithProjection
 from transformers.utils import logging
 
 from facestats.checkpoints.settings import check_folder, check_weights
 from facestats.clip.encoder import choose_device
 from facestats.errors import InputError, ModelError
+from facestats.prompts.tokenizer import WAY_OUT, Tokenizer
 
-TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))
 BATCH = 8  # prompts a forward pass
-MOST_REPLACEMENTS, MOST_ADDED = 4, 8  # of a normalizer; characters
-MOST_PIECES = 32  # of what follows the tokens
 # An eos_token_id of 2, as in transformers' old configs: a text is pooled at its highest token.
 HIGHEST = 2
-WAY_OUT = (
-    "choose a clip.variant with a text tower, or switch zero-shot off with `zeroshot: {}` "
-    "(`-S zeroshot=null`)"
-)
 
 
 class TextEncoder:
@@ -59,15 +53,10 @@ class TextEncoder:
     def __init__(self, model_dir: Path, weights_sha256: str):
         logging.set_verbosity_error()  # the image tower's weights are left unread on purpose
         logging.disable_progress_bar()
-        if not any(all((model_dir / name).is_file() for name in names) for names in TOKENIZERS):
-            raise ModelError(
-                f"{model_dir} has no tokenizer (tokenizer.json, or vocab.json and merges.txt), "
-                f"so prompts can't be read; {WAY_OUT}"
-            )
         check_folder(model_dir)
         try:
             source = json.loads((model_dir / "facestats.json").read_text(encoding="utf-8"))
-            self.tokenizer = _tokenizer(model_dir)
+            self.tokenizer = Tokenizer(model_dir)
             config: Any = _text_config(model_dir)
             check_weights(model_dir, CLIPTextModelWithProjection, config)
             config.eos_token_id = self._pooled_token(config.eos_token_id, model_dir)
@@ -105,8 +94,10 @@ class TextEncoder:
             )
         assert scale is not None
         self.logit_scale = scale
-        self.context = min(config.max_position_embeddings, self.tokenizer.model_max_length)
+        self.context = min(config.max_position_embeddings, self.tokenizer.context)
         self.vocabulary: int = config.vocab_size
+        end = self.tokenizer.end
+        self._padding = end if end is not None and end < self.vocabulary else 0
         self.device = choose_device()
         self.model = model.eval().to(self.device)
 
@@ -117,16 +108,16 @@ class TextEncoder:
         first token, which is the same for all texts (`CLIPConfig()` beside a smaller vocabulary is
         such a one).
         """
-        ids = self.tokenizer("a face")["input_ids"]
+        ids = self.tokenizer.ids("a face")
         if configured in (HIGHEST, *ids):
             return configured
-        if self.tokenizer.eos_token_id not in ids:
+        if self.tokenizer.end is None or self.tokenizer.end not in ids:
             raise ModelError(
                 f"{model_dir}: its tokenizer does not end a text with the token {configured} of "
                 "its config, "
                 f"so texts can't be pooled; {WAY_OUT}"
             )
-        return self.tokenizer.eos_token_id
+        return self.tokenizer.end
 
     def tokenize(self, prompt: str) -> list[int]:
         """Token ids of a prompt, whole.
@@ -138,14 +129,14 @@ class TextEncoder:
         ModelError
             A token that the text tower does not know.
         """
-        ids = self.tokenizer(prompt)["input_ids"]
+        ids = self.tokenizer.ids(prompt)
         if len(ids) > self.context:
             raise InputError(
                 f"{prompt!r} has {len(ids)} tokens with beginning and end, but the text tower "
                 "reads "
                 f"at most {self.context}; shorten it"
             )
-        if max(ids) >= self.vocabulary:
+        if max(ids, default=0) >= self.vocabulary:
             raise ModelError(
                 f"the tokenizer makes token {max(ids)} of {prompt!r}, but the text tower knows "
                 "only "
@@ -164,7 +155,7 @@ class TextEncoder:
         rows = [self.tokenize(prompt) for prompt in prompts]
         ids = np.full(
             (-(-len(rows) // BATCH) * BATCH, self.context),
-            self.tokenizer.eos_token_id,
+            self._padding,
             dtype=np.int64,
         )
         for row, tokens in zip(ids, rows, strict=False):
@@ -181,61 +172,6 @@ class TextEncoder:
         if not np.isfinite(embeddings).all():
             raise ModelError(f"the text tower's embeddings are not finite; {WAY_OUT}")
         return embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
-
-
-def _tokenizer(model_dir: Path):
-    path = model_dir / "tokenizer.json"
-    if path.is_file():
-        steps = json.loads(path.read_text(encoding="utf-8"))
-        _check_growth(steps.get("normalizer"))
-        _check_pieces(steps.get("post_processor"))
-    try:
-        return AutoTokenizer.from_pretrained(
-            model_dir, local_files_only=True, trust_remote_code=False
-        )
-    except Exception as error:  # the tokenizers library raises nothing more precise
-        raise ValueError(f"tokenizer: {error}") from None
-
-
-def _check_growth(normalizer: Any) -> None:
-    """Raise `ValueError` for steps before the tokens that could make a text grow without end.
-
-    A replacement may double a text, and the next one again. CLIP's own has one, of spaces.
-    """
-    steps, replacements = [normalizer], 0
-    while steps:
-        step = steps.pop()
-        if isinstance(step, list):
-            steps += step
-        elif isinstance(step, dict):
-            steps += [value for value in step.values() if isinstance(value, (dict, list))]
-            if step.get("type") in ("Replace", "Prepend"):
-                replacements += 1
-                added = str(step.get("content", step.get("prepend", "")))
-                if replacements > MOST_REPLACEMENTS or len(added) > MOST_ADDED:
-                    raise ValueError(
-                        f"tokenizer.json: its normalizer replaces more than {MOST_REPLACEMENTS} "
-                        f"times, or by more than {MOST_ADDED} characters"
-                    )
-
-
-def _check_pieces(post_processor: Any) -> None:
-    """Raise `ValueError` for a step after the tokens that adds very many, or repeats them.
-
-    CLIP's own puts one in front and one behind.
-    """
-    steps, templates = [post_processor], 0
-    while steps:
-        step = steps.pop()
-        if isinstance(step, (dict, list)):
-            inner = list(step.values()) if isinstance(step, dict) else step
-            templates += isinstance(step, dict) and step.get("type") == "TemplateProcessing"
-            if len(inner) > MOST_PIECES or templates > 1:
-                raise ValueError(
-                    f"tokenizer.json: its post_processor has more than {MOST_PIECES} pieces, or "
-                    "several templates"
-                )
-            steps += inner
 
 
 def _text_config(model_dir: Path):
