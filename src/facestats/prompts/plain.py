@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 CLASSES = (None, "CLIPTokenizer", "CLIPTokenizerFast")
-_SIZE = 1 << 26  # bytes of a file; CLIP's have 1 to 4 MB
+_SIZE = 1 << 24  # bytes of a file; CLIP's have 1 to 4 MB
 _TOKENS = 100_000  # of a vocabulary; CLIP's has 49,408
 _ADDED = 64  # tokens beside the vocabulary; CLIP's has 2
 _LETTERS = 64  # of such a token
