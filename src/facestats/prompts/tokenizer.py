@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 import shutil
 import threading
+import weakref
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import Any
 
 from facestats.checkpoints.folder import CONFIG, TOKENIZER_FILES
@@ -69,10 +70,12 @@ class Tokenizer:
             self.context, self.end = _facts(self._own.model_max_length, self._own.eos_token_id)
             return
         self._own = None
-        self._copy = TemporaryDirectory(prefix="facestats-")  # a process may start after a checkout
+        # A process may start when other files lie in the folder: `dvc checkout` replaces them.
+        self._copy = Path(mkdtemp(prefix="facestats-"))
+        weakref.finalize(self, shutil.rmtree, self._copy, ignore_errors=True)
         for name in (CONFIG, *TOKENIZER_FILES):
             if (model_dir / name).is_file():
-                shutil.copyfile(model_dir / name, Path(self._copy.name, name))
+                shutil.copyfile(model_dir / name, self._copy / name)
         answer = self._ask({})
         if "context" not in answer:
             raise ValueError(self._reason(answer))
@@ -99,7 +102,7 @@ class Tokenizer:
     def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
         try:
             with _lock:
-                answer, _ = _children.call({"folder": self._copy.name, **question}, b"")
+                answer, _ = _children.call({"folder": str(self._copy), **question}, b"")
         except (OverLimitError, CrashError) as error:
             raise self._over(error) from None
         if "over" in answer:
@@ -113,7 +116,7 @@ class Tokenizer:
         )
 
     def _reason(self, answer: dict[str, Any]) -> str:
-        return str(answer.get("error")).replace(self._copy.name, str(self._file.parent))
+        return str(answer.get("error")).replace(str(self._copy), str(self._file.parent))
 
 
 def load(tokenizer_class: Any, folder: Path) -> Any:
