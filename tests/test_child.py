@@ -1,8 +1,10 @@
 """Calls in processes of their own: what ends them ends neither the caller nor the next call."""
 
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 
+import psutil
 import pytest
 
 from facestats.errors import FaultError
@@ -49,6 +51,24 @@ def test_a_process_that_is_killed_from_outside_is_replaced(children, tmp_path):
 def test_a_fresh_process_is_a_new_one(children):
     pid = children.call({}, b"")[0]["pid"]
     assert children.call({}, b"", fresh=True)[0]["pid"] != pid
+
+
+def test_processes_that_are_killed_while_they_are_idle_count_for_nothing(children):
+    """Two of them in a row were the next call's fault."""
+    with ThreadPoolExecutor(2) as threads:
+        calls = [threads.submit(children.call, {"wait": 0.3}, b"") for _ in range(2)]
+        pids = {call.result()[0]["pid"] for call in calls}
+    for pid in pids:
+        os.kill(pid, 11)
+    for pid in pids:
+        wait_for_end(pid)
+    assert children.call({}, b"")[0]["pid"] not in pids
+
+
+def wait_for_end(pid):
+    deadline = time.monotonic() + 10
+    while psutil.Process(pid).status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 def test_a_process_that_ends_by_itself_is_a_fault(children):

@@ -77,7 +77,23 @@ def make_a_pipe(root):
     os.mkfifo(root / ATTRACTIVENESS)
 
 
+def make_its_manifest_a(what):
+    def make(root):
+        path = root / METRICS_MANIFEST
+        path.unlink()
+        what(path)
+
+    return make
+
+
 MIXED = [
+    (make_its_manifest_a(os.mkfifo), "metrics/run.json is no file of the pipeline"),
+    (make_its_manifest_a(os.mkdir), "metrics/run.json is no file of the pipeline"),
+    (make_its_manifest_a(lambda path: path.symlink_to("/dev/zero")), "metrics/run.json is no file"),
+    (
+        make_its_manifest_a(lambda path: path.symlink_to(path.name)),
+        "metrics/run.json can't be read (Too many",
+    ),
     (retrain, OTHER),
     (change, "metrics/attractiveness.json is not the one that metrics/run.json names; a run is"),
     (as_of_an_earlier_version, "metrics/run.json: no such file; `dvc repro` makes it"),

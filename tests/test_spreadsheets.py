@@ -23,6 +23,9 @@ from facestats.labels.manual import merge_labels
 from resources import ROOT
 
 FORMULAS = [
+    "'\tann",
+    "'\rann",
+    "''\nann",
     "=cmd|' /C calc'!A0",
     "=1+1",
     "+1+1",

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 # What a spreadsheet takes for a formula: an equals sign, plus, minus or at, of any width, perhaps
 # behind blanks, quotation marks and invisible characters.
 _FORMULA = re.compile(
-    r"""[\t\r\n]|[\s'"\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]*"""
+    r"""'*[\t\r\n]|[\s'"\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]*"""
     r"""[=+\-@\u2212\uff1d\uff0b\uff0d\uff20\ufe62\ufe63\ufe66\ufe6b]"""
 )
 # Numbers, and signs alone.

@@ -81,7 +81,7 @@ class Children:
         """
         code = 0
         for _ in range(_ATTEMPTS):
-            child = _Child(self.module, self.limits) if fresh else self._take()
+            child = self._take(fresh)
             try:
                 answer = child.call(head, body)
             except (EOFError, OSError):
@@ -110,10 +110,13 @@ class Children:
         for child in idle:
             child.end()
 
-    def _take(self) -> _Child:
+    def _take(self, fresh: bool) -> _Child:
         with self._lock:
-            if self._idle:
-                return self._idle.pop()
+            while self._idle and not fresh:
+                child = self._idle.pop()
+                if child.process.poll() is None:
+                    return child
+                child.end()  # it was killed while it was idle
         return _Child(self.module, self.limits, self.what)
 
     def _forget(self) -> None:

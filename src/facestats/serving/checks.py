@@ -9,6 +9,9 @@ from typing import Any
 from facestats.core.files import read_json
 from facestats.core.photo_files import printable
 from facestats.errors import InputError, ModelError
+from facestats.machine.faults import fault, is_passing
+
+_LARGEST = 1 << 26  # bytes; with the hashes of 100,000 composites
 
 
 def whole_number(name: str, value: Any, least: int) -> int:
@@ -34,7 +37,13 @@ def read_facts(path: Path, *keys: str) -> dict[str, Any]:
         It is missing or damaged, or lacks one of the keys.
     """
     try:
+        if path.exists() and not (path.is_file() and path.stat().st_size <= _LARGEST):
+            raise InputError(f"{path} is no file of the pipeline; remove it and run `dvc repro`")
         content = read_json(path)
+    except OSError as error:
+        if is_passing(error):
+            raise fault(path, error) from None
+        raise ModelError(f"{path} can't be read ({error.strerror}); run `dvc repro`") from None
     except InputError as error:
         raise ModelError(str(error)) from None
     lacking = [key for key in keys if key not in content]
