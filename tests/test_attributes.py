@@ -387,3 +387,12 @@ def test_the_word_unknown_from_people_says_nothing():
 )
 def test_age_groups_are_fairfaces_at_their_edges(age, bucket):
     assert age_bucket(np.array([age]))[0] == bucket
+
+
+def test_a_model_of_far_too_large_numbers_is_named():
+    """scikit-learn's traceback ended the command."""
+    x, labels = blobs({"owl": 30, "cat": 30})
+    model = classifier(x, labels)
+    model.pipeline[0].scale_[:] = 1e-320
+    with pytest.raises(ModelError, match="far too large numbers"):
+        model.predict_proba(x)

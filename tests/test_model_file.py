@@ -106,6 +106,7 @@ def test_what_is_no_matrix_of_numbers_is_named(served, x, expected):
         {"reference": [1.0]},
         {"reference": torch.zeros(2, 2)},
         {"calibration": None},
+        {"calibration": torch.zeros(())},
         {"calibration": {"kind": "magic", "x": torch.zeros(1), "y": torch.zeros(1), "slope": 1.0}},
         {"calibration": {"kind": "none", "x": torch.zeros(0), "y": torch.zeros(0), "slope": 1.0}},
         {"calibration": {"kind": "none", "x": torch.zeros(2), "y": torch.zeros(1), "slope": 1.0}},

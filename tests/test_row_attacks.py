@@ -21,6 +21,7 @@ from facestats.errors import InputError
 from facestats.faces.preprocess import ROW_COLUMNS
 from facestats.faces.tables import FACES
 from facestats.labels.manual import alone, replace_file
+from facestats.rows import segments
 from facestats.rows.checks import check_face_rows, check_photo_rows
 from facestats.rows.dvc_cache import DvcCache
 from facestats.rows.files import RowFiles
@@ -362,6 +363,15 @@ def test_the_headers_of_pages_say_what_the_footer_says(version, dictionary):
         assert 0 <= column.total_uncompressed_size - unpacked < 100 * len(listed) or dictionary
         with pytest.raises(ValueError, match="page"):
             list(pages(data, column.data_page_offset, end - 1))
+
+
+def test_columns_that_share_ten_thousand_pages_are_refused(store, monkeypatch):
+    """980 columns of 10,000 empty pages took minutes."""
+    monkeypatch.setattr(segments, "_MOST_PAGES", len(COLUMNS) - 1)
+    path = store.plant(pa.table({name: ["1"] for name in COLUMNS}, SCHEMA))
+    assert store.run() == []
+    assert f"more than {len(COLUMNS) - 1} pages" in store.warnings[0]
+    assert not path.exists()
 
 
 def test_what_is_no_page_is_refused():

@@ -110,9 +110,23 @@ class AttributeModel:
         }
 
     def predict_proba(self, embeddings: np.ndarray) -> np.ndarray:
-        """Calibrated probability of each class: float64 array (n, classes)."""
-        with threadpool_limits(1):
-            raw = self.pipeline.predict_proba(embeddings.astype(np.float64, copy=False))
+        """Calibrated probability of each class: float64 array (n, classes).
+
+        Raises
+        ------
+        ModelError
+            Its numbers are so large that its steps give none.
+        """
+        try:
+            with threadpool_limits(1):
+                raw = self.pipeline.predict_proba(embeddings.astype(np.float64, copy=False))
+        except ValueError as error:  # scikit-learn refuses what a step before makes of them
+            if np.isfinite(embeddings).all() and "infinity" in str(error):
+                raise ModelError(
+                    "an attribute's model holds far too large numbers; "
+                    "`dvc repro -f train_attribute` makes it anew"
+                ) from None
+            raise
         return self.calibration.apply(raw) if self.calibration else raw
 
     def uncalibrated(self, shares: np.ndarray) -> np.ndarray:

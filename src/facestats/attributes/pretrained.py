@@ -352,7 +352,7 @@ def _probe(path: Path, model: AttributeModel, dimension: int) -> None:
     try:
         answers = model.predict_proba(vectors) if model.classes else model.predict(vectors)
         finite = bool(np.isfinite(answers).all())
-    except ValueError:  # scikit-learn refuses what a step before makes of them
+    except (ValueError, ModelError):  # scikit-learn refuses what a step before makes of them
         finite = False
     if not finite:
         raise ModelError(

@@ -28,6 +28,7 @@ _FILE = "crop"  # column with the MD5 of a row's file
 _TEXTS = (KEY, "sha256", _FILE)
 _ANY = re.compile(r"[^.].*\.parquet", re.DOTALL)
 _LARGEST = 2**29  # bytes of a segment, read with twice as much memory; 4096 rows take 25 MB
+_MOST_PAGES = 10_000  # in all columns: a segment has a few for each
 _MOST_CHUNKS = 1000  # columns, in all groups of rows: a segment has 24 in one
 
 
@@ -141,7 +142,7 @@ def _check_size(file: pq.ParquetFile, data: bytes) -> None:
     """
     facts = file.metadata
     width = sum(_row_bytes(kind) for kind in file.schema_arrow.types)
-    size, values = 0, 0
+    size = values = count = 0
     if facts.num_row_groups * facts.num_columns > _MOST_CHUNKS:
         raise ValueError(f"{facts.num_row_groups} groups of {facts.num_columns} columns")
     for chunk in chunks(data):
@@ -149,7 +150,9 @@ def _check_size(file: pq.ParquetFile, data: bytes) -> None:
         for page in pages(data, chunk.start, chunk.end):
             if not page.plain:
                 raise ValueError("an encoding that the store does not write")
-            size, own = size + page.size, own + page.values
+            size, own, count = size + page.size, own + page.values, count + 1
+            if count > _MOST_PAGES:
+                raise ValueError(f"more than {_MOST_PAGES} pages")
         if own != chunk.values:
             raise ValueError("its pages have other values than its footer says")
         values += own

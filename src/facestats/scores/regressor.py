@@ -187,7 +187,7 @@ def load_regressor(path: Path) -> Regressor | None:
         return _from_content(content)
     except (
         ValueError,
-        KeyError,
+        LookupError,
         TypeError,
         AttributeError,
         RuntimeError,
