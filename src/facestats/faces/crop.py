@@ -254,7 +254,7 @@ def _cut(
     return align_face(photo.rgb, crop.scaled(photo.rgb.shape[1] / photo.width), size)
 
 
-def _at_least(photo: Photo, image, long_side: float, *limits: float) -> Photo:
+def _at_least(photo: Photo, image, long_side: float, *limits) -> Photo:
     """The photo decoded anew if it was reduced to fewer px than needed."""
     enough = not photo.reduced or max(photo.rgb.shape[:2]) >= long_side
     return photo if enough else to_photo(image, long_side, *limits)

@@ -257,8 +257,9 @@ def signal_of_crash(code: int | None, limits: Limits | None) -> str | None:
 
     None where the system may have done that, for it has less memory than the process may take.
     """
-    crashed = limits is not None and code is not None and -code in _CRASHES
-    return signal.Signals(-code).name if crashed and memory_is_there(limits.memory) else None
+    if limits is None or code is None or -code not in _CRASHES:
+        return None
+    return signal.Signals(-code).name if memory_is_there(limits.memory) else None
 
 
 @contextmanager

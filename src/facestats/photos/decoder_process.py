@@ -23,6 +23,6 @@ def main(seconds: float, memory: float) -> None:
             number = getattr(error, "errno", None)
             return {"error": type(error).__name__, "text": str(error), "errno": number}, b""
         shape = {"shape": photo.rgb.shape, "width": photo.width, "height": photo.height}
-        return shape, memoryview(photo.rgb).cast("B")
+        return shape, photo.rgb.data.cast("B")
 
     answer_calls(decode, seconds, memory)
