@@ -428,7 +428,7 @@ def test_want_of_memory_turns_no_photo_and_drops_no_profile(monkeypatch):
     data = encode(Image.new("RGB", (100, 60)), "JPEG", exif=exif, dpi=(72, 72), icc_profile=profile)
     with monkeypatch.context() as patch:
         patch.setattr(pixels, "memory_is_there", lambda size: False)
-        pixels._transform.cache_clear()
+        pixels._kept_transform.cache_clear()
         with pytest.raises(FaultError, match="Cannot allocate memory"):
             open_photo(data)
     assert open_photo(data).rgb.shape == (100, 60, 3)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 import time
 
@@ -12,7 +11,7 @@ from facestats.__main__ import main
 from facestats.cli import doctor_locks
 from facestats.cli.doctor_inputs import examine_inputs
 from facestats.params.project import load_params
-from programs import start_program
+from programs import run_program, start_program
 from resources import ROOT
 
 LOCK = "schema: '2.0'\nstages:\n  labels:\n    cmd: python stages/labels.py\n"
@@ -117,7 +116,7 @@ def test_a_lock_that_was_cut_off_between_two_stages_is_named(root):
     (root / "dvc.lock").write_text("schema: '2.0'\nstages:\n" + "".join(map(entry.format, names)))
     who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
     for command in (["init", "-q"], ["add", "dvc.lock"], [*who, "commit", "-qm", "a"]):
-        subprocess.run(["git", *command], cwd=root, check=True, timeout=60)
+        run_program(["git", *command], root, check=True)
     params = load_params(root / "params.yaml")
     assert examine_inputs(root, params).warnings == []
     (root / "dvc.lock").write_text(LOCK)
