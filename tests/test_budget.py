@@ -15,7 +15,7 @@ from facestats.faces.crop import PreprocessConfig
 from facestats.faces.keys import recipe_hash
 from facestats.faces.preprocess import ROW_COLUMNS, preprocess_folder
 from facestats.photos import budget
-from facestats.photos.budget import BYTES, OverBudgetError, check_budget, count_scans
+from facestats.photos.budget import OverBudgetError, check_budget, count_scans
 from facestats.photos.decode import MAX_PIXELS, open_photo
 from facestats.rows.store import RowStore
 from programs import run_program
@@ -298,7 +298,9 @@ def test_a_photo_over_a_limit_is_a_row_of_that_limit_or_of_this_run(folder, tmp_
 @pytest.mark.long
 def test_a_photo_that_takes_more_memory_than_was_reckoned_is_a_row(folder, tmp_path, monkeypatch):
     """Whatever the reckoning overlooks: the process has a limit of its own."""
-    monkeypatch.setattr(budget, "MARGIN", 100_000_000 - MAX_PIXELS * BYTES)
+    monkeypatch.setattr(
+        budget, "MARGIN", 100_000_000 - budget.limits(MAX_PIXELS, 1).memory + budget.MARGIN
+    )
     (folder / "scans.jpg").unlink()
     frame = run(folder, tmp_path / "store", PreprocessConfig(size=96))
     assert frame["reason"].tolist() == [

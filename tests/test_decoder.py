@@ -71,6 +71,7 @@ PLAIN = {
 }
 UNUSUAL = {
     "60 scans": JPEG + b"\xff\xda" * 60,
+    "filling in a scan": JPEG[:-2] + b"\xff" * 100 + b"\xff\xd9",
     "many segments": behind_start(JPEG, segment(0xFE, b"") * 70),
     "two profiles": behind_start(JPEG, segment(0xE2, b"ICC_PROFILE\0\1\2" + SRGB) * 2),
     "a profile of steps": encode(PICTURE, "JPEG", icc_profile=SRGB.replace(b"rTRC", b"D2B0")),

@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import io
 import os
+import re
 import shutil
 import threading
 
@@ -371,6 +372,33 @@ def test_columns_that_share_ten_thousand_pages_are_refused(store, monkeypatch):
     path = store.plant(pa.table({name: ["1"] for name in COLUMNS}, SCHEMA))
     assert store.run() == []
     assert f"more than {len(COLUMNS) - 1} pages" in store.warnings[0]
+    assert not path.exists()
+
+
+def test_a_list_of_another_kind_than_the_format_says_is_refused(store):
+    """pyarrow reads it by the format, and saw another footer than the check."""
+    path = store.plant(pa.table({name: ["1"] for name in COLUMNS}, SCHEMA))
+    data = path.read_bytes()
+    size = int.from_bytes(data[-8:-4], "little")
+    footer = data[-8 - size : -8]
+    # A column's encodings, whole numbers of 32 bits, become a list of such of 64.
+    changed, count = re.subn(rb"\x15\x0c\x19[\x15\x25\x35]", as_long, footer, count=1)
+    assert count == 1
+    with pytest.raises(ValueError, match="another kind than the format says"):
+        chunks(with_footer(changed))
+
+
+def as_long(match):
+    return match[0][:-1] + bytes([match[0][-1] & 0xF0 | 6])
+
+
+def test_nulls_of_wide_values_are_counted(store):
+    """One row, a list of 2,000 nulls of a megabyte each."""
+    nulls = pa.array([[None] * 2000], pa.list_(pa.binary(10**6)))
+    table = pa.table({"key": ["1"], "wide": nulls})
+    path = store.plant(table)
+    assert store.run() == []
+    assert "MB are more than a segment holds" in store.warnings[0]
     assert not path.exists()
 
 

@@ -94,7 +94,7 @@ def within_limits(function: Callable[..., Result], config: PreprocessConfig, *ar
 
 def limits_of(config: PreprocessConfig) -> Limits:
     """Limits of time and memory for a photo in a worker process."""
-    return budget.limits(config.max_pixels, config.max_seconds)
+    return budget.limits(config.max_pixels, config.max_seconds, config.max_megabytes)
 
 
 def over_limit(config: PreprocessConfig, error: OverLimitError | CrashError) -> str:

@@ -66,9 +66,9 @@ class OverBudgetError(ImageError):
     """
 
 
-def limits(max_pixels: int, max_seconds: float) -> Limits:
-    """Limits of the process that decodes a photo."""
-    return Limits(max_seconds, max_pixels * BYTES + MARGIN)
+def limits(max_pixels: int, max_seconds: float, max_megabytes: float = 256) -> Limits:
+    """Limits of the process that decodes a photo, which holds its file, and a decoder's copy."""
+    return Limits(max_seconds, max_pixels * BYTES + MARGIN + int(2 * max_megabytes * 10**6))
 
 
 def over_limit(max_pixels: int, max_seconds: float, error: OverLimitError | CrashError) -> str:

@@ -38,6 +38,7 @@ _TYPES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12
 _FRAMES = {0xC0, 0xC1, 0xC2}  # baseline, extended and progressive, with Huffman codes
 _TABLES = {0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)}  # and comments and applications' segments
 _SCAN = 0xDA
+_FILLING = b"\xff" * 64  # before a marker; encoders write none
 
 
 def is_plain(data: bytes) -> bool:
@@ -55,6 +56,8 @@ def _is_plain_jpeg(data: bytes) -> bool:
         code, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
         if code == _SCAN:
             scans = data.count(b"\xff\xda", at)
+            if data.find(_FILLING, at) >= 0:  # libjpeg reads it anew with each further 64 kB
+                return False
             return 0 < pixels <= _PIXELS and scans <= _SCANS and pixels * scans <= _WORK
         content = data[at + 4 : at + 2 + length]
         if code in _FRAMES:

@@ -17,6 +17,10 @@ _DEEPEST = 8  # structs and lists in each other: groups, columns, their facts, s
 _LAST_FIELD = 100  # of a struct; those of parquet.thrift end at 17
 _FOOTER = 2**20  # most bytes of a footer; one of 24 columns has 10 kB
 _END = b"PAR1"
+# Kinds of the items of lists, by the number of their field: in the file, and in a column's facts.
+_WHOLE, _BYTES, _STRUCT = 5, 8, 12
+_FOOTER_LISTS = {2: _STRUCT, 4: _STRUCT, 5: _STRUCT, 7: _STRUCT}
+_COLUMN_LISTS = {2: _WHOLE, 3: _BYTES, 8: _STRUCT, 13: _STRUCT}
 
 
 class Chunk(NamedTuple):
@@ -60,6 +64,8 @@ def chunks(data: bytes) -> list[Chunk]:
         footer, _ = _struct(data[-8 - size : -8], 0)
         columns = [column for group in footer[4] for column in group[1]]
         facts = [column[3] for column in columns]
+        _check_kinds((footer, _FOOTER_LISTS), *((group, {1: _STRUCT}) for group in footer[4]))
+        _check_kinds(*((one, _COLUMN_LISTS) for one in facts))
         if any(1 in column for column in columns):
             raise ValueError("it names another file")
         if any(11 in one for one in facts):
@@ -154,6 +160,23 @@ def _whole(value: Any) -> int:
     return value
 
 
+def _check_kinds(*structs: tuple[dict[int, Any], dict[int, int]]) -> None:
+    """Raise ValueError where a list is of another kind than the format says.
+
+    pyarrow reads such a list by the format, whatever it says of itself.
+    """
+    for fields, kinds in structs:
+        for number, kind in kinds.items():
+            if number in fields and getattr(fields[number], "kind", None) != kind:
+                raise ValueError("a list in its footer is of another kind than the format says")
+
+
+class _List(list):
+    """A list, and the kind that it gives for its items."""
+
+    kind = 0
+
+
 def _list(data: bytes, at: int, depth: int) -> tuple[list, int]:
     if depth > _DEEPEST:
         raise ValueError("a header of a page or the file is nested too deeply")
@@ -163,7 +186,8 @@ def _list(data: bytes, at: int, depth: int) -> tuple[list, int]:
         size, at = _unsigned(data, at)
     if size > len(data) - at:  # each has at least one byte
         raise ValueError("a header of a page or the file has a list that is too long")
-    items = []
+    items = _List()
+    items.kind = kind
     for _ in range(size):
         # In a list, a truth takes a byte.
         item, at = _value(data, at, 3 if kind in (1, 2) else kind, depth + 1)

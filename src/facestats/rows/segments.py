@@ -156,9 +156,17 @@ def _check_size(file: pq.ParquetFile, data: bytes) -> None:
         if own != chunk.values:
             raise ValueError("its pages have other values than its footer says")
         values += own
-    size = max(size + 8 * values, facts.num_rows * width)
+    value = max([8, *map(_value_bytes, file.schema_arrow.types)])
+    size = max(size + value * values, facts.num_rows * width)
     if not 0 <= facts.num_rows <= FULL or size > _LARGEST:
         raise ValueError(f"{facts.num_rows} rows, {size // 10**6} MB are more than a segment holds")
+
+
+def _value_bytes(kind: pa.DataType) -> int:
+    """Bytes of a null of those types that a column's lists and structs hold, at most."""
+    if pa.types.is_nested(kind):
+        return max([0, *(_value_bytes(kind.field(n).type) for n in range(kind.num_fields))])
+    return kind.byte_width if pa.types.is_fixed_size_binary(kind) else 0
 
 
 def _row_bytes(kind: pa.DataType) -> int:
