@@ -61,7 +61,9 @@ def chunks(data: bytes) -> list[Chunk]:
     if data[-4:] != _END or not 0 < size <= min(_FOOTER, len(data) - 8):
         raise ValueError("it has no footer")
     try:
-        footer, _ = _struct(data[-8 - size : -8], 0)
+        footer, end = _struct(data[-8 - size : -8], 0)
+        if end != size:
+            raise ValueError("its footer ends before its end")
         columns = [column for group in footer[4] for column in group[1]]
         facts = [column[3] for column in columns]
         _check_kinds((footer, _FOOTER_LISTS), *((group, {1: _STRUCT}) for group in footer[4]))

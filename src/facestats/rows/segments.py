@@ -28,6 +28,14 @@ _FILE = "crop"  # column with the MD5 of a row's file
 _TEXTS = (KEY, "sha256", _FILE)
 _ANY = re.compile(r"[^.].*\.parquet", re.DOTALL)
 _LARGEST = 2**29  # bytes of a segment, read with twice as much memory; 4096 rows take 25 MB
+_KINDS = (
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_boolean,
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_null,
+)
 _MOST_PAGES = 10_000  # in all columns: a segment has a few for each
 _MOST_CHUNKS = 1000  # columns, in all groups of rows: a segment has 24 in one
 
@@ -156,25 +164,21 @@ def _check_size(file: pq.ParquetFile, data: bytes) -> None:
         if own != chunk.values:
             raise ValueError("its pages have other values than its footer says")
         values += own
-    value = max([8, *map(_value_bytes, file.schema_arrow.types)])
-    size = max(size + value * values, facts.num_rows * width)
+    size = max(size + 8 * values, facts.num_rows * width)
     if not 0 <= facts.num_rows <= FULL or size > _LARGEST:
         raise ValueError(f"{facts.num_rows} rows, {size // 10**6} MB are more than a segment holds")
 
 
-def _value_bytes(kind: pa.DataType) -> int:
-    """Bytes of a null of those types that a column's lists and structs hold, at most."""
-    if pa.types.is_nested(kind):
-        return max([0, *(_value_bytes(kind.field(n).type) for n in range(kind.num_fields))])
-    return kind.byte_width if pa.types.is_fixed_size_binary(kind) else 0
-
-
 def _row_bytes(kind: pa.DataType) -> int:
-    """Bytes of a null; as a vector of fixed size, it takes as many as any other."""
-    if pa.types.is_fixed_size_list(kind):
-        return kind.list_size * _row_bytes(kind.value_type)
-    if pa.types.is_struct(kind):
-        return sum(_row_bytes(field.type) for field in kind)
-    if pa.types.is_fixed_size_binary(kind):
-        return kind.byte_width
-    return 16
+    """Bytes of a null; as a vector of fixed size, it takes as many as any other.
+
+    Raises
+    ------
+    ValueError
+        The store writes no such column: a null in a list may be of any width.
+    """
+    vector = pa.types.is_fixed_size_list(kind)
+    value = kind.value_type if vector else kind
+    if not any(is_kind(value) for is_kind in _KINDS):
+        raise ValueError(f"a column of {kind}, which the store does not write")
+    return kind.list_size * 16 if vector else 16
