@@ -36,6 +36,7 @@ FLOORS = (
     ("params.project",),
     ("serving", "run"),
     ("service", "export"),
+    ("app",),
     ("cli",),
     ("__main__",),
 )

@@ -35,6 +35,7 @@ COMMANDS = (
     "similar",
     "transform",
     "export",
+    "app",
     "serve",
     "import",
     "labels",

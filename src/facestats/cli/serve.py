@@ -17,9 +17,13 @@ from __future__ import annotations
 import argparse
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from facestats.core.layout import SERVING
 from facestats.errors import InputError, ModelError
+
+if TYPE_CHECKING:
+    from facestats.service.settings import Settings
 
 HELP = "answer over HTTP"
 PACKAGES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
@@ -87,15 +91,27 @@ def _from_one(text: str) -> int:
     return int(text)
 
 
-def run(options: argparse.Namespace) -> int:
+def check_packages(command: str) -> None:
+    """Raise `InputError` where the extra is not installed."""
     missing = [name for name in PACKAGES if find_spec(name) is None]
     if missing:
         raise InputError(
-            f"`serve` needs {', '.join(missing)}: install them with "
+            f"`{command}` needs {', '.join(missing)}: install them with "
             "`python -m pip install 'facestats[serve]'`"
         )
+
+
+def settings_of(options: argparse.Namespace) -> Settings:
+    """What the server is told.
+
+    Raises
+    ------
+    InputError
+        It would let other machines in without a token.
+    ModelError
+        The project folder has no models.
+    """
     from facestats.machine.threads import processors
-    from facestats.service.server import serve
     from facestats.service.settings import MEGA, Settings, check_access, read_tokens
 
     tokens = read_tokens(Path(options.token_file)) if options.token_file else ()
@@ -108,26 +124,31 @@ def run(options: argparse.Namespace) -> int:
             f"no {SERVING.as_posix()} in {root}: run `dvc repro` (or `dvc pull`) there, or "
             "name the project folder with --root"
         )
-    serve(
-        Settings(
-            root,
-            options.host,
-            options.port,
-            tokens,
-            tuple(options.allow_origin),
-            tuple(options.allow_host),
-            options.allow_ethnicity,
-            options.precision,
-            photo_bytes=options.max_megabytes * MEGA,
-            photo_pixels=options.max_megapixels * MEGA,
-            photos=options.max_photos,
-            request_bytes=options.max_request_megabytes * MEGA,
-            queue=options.queue,
-            body_seconds=options.body_seconds,
-            answer_seconds=options.answer_seconds,
-            batch_size=options.batch_size,
-            padding=not options.no_padding,
-            threads=options.threads or processors(),
-        )
+    return Settings(
+        root,
+        options.host,
+        options.port,
+        tokens,
+        tuple(options.allow_origin),
+        tuple(options.allow_host),
+        options.allow_ethnicity,
+        options.precision,
+        photo_bytes=options.max_megabytes * MEGA,
+        photo_pixels=options.max_megapixels * MEGA,
+        photos=options.max_photos,
+        request_bytes=options.max_request_megabytes * MEGA,
+        queue=options.queue,
+        body_seconds=options.body_seconds,
+        answer_seconds=options.answer_seconds,
+        batch_size=options.batch_size,
+        padding=not options.no_padding,
+        threads=options.threads or processors(),
     )
+
+
+def run(options: argparse.Namespace) -> int:
+    check_packages("serve")
+    from facestats.service.server import serve
+
+    serve(settings_of(options))
     return 0

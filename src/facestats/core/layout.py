@@ -20,7 +20,8 @@ OUT_OF_FOLD = Path("data/interim/out_of_fold")
 CROSSVALIDATED_GEOMETRY = Path("data/interim/crossvalidated_geometry.parquet")
 TRAITS = Path("data/interim/traits")
 WARNINGS = Path("data/interim/warnings")
-REJECTED_INDEX = "index.json"  # in data/interim/rejected
+REJECTED = Path("data/interim/rejected")
+REJECTED_INDEX = "index.json"  # in it
 
 CLIP = Path("models/clip")
 LANDMARKER = Path("models/landmarker")

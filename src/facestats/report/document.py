@@ -35,6 +35,7 @@ from facestats.report.text import STAND_IN, as_plain, written_as_is, written_as_
 
 TITLE = "FaceStats report"
 MOST = 10_000_000  # bytes of the page
+STYLES = ("tokens.css", "report.css")  # the first is the app's, too
 METRICS = (  # sections that are written from the metrics alone, in the order of the page
     section_crossvalidation.crossvalidated,
     section_scores.scores,
@@ -238,18 +239,21 @@ def render_page(title: str, sections: list[Section], album: Album) -> str:
     -------
     str
     """
-    environment = _environment(autoescape=True, finalize=_visible)
-    environment.filters["inline"] = inline
     style, script = (
-        (TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "report.js")
+        "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in names)
+        for names in (STYLES, ["report.js"])
     )
-    return environment.get_template("page.html").render(
-        title=title,
-        sections=sections,
-        album=album,
-        style=Markup(style),
-        script=Markup(script),
-        policy=_policy(style, script),
+    return (
+        html_environment()
+        .get_template("page.html")
+        .render(
+            title=title,
+            sections=sections,
+            album=album,
+            style=Markup(style),
+            script=Markup(script),
+            policy=_policy(style, script),
+        )
     )
 
 
@@ -273,9 +277,22 @@ def inline(text: str) -> Markup:
     return Markup(STAND_IN.sub(lambda sign: str(escape(written_as_is(sign[0]))), html))
 
 
-def _environment(**options: Any) -> Environment:
+def html_environment(*folders: Path) -> Environment:
+    """Templates of pages: values are escaped, and nothing in them turns letters round.
+
+    Parameters
+    ----------
+    *folders : Path
+        Of further templates.
+    """
+    environment = _environment(*folders, autoescape=True, finalize=_visible)
+    environment.filters["inline"] = inline
+    return environment
+
+
+def _environment(*folders: Path, **options: Any) -> Environment:
     return Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader([*folders, TEMPLATES]),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

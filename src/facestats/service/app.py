@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from importlib import resources
 from pathlib import Path
@@ -50,8 +50,15 @@ STATUSES = {
 PAGES = {"docs.html": "text/html", "docs.js": "text/javascript", "docs.css": "text/css"}
 
 
-def make_app(settings: Settings) -> ASGIApp:
-    """The application of a server, which loads its models when it starts."""
+def make_app(settings: Settings, extend: Callable[[FastAPI, State], None] | None = None) -> ASGIApp:
+    """The application of a server, which loads its models when it starts.
+
+    Parameters
+    ----------
+    settings : Settings
+    extend : callable, optional
+        Adds routes of its own.
+    """
     metrics = Metrics()
     state = State(
         settings,
@@ -90,6 +97,8 @@ def make_app(settings: Settings) -> ASGIApp:
             allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
             expose_headers=["X-Request-ID", "Retry-After"],
         )
+    if extend is not None:
+        extend(app, state)
     _describe(app)
     return Observing(app, metrics, lambda: state.engine.queued)
 

@@ -168,7 +168,9 @@ def _add_search(router: APIRouter, state: State) -> None:
         k: Count = 10,
     ) -> JsonResponse:
         run = state.run()
-        similar = await state.in_time(request, state.engine.think(partial(_search, run, text, k)))
+        similar = await state.in_time(
+            request, state.engine.think(partial(search_by_words, run, text, k))
+        )
         return state.answer(request, run, {"similar": similar})
 
 
@@ -192,7 +194,7 @@ def _add_composite(router: APIRouter, state: State) -> None:
     async def composite(request: Request) -> Response:
         run = state.run()
         options = _composite(await read_small(request, state.settings, MOST_JSON))
-        state.check_ethnicity(_filters_by_ethnicity(options.filter), body_left=False)
+        state.check_ethnicity(filters_by_ethnicity(options.filter), body_left=False)
         picture, headers = await state.in_time(
             request, state.engine.draw(partial(_draw, run, options))
         )
@@ -251,12 +253,14 @@ def _read_crop(run: Run, filename: str) -> bytes | None:
         return None
 
 
-def _search(run: Run, text: str, k: int) -> list[dict[str, Any]]:
+def search_by_words(run: Run, text: str, k: int) -> list[dict[str, Any]]:
+    """The faces that fit words best, as the answer has them."""
     vector = run.texts().encode([text])[0]
     return rows_of(answers.nearest(run.models, vector, k))
 
 
-def _filters_by_ethnicity(where: Filter) -> bool:
+def filters_by_ethnicity(where: Filter) -> bool:
+    """Whether a filter asks for what is shown on request only."""
     named = {*(where.attributes or {}), *(where.columns or {})}
     return where.ethnicity is not None or any(
         name.startswith((SENSITIVE, *SENSITIVE_COLUMNS)) for name in named

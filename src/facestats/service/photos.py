@@ -127,7 +127,7 @@ def _answers_of(model: type[BaseModel]) -> Any:
     return single | several
 
 
-async def _answer_photos(
+async def answer_photos(
     state: State, request: Request, finish: Callable[[Run], Finish], embed: bool = True
 ) -> JsonResponse:
     """Read a request's photos, and answer with what `finish` makes of each."""
@@ -173,18 +173,18 @@ def photo_routes(state: State) -> APIRouter:
 
     @route("/score", schemas.Score, "Predict the rating of the largest face")
     async def score(request: Request) -> JsonResponse:
-        return await _answer_photos(state, request, lambda run: score_of)
+        return await answer_photos(state, request, lambda run: score_of)
 
     @route("/attributes", schemas.Attributes, "Infer gender, age and further attributes")
     async def attributes(request: Request, ethnicity: Ethnicity = False) -> JsonResponse:
         state.check_ethnicity(ethnicity)
-        return await _answer_photos(
+        return await answer_photos(
             state, request, lambda run: lambda face: attributes_of(face, ethnicity)
         )
 
     @route("/embedding", schemas.Embedding, "Compute the CLIP embedding of the largest face")
     async def embedding(request: Request) -> JsonResponse:
-        return await _answer_photos(state, request, lambda run: _embedding_of)
+        return await answer_photos(state, request, lambda run: _embedding_of)
 
     @route("/landmarks", schemas.Landmarks, "Find the 468 landmarks of the largest face")
     async def landmarks(request: Request) -> JsonResponse:
@@ -193,7 +193,7 @@ def photo_routes(state: State) -> APIRouter:
                 crop, [doubt.text for doubt in run.models.doubts(crop)]
             )
 
-        return await _answer_photos(state, request, finish, embed=False)
+        return await answer_photos(state, request, finish, embed=False)
 
     @route("/analyze", schemas.Analysis, "All of it in one pass over the photo")
     async def analyze(
@@ -204,13 +204,13 @@ def photo_routes(state: State) -> APIRouter:
         ] = None,
     ) -> JsonResponse:
         state.check_ethnicity(ethnicity)
-        return await _answer_photos(
+        return await answer_photos(
             state, request, lambda run: lambda face: analysis_of(face, run, ethnicity, k)
         )
 
     @route("/similar", schemas.Similar, "Find the faces of the project most similar to a photo's")
     async def similar(request: Request, k: Count = 10) -> JsonResponse:
-        return await _answer_photos(
+        return await answer_photos(
             state,
             request,
             lambda run: lambda face: {"similar": similar_to(face, k), "warnings": face.doubt_texts},

@@ -8,6 +8,7 @@ import sys
 
 import h11
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from facestats.service.app import make_app
@@ -49,12 +50,19 @@ class Protocol(H11Protocol):
             self._waiting = None
 
 
-def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or Ctrl-C; requests that have begun are finished."""
+def serve(settings: Settings, app: ASGIApp | None = None) -> None:
+    """Serve until SIGTERM or Ctrl-C; requests that have begun are finished.
+
+    Parameters
+    ----------
+    settings : Settings
+    app : ASGI application, optional
+        By default that of the service.
+    """
     for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises it anew when it has ended
         signal.signal(number, lambda *_: sys.exit(0))
     uvicorn.run(
-        make_app(settings),
+        app or make_app(settings),
         host=settings.host,
         port=settings.port,
         http=type("Protocol", (Protocol,), {"head_seconds": settings.body_seconds}),

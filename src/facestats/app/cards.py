@@ -1,0 +1,83 @@
+"""A face as it stands in a grid: its address, a line below the picture, and words for its name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from facestats.app.site import Shown, address
+
+SCORE = "combined_score"
+_OF_CARD = ["score_withheld", "doubts", "gender_final", "age_final", SCORE, "attractiveness_score"]
+UNITS = {"age_final": "years", "yaw": "°", "pitch": "°", "roll": "°"}
+
+
+def cards_of(shown: Shown, rows: np.ndarray, sort: str = "filename") -> list[dict[str, Any]]:
+    """Faces as a grid has them.
+
+    Parameters
+    ----------
+    shown : Shown
+    rows : ndarray
+        Row numbers.
+    sort : str
+        The column whose value stands below; without one of its own, the score does.
+
+    Returns
+    -------
+    list of dict
+        `name`, `address` (the end of the paths of its page and pictures), `line` and `label`.
+    """
+    column = sort.removeprefix("-")
+    own = [] if column in ("filename", "image") else [column]
+    cells = shown.faces.values(rows, [*dict.fromkeys([*_OF_CARD, *own])])
+    return [
+        {
+            "name": name,
+            "address": address(name),
+            "line": _line(cell, own[0] if own else None),
+            "label": _label(name, cell),
+        }
+        for name, cell in zip(shown.faces.names(rows), cells, strict=True)
+    ]
+
+
+def _line(cell: dict[str, Any], column: str | None) -> str:
+    if column is not None:
+        return shown_value(column, cell.get(column))
+    return _score(cell)
+
+
+def _score(cell: dict[str, Any]) -> str:
+    if cell.get("score_withheld"):
+        return "no score"
+    value = cell.get(SCORE)
+    value = cell.get("attractiveness_score") if value is None else value
+    return "no score" if value is None else f"{value:.0f}"
+
+
+def _label(name: str, cell: dict[str, Any]) -> str:
+    age = cell.get("age_final")
+    score = _score(cell)
+    parts = [
+        name,
+        cell.get("gender_final") or "",
+        "" if age is None else f"{age:.0f} years",
+        score if score == "no score" else f"score {score}",
+        f"doubtful: {cell['doubts']}" if cell.get("doubts") else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def shown_value(column: str, value: Any) -> str:
+    """A cell in words, short."""
+    if value is None or value == "":
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float) and column.endswith(("_score", "_combined", "_geometric")):
+        text = f"{value:.1f}"
+    unit = UNITS.get(column, "")
+    return f"{text}{'' if unit == '°' else ' '}{unit}".strip()

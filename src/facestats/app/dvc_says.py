@@ -1,0 +1,199 @@
+"""What DVC says of a project: stale stages and experiments.
+
+DVC takes seconds and holds its lock meanwhile, so it is asked in a process of its own, with a time
+limit, only when somebody looks, and its answer is kept until a file that it depends on changes.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
+
+from facestats.serving.manifest import identity
+
+SECONDS = 120  # of one question
+KEPT_SECONDS = 60  # code and data may have changed since
+_WATCHED = ("dvc.lock", "dvc.yaml", "params.yaml", ".git/HEAD", ".git/refs/exps", ".git/logs/HEAD")
+_BUSY = "Unable to acquire lock"
+MOST_ROWS, MOST_COLUMNS = 50, 14
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What DVC has said.
+
+    Attributes
+    ----------
+    state : str
+        `asking`, `done` or `failed`.
+    content : any
+        For `done`.
+    why : str
+        For `failed`.
+    """
+
+    state: str
+    content: Any = None
+    why: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"state": self.state, "content": self.content, "why": self.why}
+
+
+@dataclass
+class _Kept:
+    answer: Answer = field(default_factory=lambda: Answer("asking"))
+    stamp: Any = None
+    time: float = 0.0
+    thread: threading.Thread | None = None
+
+
+class DvcSays:
+    """Asks DVC in the background.
+
+    Parameters
+    ----------
+    root : Path
+        The project folder.
+    """
+
+    def __init__(self, root: Path):
+        self.root = root
+        self._lock = threading.Lock()
+        self._kept: dict[str, _Kept] = {"stale": _Kept(), "experiments": _Kept()}
+        self._one_at_a_time = threading.Lock()
+
+    def stale(self) -> Answer:
+        """Stages that `dvc repro` would run, each with its reasons."""
+        return self._ask("stale", ["status", "--json"], read_status)
+
+    def experiments(self) -> Answer:
+        """The table of `dvc exp show`: `head` and `rows`, with what differs alone."""
+        return self._ask("experiments", ["exp", "show", "--csv"], read_experiments)
+
+    def _ask(self, name: str, words: list[str], read: Callable[[str], Any]) -> Answer:
+        if not (self.root / ".dvc").is_dir():
+            return Answer("failed", why="the folder is no DVC project")
+        with self._lock:
+            kept = self._kept[name]
+            if kept.thread is not None and kept.thread.is_alive():
+                return Answer("asking")
+            stamp = [identity(self.root / path) for path in _WATCHED]
+            if kept.stamp == stamp and time.monotonic() - kept.time < KEPT_SECONDS:
+                return kept.answer
+            kept.thread = threading.Thread(
+                target=self._work, args=(kept, words, read), name="dvc", daemon=True
+            )
+            kept.thread.start()
+            return Answer("asking")
+
+    def _work(self, kept: _Kept, words: list[str], read: Callable[[str], Any]) -> None:
+        stamp = [identity(self.root / path) for path in _WATCHED]
+        with self._one_at_a_time:  # each takes a processor
+            try:
+                answer = Answer("done", read(_run(self.root, words)))
+            except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+                answer = Answer("failed", why=str(error) or type(error).__name__)
+        with self._lock:
+            kept.answer, kept.stamp, kept.time = answer, stamp, time.monotonic()
+
+
+def _run(root: Path, words: list[str]) -> str:
+    """Output of a command of DVC.
+
+    Raises
+    ------
+    ValueError
+        It failed, or took too long; the text says why.
+    """
+    environment = os.environ | {"DVC_NO_ANALYTICS": "1"}
+    with TemporaryFile() as out, TemporaryFile() as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dvc", *words],
+            cwd=root,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=errors,
+            start_new_session=True,
+        )
+        try:
+            code = process.wait(SECONDS)
+        except subprocess.TimeoutExpired:
+            raise ValueError(f"DVC gave no answer within {SECONDS} s") from None
+        finally:
+            if process.poll() is None:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        out.seek(0), errors.seek(0)
+        text, complaint = out.read().decode(), errors.read().decode("utf-8", "replace")
+    if code:
+        if _BUSY in complaint:
+            raise ValueError("DVC is busy: a run is under way")
+        last = [line for line in complaint.splitlines() if line.startswith("ERROR")]
+        raise ValueError((last or ["DVC failed"])[0].removeprefix("ERROR: ").replace(f"{root}", ""))
+    return text
+
+
+def read_status(text: str) -> list[dict[str, Any]]:
+    """Stages and reasons of `dvc status --json`."""
+    return [
+        {"stage": name.rpartition(":")[2], "reasons": reasons}
+        for name, entries in json.loads(text or "{}").items()
+        if (reasons := _reasons(entries))
+    ]
+
+
+def _reasons(entries: list[Any]) -> list[str]:
+    reasons: list[str] = []
+    for entry in entries:
+        if not isinstance(entry, dict):
+            reasons.append(str(entry))
+            continue
+        for changes in entry.values():
+            reasons += [
+                f"{path}: {', '.join(change) if isinstance(change, dict) else change}"
+                for path, change in (changes.items() if isinstance(changes, dict) else ())
+            ]
+    return reasons
+
+
+def read_experiments(text: str) -> dict[str, Any]:
+    """Head and rows of `dvc exp show --csv`: names first, then what is not the same everywhere."""
+    rows = list(csv.reader(io.StringIO(text)))
+    if not rows:
+        return {"head": [], "rows": [], "left_out": 0}
+    head, body = rows[0], rows[1:]
+    named = [head.index(name) for name in ("Experiment", "rev", "Created", "State") if name in head]
+    label = head.index("Experiment") if "Experiment" in head else 0
+    apart = [
+        at
+        for at, name in enumerate(head)
+        if at not in named
+        and name not in ("typ", "parent", "Executor")
+        and not name.startswith(("data/", "models/", "src/", "stages/", "metrics/plots"))
+        and len({row[at] for row in body}) > 1
+    ]
+    shown = [at for at in named if any(row[at] for row in body)] + apart
+    return {
+        "head": [head[at] for at in shown[:MOST_COLUMNS]],
+        "rows": [
+            [(row[at] or row[label + 1]) if at == label else row[at] for at in shown[:MOST_COLUMNS]]
+            for row in body[:MOST_ROWS]
+        ],
+        "left_out": max(0, len(body) - MOST_ROWS) + max(0, len(shown) - MOST_COLUMNS),
+    }

@@ -1,0 +1,148 @@
+"""The page of all faces: a grid, a filter, and the pictures of both."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from facestats.app.cards import cards_of
+from facestats.app.filter_form import counts_of, fields_of, further_columns
+from facestats.app.photo_facts import PhotoFacts
+from facestats.app.pictures import picture_response
+from facestats.app.query import Query as FacesQuery
+from facestats.app.query import parse_query
+from facestats.app.site import Page, Shown, Site, make_router
+from facestats.errors import InputError
+from facestats.groups.params import KEEP
+from facestats.service.answers import JsonResponse
+from facestats.service.errors import ServiceError
+from facestats.service.faces import filters_by_ethnicity
+
+PAGE = Page("faces", "Faces", "/app/faces")
+FIRST = 60  # faces that the page itself holds
+MOST = 400  # of one answer
+_OF_PAGE = ("offset", "limit", "add")
+Offset = Annotated[int, Query(ge=0, le=10**9)]
+Limit = Annotated[int, Query(ge=1, le=MOST)]
+
+
+def routes(site: Site) -> APIRouter:
+    """The routes of the page."""
+    router = make_router()
+
+    @router.get("/app/faces")
+    async def faces(request: Request) -> Response:
+        shown = await site.shown()
+        problem = None
+        try:
+            query = query_of(site, request)
+            page = await site.work(page_of, shown, query, 0, FIRST)
+        except InputError as error:
+            query, problem = FacesQuery(), str(error)
+            page = await site.work(page_of, shown, query, 0, 0)
+        added = request.query_params.getlist("add")
+        values = await site.work(_form, shown, query, added)
+        return site.page(
+            request,
+            "faces.html",
+            PAGE.key,
+            422 if problem else 200,
+            query=query,
+            page=page,
+            problem=problem,
+            notes=score_notes(shown),
+            keep=KEEP,
+            **values,
+        )
+
+    @router.get("/app/api/faces")
+    async def rows(request: Request, offset: Offset = 0, limit: Limit = 100) -> JsonResponse:
+        shown = await site.shown()
+        return JsonResponse(await site.work(page_of, shown, query_of(site, request), offset, limit))
+
+    @router.get("/app/thumbnail/{filename:path}")
+    async def thumbnail(request: Request, filename: str) -> Response:
+        shown = await site.shown()
+        return await _picture(site, request, shown, filename, site.pictures.thumbnail)
+
+    @router.get("/app/crop/{filename:path}")
+    async def crop(request: Request, filename: str) -> Response:
+        shown = await site.shown()
+        return await _picture(site, request, shown, filename, site.pictures.crop)
+
+    return router
+
+
+def query_of(site: Site, request: Request) -> FacesQuery:
+    """The query of a request's address.
+
+    Raises
+    ------
+    InputError
+        It can't be read.
+    ServiceError
+        It asks for ethnicity where the server was started without it.
+    """
+    fields = [
+        (name, text) for name, text in request.query_params.multi_items() if name not in _OF_PAGE
+    ]
+    query = parse_query(fields)
+    site.state.check_ethnicity(filters_by_ethnicity(query.where), body_left=False)
+    return query
+
+
+def page_of(shown: Shown, query: FacesQuery, offset: int, limit: int) -> dict[str, Any]:
+    """A page of faces as JSON has it."""
+    found = shown.faces.select(query)
+    rows = found.rows[offset : offset + limit]
+    return {
+        "total": len(found.rows),
+        "offset": offset,
+        "query": query.text,
+        "version": shown.version,
+        "counts": counts_of(query, found.matched, len(found.rows)),
+        "hints": found.hints,
+        "faces": cards_of(shown, rows, query.sort),
+    }
+
+
+def score_notes(shown: Shown) -> list[str]:
+    """What is doubtful about the run's scores."""
+    models = shown.run.models
+    if not models.serving["trained"]:
+        return [f"No scores: no regressor was trained ({models.serving['why']})."]
+    return [str(verdict["text"]) for verdict in models.verdicts.values() if verdict["text"]]
+
+
+def _form(shown: Shown, query: FacesQuery, added: list[str]) -> dict[str, Any]:
+    fields = fields_of(shown.faces, query, added)
+    sorts = ["filename", *shown.faces.scores, "age_final", "sharpness"]
+    column = query.sort.removeprefix("-")
+    return {
+        "fields": fields,
+        "further": further_columns(shown.faces, fields),
+        "sorts": [
+            name
+            for name in dict.fromkeys([*sorts, column, *shown.faces.columns])
+            if name in shown.faces.columns
+        ],
+        "total": len(shown.faces),
+    }
+
+
+async def _picture(
+    site: Site, request: Request, shown: Shown, filename: str, make: Any
+) -> Response:
+    if shown.faces.row(filename) is None:
+        raise ServiceError(404, "unknown_face", "the project has no face of that filename")
+
+    def read(facts: PhotoFacts) -> bytes | None:
+        return make(facts, filename)
+
+    data = await site.work(read, shown.facts)
+    if data is None:
+        raise ServiceError(404, "no_crop", "this server has the face's row, but no picture")
+    return picture_response(request, data)

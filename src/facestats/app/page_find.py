@@ -1,0 +1,92 @@
+"""The page that looks for faces: by a photo, which is not kept, or by words."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from facestats.app.cards import cards_of
+from facestats.app.page_faces import score_notes
+from facestats.app.site import Page, Shown, Site, make_router
+from facestats.errors import FaceStatsError
+from facestats.service.answers import JsonResponse
+from facestats.service.errors import without_paths
+from facestats.service.faces import MOST_TEXT, search_by_words
+from facestats.service.models import Run
+from facestats.service.photos import analysis_of, answer_photos
+from facestats.service.settings import MEGA
+
+PAGE = Page("find", "Find", "/app/find")
+SIMILAR, BY_WORDS = 12, 48
+
+
+def routes(site: Site) -> APIRouter:
+    """The routes of the page."""
+    router = make_router()
+    allowed = site.state.settings.ethnicity
+
+    @router.get("/app/find")
+    async def find(request: Request) -> Response:
+        shown = await site.shown()
+        text = shown.run.text
+        why = (
+            without_paths(str(text), shown.run.models.root)
+            if isinstance(text, FaceStatsError)
+            else None
+        )
+        return site.page(
+            request,
+            "find.html",
+            PAGE.key,
+            why_no_words=why,
+            megabytes=site.state.settings.photo_bytes // MEGA,
+            longest=MOST_TEXT,
+            version=shown.version,
+            notes=score_notes(shown),
+        )
+
+    @router.post("/app/api/analyze")
+    async def analyze(request: Request) -> JsonResponse:
+        shown = await site.shown()
+
+        def finish(run: Run) -> Any:
+            return lambda face: _card(shown, analysis_of(face, run, allowed, SIMILAR))
+
+        return await answer_photos(site.state, request, finish)
+
+    @router.get("/app/api/search")
+    async def search(
+        request: Request, text: Annotated[str, Query(min_length=1, max_length=MOST_TEXT)]
+    ) -> JsonResponse:
+        shown = await site.shown()
+
+        def work() -> list[dict[str, Any]]:
+            return _similar(shown, search_by_words(shown.run, text, BY_WORDS))
+
+        faces = await site.state.in_time(request, site.state.engine.think(work))
+        return JsonResponse({"faces": faces})
+
+    return router
+
+
+def _card(shown: Shown, analysis: dict[str, Any]) -> dict[str, Any]:
+    """An analysis as the page shows it: without the embedding, with cards of similar faces."""
+    kept = {name: value for name, value in analysis.items() if name != "embedding"}
+    return {**kept, "similar": _similar(shown, analysis["similar"] or [])}
+
+
+def _similar(shown: Shown, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    pairs = [
+        (at, row["similarity"])
+        for row in rows
+        if (at := shown.faces.row(row["filename"])) is not None
+    ]
+    cards = cards_of(shown, np.array([at for at, _ in pairs], np.int32))
+    return [
+        {**card, "line": f"{similarity:.3f}"}
+        for card, (_, similarity) in zip(cards, pairs, strict=True)
+    ]

@@ -1,0 +1,105 @@
+"""What the run noted of each photo: sizes, pose, landmarks, reasons for leaving it out, flags."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from facestats.app.faces_table import plain
+from facestats.attributes.tables import FLAGS
+from facestats.core import tables
+from facestats.core.landmarks import N_LANDMARKS
+from facestats.core.layout import METADATA
+from facestats.errors import TableError
+from facestats.faces.tables import FACES
+from facestats.serving.manifest import faces_table, identity
+from facestats.serving.models import Models
+
+_VECTORS = ("box", "landmarks")
+_REJECTED = ["image", "filename", "status", "reason"]
+
+
+class PhotoFacts:
+    """`faces.parquet` and `attributes_flags.parquet` of the run that made models.
+
+    A table is hashed once, and again only where the file is another one.
+
+    Parameters
+    ----------
+    models : Models
+    """
+
+    def __init__(self, models: Models):
+        self.models = models
+        self._lock = threading.Lock()
+        self._checked: Any = None
+        self._hashes: dict[str, str] | None = None
+        self._rejected: pd.DataFrame | None = None
+        self._flags: tuple[Any, dict[str, list[dict[str, Any]]]] | None = None
+
+    def _path(self):
+        """Path of the table of faces; raises `ModelError` unless it is that of the run."""
+        path = self.models.root / next(iter(self.models.parts.manifest.parts["faces"]))
+        now = identity(path)
+        with self._lock:
+            if self._checked is None or self._checked != now:
+                faces_table(self.models)
+                self._checked = now
+        return path
+
+    def hash_of(self, filename: str) -> np.ndarray | None:
+        """The perceptual hash of a crop, uint8 (32,)."""
+        if self._hashes is None:
+            read = tables.read(self._path(), FACES, ["filename", "perceptual_hash"]).dropna()
+            self._hashes = dict(zip(read["filename"], read["perceptual_hash"], strict=True))
+        text = self._hashes.get(filename)
+        return None if text is None else np.frombuffer(bytes.fromhex(text), np.uint8)
+
+    def of_face(self, filename: str) -> dict[str, Any]:
+        """The row of a face; `box` (4,) in pixels of the photo and `landmarks` (468, 3) as lists.
+
+        Raises
+        ------
+        TableError
+            The table has no such row.
+        """
+        rows = tables.read(self._path(), FACES, only=[filename])
+        if rows.empty:
+            raise TableError(f"{FACES.name} has no row of this face; run `dvc repro`")
+        row = rows.iloc[0]
+        facts = {str(name): plain(row[name]) for name in rows.columns if name not in _VECTORS}
+        box, points = row["box"], row["landmarks"]
+        facts["box"] = None if box is None else _numbers(box).tolist()
+        facts["landmarks"] = (
+            None if points is None else _numbers(points).reshape(N_LANDMARKS, 3).tolist()
+        )
+        return facts
+
+    def rejected(self) -> pd.DataFrame:
+        """Photos that gave no face: `image` and `reason`, by name."""
+        if self._rejected is None:
+            read = tables.read(self._path(), FACES, _REJECTED)
+            out = read[read["status"] != "ok"][["image", "reason"]]
+            self._rejected = out.sort_values("image", ignore_index=True)
+        return self._rejected
+
+    def flags_of(self, filename: str) -> list[dict[str, Any]]:
+        """Reasons to look at a face, the most serious first: `reason` and `value`."""
+        path = self.models.root / METADATA / FLAGS.name
+        now = identity(path)
+        kept = self._flags
+        if kept is None or kept[0] != now:
+            flags: dict[str, list[dict[str, Any]]] = {}
+            if now is not None:
+                for row in tables.read(path, FLAGS).itertuples():
+                    entry = {"reason": row.reason, "value": plain(row.value)}
+                    flags.setdefault(str(row.filename), []).append(entry)
+            kept = self._flags = (now, flags)
+        return kept[1].get(filename, [])
+
+
+def _numbers(values: Any) -> np.ndarray:
+    return np.round(np.asarray(values, dtype=np.float64), 5)

@@ -1,0 +1,169 @@
+"""What all pages of one server share."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from facestats.app.faces_table import FacesTable
+from facestats.app.gate import Gate
+from facestats.app.photo_facts import PhotoFacts
+from facestats.app.pictures import Pictures
+from facestats.report.document import html_environment
+from facestats.service.errors import ServiceError
+from facestats.service.models import Run
+from facestats.service.schemas import ABOUT
+from facestats.service.state import State
+
+TEMPLATES = Path(__file__).parent / "templates"
+POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the app is told beside the service's settings.
+
+    Attributes
+    ----------
+    read_only : bool
+        Whether labelling and rating are switched off.
+    """
+
+    read_only: bool = False
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of the navigation."""
+
+    key: str
+    title: str
+    path: str
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """What pages show of one run.
+
+    Attributes
+    ----------
+    run : Run
+    faces : FacesTable
+    facts : PhotoFacts
+    version : str
+        Changes with the run; part of pictures' addresses.
+    """
+
+    run: Run
+    faces: FacesTable
+    facts: PhotoFacts
+    version: str
+
+
+class Site:
+    """What all pages of one server share.
+
+    Parameters
+    ----------
+    state : State
+        Of the service.
+    choices : Choices
+    gate : Gate
+    pages : tuple of Page
+        The navigation.
+    """
+
+    def __init__(self, state: State, choices: Choices, gate: Gate, pages: tuple[Page, ...]):
+        self.state, self.choices, self.gate, self.pages = state, choices, gate, pages
+        self.pictures = Pictures(state.settings.threads)
+        self.templates = html_environment(TEMPLATES)
+        self.templates.filters["segment"] = address
+        self._shown: Shown | None = None
+        self._building = asyncio.Lock()
+
+    async def shown(self) -> Shown:
+        """What is shown of the run in use.
+
+        Raises
+        ------
+        ServiceError
+            Models are being loaded.
+        FaceStatsError
+            There is no final table of this run.
+        """
+        run = self.state.run()
+        table = run.table()
+        async with self._building:
+            kept = self._shown
+            if kept is None or kept.run is not run:
+                same = kept is not None and kept.run.faces is table
+                if kept is not None and same and kept.run.models is run.models:
+                    return kept
+                build = partial(FacesTable, table, self.state.settings.ethnicity)
+                faces = await asyncio.get_running_loop().run_in_executor(self.pictures.pool, build)
+                kept = self._shown = Shown(run, faces, PhotoFacts(run.models), _version(run))
+            return kept
+
+    async def work(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Do what takes a few milliseconds beside the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self.pictures.pool, partial(function, *arguments)
+        )
+
+    def check_writing(self) -> None:
+        """Refuse what writes where the server only shows."""
+        if self.choices.read_only:
+            raise ServiceError(403, "read_only", "this server was started with --read-only", True)
+
+    def page(
+        self, request: Request, template: str, key: str = "", status: int = 200, **values: Any
+    ) -> Response:
+        """A page.
+
+        Parameters
+        ----------
+        request : Request
+        template : str
+        key : str
+            Of the page in the navigation.
+        status : int
+        **values
+            What the template names.
+        """
+        html = self.templates.get_template(template).render(
+            pages=self.pages,
+            current=key,
+            csrf=self.gate.csrf,
+            read_only=self.choices.read_only,
+            signed_in=bool(self.gate.tokens),
+            about=ABOUT,
+            **values,
+        )
+        headers = {"content-security-policy": POLICY}
+        return HTMLResponse(html, status, headers)
+
+
+def address(filename: str) -> str:
+    """A file's name as the end of an address's path."""
+    return quote(filename, safe="/")
+
+
+def make_router() -> APIRouter:
+    """A router of pages, which the OpenAPI document does not name."""
+    return APIRouter(include_in_schema=False)
+
+
+def _version(run: Run) -> str:
+    parts = run.models.parts.manifest.parts["faces"]
+    return hashlib.sha256(repr(sorted(parts.items())).encode()).hexdigest()[:12]

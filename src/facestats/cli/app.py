@@ -1,0 +1,81 @@
+"""Look at a run and use it in a browser: faces with filters, one face, search by photo
+or words, figures. The pages stand on the service of `facestats serve`, whose routes
+/v1/... answer beside them. Nothing is sent to any other host.
+
+Needs the extra: pip install 'facestats[serve]'
+
+examples:
+  python -m facestats app
+  python -m facestats app --root /srv/faces --port 8080 --no-browser
+  python -m facestats app --host 0.0.0.0 --token-file /etc/facestats/token --read-only
+
+exit code: 0 ended by SIGTERM or Ctrl-C, 2 wrong usage or no models
+"""
+
+from __future__ import annotations
+
+import argparse
+import socket
+import threading
+import time
+import webbrowser
+from contextlib import closing
+
+from facestats.cli import serve
+from facestats.errors import InputError
+
+HELP = "look at a run and use it in a browser"
+_PATIENCE = 120  # seconds until the pages must answer for the browser to be opened
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--no-browser", action="store_true", help="do not open the browser")
+    parser.add_argument("--read-only", action="store_true", help="switch labelling and rating off")
+    serve.add_arguments(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    serve.check_packages("app")
+    from facestats.app.application import make_application
+    from facestats.app.site import Choices
+    from facestats.service.server import serve as run_server
+
+    settings = serve.settings_of(options)
+    if settings.origins:
+        raise InputError("--allow-origin is for `serve`: other sites may not use these pages")
+    _check_port(settings.host, settings.port)
+    host = "localhost" if settings.host in ("0.0.0.0", "::", "127.0.0.1", "::1") else settings.host
+    address = f"http://{host}:{settings.port}/"
+    print(f"FaceStats is at {address} (Ctrl-C ends it)", flush=True)
+    if not options.no_browser:
+        threading.Thread(
+            target=_open_browser, args=(settings.host, settings.port, address), daemon=True
+        ).start()
+    run_server(settings, make_application(settings, Choices(options.read_only)))
+    return 0
+
+
+def _check_port(host: str, port: int) -> None:
+    """Raise `InputError` where another program listens: its page would be opened."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with closing(socket.socket(family)) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((host.strip("[]"), port))
+        except OSError as error:
+            raise InputError(
+                f"{host}:{port} can't be used ({error.strerror}); another one: --port"
+            ) from None
+
+
+def _open_browser(host: str, port: int, address: str) -> None:
+    end = time.monotonic() + _PATIENCE
+    reached = "127.0.0.1" if host == "0.0.0.0" else "::1" if host == "::" else host.strip("[]")
+    while time.monotonic() < end:
+        try:
+            socket.create_connection((reached, port), 1).close()
+        except OSError:
+            time.sleep(0.1)
+            continue
+        webbrowser.open(address)
+        return
