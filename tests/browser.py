@@ -34,6 +34,18 @@ FLAGS = [
     "--disable-dev-shm-usage",
     "--remote-debugging-pipe",
 ]
+_CODES = {
+    "Enter": 13,
+    "Escape": 27,
+    " ": 32,
+    "End": 35,
+    "Home": 36,
+    "ArrowLeft": 37,
+    "ArrowUp": 38,
+    "ArrowRight": 39,
+    "ArrowDown": 40,
+    "/": 191,
+}
 _PATIENCE = 60  # seconds that a busy machine may take for an answer
 
 
@@ -69,6 +81,11 @@ class Page:
         return answer["result"]
 
     def open(self, path: Path, width: int = 1280, height: int = 900) -> None:
+        """Open a file."""
+        self.visit(path.as_uri(), width, height)
+
+    def visit(self, url: str, width: int = 1280, height: int = 900) -> None:
+        """Open an address, and wait until it is loaded."""
         self.send(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -76,26 +93,37 @@ class Page:
             deviceScaleFactor=1,
             mobile=False,
         )
-        self.send("Page.navigate", url=path.as_uri())
-        while not any(event["method"] == "Page.loadEventFired" for event in self.events):
+        before = len(self.events)
+        self.send("Page.navigate", url=url)
+        while not any(event["method"] == "Page.loadEventFired" for event in self.events[before:]):
             self.events.append(self._next())
 
     def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression."""
-        answer = self.send("Runtime.evaluate", expression=expression, returnByValue=True)
+        answer = self.send(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
+        )
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    def press(self, key: str, text: str) -> None:
+    def wait(self, expression: str) -> Any:
+        """The value of a JavaScript expression as soon as it is true."""
+        until = time.monotonic() + _PATIENCE
+        while not (value := self.evaluate(expression)):
+            assert time.monotonic() < until, f"not within {_PATIENCE} seconds: {expression}"
+            time.sleep(0.02)
+        return value
+
+    def press(self, key: str, text: str = "") -> None:
         """Press and release a key in what has the focus."""
-        code = {"Enter": 13, " ": 32}[key]
+        code = _CODES[key]
         for kind in ("keyDown", "keyUp"):
             self.send(
                 "Input.dispatchKeyEvent",
                 type=kind,
                 key=key,
                 windowsVirtualKeyCode=code,
-                **({"text": text} if kind == "keyDown" else {}),
+                **({"text": text} if text and kind == "keyDown" else {}),
             )
 
     def screenshot(self, path: Path) -> None:

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from facestats.app.site import Shown, address
+from facestats.app.site import Shown, address, words
 
 SCORE = "combined_score"
 _OF_CARD = ["score_withheld", "doubts", "gender_final", "age_final", SCORE, "attractiveness_score"]
+_NAMES = ("filename", "image")
 UNITS = {"age_final": "years", "yaw": "°", "pitch": "°", "roll": "°"}
 
 
@@ -30,7 +31,7 @@ def cards_of(shown: Shown, rows: np.ndarray, sort: str = "filename") -> list[dic
         `name`, `address` (the end of the paths of its page and pictures), `line` and `label`.
     """
     column = sort.removeprefix("-")
-    own = [] if column in ("filename", "image") else [column]
+    own = [] if column in _NAMES else [column]
     cells = shown.faces.values(rows, [*dict.fromkeys([*_OF_CARD, *own])])
     return [
         {
@@ -41,6 +42,12 @@ def cards_of(shown: Shown, rows: np.ndarray, sort: str = "filename") -> list[dic
         }
         for name, cell in zip(shown.faces.names(rows), cells, strict=True)
     ]
+
+
+def below(sort: str) -> str:
+    """What stands below each face."""
+    column = sort.removeprefix("-")
+    return words(SCORE if column in _NAMES else column)
 
 
 def _line(cell: dict[str, Any], column: str | None) -> str:

@@ -27,6 +27,7 @@ from facestats.serving.manifest import identity
 SECONDS = 120  # of one question
 KEPT_SECONDS = 60  # code and data may have changed since
 _WATCHED = ("dvc.lock", "dvc.yaml", "params.yaml", ".git/HEAD", ".git/refs/exps", ".git/logs/HEAD")
+_CODE = ("src/", "stages/")
 _BUSY = "Unable to acquire lock"
 MOST_ROWS, MOST_COLUMNS = 50, 14
 
@@ -165,11 +166,13 @@ def _reasons(entries: list[Any]) -> list[str]:
             reasons.append(str(entry))
             continue
         for changes in entry.values():
-            reasons += [
-                f"{path}: {', '.join(change) if isinstance(change, dict) else change}"
-                for path, change in (changes.items() if isinstance(changes, dict) else ())
-            ]
-    return reasons
+            for path, change in changes.items() if isinstance(changes, dict) else ():
+                if path.startswith(_CODE):
+                    reasons.append("changed code")
+                else:
+                    text = ", ".join(change) if isinstance(change, dict) else change
+                    reasons.append(f"{path}: {text}")
+    return [*dict.fromkeys(reasons)]
 
 
 def read_experiments(text: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from facestats.app.cards import cards_of
+from facestats.app.cards import below, cards_of
 from facestats.app.filter_form import counts_of, fields_of, further_columns
 from facestats.app.photo_facts import PhotoFacts
 from facestats.app.pictures import picture_response
@@ -105,6 +105,7 @@ def page_of(shown: Shown, query: FacesQuery, offset: int, limit: int) -> dict[st
         "version": shown.version,
         "counts": counts_of(query, found.matched, len(found.rows)),
         "hints": found.hints,
+        "below": below(query.sort),
         "faces": cards_of(shown, rows, query.sort),
     }
 

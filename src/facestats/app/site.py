@@ -88,7 +88,7 @@ class Site:
         self.state, self.choices, self.gate, self.pages = state, choices, gate, pages
         self.pictures = Pictures(state.settings.threads)
         self.templates = html_environment(TEMPLATES)
-        self.templates.filters["segment"] = address
+        self.templates.filters |= {"segment": address, "words": words}
         self._shown: Shown | None = None
         self._building = asyncio.Lock()
 
@@ -157,6 +157,11 @@ class Site:
 def address(filename: str) -> str:
     """A file's name as the end of an address's path."""
     return quote(filename, safe="/")
+
+
+def words(column: str) -> str:
+    """A column's name as a page has it."""
+    return {"filename": "name"}.get(column, column.replace("_", " "))
 
 
 def make_router() -> APIRouter:

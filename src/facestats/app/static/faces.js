@@ -37,6 +37,7 @@ async function change(wanted) {
   $("counts").replaceChildren(...page.counts.map(([label, n]) => make("span", { class: "count" },
     make("span", { class: "n" }, n.toLocaleString("en")), ` ${label}`)));
   tell(page.hints.join("; "));
+  $("below").textContent = page.below;
   $("none").hidden = page.total > 0;
   grid.show(page.total, page.version, page.faces);
 }

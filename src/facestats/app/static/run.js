@@ -19,10 +19,15 @@ async function ask(id, path, draw) {
   }
 }
 
-ask("stale", "/app/api/run/stale", (stages) => (stages.length
-  ? [make("p", {}, `${stages.length} ${stages.length === 1 ? "stage is" : "stages are"} stale; dvc repro runs them, and what follows from them:`),
-    makeTable("Stale stages", ["stage", "why"], stages.map(({ stage, reasons }) => [stage, reasons.slice(0, 4).join("; ") + (reasons.length > 4 ? " …" : "")]))]
-  : [make("p", {}, "Nothing: all is up to date.")]));
+function drawStages(stages) {
+  if (!stages.length) return [make("p", {}, "Nothing: all is up to date.")];
+  const text = `${stages.length} ${stages.length === 1 ? "stage is" : "stages are"} stale; dvc repro runs them, and what follows from them.`;
+  const rows = stages.map(({ stage, reasons }) => [stage, reasons.slice(0, 4).join("; ") + (reasons.length > 4 ? " …" : "")]);
+  const table = makeTable("Stale stages", ["stage", "why"], rows);
+  return [make("p", {}, text), rows.length > 6 ? make("details", {}, make("summary", {}, "Which, and why"), table) : table];
+}
+
+ask("stale", "/app/api/run/stale", drawStages);
 ask("experiments", "/app/api/run/experiments", ({ head, rows, left_out }) => (rows.length
   ? [makeTable("Experiments: what is not the same in all", head, rows), left_out ? make("p", { class: "note" }, `${left_out} more rows or columns: dvc exp show`) : ""]
   : [make("p", {}, "No experiments: dvc exp run tries other parameters.")]));
