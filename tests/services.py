@@ -1,4 +1,4 @@
-"""A server of `facestats serve` that tests ask over a real socket."""
+"""A server of `facestats serve` or `facestats app` that tests ask over a real socket."""
 
 import http.client
 import json
@@ -93,7 +93,8 @@ class Service:
 
     def lines(self) -> list[dict[str, Any]]:
         """Lines of the log."""
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+        written = self.log.read_text().splitlines()
+        return [json.loads(line) for line in written if line.startswith("{")]
 
 
 def multipart(*fields: tuple[str, bytes]) -> tuple[bytes, str]:
@@ -109,13 +110,14 @@ def multipart(*fields: tuple[str, bytes]) -> tuple[bytes, str]:
 
 
 @contextmanager
-def serving(root: Path, folder: Path, *options: str) -> Iterator[Service]:
+def serving(root: Path, folder: Path, *options: str, command: str = "serve") -> Iterator[Service]:
     """A server of a project; its log and temporary files go to `folder`."""
     pytest.importorskip("fastapi", reason="needs the extra facestats[serve]")
     port, log, temporary = free_port(), folder / "log", folder / "temporary"
     temporary.mkdir(parents=True)
     with open(log, "wb") as out, open(folder / "errors", "wb") as errors:
-        process = start(root, port, out, errors, os.environ | {"TMPDIR": str(temporary)}, *options)
+        environment = os.environ | {"TMPDIR": str(temporary)}
+        process = start(root, port, out, errors, environment, *options, command=command)
     service = Service(port, process, log, temporary)
     try:
         deadline = time.monotonic() + PATIENCE
@@ -136,10 +138,16 @@ def serving(root: Path, folder: Path, *options: str) -> Iterator[Service]:
 
 
 def start(
-    root: Path, port: int, out: IO, errors: IO, environment: dict[str, str], *options: str
+    root: Path,
+    port: int,
+    out: IO,
+    errors: IO,
+    environment: dict[str, str],
+    *options: str,
+    command: str = "serve",
 ) -> Any:
-    command = [warm.python(), "-m", "facestats", "serve", "--root", root, "--port", str(port)]
-    return start_program([*command, *options], root, environment, out, errors)
+    words = [warm.python(), "-m", "facestats", command, "--root", root, "--port", str(port)]
+    return start_program([*words, *options], root, environment, out, errors)
 
 
 def with_a_child(built: Project, folder: Path) -> Path:

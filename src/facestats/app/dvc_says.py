@@ -22,6 +22,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
+from facestats.core.layout import METRICS
 from facestats.serving.manifest import identity
 
 SECONDS = 120  # of one question
@@ -188,7 +189,7 @@ def read_experiments(text: str) -> dict[str, Any]:
         for at, name in enumerate(head)
         if at not in named
         and name not in ("typ", "parent", "Executor")
-        and not name.startswith(("data/", "models/", "src/", "stages/", "metrics/plots"))
+        and not name.startswith(("data/", "models/", *_CODE, f"{METRICS}/plots"))
         and len({row[at] for row in body}) > 1
     ]
     shown = [at for at in named if any(row[at] for row in body)] + apart

@@ -101,6 +101,7 @@ class FacesTable:
             self.frame = self.frame.sort_values("filename", ignore_index=True)
         self._names = pd.Index(self.frame["filename"].to_numpy(dtype=object))
         self._orders: dict[str, np.ndarray] = {}
+        self._values: dict[str, np.ndarray] = {}
         self._facets: dict[str, Facet] = {}
         self._kept: OrderedDict[str, Selected] = OrderedDict()
         self._lock = Lock()
@@ -180,13 +181,18 @@ class FacesTable:
         """Whether the file name of a face or of its photo holds all words."""
         mask = np.ones(len(self.frame), bool)
         for word in words.split():
-            found = np.zeros(len(self.frame), bool)
-            for column in {"filename", "image"} & {*self.frame.columns}:
-                texts = pa.array(self.frame[column], type=pa.string())
-                hits = pc.match_substring(texts, word, ignore_case=True)
-                found |= pc.fill_null(hits, False).to_numpy(zero_copy_only=False)
-            mask &= found
+            hits = pc.match_substring(self._lower, word.lower())
+            mask &= hits.to_numpy(zero_copy_only=False)
         return mask
+
+    @cached_property
+    def _lower(self) -> pa.Array:
+        """Names of faces and of their photos in small letters."""
+        names = pa.array(self.frame["filename"], type=pa.string())
+        if "image" in self.frame.columns:
+            images = pc.fill_null(pa.array(self.frame["image"], type=pa.string()), "")
+            names = pc.binary_join_element_wise(names, images, "\n")
+        return pc.utf8_lower(names)
 
     def order(self, sort: str) -> np.ndarray:
         """Row numbers in the order of a column; equal ones by name, empty ones last.
@@ -259,12 +265,19 @@ class FacesTable:
     def quantiles(self, name: str, shares: tuple[float, ...]) -> list[float]:
         """Quantiles of a column; empty where no face has a value."""
         known = self._sorted(name)
-        return [float(np.quantile(known, share)) for share in shares] if len(known) else []
+        if not len(known):
+            return []
+        places = np.asarray(shares) * (len(known) - 1)
+        low = places.astype(int)
+        high = np.minimum(low + 1, len(known) - 1)
+        return (known[low] + (places - low) * (known[high] - known[low])).tolist()
 
     def _sorted(self, name: str) -> np.ndarray:
-        values = self.frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
-        order = self.order(name)
-        return values[order][: int(np.isfinite(values).sum())]
+        """The values of a column in order, without empty ones."""
+        if name not in self._values:
+            values = self.frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
+            self._values[name] = np.sort(values[np.isfinite(values)])
+        return self._values[name]
 
 
 def plain(value: Any) -> Any:

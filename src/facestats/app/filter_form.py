@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from facestats.app.faces_table import FacesTable, Facet
-from facestats.app.query import Query
+from facestats.app.query import Query, end_text
 from facestats.groups.conditions import DECILE
 from facestats.groups.params import KEEP, MAIN
 
@@ -120,7 +120,7 @@ def _field(label: str, key: str, facet: Facet, value: Any) -> Field | None:
     if facet.kind == "number":
         low, high = value if isinstance(value, list) else ("", "")
         hint = "" if facet.low is None else f"{facet.low:.4g} to {facet.high:.4g}"
-        return Field(label, key, "range", low=f"{low}", high=f"{high}", hint=hint)
+        return Field(label, key, "range", low=end_text(low), high=end_text(high), hint=hint)
     texts = value if isinstance(value, list) else [value or ""]
     return Field(label, key, "text", low=str(texts[0]))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from facestats.attributes.tables import FLAGS
 from facestats.core import tables
 from facestats.core.landmarks import N_LANDMARKS
 from facestats.core.layout import METADATA
-from facestats.errors import TableError
+from facestats.errors import FaceStatsError, TableError
 from facestats.faces.tables import FACES
 from facestats.serving.manifest import faces_table, identity
 from facestats.serving.models import Models
@@ -34,7 +35,7 @@ class PhotoFacts:
 
     def __init__(self, models: Models):
         self.models = models
-        self._lock = threading.Lock()
+        self._lock, self._reading = threading.Lock(), threading.Lock()
         self._checked: Any = None
         self._hashes: dict[str, str] | None = None
         self._rejected: pd.DataFrame | None = None
@@ -50,11 +51,18 @@ class PhotoFacts:
                 self._checked = now
         return path
 
+    def prepare(self) -> None:
+        """Read what each picture needs, so that the first one does not wait for it."""
+        with suppress(FaceStatsError):
+            self.hash_of("")
+
     def hash_of(self, filename: str) -> np.ndarray | None:
         """The perceptual hash of a crop, uint8 (32,)."""
-        if self._hashes is None:
-            read = tables.read(self._path(), FACES, ["filename", "perceptual_hash"]).dropna()
-            self._hashes = dict(zip(read["filename"], read["perceptual_hash"], strict=True))
+        path = self._path()
+        with self._reading:
+            if self._hashes is None:
+                read = tables.read(path, FACES, ["filename", "perceptual_hash"]).dropna()
+                self._hashes = dict(zip(read["filename"], read["perceptual_hash"], strict=True))
         text = self._hashes.get(filename)
         return None if text is None else np.frombuffer(bytes.fromhex(text), np.uint8)
 

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from facestats.errors import InputError, suggestion
 from facestats.groups.conditions import COLUMNS
-from facestats.groups.params import COPIES, KEEP, LEAVE_OUT, Filter
+from facestats.groups.params import COPIES, LEAVE_OUT, Filter
 from facestats.service.faces import listed
 
 WIDEST = {"age_range": ("0", "130"), "attractiveness": ("1", "10"), "score": ("1", "10")}
@@ -159,16 +159,13 @@ def _end(text: str) -> float | int | str:
 
 def _texts(label: str, value: Any) -> list[str]:
     """The values of one field as the address has them."""
-    ranged = label.startswith((*_RANGES, "columns.")) and isinstance(value, list)
-    if ranged and len(value) == 2 and _RANGE.fullmatch(f"{_of(value[0])}..{_of(value[1])}"):
-        return [f"{_of(value[0])}..{_of(value[1])}"]
+    if label.startswith((*_RANGES, "columns.")) and isinstance(value, list) and len(value) == 2:
+        text = "..".join(map(end_text, value))
+        if _RANGE.fullmatch(text):
+            return [text]
     return [str(one) for one in (value if isinstance(value, list) else [value])]
 
 
-def _of(end: Any) -> str:
-    return f"{end:g}" if isinstance(end, float) else str(end)
-
-
-def is_default(where: Filter) -> bool:
-    """Whether a filter leaves out doubtful pictures and copies alone."""
-    return not Query(where).conditions and where.flags != KEEP and where.n is None
+def end_text(end: Any) -> str:
+    """An end of a range as the address and the form have it."""
+    return f"{end:.12f}".rstrip("0").rstrip(".") if isinstance(end, float) else str(end)

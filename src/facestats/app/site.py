@@ -113,6 +113,7 @@ class Site:
                 build = partial(FacesTable, table, self.state.settings.ethnicity)
                 faces = await asyncio.get_running_loop().run_in_executor(self.pictures.pool, build)
                 kept = self._shown = Shown(run, faces, PhotoFacts(run.models), _version(run))
+                self.pictures.pool.submit(kept.facts.prepare)
             return kept
 
     async def work(self, function: Callable[..., Result], *arguments: Any) -> Result:

@@ -1,0 +1,209 @@
+"""How fast the pages of `facestats app` answer with 100,000 made-up faces.
+
+    python -m benchmarks.app [--root .] [--faces 100000] [--rounds 20]
+
+Needs a project that `dvc repro` has built, and the extra `facestats[serve]`. Its faces are repeated
+under new names until there are enough, with their numbers jittered; crops are links to its own. A
+server of that project is started and asked over a socket: nothing is in its memory when a filter
+is asked for the first time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import http.client
+import itertools
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+import psutil
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import torch
+from benchmarks.limits import machine_facts
+
+from facestats.core.layout import (
+    COMPOSITES_MANIFEST,
+    CROPS,
+    EMBEDDINGS,
+    FACES_TABLE,
+    FINAL_TABLE,
+    SERVING,
+)
+from facestats.core.tables.parquet import group_rows
+from facestats.pairs.manifest import write_run_manifest
+from facestats.serving.manifest import Manifest, write_manifest
+
+PORT = 8940
+PATIENCE = 300  # seconds until the server must be ready
+LINKED = ("filename", "copy_group", "duplicate_of", "near_duplicate_of", "image")
+JITTERED = ("attractiveness_score", "combined_score", "geometric_score", "age_final", "nose_width")
+FILTERS = {
+    "women over 50 with glasses": "gender=female&age_range=50..130&attributes.glasses=with",
+    "a score decile, sorted": "attractiveness=8..10&sort=-combined_score",
+    "the widest tenth of noses": "columns.nose_width=q0.9..q1&sort=-nose_width",
+    "all, also doubtful, by age": "flags=keep&copies=keep&sort=age_final",
+    "a part of a name": "q=face_00",
+    "four conditions": "gender=male&age_range=20..40&cluster=0&cluster=1&columns.split=train",
+}
+
+
+def build(root: Path, n: int, work: Path) -> None:
+    """A project of `n` faces below `work`, with the models of `root`."""
+    built = Manifest.read(root)
+    for name in built.files():
+        (work / name).parent.mkdir(parents=True, exist_ok=True)
+        if Path(name) not in (FACES_TABLE, EMBEDDINGS):
+            (work / name).symlink_to((root / name).resolve())
+    (work / built.facts["images"]).parent.mkdir(parents=True, exist_ok=True)
+    (work / built.facts["images"]).symlink_to((root / built.facts["images"]).resolve())
+    random = np.random.default_rng(0)
+    for path in (FINAL_TABLE, FACES_TABLE, EMBEDDINGS):
+        table = pq.read_table(root / path)
+        if "status" in table.column_names:
+            table = table.filter(pc.equal(table["status"], "ok"))
+        repeated = _repeated(table, n, random)
+        (work / path).parent.mkdir(parents=True, exist_ok=True)
+        key = "image" if path == FACES_TABLE else "filename"
+        pq.write_table(
+            repeated.sort_by(key),
+            work / path,
+            compression="zstd",
+            row_group_size=group_rows(repeated.schema),
+        )
+        if path == FINAL_TABLE:
+            _link_crops(root, table["filename"].to_pylist(), n, work)
+    with contextlib.chdir(work):
+        parts = {part: map(Path, files) for part, files in built.parts.items()}
+        write_manifest(SERVING, built.facts, parts)
+        write_run_manifest(COMPOSITES_MANIFEST, SERVING, [FINAL_TABLE])
+
+
+def _prefix(tile: int) -> str:
+    return f"{tile:04d}/" if tile else ""
+
+
+def _repeated(table: pa.Table, n: int, random: np.random.Generator) -> pa.Table:
+    """Rows of a table again and again, each time in a folder of its own."""
+    tiles = []
+    for tile in range(-(-n // len(table))):
+        part = table.slice(0, min(len(table), n - tile * len(table)))
+        for at, name in enumerate(part.column_names):
+            column = part[name]
+            if tile and name in LINKED:
+                column = pc.binary_join_element_wise(_prefix(tile), column, "")
+            elif tile and name in JITTERED:
+                noise = random.normal(0, 0.05, len(part)) * (pc.stddev(column).as_py() or 0)
+                column = pc.add(column, pa.array(noise))
+            part = part.set_column(at, table.schema.field(name), column.cast(column.type))
+        tiles.append(part)
+    return pa.concat_tables(tiles).combine_chunks()
+
+
+def _link_crops(root: Path, names: list[str], n: int, work: Path) -> None:
+    for i, name in enumerate(itertools.islice(itertools.cycle(names), n)):
+        target = work / CROPS / f"{_prefix(i // len(names))}{name}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.symlink_to((root / CROPS / name).resolve())
+
+
+class Client:
+    """One connection that stays open, as that of a browser."""
+
+    def __init__(self, port: int):
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+
+    def get(self, path: str) -> tuple[int, bytes, float]:
+        """Status, body and milliseconds."""
+        started = time.perf_counter()
+        self.connection.request("GET", path, headers={"Accept": "text/html"})
+        answer = self.connection.getresponse()
+        body = answer.read()
+        return answer.status, body, 1000 * (time.perf_counter() - started)
+
+
+def measure(client: Client, rounds: int, n: int) -> list[tuple[str, str, str]]:
+    """Rows of the table: what, the first time, the median of further times."""
+    rows: list[tuple[str, str, str]] = []
+
+    def ask(what: str, paths: list[str]) -> bytes:
+        answers = [client.get(path) for path in paths]
+        assert {status for status, _, _ in answers} == {200}, (what, answers[0][:2])
+        times = [spent for _, _, spent in answers]
+        later = statistics.median(times[1:]) if len(times) > 1 else None
+        rows.append((what, f"{times[0]:.0f} ms", "" if later is None else f"{later:.0f} ms"))
+        return answers[-1][1]
+
+    ask("first page, as HTML", ["/app/faces"] * (rounds + 1))
+    for what, query in FILTERS.items():
+        # `n` and `seed` make another question of it, which nobody has asked before.
+        paths = [f"/app/api/faces?{query}&limit=100&n={n}&seed={seed}" for seed in range(rounds)]
+        ask(f"filter: {what}", paths)
+    random = np.random.default_rng(1)
+    offsets = random.integers(0, int(0.8 * n), rounds + 1)
+    ask("scroll: 100 faces at any place", [f"/app/api/faces?offset={o}&limit=100" for o in offsets])
+    page = json.loads(client.get(f"/app/api/faces?offset={n // 2}&limit={rounds + 1}")[1])
+    names = [face["address"] for face in page["faces"]]
+    ask("thumbnail, not in memory", [f"/app/thumbnail/{name}" for name in names])
+    ask("thumbnail, again", [f"/app/thumbnail/{name}" for name in names])
+    ask("page of one face", [f"/app/face/{name}" for name in names[:5]])
+    ask("search by words", [f"/app/api/search?text={quote('glasses')}"] * 5)
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--root", type=Path, default=Path())
+    parser.add_argument("--faces", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=20)
+    options = parser.parse_args()
+    print(machine_facts(torch.device("cpu")))
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        build(options.root.resolve(), options.faces, work)
+        command = [sys.executable, "-m", "facestats", "app", "--no-browser", "--root", folder]
+        with open(work / "log", "wb") as log:
+            started = time.perf_counter()
+            server = subprocess.Popen(
+                [*command, "--port", str(PORT)], stdout=log, stderr=log, env=os.environ
+            )
+        try:
+            wait_until_ready(server, work / "log")
+            ready = time.perf_counter() - started
+            rows = measure(Client(PORT), options.rounds, options.faces)
+            memory = psutil.Process(server.pid).memory_info().rss / 2**20
+        finally:
+            server.terminate()
+            server.wait(60)
+    print(f"\n{options.faces:,} faces; ready after {ready:.1f} s, {memory:.0f} MB in memory\n")
+    print("| what | first time | later, median |\n|---|---|---|")
+    for row in rows:
+        print(f"| {' | '.join(row)} |")
+
+
+def wait_until_ready(server: subprocess.Popen, log: Path) -> None:
+    """Wait until the server answers with its models."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        assert server.poll() is None, log.read_text()
+        assert time.monotonic() < end, log.read_text()
+        with contextlib.suppress(OSError):
+            if Client(PORT).get("/readyz")[0] == 200:
+                return
+        time.sleep(0.2)
+
+
+if __name__ == "__main__":
+    main()

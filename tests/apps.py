@@ -1,0 +1,87 @@
+"""Projects for tests of the pages: faces with names that try to be something else."""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from facestats.core.fingerprint import sha256_file
+from facestats.core.layout import (
+    COMPOSITES_MANIFEST,
+    CROPS,
+    EMBEDDINGS,
+    FACES_TABLE,
+    FINAL_TABLE,
+    METADATA,
+    SERVING,
+)
+from facestats.pairs.manifest import models_sha256
+from services import Service, serving
+
+HOSTILE = (
+    """a "quoted" & 'single' <b>name.jpg""",
+    "<script>alert(1)</script>.jpg",
+    "\N{GRINNING FACE} %2F #1?&=+;.jpg",
+    "n" * 200 + ".jpg",
+    "=1+1 {{ 7 * 7 }}.jpg",
+)
+CSRF = re.compile(r'<meta name="csrf-token" content="([\w-]+)">')
+
+
+@contextmanager
+def pages(root: Path, folder: Path, *options: str) -> Iterator[Service]:
+    """A server of `facestats app`."""
+    with serving(root, folder, "--no-browser", *options, command="app") as service:
+        yield service
+
+
+def csrf(service: Service, **headers: str) -> str:
+    """The token that a page of the server carries."""
+    found = CSRF.search(service.get("/app/find", **headers).body.decode())
+    assert found
+    return found[1]
+
+
+def rename_faces(root: Path, names: tuple[str, ...] = HOSTILE) -> dict[str, str]:
+    """Give faces of a built project other names, in all that pages read.
+
+    Gives the names before by those after.
+    """
+    final = pq.read_table(root / FINAL_TABLE)
+    usual = [name for name in final["filename"].to_pylist() if "/" not in name][2:]
+    renamed = dict(zip(usual, names, strict=False))
+    manifest = json.loads((root / SERVING).read_text())
+    (root / manifest["images"]).mkdir(exist_ok=True)
+    paths = [FINAL_TABLE, FACES_TABLE, EMBEDDINGS, METADATA / "attributes_flags.parquet"]
+    paths += map(Path, manifest["parts"]["ages"])
+    for path in paths:
+        _rename_in(root / path, renamed, "image" if path == FACES_TABLE else "filename")
+    for before, after in renamed.items():
+        for folder in (root / CROPS, root / manifest["images"]):
+            (folder / after).parent.mkdir(parents=True, exist_ok=True)
+            (folder / before).rename(folder / after)
+    for part in ("faces", "embeddings", "ages"):
+        files = manifest["parts"][part]
+        manifest["parts"][part] = {name: sha256_file(root / name) for name in files}
+    (root / SERVING).write_text(json.dumps(manifest))
+    facts = json.loads((root / COMPOSITES_MANIFEST).read_text())
+    facts["models_sha256"] = models_sha256(manifest["parts"])
+    facts["files"][FINAL_TABLE.as_posix()] = sha256_file(root / FINAL_TABLE)
+    (root / COMPOSITES_MANIFEST).write_text(json.dumps(facts))
+    return {after: before for before, after in renamed.items()}
+
+
+def _rename_in(path: Path, renamed: dict[str, str], key: str) -> None:
+    table = pq.read_table(path)
+    for at, name in enumerate(table.column_names):
+        if name in ("filename", "image", "copy_group", "duplicate_of", "near_duplicate_of"):
+            texts = [renamed.get(text, text) for text in table[name].to_pylist()]
+            field = table.schema.field(name)
+            table = table.set_column(at, field, pa.array(texts, type=field.type))
+    ordered = table if "reason" in table.column_names and "value" in table.column_names else None
+    path.unlink()  # a link into DVC's cache, perhaps
+    pq.write_table(ordered or table.sort_by(key), path, compression="zstd")
