@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -46,12 +47,16 @@ def csrf(service: Service, **headers: str) -> str:
     return found[1]
 
 
-def rename_faces(root: Path, names: tuple[str, ...] = HOSTILE) -> dict[str, str]:
-    """Give faces of a built project other names, in all that pages read.
+def rename_faces(
+    root: Path, names: tuple[str, ...] = HOSTILE, withheld: str | None = None
+) -> dict[str, str]:
+    """Give faces of a built project other names, in all that pages read, and `withheld` no score.
 
     Gives the names before by those after.
     """
     final = pq.read_table(root / FINAL_TABLE)
+    if withheld:
+        _withhold(root / FINAL_TABLE, withheld)
     usual = [name for name in final["filename"].to_pylist() if "/" not in name][2:]
     renamed = dict(zip(usual, names, strict=False))
     manifest = json.loads((root / SERVING).read_text())
@@ -73,6 +78,19 @@ def rename_faces(root: Path, names: tuple[str, ...] = HOSTILE) -> dict[str, str]
     facts["files"][FINAL_TABLE.as_posix()] = sha256_file(root / FINAL_TABLE)
     (root / COMPOSITES_MANIFEST).write_text(json.dumps(facts))
     return {after: before for before, after in renamed.items()}
+
+
+def _withhold(path: Path, name: str) -> None:
+    """Take the scores of a face out of the final table, as the stages do for a child."""
+    schema, frame = pq.read_schema(path), pd.read_parquet(path)
+    child = frame["filename"] == name
+    frame.loc[child, [one for one in frame if one.startswith("attractiveness")]] = None
+    frame.loc[child, ["geometric_score", "combined_score"]] = None
+    frame["score_withheld"] = frame["score_withheld"].astype(object)
+    frame.loc[child, "score_withheld"] = "labelled as under 18"
+    path.unlink()
+    table = pa.Table.from_pandas(frame, schema, preserve_index=False, safe=False)
+    pq.write_table(table.replace_schema_metadata(schema.metadata), path, compression="zstd")
 
 
 def _rename_in(path: Path, renamed: dict[str, str], key: str) -> None:

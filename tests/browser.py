@@ -67,6 +67,7 @@ class Page:
         ]
         for domain in ("Page", "Network", "Log", "Runtime"):
             self.send(f"{domain}.enable")
+        self.send("Page.setLifecycleEventsEnabled", enabled=True)
 
     def send(self, method: str, **params: Any) -> dict:
         """A command's result."""
@@ -93,9 +94,12 @@ class Page:
             deviceScaleFactor=1,
             mobile=False,
         )
-        before = len(self.events)
-        self.send("Page.navigate", url=url)
-        while not any(event["method"] == "Page.loadEventFired" for event in self.events[before:]):
+        loader = self.send("Page.navigate", url=url)["loaderId"]
+        loaded = {"loaderId": loader, "name": "load"}  # none of a page before
+        while not any(
+            event["method"] == "Page.lifecycleEvent" and loaded.items() <= event["params"].items()
+            for event in self.events
+        ):
             self.events.append(self._next())
 
     def evaluate(self, expression: str) -> Any:

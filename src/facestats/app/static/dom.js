@@ -23,11 +23,11 @@ export function makeSvg(tag, attributes = {}) {
 // A face of a grid; `face` as cards.py makes it.
 export function makeCard(face, version) {
   const picture = make("img", {
-    src: `/app/thumbnail/${face.address}?v=${version}`, alt: "", width: 176, height: 176, loading: "lazy",
+    src: `/app/thumbnail/${face.address}?v=${version}`, alt: face.label, width: 176, height: 176, loading: "lazy",
   });
   return make("li", { class: "card" },
-    make("a", { href: `/app/face/${face.address}`, "aria-label": face.label },
-      picture, make("span", { class: "line" }, face.line)));
+    make("a", { href: `/app/face/${face.address}` }, picture,
+      make("span", { class: "line" }, face.line)));
 }
 
 export function makeTable(caption, head, rows) {

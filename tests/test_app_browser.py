@@ -1,0 +1,205 @@
+"""The pages in headless Chromium: each page's main job by keyboard and pointer, no complaint, and
+no request to another host. One server and one browser for all.
+"""
+
+import json
+
+import pytest
+
+from apps import HOSTILE, pages, rename_faces
+from browser import chromium
+from facestats.core.layout import SERVING
+from services import CHILD, with_a_child
+
+pytestmark = [pytest.mark.long, pytest.mark.browser, pytest.mark.server]
+PAGES = ("/app/faces", "/app/find", "/app/run", "/app/rejected", f"/app/face/{CHILD}")
+SHOWN = "Array.from(document.querySelectorAll('#faces li'), it => Number(it.dataset.index))"
+FOCUSED = "Number(document.activeElement.closest('#faces li')?.dataset.index ?? -1)"
+COUNT = "document.querySelector('#counts .count:last-child .n').textContent"
+# Controls and pictures without a name for who can't see them.
+NAMELESS = """Array.from(document.querySelectorAll('a, button, input, select, img, canvas, [role]'))
+  .filter(it => it.type !== 'hidden' && it.role !== 'status' && it.checkVisibility())
+  .filter(it => !(it.ariaLabel || it.getAttribute('alt') !== null || it.textContent.trim()
+    || it.closest('label') || it.labels?.length || it.title)).map(it => it.outerHTML)"""
+# Text whose contrast with what lies behind it is below 4.5.
+PALE = """(() => {
+  const parts = text => text.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map(v => (v /= 255) <= 0.04045 ? v / 12.92
+    : ((v + 0.055) / 1.055) ** 2.4).reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = it => { for (; it; it = it.parentElement) {
+    const colour = parts(getComputedStyle(it).backgroundColor);
+    if (colour.length === 3 || colour[3]) return colour; } return [255, 255, 255]; };
+  return Array.from(document.querySelectorAll('main *, header *')).filter(it => it.checkVisibility()
+    && Array.from(it.childNodes).some(n => n.nodeType === 3 && n.textContent.trim())
+    && !it.closest('option, .skip, .hidden')).filter(it => {
+      const [a, b] = [light(parts(getComputedStyle(it).color)), light(behind(it))];
+      return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05) < 4.5;
+    }).map(it => it.outerHTML.slice(0, 120)); })()"""
+
+
+@pytest.fixture(scope="module")
+def root(built, tmp_path_factory):
+    root = with_a_child(built, tmp_path_factory.mktemp("browsed") / "project")
+    rename_faces(root, withheld=CHILD)
+    return root
+
+
+@pytest.fixture(scope="module")
+def address(root, tmp_path_factory):
+    with pages(root, tmp_path_factory.mktemp("app")) as service:
+        yield f"http://localhost:{service.port}"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    with chromium(tmp_path_factory.mktemp("browser")) as page:
+        yield page
+
+
+@pytest.fixture
+def tab(browser, address):
+    """The tab, which has complained of nothing at the end and asked nobody else."""
+    browser.events.clear()
+    yield browser
+    assert browser.complaints() == []
+    assert [url for url in browser.requests() if not url.startswith(address)] == []
+
+
+def forgive(tab, status: int) -> None:
+    """Take away one complaint of the browser, that the server has refused what should be."""
+    refused = [event for event in tab.complaints() if f"status of {status}" in json.dumps(event)]
+    assert len(refused) == 1
+    tab.events.remove(refused[0])
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_fit_and_can_be_read(tab, address, width, scheme):
+    tab.send(
+        "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}]
+    )
+    for path in PAGES:
+        tab.visit(address + path, width)
+        assert tab.evaluate("document.documentElement.scrollWidth") == width, path
+        assert tab.evaluate(NAMELESS) == [], path
+        assert tab.evaluate(PALE) == [], path
+        assert tab.evaluate("document.querySelectorAll('h1').length") == 1, path
+
+
+def test_faces_by_keyboard(tab, address):
+    tab.visit(f"{address}/app/faces?flags=keep&copies=keep")
+    tab.wait(f"{SHOWN}.length")
+    tab.press("/", "/")
+    assert tab.evaluate("document.activeElement.id") == "search"
+    tab.press("Escape")
+    tab.wait(f"{FOCUSED} === 0")
+    tab.press("ArrowRight")
+    tab.wait(f"{FOCUSED} === 1")
+    tab.press("End")
+    total = int(tab.evaluate("document.querySelector('#faces li').ariaSetSize"))
+    tab.wait(f"{FOCUSED} === {total - 1}")
+    tab.press("Home")
+    tab.wait(f"{FOCUSED} === 0")
+    tab.press("ArrowDown")
+    below = tab.wait(f"{FOCUSED} > 0 && {FOCUSED}")
+    tab.press("ArrowUp")
+    tab.wait(f"{FOCUSED} === 0")
+    tab.press("ArrowRight")
+    assert below > 1
+    tab.press("Enter", "\r")
+    tab.wait("location.pathname.startsWith('/app/face/')")
+    tab.evaluate("history.back()")
+    tab.wait(f"location.pathname === '/app/faces' && {SHOWN}.length")
+
+
+def test_a_filter_answers_at_once_and_is_in_the_address(tab, address):
+    tab.visit(f"{address}/app/faces")
+    before = int(tab.wait(COUNT))
+    tab.evaluate("document.querySelector('input[name=gender][value=female]').click()")
+    tab.wait("location.search === '?gender=female'")
+    found = int(tab.evaluate(COUNT))
+    assert 0 < found < before
+    assert tab.evaluate(f"{SHOWN}.length") == found
+    tab.visit(address + tab.evaluate("document.getElementById('link').getAttribute('href')"))
+    assert int(tab.wait(COUNT)) == found
+    assert tab.evaluate("document.querySelector('input[name=gender][value=female]').checked")
+    tab.evaluate(
+        "(() => { const it = document.querySelector('[name=\\'age_range.from\\']');"
+        "it.value = '999'; it.dispatchEvent(new Event('input', { bubbles: true })); })()"
+    )
+    tab.wait("!document.getElementById('hints').hidden")  # said, and the faces stay
+    assert int(tab.evaluate(COUNT)) == found
+    forgive(tab, 422)
+
+
+def test_a_column_is_added_to_the_filter(tab, address):
+    tab.visit(f"{address}/app/faces?gender=female")
+    tab.evaluate(
+        "(() => { const it = document.getElementById('add'); it.value = 'nose_width';"
+        "it.dispatchEvent(new Event('change', { bubbles: true })); })()"
+    )
+    tab.wait("location.search.includes('add=nose_width')")
+    tab.wait("!!document.querySelector('[name=\\'columns.nose_width.from\\']')")
+    assert tab.evaluate("document.querySelector('input[name=gender][value=female]').checked")
+
+
+@pytest.mark.parametrize("name", HOSTILE[:4])
+def test_names_stay_names(tab, address, name):
+    tab.visit(f"{address}/app/faces?flags=keep&copies=keep")
+    tab.evaluate(
+        f"(() => {{ const it = document.getElementById('search'); it.value = {json.dumps(name)};"
+        "it.dispatchEvent(new Event('input', { bubbles: true })); })()"
+    )
+    tab.wait("document.querySelectorAll('#faces li').length === 1 && location.search")
+    link = "document.querySelector('#faces a')"
+    assert name in tab.evaluate(f"{link}.firstElementChild.alt")
+    tab.wait(f"{link}.firstElementChild.naturalWidth")
+    tab.evaluate(f"{link}.click()")
+    tab.wait("location.pathname.startsWith('/app/face/')")
+    assert tab.wait("document.querySelector('h1')?.textContent") == name
+
+
+def test_landmarks_and_box_are_switched_on(tab, address):
+    tab.visit(f"{address}/app/face/{CHILD}")
+    tab.evaluate("document.getElementById('landmarks').click()")
+    tab.wait("document.querySelectorAll('#crop circle').length === 468")
+    tab.evaluate("document.getElementById('box').click()")
+    tab.wait("!!document.querySelector('#photo rect')")
+    tab.evaluate("document.getElementById('landmarks').click()")
+    tab.wait("!document.querySelector('#crop svg')")
+
+
+def test_a_photo_and_words_find_faces(tab, address, root):
+    folder = root / json.loads((root / SERVING).read_text())["images"]
+    tab.visit(f"{address}/app/find")
+    node = tab.send("DOM.getDocument")["root"]["nodeId"]
+    field = tab.send("DOM.querySelector", nodeId=node, selector="#file")["nodeId"]
+    photo = next(path for path in sorted(folder.glob("face_*.jpg")) if path.name != CHILD)
+    tab.send("DOM.setFileInputFiles", nodeId=field, files=[str(photo)])
+    tab.wait("!document.getElementById('result').hidden")
+    assert "combined" in tab.evaluate("document.getElementById('card').textContent")
+    assert tab.evaluate("document.getElementById('picture').width") > 0
+    first = tab.evaluate("document.querySelector('#found img').alt")
+    assert first.startswith(photo.name)
+    tab.evaluate("document.getElementById('marks').click()")
+    tab.evaluate("document.getElementById('search').value = 'a person with glasses'")
+    tab.evaluate("document.querySelector('#words button').click()")
+    tab.wait(
+        "document.querySelectorAll('#found li').length > 12 || "
+        "document.getElementById('state').textContent === ''"
+    )
+    empty = root.parent / "empty.jpg"
+    empty.write_bytes(b"no picture")
+    tab.send("DOM.setFileInputFiles", nodeId=field, files=[str(empty)])
+    tab.wait("document.getElementById('state').textContent.length > 10")
+    assert tab.evaluate("document.getElementById('result').hidden")
+    forgive(tab, 415)
+
+
+def test_the_run_waits_for_nobody(tab, address):
+    tab.visit(f"{address}/app/run")
+    assert tab.evaluate("document.querySelectorAll('section h2').length") > 5
+    tab.wait("!document.getElementById('stale').textContent.includes('Asking')")
+    tab.wait("!document.getElementById('experiments').textContent.includes('Asking')")
+    text = tab.evaluate("document.getElementById('stale').textContent")
+    assert "can't tell" not in text
