@@ -141,7 +141,8 @@ def _run(root: Path, words: list[str]) -> str:
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-        out.seek(0), errors.seek(0)
+        out.seek(0)
+        errors.seek(0)
         text, complaint = out.read().decode(), errors.read().decode("utf-8", "replace")
     if code:
         if _BUSY in complaint:

@@ -115,7 +115,7 @@ class FacesTable:
 
     def row(self, filename: str) -> int | None:
         """The row number of a face; None where there is no such face."""
-        at = self._names.get_indexer([filename])[0]
+        at = self._names.get_indexer(pd.Index([filename]))[0]
         return None if at < 0 else int(at)
 
     def name(self, row: int) -> str:

@@ -67,7 +67,7 @@ function draw() {
   const context = canvas.getContext("2d");
   context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
   if (!$("marks").checked || !landmarks) return;
-  const colour = getComputedStyle(document.documentElement).getPropertyValue("--class-4");
+  const colour = getComputedStyle(document.documentElement).getPropertyValue("--class-5");
   context.fillStyle = context.strokeStyle = colour;
   for (const [x, y] of landmarks.landmarks ?? []) context.fillRect(x * canvas.width - 1, y * canvas.height - 1, 2, 2);
   if (landmarks.box) {
