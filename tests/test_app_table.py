@@ -217,7 +217,7 @@ def test_answers_are_kept_and_few(faces):
     assert faces.select(query("gender=male")) is first
     for seed in range(100):
         faces.select(query(f"n=10&seed={seed}"))
-    assert len(faces._kept) <= 64
+    assert len(faces._selected) <= 64
 
 
 def test_places_and_quantiles_are_those_of_the_column(faces):

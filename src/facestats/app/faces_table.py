@@ -7,10 +7,11 @@ them, on the few columns that each needs.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -20,12 +21,13 @@ import pyarrow.compute as pc
 from facestats.app.query import Query
 from facestats.errors import InputError, suggestion
 from facestats.groups.conditions import check_conditions, steps
-from facestats.groups.filters import select_faces
+from facestats.groups.filters import Selection, select_faces
 from facestats.serving.answers import SENSITIVE_COLUMNS
 
 KEPT = 64  # answers of filters
 _ALWAYS = ("filename", "doubts", "copy_group", "copy_rank", "score_withheld")
 CLASSES = 60  # a column with more different texts is no choice of classes
+Kept = TypeVar("Kept")
 SEARCH = "search"  # its name among the conditions that are counted
 
 
@@ -103,7 +105,8 @@ class FacesTable:
         self._orders: dict[str, np.ndarray] = {}
         self._values: dict[str, np.ndarray] = {}
         self._facets: dict[str, Facet] = {}
-        self._kept: OrderedDict[str, Selected] = OrderedDict()
+        self._selected: OrderedDict[str, Selected] = OrderedDict()
+        self._filtered: OrderedDict[str, tuple[np.ndarray, Selection]] = OrderedDict()
         self._lock = Lock()
 
     def __len__(self) -> int:
@@ -132,20 +135,41 @@ class FacesTable:
         InputError
             A condition that the table can't answer, or no such column to sort by.
         """
-        key = query.text
+        return self._once(self._selected, query.text, lambda: self._select(query))
+
+    def _once(self, kept: OrderedDict[str, Kept], key: str, make: Callable[[], Kept]) -> Kept:
+        """What is kept under a key, or is made now; the oldest goes."""
         with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
-        answer = self._select(query)
+            if key in kept:
+                kept.move_to_end(key)
+                return kept[key]
+        answer = make()
         with self._lock:
-            self._kept[key] = answer
-            while len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
+            kept[key] = answer
+            while len(kept) > KEPT:
+                kept.popitem(last=False)
         return answer
 
     def _select(self, query: Query) -> Selected:
         order = self.order(query.sort)
+        alone = replace(query, sort="filename", words="")
+        # Another order, or other words, of the same filter: it is not asked again.
+        mask, found = self._once(self._filtered, alone.text, lambda: self._filter(alone))
+        matched = dict(found.matched)
+        if query.words:
+            mask = mask & self._named(query.words)
+            matched[SEARCH] = int(mask.sum())
+        return Selected(
+            order[mask[order]],
+            matched,
+            found.flagged,
+            found.copies,
+            found.ranges,
+            found.hints,
+        )
+
+    def _filter(self, query: Query) -> tuple[np.ndarray, Selection]:
+        """Whether each face fulfils the conditions, and how many fulfil each; without its rows."""
         conditions = query.conditions
         wanted = {column for _, column, _ in steps(conditions, self.frame)}
         if missing := wanted - {*self.frame.columns}:
@@ -164,18 +188,7 @@ class FacesTable:
         )
         mask = np.zeros(len(self.frame), bool)
         mask[found.rows.index.to_numpy()] = True
-        matched = dict(found.matched)
-        if query.words:
-            mask &= self._named(query.words)
-            matched[SEARCH] = int(mask.sum())
-        return Selected(
-            order[mask[order]].astype(np.int32),
-            matched,
-            found.flagged,
-            found.copies,
-            found.ranges,
-            found.hints,
-        )
+        return mask, replace(found, rows=found.rows.iloc[:0])
 
     def _named(self, words: str) -> np.ndarray:
         """Whether the file name of a face or of its photo holds all words."""

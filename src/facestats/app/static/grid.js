@@ -39,7 +39,7 @@ export class Grid {
     this.version = version;
     this.chunks.clear();
     this.generation = (this.generation ?? 0) + 1;
-    for (const item of this.items.values()) item.remove();
+    for (const item of this.items.values()) this.#remove(item);
     this.items.clear();
     this.host.replaceChildren();
     this.first = faces;
@@ -88,7 +88,7 @@ export class Grid {
     const to = Math.min(this.total, Math.ceil((top + innerHeight + margin) / this.row) * this.columns);
     for (const [index, item] of this.items) {
       if ((index < from || index >= to) && !item.contains(document.activeElement)) {
-        item.remove();
+        this.#remove(item);
         this.items.delete(index);
       }
     }
@@ -131,6 +131,11 @@ export class Grid {
       if (Number(other.dataset.index) > index) { next = other; break; }
     }
     this.host.insertBefore(item, next);
+  }
+
+  #remove(item) {
+    item.remove();
+    for (const picture of item.querySelectorAll("img")) picture.removeAttribute("src"); // or it is still fetched
   }
 
   #choose(index) {
