@@ -18,6 +18,7 @@ from facestats.core.layout import (
     FACES_TABLE,
     FINAL_TABLE,
     METADATA,
+    METRICS_MANIFEST,
     SERVING,
 )
 from facestats.pairs.manifest import models_sha256
@@ -73,10 +74,12 @@ def rename_faces(
         files = manifest["parts"][part]
         manifest["parts"][part] = {name: sha256_file(root / name) for name in files}
     (root / SERVING).write_text(json.dumps(manifest))
-    facts = json.loads((root / COMPOSITES_MANIFEST).read_text())
-    facts["models_sha256"] = models_sha256(manifest["parts"])
-    facts["files"][FINAL_TABLE.as_posix()] = sha256_file(root / FINAL_TABLE)
-    (root / COMPOSITES_MANIFEST).write_text(json.dumps(facts))
+    for name in (COMPOSITES_MANIFEST, METRICS_MANIFEST):
+        facts = json.loads((root / name).read_text())
+        facts["models_sha256"] = models_sha256(manifest["parts"])
+        if FINAL_TABLE.as_posix() in facts["files"]:
+            facts["files"][FINAL_TABLE.as_posix()] = sha256_file(root / FINAL_TABLE)
+        (root / name).write_text(json.dumps(facts))
     return {after: before for before, after in renamed.items()}
 
 

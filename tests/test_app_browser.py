@@ -3,12 +3,15 @@ no request to another host. One server and one browser for all.
 """
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 
 from apps import HOSTILE, pages, rename_faces
 from browser import chromium
 from facestats.core.layout import SERVING
+from resources import ROOT
 from services import CHILD, with_a_child
 
 pytestmark = [pytest.mark.long, pytest.mark.browser, pytest.mark.server]
@@ -35,6 +38,12 @@ PALE = """(() => {
       const [a, b] = [light(parts(getComputedStyle(it).color)), light(behind(it))];
       return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05) < 4.5;
     }).map(it => it.outerHTML.slice(0, 120)); })()"""
+
+# `npm install --no-save axe-core` puts it there; the variable names it elsewhere.
+AXE = Path(os.environ.get("FACESTATS_AXE", ROOT / "node_modules/axe-core/axe.min.js"))
+VIOLATIONS = """axe.run(document, {resultTypes: ['violations']}).then(found => found.violations
+  .filter(it => ['serious', 'critical'].includes(it.impact))
+  .map(it => [it.id, ...it.nodes.slice(0, 3).map(node => node.html)]))"""
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +93,15 @@ def test_pages_fit_and_can_be_read(tab, address, width, scheme):
         assert tab.evaluate(NAMELESS) == [], path
         assert tab.evaluate(PALE) == [], path
         assert tab.evaluate("document.querySelectorAll('h1').length") == 1, path
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="needs axe-core (npm install --no-save axe-core)")
+@pytest.mark.parametrize("width", [1280, 390])
+def test_axe_finds_no_serious_violation(tab, address, width):
+    for path in PAGES:
+        tab.visit(address + path, width)
+        tab.send("Runtime.evaluate", expression=AXE.read_text(encoding="utf-8"))
+        assert tab.evaluate(VIOLATIONS) == [], path
 
 
 def test_faces_by_keyboard(tab, address):

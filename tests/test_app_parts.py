@@ -1,5 +1,6 @@
 """Parts of the pages without a server: what DVC says, the gate, pictures, colours, the command."""
 
+import asyncio
 import io
 import re
 import threading
@@ -7,6 +8,7 @@ import time
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -18,6 +20,7 @@ from facestats.app.dvc_says import DvcSays, read_experiments, read_status
 from facestats.app.gate import CSRF, Gate
 from facestats.app.page_entrance import static_files
 from facestats.app.pictures import SIDE, Pictures, crop_path
+from facestats.app.site import Choices, Site
 from facestats.cli import app as command
 from facestats.core.layout import CROPS, SERVING
 from facestats.service.errors import ServiceError
@@ -148,6 +151,41 @@ def test_the_token_of_pages_is_new_with_each_server():
     for given in (b"", gate.csrf.encode()[:-1], Gate(()).csrf.encode()):
         with pytest.raises(ServiceError, match="reload the page"):
             gate.check_token({CSRF.encode(): given})
+
+
+# The run that is shown
+
+
+def test_pages_show_the_run_in_use(tmp_path, monkeypatch):
+    table = pd.DataFrame({"filename": ["a.jpg", "b.jpg"], "image": ["a.jpg", "b.jpg"]})
+
+    def run(models, faces):
+        made = SimpleNamespace(models=models, faces=faces)
+        made.table = lambda: made.faces
+        return made
+
+    def models(sha256):
+        manifest = SimpleNamespace(parts={"faces": {"faces.parquet": sha256}})
+        return SimpleNamespace(root=tmp_path, parts=SimpleNamespace(manifest=manifest))
+
+    state = SimpleNamespace(settings=SimpleNamespace(threads=1, ethnicity=False))
+    old = models("a")
+    current = [run(old, table)]
+    state.run = lambda: current[0]
+    site = Site(state, Choices(), Gate(()), ())
+
+    async def look():
+        first = await site.shown()
+        current[0] = run(old, table)  # looked at again, and nothing was new
+        same = await site.shown()
+        current[0] = run(models("b"), table.iloc[:1])
+        return first, same, await site.shown()
+
+    first, same, new = asyncio.run(look())
+    assert same is first
+    assert (len(first.faces), len(new.faces)) == (2, 1)
+    assert new.version != first.version
+    assert new.facts.models is current[0].models
 
 
 # Pictures

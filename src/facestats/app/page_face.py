@@ -57,7 +57,9 @@ def routes(site: Site) -> APIRouter:
         shown = await site.shown()
         row = _row(shown, filename)
         values = await site.work(_describe, shown, row, filename)
-        return site.page(request, "face.html", "faces", notes=score_notes(shown), **values)
+        return site.page(
+            request, "face.html", "faces", notes=score_notes(shown.run.models), **values
+        )
 
     @router.get("/app/api/face/{filename:path}")
     async def points(filename: str) -> JsonResponse:

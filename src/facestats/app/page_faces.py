@@ -20,6 +20,7 @@ from facestats.groups.params import KEEP
 from facestats.service.answers import JsonResponse
 from facestats.service.errors import ServiceError
 from facestats.service.faces import filters_by_ethnicity
+from facestats.serving.models import Models
 
 PAGE = Page("faces", "Faces", "/app/faces")
 FIRST = 60  # faces that the page itself holds
@@ -53,7 +54,7 @@ def routes(site: Site) -> APIRouter:
             query=query,
             page=page,
             problem=problem,
-            notes=score_notes(shown),
+            notes=score_notes(shown.run.models),
             keep=KEEP,
             **values,
         )
@@ -110,9 +111,8 @@ def page_of(shown: Shown, query: FacesQuery, offset: int, limit: int) -> dict[st
     }
 
 
-def score_notes(shown: Shown) -> list[str]:
+def score_notes(models: Models) -> list[str]:
     """What is doubtful about the run's scores."""
-    models = shown.run.models
     if not models.serving["trained"]:
         return [f"No scores: no regressor was trained ({models.serving['why']})."]
     return [str(verdict["text"]) for verdict in models.verdicts.values() if verdict["text"]]

@@ -31,11 +31,11 @@ def routes(site: Site) -> APIRouter:
 
     @router.get("/app/find")
     async def find(request: Request) -> Response:
-        shown = await site.shown()
-        text = shown.run.text
+        run, shown = site.state.run(), await site.shown_if_any()
+        missing = run.text if isinstance(run.text, FaceStatsError) else run.faces
         why = (
-            without_paths(str(text), shown.run.models.root)
-            if isinstance(text, FaceStatsError)
+            without_paths(str(missing), run.models.root)
+            if isinstance(missing, FaceStatsError)
             else None
         )
         return site.page(
@@ -45,16 +45,17 @@ def routes(site: Site) -> APIRouter:
             why_no_words=why,
             megabytes=site.state.settings.photo_bytes // MEGA,
             longest=MOST_TEXT,
-            version=shown.version,
-            notes=score_notes(shown),
+            version=shown.version if shown else "",
+            notes=score_notes(run.models),
         )
 
     @router.post("/app/api/analyze")
     async def analyze(request: Request) -> JsonResponse:
-        shown = await site.shown()
+        shown = await site.shown_if_any()
 
         def finish(run: Run) -> Any:
-            return lambda face: _card(shown, analysis_of(face, run, allowed, SIMILAR))
+            k = SIMILAR if shown else None
+            return lambda face: _card(shown, analysis_of(face, run, allowed, k))
 
         return await answer_photos(site.state, request, finish)
 
@@ -73,10 +74,11 @@ def routes(site: Site) -> APIRouter:
     return router
 
 
-def _card(shown: Shown, analysis: dict[str, Any]) -> dict[str, Any]:
+def _card(shown: Shown | None, analysis: dict[str, Any]) -> dict[str, Any]:
     """An analysis as the page shows it: without the embedding, with cards of similar faces."""
     kept = {name: value for name, value in analysis.items() if name != "embedding"}
-    return {**kept, "similar": _similar(shown, analysis["similar"] or [])}
+    rows = analysis["similar"] or []
+    return {**kept, "similar": _similar(shown, rows) if shown else []}
 
 
 def _similar(shown: Shown, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ from facestats.service.errors import ServiceError, without_paths
 from facestats.serving.run_manifest import why_of_another_run
 
 PAGE = Page("run", "Run", "/app/run")
-_OPEN = ("crossvalidated", "scores", "groups")  # sections that are not folded
+_OPEN = ("crossvalidation", "scores", "groups")  # sections that are not folded
 _SAMPLE = Path("data", "sample")
 
 

@@ -19,11 +19,14 @@ from facestats.app.faces_table import FacesTable
 from facestats.app.gate import Gate
 from facestats.app.photo_facts import PhotoFacts
 from facestats.app.pictures import Pictures
+from facestats.core.layout import FINAL_TABLE
+from facestats.errors import FaceStatsError
 from facestats.report.document import html_environment
 from facestats.service.errors import ServiceError
 from facestats.service.models import Run
 from facestats.service.schemas import ABOUT
 from facestats.service.state import State
+from facestats.serving.manifest import identity
 
 TEMPLATES = Path(__file__).parent / "templates"
 POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -88,7 +91,7 @@ class Site:
         self.state, self.choices, self.gate, self.pages = state, choices, gate, pages
         self.pictures = Pictures(state.settings.threads)
         self.templates = html_environment(TEMPLATES)
-        self.templates.filters |= {"segment": address, "words": words}
+        self.templates.filters |= {"segment": address, "words": words, "as_sentence": as_sentence}
         self._shown: Shown | None = None
         self._building = asyncio.Lock()
 
@@ -115,6 +118,13 @@ class Site:
                 kept = self._shown = Shown(run, faces, PhotoFacts(run.models), _version(run))
                 self.pictures.pool.submit(kept.facts.prepare)
             return kept
+
+    async def shown_if_any(self) -> Shown | None:
+        """The same; None where models are here without a table of faces."""
+        try:
+            return await self.shown()
+        except FaceStatsError:
+            return None
 
     async def work(self, function: Callable[..., Result], *arguments: Any) -> Result:
         """Do what takes a few milliseconds beside the event loop."""
@@ -165,11 +175,19 @@ def words(column: str) -> str:
     return {"filename": "name"}.get(column, column.replace("_", " "))
 
 
+def as_sentence(message: str) -> str:
+    """A message with a full stop and, where it begins with a word, a capital."""
+    first = message.partition(" ")[0]
+    start = message[:1].upper() if first.isalpha() else message[:1]
+    return f"{start}{message[1:].rstrip('.')}."
+
+
 def make_router() -> APIRouter:
     """A router of pages, which the OpenAPI document does not name."""
     return APIRouter(include_in_schema=False)
 
 
 def _version(run: Run) -> str:
-    parts = run.models.parts.manifest.parts["faces"]
-    return hashlib.sha256(repr(sorted(parts.items())).encode()).hexdigest()[:12]
+    """Changes with the models, and with the final table."""
+    facts = run.models.parts.manifest.parts, identity(run.models.root / FINAL_TABLE)
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:12]

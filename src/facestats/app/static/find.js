@@ -21,7 +21,7 @@ async function analyze(file) {
     draw();
     show(answer.similar);
   } catch (error) {
-    if (number === asked) $("state").textContent = `${error.message[0].toUpperCase()}${error.message.slice(1)}.`;
+    if (number === asked) $("state").textContent = sentence(error.message);
   }
 }
 
@@ -50,6 +50,10 @@ function card({ score, attributes, warnings, errors, measurements }) {
     parts.push(fold);
   }
   return parts;
+}
+
+function sentence(message) {
+  return `${message[0].toUpperCase()}${message.slice(1)}.`;
 }
 
 function text(value) {
@@ -108,6 +112,6 @@ $("words")?.addEventListener("submit", async (event) => {
     $("state").textContent = "";
     show(answer.faces);
   } catch (error) {
-    if (number === asked) $("state").textContent = error.message;
+    if (number === asked) $("state").textContent = sentence(error.message);
   }
 });
