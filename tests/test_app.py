@@ -264,6 +264,10 @@ def test_a_token_is_asked_for_once(guarded):
     assert guarded.get("/app/api/faces", **session).status == 200
     assert guarded.get("/app/api/faces", Cookie="facestats_app=wrong").status == 401
     assert guarded.get("/v1/faces", **session).status == 401  # the cookie is for pages alone
+    token = {"X-CSRF-Token": csrf(guarded, **session)}
+    assert guarded.ask("POST", "/app/sign-out", b"{}", session).code == "stale_page"
+    gone = guarded.ask("POST", "/app/sign-out", b"{}", session | token)
+    assert 'facestats_app=""' in gone.headers["set-cookie"]
     bearer = {"Authorization": f"Bearer {TOKEN}"}
     assert guarded.get("/v1/faces", **bearer).status == 200
     assert guarded.get("/app/api/faces", **bearer).status == 200

@@ -13,6 +13,15 @@ _OF_CARD = ["score_withheld", "doubts", "gender_final", "age_final", SCORE, "att
 _NAMES = ("filename", "image")
 UNITS = {"age_final": "years", "yaw": "°", "pitch": "°", "roll": "°"}
 
+SOURCES = {
+    "manual": "by hand",
+    "label": "label",
+    "model": "trained model",
+    "pretrained": "model of yours",
+    "zeroshot": "words (zero-shot)",
+    "unknown": "nothing",
+}
+
 
 def cards_of(shown: Shown, rows: np.ndarray, sort: str = "filename") -> list[dict[str, Any]]:
     """Faces as a grid has them.

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from facestats.app.cards import cards_of, shown_value
+from facestats.app.cards import SOURCES, cards_of, shown_value
 from facestats.app.page_faces import score_notes
 from facestats.app.pictures import photo_jpeg, picture_response
 from facestats.app.site import Shown, Site, make_router
@@ -24,14 +24,6 @@ from facestats.serving import answers
 NEAREST = 12
 REJECTED_A_PAGE = 200
 SHARES = (0.05, 0.25, 0.75, 0.95)  # quantiles that a measurement's bar shows
-SOURCES = {
-    "manual": "by hand",
-    "label": "label",
-    "model": "trained model",
-    "pretrained": "model of yours",
-    "zeroshot": "words (zero-shot)",
-    "unknown": "nothing",
-}
 QUALITY = {
     "width": "width of the photo, px",
     "height": "height of the photo, px",
@@ -130,6 +122,7 @@ def _describe(shown: Shown, row: int, filename: str) -> dict[str, Any]:
         "name": filename,
         "image": cells.get("image"),
         "withheld": cells.get("score_withheld"),
+        "held_out": bool(cells.get("out_of_fold")),
         "rating": _number(cells.get("rating"), 2),
         "rating_n": cells.get("rating_n"),
         "scores": _scores(shown, cells),

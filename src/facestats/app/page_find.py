@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from facestats.app.cards import cards_of
+from facestats.app.cards import SOURCES, cards_of
 from facestats.app.page_faces import score_notes
 from facestats.app.site import Page, Shown, Site, make_router
 from facestats.errors import FaceStatsError
@@ -77,6 +77,9 @@ def routes(site: Site) -> APIRouter:
 def _card(shown: Shown | None, analysis: dict[str, Any]) -> dict[str, Any]:
     """An analysis as the page shows it: without the embedding, with cards of similar faces."""
     kept = {name: value for name, value in analysis.items() if name != "embedding"}
+    for name, value in (kept["attributes"] or {}).items():
+        if name.endswith("_source") and value is not None:
+            kept["attributes"][name] = SOURCES.get(value, value)
     rows = analysis["similar"] or []
     return {**kept, "similar": _similar(shown, rows) if shown else []}
 

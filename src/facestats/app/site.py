@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from facestats.app.faces_table import FacesTable
-from facestats.app.gate import Gate
+from facestats.app.gate import SIGN_IN, Gate
 from facestats.app.photo_facts import PhotoFacts
 from facestats.app.pictures import Pictures
 from facestats.core.layout import FINAL_TABLE
@@ -157,7 +157,7 @@ class Site:
             current=key,
             csrf=self.gate.csrf,
             read_only=self.choices.read_only,
-            signed_in=bool(self.gate.tokens),
+            signed_in=bool(self.gate.tokens) and request.url.path != SIGN_IN,
             about=ABOUT,
             **values,
         )
