@@ -53,17 +53,22 @@ def test_stale_stages_have_their_reasons_in_few_words():
     assert read_status("{}") == []
 
 
-def test_experiments_show_what_differs():
+def test_experiments_show_metrics_and_the_parameters_that_differ():
     text = (
-        "Experiment,rev,typ,Created,parent,State,r,same,mlp.hidden,data/raw\n"
-        ",workspace,baseline,,,,0.5,1,64,abc\n"
-        "main,1234567,baseline,2026-01-01,,,0.4,1,64,abd\n"
-        "odd-cat,89abcde,branch_base,2026-01-02,,Failed,,1,128,abe\n"
+        "Experiment,rev,typ,Created,parent,State,r,data.images,mlp.hidden,seed,data/raw\n"
+        ",workspace,baseline,,,,0.512345,raw,64,0,abc\n"
+        ",main,baseline,2026-01-01,,,0.4,raw,64,0,abd\n"
+        "odd-cat,89abcde,branch_base,2026-01-02,,Failed,,raw,128,0,abe\n"
     )
-    table = read_experiments(text)
-    assert table["head"] == ["Experiment", "rev", "Created", "State", "r", "mlp.hidden"]
-    assert [row[0] for row in table["rows"]] == ["workspace", "main", "odd-cat"]
-    assert table["rows"][2][-1] == "128"
+    assert read_experiments(text) == {
+        "head": ["experiment", "Created", "State", "r", "mlp.hidden"],
+        "rows": [
+            ["workspace", "", "", "0.5123", "64"],
+            ["main", "2026-01-01", "", "0.4", "64"],
+            ["odd-cat", "2026-01-02", "Failed", "", "128"],
+        ],
+        "left_out": 0,
+    }
     assert read_experiments("")["rows"] == []
 
 

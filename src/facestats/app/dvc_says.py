@@ -22,15 +22,18 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from facestats.core.layout import METRICS
 from facestats.serving.manifest import identity
 
 SECONDS = 120  # of one question
 KEPT_SECONDS = 60  # code and data may have changed since
 _WATCHED = ("dvc.lock", "dvc.yaml", "params.yaml", ".git/HEAD", ".git/refs/exps", ".git/logs/HEAD")
 _CODE = ("src/", "stages/")
+_FACTS = ("Created", "State")  # of an experiment, in DVC's table
+_PASSED = ("Experiment", "rev", "typ", "parent", "Executor")
+_FIRST_PARAM = "data.images"  # metrics stand before it
+_FILES = ("data/", "models/", "metrics/", *_CODE)
 _BUSY = "Unable to acquire lock"
-MOST_ROWS, MOST_COLUMNS = 50, 14
+MOST_ROWS, MOST_COLUMNS = 50, 20
 
 
 @dataclass(frozen=True)
@@ -178,27 +181,37 @@ def _reasons(entries: list[Any]) -> list[str]:
 
 
 def read_experiments(text: str) -> dict[str, Any]:
-    """Head and rows of `dvc exp show --csv`: names first, then what is not the same everywhere."""
-    rows = list(csv.reader(io.StringIO(text)))
-    if not rows:
-        return {"head": [], "rows": [], "left_out": 0}
-    head, body = rows[0], rows[1:]
-    named = [head.index(name) for name in ("Experiment", "rev", "Created", "State") if name in head]
-    label = head.index("Experiment") if "Experiment" in head else 0
-    apart = [
+    """The table of `dvc exp show --csv`: names, metrics, and parameters that are not all the same.
+
+    Returns
+    -------
+    dict
+        `head`, `rows` (texts) and `left_out`, the number of further rows and columns.
+    """
+    head, *body = [*csv.reader(io.StringIO(text))] or [[]]
+    named = [head.index(name) for name in _FACTS if name in head]
+    params = head.index(_FIRST_PARAM) if _FIRST_PARAM in head else len(head)
+    shown = [at for at in named if any(row[at] for row in body)]
+    shown += [at for at in range(params) if head[at] not in (*_FACTS, *_PASSED)]
+    shown += [
         at
-        for at, name in enumerate(head)
-        if at not in named
-        and name not in ("typ", "parent", "Executor")
-        and not name.startswith(("data/", "models/", *_CODE, f"{METRICS}/plots"))
-        and len({row[at] for row in body}) > 1
+        for at in range(params, len(head))
+        if not head[at].startswith(_FILES) and len({row[at] for row in body}) > 1
     ]
-    shown = [at for at in named if any(row[at] for row in body)] + apart
+    rows = [
+        [row[0] or row[1], *(_rounded(row[at]) for at in shown[:MOST_COLUMNS])]
+        for row in body[:MOST_ROWS]
+    ]
+    left_out = max(0, len(body) - MOST_ROWS) + max(0, len(shown) - MOST_COLUMNS)
     return {
-        "head": [head[at] for at in shown[:MOST_COLUMNS]],
-        "rows": [
-            [(row[at] or row[label + 1]) if at == label else row[at] for at in shown[:MOST_COLUMNS]]
-            for row in body[:MOST_ROWS]
-        ],
-        "left_out": max(0, len(body) - MOST_ROWS) + max(0, len(shown) - MOST_COLUMNS),
+        "head": ["experiment", *(head[at] for at in shown[:MOST_COLUMNS])],
+        "rows": rows,
+        "left_out": left_out,
     }
+
+
+def _rounded(text: str) -> str:
+    try:
+        return f"{float(text):.4g}" if "." in text else text
+    except ValueError:
+        return text

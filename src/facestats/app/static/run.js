@@ -28,6 +28,6 @@ function drawStages(stages) {
 }
 
 ask("stale", "/app/api/run/stale", drawStages);
-ask("experiments", "/app/api/run/experiments", ({ head, rows, left_out }) => (rows.length
-  ? [makeTable("Experiments: what is not the same in all", head, rows), left_out ? make("p", { class: "note" }, `${left_out} more rows or columns: dvc exp show`) : ""]
+ask("experiments", "/app/api/run/experiments", ({ head, rows, left_out }) => (rows.length > 1
+  ? [makeTable("Experiments: metrics, and the parameters that differ", head, rows), left_out ? make("p", { class: "note" }, `${left_out} more rows or columns: dvc exp show`) : ""]
   : [make("p", {}, "No experiments: dvc exp run tries other parameters.")]));
