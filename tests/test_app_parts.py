@@ -56,9 +56,9 @@ def test_stale_stages_have_their_reasons_in_few_words():
 def test_experiments_show_metrics_and_the_parameters_that_differ():
     text = (
         "Experiment,rev,typ,Created,parent,State,r,data.images,mlp.hidden,seed,data/raw\n"
-        ",workspace,baseline,,,,0.512345,raw,64,0,abc\n"
-        ",main,baseline,2026-01-01,,,0.4,raw,64,0,abd\n"
-        "odd-cat,89abcde,branch_base,2026-01-02,,Failed,,raw,128,0,abe\n"
+        ",workspace,baseline,,,,0.512345,raw,64,0,ab0\n"
+        ",main,baseline,2026-01-01,,,0.4,raw,64,0,ab1\n"
+        "odd-cat,89abcde,branch_base,2026-01-02,,Failed,,raw,128,0,ab2\n"
     )
     assert read_experiments(text) == {
         "head": ["experiment", "Created", "State", "r", "mlp.hidden"],
