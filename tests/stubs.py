@@ -5,14 +5,17 @@ a hash of what its stage reads into each out: whatever reads one of them is stal
 is all that a change can reach; real results that stay as they were end it earlier.
 """
 
+import contextlib
 import hashlib
 import logging
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
 import dvc.stage.run
+import networkx
 from dvc.repo import Repo
 from fsspec.implementations.memory import MemoryFileSystem
 
@@ -54,31 +57,48 @@ class StubProject(Project):
     def repro(self, *targets: str, **options) -> set[str]:
         """As `dvc repro` does it; returns the stages whose stubs were called."""
         ran: list[str] = []
+        with self._opened() as repo:
+            read = {
+                Path(dep.fs_path)
+                for stage in repo.index.stages
+                for dep in stage.deps
+                if dep.fs_path
+            }
+
+            def run(stage, dry=False, run_env=None):
+                ran.append(stage.addressing)
+                write_outs(stage, read)
+
+            with mock.patch.object(dvc.stage.run, "cmd_run", run):
+                repo.reproduce(list(targets) or None, **options)
+        assert len(ran) == len(set(ran))
+        return set(ran)
+
+    def reached(self) -> set[str]:
+        """The stages that `repro` would run, without a run: those that DVC's status finds changed,
+        and all behind them in DVC's graph.
+        """
+        with self._opened() as repo:
+            stages = {stage.addressing: stage for stage in repo.index.stages}
+            behind = repo.index.graph.reverse(copy=False)
+            changed = [stages[name] for name in repo.status() if name in stages]
+            every = {*changed}.union(*(networkx.descendants(behind, each) for each in changed))
+            return {stage.addressing for stage in every if stage.cmd}
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[Repo]:
+        """DVC's view of the project, in this process."""
         level = logging.getLogger("dvc").level
         logging.getLogger("dvc").setLevel(logging.WARNING)
         before = Path.cwd()
         os.chdir(self.folder)  # DVC's paths are those of the working directory
         try:
             with mock.patch.dict(os.environ, self.environment), Repo() as repo:
-                read = {
-                    Path(dep.fs_path)
-                    for stage in repo.index.stages
-                    for dep in stage.deps
-                    if dep.fs_path
-                }
-
-                def run(stage, dry=False, run_env=None):
-                    ran.append(stage.addressing)
-                    write_outs(stage, read)
-
-                with mock.patch.object(dvc.stage.run, "cmd_run", run):
-                    repo.reproduce(list(targets) or None, **options)
+                yield repo
         finally:
             MemoryFileSystem.store.clear()  # DVC's lists of folders, which it would look through
             os.chdir(before)
             logging.getLogger("dvc").setLevel(level)
-        assert len(ran) == len(set(ran))
-        return set(ran)
 
 
 def write_outs(stage, read: set[Path]) -> None:

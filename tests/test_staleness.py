@@ -1,6 +1,7 @@
 """What a change makes stale, and what of that runs.
 
 What a change can reach is tested on stubs: DVC decides by dvc.yaml, and no stage computes anything.
+One test has DVC run them, too.
 Results that come out as they were end a run earlier; three tests have DVC run real stages for it.
 The others call the stages that a change reaches and look at what the next ones would read.
 """
@@ -81,7 +82,7 @@ def test_a_changed_parameter_reaches(stubs, tmp_path, change):
     name, _, value = change.partition("=")
     project = stubs.copy(tmp_path / "copy")
     project.set_params({name: read_yaml(value)})
-    assert project.repro(**QUICKLY) == REACHED[change]
+    assert project.reached() == REACHED[change]
 
 
 @pytest.mark.long
@@ -89,7 +90,19 @@ def test_a_changed_parameter_reaches(stubs, tmp_path, change):
 def test_a_changed_file_reaches(stubs, tmp_path, name):
     project = stubs.copy(tmp_path / "copy")
     (project.folder / name).write_text("changed")
-    assert project.repro(**QUICKLY) == READ[name]
+    assert project.reached() == READ[name]
+
+
+@pytest.mark.long
+def test_a_run_does_what_it_can_reach(stubs, tmp_path):
+    """A stage that is new, and a file of others; some stay as they are."""
+    project = stubs.copy(tmp_path / "copy")
+    new, file = "attributes.targets.glasses", "src/facestats/pairs/code.py"
+    project.set_params({new: {"kind": "classification"}})
+    (project.folder / file).write_text("changed")
+    reached = REACHED[f"{new}={{kind: classification}}"] | READ[file]
+    assert project.reached() == project.repro(**QUICKLY) == reached
+    assert project.reached() == set()
 
 
 @pytest.mark.long
