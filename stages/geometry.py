@@ -1,8 +1,8 @@
 """Stage `geometry`: each face's measurements, and the score learned from its shape and pixels.
 
 Reads   the face crops, models/landmarker/ (the irises), faces.parquet, labels.parquet,
-        splits.parquet, attributes_clean.parquet, age_check.parquet (ratings of children teach
-        nothing, and children get no score); params `geometry`
+        splits.parquet, attributes_clean.parquet, age_check.parquet (ratings of children are not
+        used, and children get no score); params `geometry`
 Writes  models/geometry_regressor.safetensors, geometry.parquet, attributes_with_meta.parquet
 Alone   dvc repro -sf geometry
 """

@@ -1,7 +1,7 @@
 """Stage `train_attractiveness`: the regressor from embedding to rating.
 
 Reads   embeddings_clip.parquet, faces.parquet, labels.parquet, splits.parquet, age_check.parquet
-        (ratings of children teach nothing, and faces that get no score are no reference for
+        (ratings of children are not used, and faces that get no score are no reference for
         others); params `mlp`
 Writes  models/attractiveness_regressor.pt, out_of_fold.parquet, metrics/train_attractiveness/
         (dvclive; epoch 0 is the ridge regression alone)

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from detected import find_faces
 from facestats.errors import ModelError
 from facestats.faces import models
 from facestats.faces.align import eye_centers
 from facestats.faces.crop import PreprocessConfig, crop_face, find_photo_faces
 from facestats.faces.detector import FULL_RANGE, SHORT_RANGE, Detector, make_anchors
 from facestats.faces.landmarks import Landmarker
-from facestats.faces.search import _starts, find_faces
+from facestats.faces.search import _starts
 from facestats.landmarker.fetch import fetch_landmarker
 from resources import ROOT, backdrop, jpeg, landmarker_dir, studio_photos
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from detected import find_faces
 from facestats.composites.outline import Segmenter
 from facestats.errors import ModelError
 from facestats.faces import models
@@ -13,7 +14,6 @@ from facestats.faces.detector import box_iou, make_anchors, weighted_nms
 from facestats.faces.irises import Irises
 from facestats.faces.landmarks import Landmarker
 from facestats.faces.runtime import load_interpreter
-from facestats.faces.search import find_faces
 from facestats.faces.warp import sample_square
 from facestats.landmarker.fetch import fetch_landmarker
 from resources import OMI, backdrop, landmarker_dir

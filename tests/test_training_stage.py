@@ -256,7 +256,7 @@ def test_faces_that_may_be_too_young_get_no_score_teach_nothing_and_are_no_refer
         dict.fromkeys(labelled, "label") | dict.fromkeys(guessed, "model")
     )
     summary = stage.train()
-    assert "the ratings of 3 faces that are too young for a score teach nothing" in summary
+    assert "the ratings of 3 faces that are too young for a score are not used" in summary
     assert (
         stage.summary()["n_train"] + stage.summary()["n_val"] == len(rated) - 3
     )  # who is young by a model's guess is an adult as a rule

@@ -58,24 +58,6 @@ _MIN_WINDOW = 300  # px; in smaller ones it would see faces below 20 px
 _OVERLAP = 1 / 3
 
 
-def find_faces(rgb: np.ndarray, landmarker: Landmarker) -> list[FaceLandmarks]:
-    """Find the faces of a photo, also small and turned ones.
-
-    Parameters
-    ----------
-    rgb : np.ndarray
-        (H, W, 3) uint8.
-    landmarker : Landmarker
-
-    Returns
-    -------
-    list[FaceLandmarks]
-        List of FaceLandmarks, largest first: the largest face and all that are larger than a third
-        of it. Empty where there is none.
-    """
-    return find_large_faces(rgb, landmarker) or find_small_faces(rgb, landmarker)
-
-
 def find_large_faces(rgb: np.ndarray, landmarker: Landmarker) -> list[FaceLandmarks]:
     """Faces that a detector sees in the whole photo, in any quarter turn, largest first."""
     long_side = max(rgb.shape[:2])

@@ -117,8 +117,8 @@ def fit_regressor(
     minors = int((faces["rating"].notna() & faces["minor"]).sum())
     if minors:
         warnings.append(
-            f"the ratings of {number_of(minors, 'face')} that are too young for a score teach "
-            "nothing (score.min_age)"
+            f"the ratings of {number_of(minors, 'face')} that are too young for a score are not "
+            "used in training (score.min_age)"
         )
     ratings = faces["rating"].mask(faces["minor"])
     train, val = (
