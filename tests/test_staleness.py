@@ -65,7 +65,6 @@ READ = {
     "src/facestats/pairs/code.py": WITH_WOMEN | SHOWN,
     "stages/finalize.py": SCORED - {"score", "traits", "serving", "evaluate", "model_card"},
 }
-QUICKLY = {"no_commit": True, "run_cache": False}  # what ran is not kept for another run
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +100,7 @@ def test_a_run_does_what_it_can_reach(stubs, tmp_path):
     project.set_params({new: {"kind": "classification"}})
     (project.folder / file).write_text("changed")
     reached = REACHED[f"{new}={{kind: classification}}"] | READ[file]
-    assert project.reached() == project.repro(**QUICKLY) == reached
+    assert project.reached() == project.repro() == reached
     assert project.reached() == set()
 
 
