@@ -473,7 +473,7 @@ def test_a_table_or_workbook_on_a_disk_that_fails_is_not_called_damaged(tmp_path
     import openpyxl
 
     from facestats.core.tables.parquet import opened
-    from facestats.labels import excel
+    from facestats.labels import workbook
 
     def fail(*arguments, **named):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -488,4 +488,4 @@ def test_a_table_or_workbook_on_a_disk_that_fails_is_not_called_damaged(tmp_path
         pass
     monkeypatch.setattr(openpyxl, "load_workbook", fail)
     with pytest.raises(FaultError, match=r"labels\.xlsx can't be read: Input/output error \(EIO\)"):
-        excel._open(book.read_bytes(), book, read_only=True, data_only=True)
+        workbook._open(book.read_bytes(), book, read_only=True, data_only=True)

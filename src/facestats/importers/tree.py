@@ -314,7 +314,7 @@ class Tree:
         InputError
             It is no workbook, one that takes much memory, or has a formula without a stored value.
         """
-        from facestats.labels.excel import Workbook
+        from facestats.labels.excel import read_sheets
 
         data = self.read(path)
         with naming(self.top / path):
@@ -322,12 +322,11 @@ class Tree:
                 size = sum(part.file_size for part in parts.infolist())
             if size > min(2 * MOST_BYTES, (10 << 20) + MOST_PACKED * len(data)):
                 raise ValueError(f"it unpacks to {size >> 20} MiB")
-            book = Workbook(data, self.top / path)
-            book.refuse_empty_formulas(book.sheets)
-        self.notes += [note for note in book.notes(book.sheets) if note not in self.notes]
+            book = read_sheets(data, self.top / path)
+        self.notes += [note for note in book.notes if note not in self.notes]
         return {
-            sheet.title: [row if any(row) else _NOTHING for row in sheet.rows]
-            for sheet in book.sheets
+            title: [row if any(row) else _NOTHING for row in rows]
+            for title, rows in book.sheets.items()
         }
 
 

@@ -1,34 +1,23 @@
-"""Excel workbooks that people keep labels in, read as text like CSV files."""
+"""Excel workbooks that people keep labels in, read as text like CSV files.
+
+A workbook of 20 kB can take its reader gigabytes, or hours. So it is read in a process that ends at
+the limits of time and memory.
+"""
 
 from __future__ import annotations
 
-import io
-import math
-import re
-import zipfile
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import date, datetime, time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
-from xml.parsers import expat
 
-from facestats.errors import LabelError, number_of
+from facestats.errors import FaultError, LabelError
 from facestats.labels.csv_text import as_sheet
 from facestats.labels.sheet import Sheet
-from facestats.machine.faults import fault, is_fault, is_passing
+from facestats.machine.child import Children
+from facestats.machine.limits import CrashError, Limits, OverLimitError
 
-MOST_BYTES = 500_000_000  # of a workbook unpacked; memory holds it many times over
-FREE_BYTES, MOST_PACKED = 10_000_000, 100  # above so many bytes, how often a file may unpack
-MOST_LETTERS = 100_000_000  # of all cells together, which may share a text
-FREE_LETTERS, LETTERS_PER_BYTE = 20_000_000, 20  # of a smaller file
-MOST_CELLS = 10_000_000  # of all sheets from the first to the last; memory holds empty ones, too
-# With merged cells or formulas, above so many, and so many times those that the file names.
-FREE_CELLS, SPARSE = 1_000_000, 4
-AREAS = 3  # merged areas in a message
-MOST_MERGED = 200_000  # cells in merged areas, and areas
-MOST_ELEMENTS, ELEMENTS_PER_CELL = 200_000, 8  # of XML, in all parts
+LIMITS = Limits(120, 2 << 30)  # of one workbook; a million cells take some 10 s and 0.2 GB
+_children = Children("facestats.labels.excel_process", LIMITS, "a workbook")
 
 
 def read_excel(path: Path) -> Sheet:
@@ -41,147 +30,46 @@ def read_excel(path: Path) -> Sheet:
     Raises
     ------
     LabelError
-        The workbook can't be opened, it is not clear which sheet is meant, a formula has no stored
-        value, or what `as_sheet` raises.
+        The workbook can't be opened, takes more than `LIMITS`, it is not clear which sheet is
+        meant, a formula has no stored value, or what `as_sheet` raises.
     """
-    book = Workbook(path.read_bytes(), path)
-    cells = _choose(book.sheets, path)
-    book.refuse_empty_formulas([cells])
-    notes = book.notes([cells])
+    answer, _ = _ask(path, path.read_bytes(), {"task": "labels"})
+    rows = answer["rows"]
     sheet = as_sheet(
-        cells.rows,
-        list(range(1, len(cells.rows) + 1)),
+        rows,
+        list(range(1, len(rows) + 1)),
         path,
         "remove what stands to the right of the header's last column",
     )
-    sheet.notes[:0] = notes
+    sheet.notes[:0] = answer["notes"]
     return sheet
 
 
-@dataclass
-class Cells:
-    """The cells of a sheet as text.
+class Book(NamedTuple):
+    """A workbook's sheets.
 
     Attributes
     ----------
-    title : str
-    visible : bool
-    rows : list of list of str
-        Merged cells that are part of a table have the value that they show.
-    merged : list of str
-        Such areas, by name.
+    sheets : dict of str to list of list of str
+        Rows of each sheet, by its title.
+    notes : list of str
+        Which merged cells were filled.
     """
 
-    title: str
-    visible: bool
-    rows: list[list[str]]
-    merged: list[str] = field(default_factory=list)
+    sheets: dict[str, list[list[str]]]
+    notes: list[str]
 
 
-class Workbook:
-    """A workbook's sheets as text.
-
-    Only one with merged cells is held in memory as a whole.
-
-    Parameters
-    ----------
-    data : bytes
-    path : Path
-        Its name, for messages.
-
-    Attributes
-    ----------
-    sheets : list of Cells
+def read_sheets(data: bytes, path: Path) -> Book:
+    """Read all sheets as text; `path` is the workbook's name in messages.
 
     Raises
     ------
     LabelError
-        It can't be opened, or takes much time or memory.
+        It can't be opened, takes more than `LIMITS`, or a formula has no stored value.
     """
-
-    def __init__(self, data: bytes, path: Path):
-        self._data, self._path = data, path
-        self._special = survey(data, path)
-        book = _open(data, path, read_only=not self._special.merged, data_only=True)
-        self.sheets = []
-        letters, most = 0, min(MOST_LETTERS, FREE_LETTERS + LETTERS_PER_BYTE * len(data))
-        for sheet in book.worksheets:
-            rows: list[list[str]] = []
-            for row in self._rows(sheet, values_only=True):
-                cells = [cell_text(value) for value in row]
-                letters += sum(map(len, cells))
-                if letters > most:  # thousands of cells may share one stored text
-                    raise _too_large(path, letters, f": more than {most} letters")
-                # Rows without a value take no memory where no formula or merged cell needs them.
-                rows.append(cells if self._special.any or any(cells) else [])
-            visible = sheet.sheet_state == "visible"
-            self.sheets.append(Cells(sheet.title, visible, rows, self._fill(sheet, rows)))
-
-    def _rows(self, sheet: Any, values_only: bool) -> Iterator[Any]:
-        if hasattr(sheet, "reset_dimensions"):
-            sheet.reset_dimensions()  # some programs write wrong ones
-        rows = sheet.iter_rows(values_only=values_only)
-        while True:
-            try:
-                row = next(rows, None)
-            except Exception as error:  # read-only sheets are parsed here
-                if is_passing(error):
-                    raise fault(self._path, error) from None
-                raise _damaged(self._path, error) from None
-            if row is None:
-                return
-            yield row
-
-    def _fill(self, sheet: Any, rows: list[list[str]]) -> list[str]:
-        """Fill the merged cells of a table; the areas."""
-        if not self._special.merged:
-            return []
-        merged = [area for area in sheet.merged_cells.ranges if _spreads(area, rows)]
-        for area in merged:
-            value = rows[area.min_row - 1][area.min_col - 1]
-            for row in rows[area.min_row - 1 : area.max_row]:
-                row[area.min_col - 1 : area.max_col] = [value] * (area.max_col - area.min_col + 1)
-        return sorted(area.coord for area in merged)
-
-    def notes(self, sheets: Iterable[Cells]) -> list[str]:
-        """Say which merged cells of some of its sheets were filled."""
-        places = [place for sheet in sheets for place in sheet.merged]
-        return (
-            [
-                f"{self._path.name}: the value of merged cells counts for each cell that they "
-                f"cover: {', '.join(places[:AREAS])}{', …' if len(places) > AREAS else ''}"
-            ]
-            if places
-            else []
-        )
-
-    def refuse_empty_formulas(self, sheets: Iterable[Cells]) -> None:
-        """Raise a `LabelError` if a formula of some of its sheets has no stored value."""
-        if not self._special.formulas:
-            return
-        read_only = not self._special.merged
-        book = _open(self._data, self._path, read_only=read_only, data_only=False)
-        for sheet in sheets:
-            empty = [
-                cell
-                for row in self._rows(book[sheet.title], values_only=False)
-                for cell in row
-                if cell.data_type == "f" and sheet.rows[cell.row - 1][cell.column - 1] == ""
-            ]
-            if empty:
-                have = "has" if len(empty) == 1 else "have"
-                raise LabelError(
-                    f"{self._path}, row {empty[0].row}: {number_of(len(empty), 'formula')} {have} "
-                    f"no stored value, the first in cell {empty[0].coordinate}; open the file in a "
-                    "spreadsheet, save it, and run again"
-                )
-
-
-def _spreads(area: Any, rows: list[list[str]]) -> bool:
-    """Whether merged cells are part of a table, not a title alone in its row."""
-    row = rows[area.min_row - 1]
-    beside = row[: area.min_col - 1] + row[area.max_col :]
-    return area.max_row > area.min_row or any(beside)
+    answer, _ = _ask(path, data, {"task": "sheets"})
+    return Book(answer["sheets"], answer["notes"])
 
 
 def without_rows(path: Path, rows: Collection[int] = (), columns: Collection[int] = ()) -> bytes:
@@ -189,207 +77,29 @@ def without_rows(path: Path, rows: Collection[int] = (), columns: Collection[int
 
     What openpyxl can't keep, such as charts, is lost.
     """
-    data = path.read_bytes()
-    title = _choose(Workbook(data, path).sheets, path).title
-    book = _open(data, path, read_only=False, data_only=False)
-    for row in sorted(rows, reverse=True):
-        book[title].delete_rows(row)
-    for column in sorted(columns, reverse=True):
-        book[title].delete_cols(column)
-    buffer = io.BytesIO()
-    book.save(buffer)
-    return buffer.getvalue()
+    task = {"task": "without", "rows": list(rows), "columns": list(columns)}
+    return bytes(_ask(path, path.read_bytes(), task)[1])
 
 
-class Special(NamedTuple):
-    """What a workbook has beside plain cells."""
-
-    merged: bool
-    formulas: bool
-
-    @property
-    def any(self) -> bool:
-        return self.merged or self.formulas
-
-
-def survey(data: bytes, path: Path) -> Special:
-    """Look through a workbook's parts before a slower reader meets them.
-
-    Returns
-    -------
-    Special
-
-    Raises
-    ------
-    LabelError
-        The file is not a workbook, or one that takes much time or memory.
-    """
-    if data.startswith(b"\xd0\xcf\x11\xe0"):
-        raise LabelError(
-            f"{path} has a password, or is an .xls under another name; save it without a password "
-            "as .xlsx or `CSV UTF-8`"
-        )
-    counts = _Survey(path)
+def _ask(path: Path, data: bytes, task: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    """The answer to a task, and its bytes."""
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as parts:
-            size = sum(part.file_size for part in parts.infolist())
-            if size > min(MOST_BYTES, FREE_BYTES + MOST_PACKED * len(data)):
-                raise _too_large(path, size)
-            # A sheet may lie anywhere, and every one has to be checked for its size.
-            for name in parts.namelist():
-                counts.add(parts.read(name))
-    except LabelError:
-        raise
-    except Exception as error:  # zlib, bz2 and lzma have errors of their own
-        if is_fault(error):
-            raise fault(path, error) from None
-        raise _damaged(path, error) from None
-    counts.check_whole()
-    return Special(counts.merged > 0, counts.formulas)
+        answer, body = _children.call({"path": str(path), **task}, data)
+    except (OverLimitError, CrashError) as error:
+        raise _over(path, str(error)) from None
+    if "over" in answer:
+        raise _over(path, answer["over"])
+    if "fault" in answer:
+        stopping = FaultError(answer["fault"])
+        stopping.errno = answer["errno"]
+        raise stopping
+    if "error" in answer:
+        raise LabelError(answer["error"])
+    return answer, body
 
 
-class _Survey:
-    """Counts what the parts of a workbook hold, before a slower reader meets it."""
-
-    def __init__(self, path: Path):
-        self.path, self.formulas = path, False
-        self.elements = self.cells = self.area = self.merged = 0
-        self.largest = 0, 0
-
-    def add(self, part: bytes) -> None:
-        """Count the elements of a part.
-
-        Raises
-        ------
-        LabelError
-            It names cells so far apart that those between them would fill the memory, or has more
-            elements or larger merged areas than labels need.
-        """
-        row = column = bottom = right = cells = 0
-        root = ""
-
-        def look(name: str, values: dict[str, str]) -> None:
-            nonlocal row, column, bottom, right, cells, root
-            kind = name.rpartition(" ")[2]
-            root = root or kind
-            if kind == "row":
-                row, column = _number(values.get("r", ""), row + 1), 0
-            elif kind == "c":
-                letters, digits = _place(values.get("r", ""))
-                row, column = digits or row, letters or column + 1
-                cells += root == "worksheet"  # the list of formulas has such elements, too
-            elif kind == "mergeCell":
-                ends = [_place(end) for end in values.get("ref", "").split(":")]
-                bottom = max(bottom, *(end[1] for end in ends))
-                right = max(right, *(end[0] for end in ends))
-                self.merged += 1 + math.prod(
-                    abs(a - b) + 1 for a, b in zip(ends[0], ends[-1], strict=True)
-                )
-            self.formulas = self.formulas or kind == "f"
-            self.elements += 1
-            bottom, right = max(bottom, row), max(right, column)
-            if self.area + bottom * max(right, 1) > MOST_CELLS:
-                raise self._far(bottom, right)
-            if self.merged > MOST_MERGED:
-                raise LabelError(
-                    f"{self.path} has merged areas of more than {MOST_MERGED} cells; unmerge them, "
-                    "or save the sheet as `CSV UTF-8`"
-                )
-            if self.elements > MOST_ELEMENTS + ELEMENTS_PER_CELL * (self.cells + cells):
-                raise LabelError(
-                    f"{self.path} has more than {MOST_ELEMENTS} formats, names, drawings and the "
-                    "like beside its cells; save the sheet as `CSV UTF-8`"
-                )
-
-        parser = expat.ParserCreate(namespace_separator=" ")
-        parser.StartElementHandler = look
-        with suppress(expat.ExpatError):  # no XML, or damaged: reading the sheets reports it
-            parser.Parse(part, True)
-        if cells > bottom * max(right, 1):
-            raise LabelError(f"{self.path} names a cell twice; save the sheet as `CSV UTF-8`")
-        self.cells += cells
-        self.area += bottom * max(right, 1)
-        self.largest = max(self.largest, (bottom, right), key=math.prod)
-
-    def check_whole(self) -> None:
-        """Refuse what is too sparse to be loaded whole: empty cells take as much as others."""
-        if (self.merged or self.formulas) and self.area > max(FREE_CELLS, SPARSE * self.cells):
-            raise self._far(*self.largest)
-
-    def _far(self, bottom: int, right: int) -> LabelError:
-        return LabelError(
-            f"{self.path} has a sheet of {bottom} rows and {right} columns; remove the rows and "
-            "columns behind the last label, or save it as `CSV UTF-8`"
-        )
-
-
-def _place(reference: str) -> tuple[int, int]:
-    """Column and row of a reference such as `$AB12`, from 1; 0 where it names none."""
-    match = re.fullmatch(r"\$?([A-Za-z]{0,7})\$?(\d*)", reference)
-    column = 0
-    for letter in match[1].upper() if match else "":
-        column = 26 * column + ord(letter) - ord("A") + 1
-    return column, _number(match[2], 0) if match else 0
-
-
-def _number(text: str, otherwise: int) -> int:
-    return int(text) if re.fullmatch(r"\d{1,18}", text) else otherwise
-
-
-def _open(data: bytes, path: Path, read_only: bool, data_only: bool) -> Any:
-    import openpyxl
-
-    try:
-        return openpyxl.load_workbook(
-            io.BytesIO(data),
-            read_only=read_only,
-            data_only=data_only,
-            keep_vba=not read_only and path.suffix.lower() == ".xlsm",
-        )
-    except Exception as error:  # whatever the parser meets in a damaged part
-        if is_passing(error):
-            raise fault(path, error) from None
-        raise _damaged(path, error) from None
-
-
-def _damaged(path: Path, error: Exception) -> LabelError:
+def _over(path: Path, reason: str) -> LabelError:
     return LabelError(
-        f"{path} can't be read as an Excel workbook ({type(error).__name__}: {error}); open it in "
-        "a spreadsheet and save it again, as .xlsx or `CSV UTF-8`"
+        f"{path} takes more than {LIMITS.seconds} s of a processor or {LIMITS.memory >> 30} GB of "
+        f"memory, or ends what reads it ({reason}); save its sheet as `CSV UTF-8`"
     )
-
-
-def _too_large(path: Path, size: int, why: str = "") -> LabelError:
-    return LabelError(
-        f"{path} is unusually large unpacked, {size // 1_000_000} MB{why}; save its sheet as "
-        "`CSV UTF-8`"
-    )
-
-
-def _choose(sheets: Iterable[Cells], path: Path) -> Cells:
-    """The sheet with the labels."""
-    filled = {sheet.title: sheet for sheet in sheets if any(map(any, sheet.rows))}
-    named = [title for title in filled if title.strip().casefold() == path.stem.strip().casefold()]
-    visible = [title for title in filled if filled[title].visible]
-    for choice in (named, list(filled), visible):
-        if len(choice) == 1:
-            return filled[choice[0]]
-    if not filled:
-        raise LabelError(f"{path} is empty; its first row must name the columns")
-    raise LabelError(
-        f"{path} has several sheets: {', '.join(map(repr, filled))}; call the one to read "
-        f"{path.stem!r}, or remove the others"
-    )
-
-
-def cell_text(value: Any) -> str:
-    """A cell as it would stand in a CSV file."""
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return str(int(value)) if value.is_integer() else f"{value:.15g}"
-    if isinstance(value, datetime) and value.time() == time():
-        return value.date().isoformat()
-    if isinstance(value, (datetime, date, time)):
-        return value.isoformat()
-    return str(value).strip()
