@@ -1,4 +1,4 @@
-"""Photos that no camera writes are decoded in another process, to the same pixels."""
+"""Photos are decoded in another process, to the same pixels."""
 
 import os
 import signal
@@ -8,6 +8,7 @@ import zlib
 
 import numpy as np
 import pytest
+import simplejpeg
 from PIL import Image, ImageCms
 
 from facestats.errors import ImageError
@@ -16,9 +17,9 @@ from facestats.faces.crop import PreprocessConfig, crop_face
 from facestats.faces.keys import recipe_hash
 from facestats.faces.photo import process_task
 from facestats.machine import child, limits
-from facestats.photos import decode, decoder
-from facestats.photos.decode import open_photo
-from facestats.photos.plain import is_plain
+from facestats.photos import decode, decoder, layers
+from facestats.photos.decode import open_photo, to_photo
+from facestats.photos.layers import open_layers
 from facestats.rows.store import RowStore
 from facestats.stimuli.photo import read_face
 from programs import run_program
@@ -103,39 +104,77 @@ UNUSUAL = {
 }
 
 
-@pytest.mark.parametrize("name", PLAIN)
-def test_what_cameras_and_programs_write_is_plain(name):
-    assert is_plain(PLAIN[name])
+def decodes_no_photo(*_):
+    raise AssertionError("a photo is decoded in this process")
 
 
-@pytest.mark.parametrize("name", UNUSUAL)
-def test_what_may_cost_its_decoder_more_is_not(name):
-    assert not is_plain(UNUSUAL[name])
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "JPEG2000"])
+def test_no_photo_is_decoded_in_this_process(name, landmarker, monkeypatch, tmp_path):
+    data = encode(PICTURE.convert("RGBA") if name == "PNG" else PICTURE, name)
+    (tmp_path / "photo").write_bytes(data)
+    for module in (decode, layers):
+        monkeypatch.setattr(module, "open_main", decodes_no_photo)
+    monkeypatch.setattr(simplejpeg, "decode_jpeg", decodes_no_photo)
+    config = PreprocessConfig(on_no_face="center_crop", size=96)
+    for source in (data, tmp_path / "photo"):
+        assert to_photo(source).rgb.shape == (300, 400, 3)
+        assert crop_face(source, config, landmarker).rgb.shape == (96, 96, 3)
+        with pytest.raises(ImageError, match="no face found"):
+            read_face(source, landmarker)
+    assert open_layers(data).rgb.shape == (300, 400, 3)
+    with pytest.raises(ImageError, match="in this process"):
+        to_photo(data, ours=True)
 
 
-@pytest.mark.parametrize("name", OTHERS)
-def test_no_other_format_is(name):
-    assert not is_plain(encode(PICTURE, name))
+def test_another_process_gives_the_same_layers():
+    clear = PICTURE.convert("RGBA")
+    clear.putalpha(Image.fromarray(np.tile(np.arange(400) % 256, (300, 1)).astype(np.uint8)))
+    turn = Image.Exif()
+    turn[0x0112] = 6
+    for picture in (clear, PICTURE, PICTURE.convert("L"), PICTURE.convert("LA")):
+        data = encode(picture, "PNG", exif=turn)
+        apart, here = open_layers(data), layers.layers_here(data, 10**7)
+        assert np.array_equal(apart.rgb, here.rgb)
+        assert apart.rgb.shape == (400, 300, 3)
+        assert apart.grey == here.grey == (picture.mode in ("L", "LA"))
+        assert (apart.alpha is None) == (picture is not clear)
+        if picture is clear:
+            assert np.array_equal(apart.alpha, here.alpha)
 
 
-def test_another_process_gives_the_same_photos_and_reasons(monkeypatch):
+def test_a_process_started_beforehand_takes_the_next_photo():
+    few = 4 * 10**6
+    decoder.start_decoder(few, 7.5)
+    children = decoder._children_of(decoder.limits(few, 7.5))
+    (started,) = children._idle
+    decoder.start_decoder(few, 7.5)
+    assert open_photo(encode(PICTURE, "JPEG"), None, few, 7.5).width == 400
+    assert children._idle == [started]
+    children.close()
+    assert started.process.returncode is not None
+
+
+def test_another_process_gives_the_same_photos_and_reasons():
     photos = [encode(PICTURE, name) for name in OTHERS]
-    photos += [heic(PICTURE), *UNUSUAL.values(), encode(Image.new("L", (9, 9)), "GIF")]
+    photos += [
+        heic(PICTURE),
+        *PLAIN.values(),
+        *UNUSUAL.values(),
+        encode(Image.new("L", (9, 9)), "GIF"),
+    ]
     photos += [data[: len(data) // 2] for data in photos[:7]]
 
-    def outcomes():
+    def outcomes(read):
         found = []
         for data in photos:
             try:
-                photo = open_photo(data, 64)
+                photo = read(data, 64)
                 found.append((photo.rgb.tobytes(), photo.rgb.shape, photo.width, photo.height))
             except ImageError as error:
                 found.append((type(error).__name__, str(error)))
         return found
 
-    apart = outcomes()
-    monkeypatch.setattr(decode, "is_plain", lambda data: True)
-    assert outcomes() == apart
+    assert outcomes(open_photo) == outcomes(decode.decode_here)
 
 
 def test_pixels_of_another_process_can_be_written():

@@ -14,10 +14,11 @@ from facestats.core.landmarks import MIRROR
 from facestats.errors import ImageError, InputError
 from facestats.pairs.built import Built
 from facestats.photos.budget import OverBudgetError
+from facestats.photos.layers import open_layers
 from facestats.stimuli.changes import Change, along, caricature, lab, shape_step, symmetric
 from facestats.stimuli.frame import laid_on
 from facestats.stimuli.moving import move_face
-from facestats.stimuli.photo import FacePhoto, _layers, encoded
+from facestats.stimuli.photo import FacePhoto, encoded
 
 WIDTH, HEIGHT, FACE = 260, 300, 220  # px; FACE: side of a square in which the face lies as drawn
 AT = 20, 40
@@ -235,9 +236,9 @@ def test_transparency_and_greyness_come_from_the_file(mode, grey):
     exif[0x0112] = 6  # stands on its side
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", exif=exif)
-    upright = np.full((40, 60, 3), 255, np.uint8)
-    rgb, alpha, is_grey = _layers(buffer.getvalue(), upright)
-    assert is_grey is grey
+    found = open_layers(buffer.getvalue())
+    rgb, alpha = found.rgb, found.alpha
+    assert found.grey is grey
     if "A" in mode:
         assert alpha is not None
         assert alpha.shape == (40, 60)

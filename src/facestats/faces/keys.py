@@ -30,7 +30,6 @@ ROW_CODE = (
     "photos/decode.py",
     "photos/limited.py",
     "photos/pixels.py",
-    "photos/plain.py",
     "photos/reading.py",
 )
 _LIBRARIES = (

@@ -113,7 +113,7 @@ class FaceSampler:
 
 def reduced_crop(face: Any) -> np.ndarray:
     """Decode a crop once for many samplers: RGB, as large as `FaceSampler` looks at."""
-    return _reduced(to_photo(face, _ENOUGH).rgb)
+    return _reduced(to_photo(face, _ENOUGH, ours=True).rgb)
 
 
 def _interpolation(triangles: Delaunay, points: np.ndarray) -> csr_array:

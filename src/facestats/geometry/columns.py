@@ -144,7 +144,7 @@ def _pixels(
         if isinstance(crop, str | PathLike) and not Path(crop).exists():
             missing[at] = skin.NO_CROP
             return
-        rgb = to_photo(crop, _ENOUGH).rgb
+        rgb = to_photo(crop, _ENOUGH, ours=True).rgb
         if irises is not None:
             found = irises.find(rgb, landmarks[at])
             pupils[at] = found if np.isfinite(found).all() else np.nan

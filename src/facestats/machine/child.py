@@ -103,11 +103,18 @@ class Children:
             "memory; nothing is concluded from that: close other programs, and run again"
         )
 
+    def start(self) -> None:
+        """Start a process for the next call unless one is idle, and don't wait for it."""
+        with self._lock:
+            if not self._idle:
+                self._idle.append(_Child(self.module, self.limits, self.what))
+
     def close(self) -> None:
         """End the idle processes."""
         with self._lock:
             idle, self._idle = self._idle, []
         for child in idle:
+            child.process.kill()  # it may still be importing
             child.end()
 
     def _take(self, fresh: bool) -> _Child:

@@ -48,7 +48,6 @@ from facestats.photos.containers import (
 )
 from facestats.photos.decoder import decode_apart
 from facestats.photos.pixels import is_srgb, to_srgb
-from facestats.photos.plain import is_plain
 from facestats.photos.reading import MAX_MEGABYTES, read_photo
 
 MIN_SIDE = 32  # px
@@ -104,7 +103,7 @@ def open_photo(
 ) -> Photo:
     """Decode an image file.
 
-    A process without limits of its own leaves all but plain JPEGs and PNGs to one that has them.
+    A process without limits of its own leaves it to one that has them.
 
     Any mode Pillow knows becomes RGB (see `pixels.to_srgb`), EXIF orientation is applied, of an
     animation the first frame is taken.
@@ -128,9 +127,16 @@ def open_photo(
     FaultError
         There is no memory or thread for it: nothing is known about the photo.
     """
-    if not (is_expendable() or is_plain(data)):
-        decoded = decode_apart(data, min_long_side, max_pixels, max_seconds)
-        return Photo(decoded.rgb, decoded.width, decoded.height)
+    if is_expendable():
+        return decode_here(data, min_long_side, max_pixels)
+    decoded = decode_apart(data, min_long_side, max_pixels, max_seconds)
+    return Photo(decoded.rgb, decoded.width, decoded.height)
+
+
+def decode_here(
+    data: bytes, min_long_side: float | None = None, max_pixels: int = MAX_PIXELS
+) -> Photo:
+    """Decode an image file in this process; parameters and errors of `open_photo`."""
     with warnings.catch_warnings():
         # Pillow warns of odd EXIF or palettes; what matters becomes a reason.
         warnings.simplefilter("ignore")
@@ -192,6 +198,7 @@ def to_photo(
     max_megabytes: float = MAX_MEGABYTES,
     max_pixels: int = MAX_PIXELS,
     max_seconds: float = MAX_SECONDS,
+    ours: bool = False,
 ) -> Photo:
     """A photo from a path, bytes, an image or an array.
 
@@ -205,6 +212,8 @@ def to_photo(
         Size up to which a file is read.
     max_pixels, max_seconds : optional
         See `open_photo`; ignored for pixels that are decoded already.
+    ours : bool, default False
+        The project has written the file, a crop for example: this process decodes it itself.
 
     Raises
     ------
@@ -214,13 +223,13 @@ def to_photo(
         It is an image that can't be used.
     """
     if isinstance(image, bytes | bytearray | memoryview):
-        return open_photo(bytes(image), min_long_side, max_pixels, max_seconds)
+        return _opened(bytes(image), min_long_side, max_pixels, max_seconds, ours)
     if isinstance(image, str | os.PathLike):
         if not os.path.lexists(image):
             raise InputError(f"{os.fspath(image)}: no such file")
         try:
             data = read_photo(image, max_megabytes)
-            return open_photo(data, min_long_side, max_pixels, max_seconds)
+            return _opened(data, min_long_side, max_pixels, max_seconds, ours)
         except ImageError as error:
             raise ImageError(f"{os.fspath(image)}: {error}") from None
     if isinstance(image, Image.Image):
@@ -242,6 +251,14 @@ def to_photo(
     if min(width, height) < MIN_SIDE:
         raise ImageError(f"too small: {width}×{height} px, at least {MIN_SIDE} px are needed")
     return Photo(rgb, width, height)
+
+
+def _opened(
+    data: bytes, min_long_side: float | None, max_pixels: int, max_seconds: float, ours: bool
+) -> Photo:
+    if ours:
+        return decode_here(data, min_long_side, max_pixels)
+    return open_photo(data, min_long_side, max_pixels, max_seconds)
 
 
 def _upright(image: Image.Image) -> np.ndarray:

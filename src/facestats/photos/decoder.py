@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import dataclass
 
@@ -20,19 +21,31 @@ _lock = threading.Lock()
 
 @dataclass(frozen=True)
 class Decoded:
-    """Pixels (h, w, 3) uint8 of an upright photo, and the width and height of all of it, px."""
+    """Pixels (h, w, 3) uint8 of an upright photo, and the width and height of all of it, px.
+
+    Where they were asked for, `alpha` (h, w) uint8 or None, and `grey`, as `layers.Layers` has it.
+    """
 
     rgb: np.ndarray
     width: int
     height: int
+    alpha: np.ndarray | None
+    grey: bool
 
 
 def decode_apart(
-    data: bytes, min_long_side: float | None, max_pixels: int, max_seconds: float
+    data: bytes,
+    min_long_side: float | None,
+    max_pixels: int,
+    max_seconds: float,
+    layers: bool = False,
 ) -> Decoded:
-    """Decode a photo in another process; parameters and errors of `decode.open_photo`."""
+    """Decode a photo in another process; parameters and errors of `decode.open_photo`.
+
+    With `layers`, as `layers.open_layers` does.
+    """
     children = _children_of(limits(max_pixels, max_seconds))
-    call = {"min_long_side": min_long_side, "max_pixels": max_pixels}
+    call = {"min_long_side": min_long_side, "max_pixels": max_pixels, "layers": layers}
     try:
         head, body = children.call(call, data)
         if head.get("error") == OverLimitError.__name__:
@@ -47,8 +60,15 @@ def decode_apart(
         if isinstance(error, FaultError):
             error.errno = head["errno"]
         raise error
-    rgb = np.frombuffer(body, np.uint8).reshape(head["shape"])
-    return Decoded(rgb, head["width"], head["height"])
+    values, size = np.frombuffer(body, np.uint8), math.prod(head["shape"])
+    rgb = values[:size].reshape(head["shape"])
+    alpha = values[size:].reshape(rgb.shape[:2]) if len(values) > size else None
+    return Decoded(rgb, head["width"], head["height"], alpha, head["grey"])
+
+
+def start_decoder(max_pixels: int, max_seconds: float) -> None:
+    """Start a process for `decode_apart` beforehand, without waiting for it."""
+    _children_of(limits(max_pixels, max_seconds)).start()
 
 
 def _children_of(limits: Limits) -> Children:

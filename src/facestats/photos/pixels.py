@@ -8,12 +8,12 @@ from PIL import Image, ImageCms
 
 from facestats.errors import ImageError
 from facestats.machine.faults import memory_is_there
-from facestats.photos.plain import is_plain_profile
 
 _WITH_ALPHA = {"LA", "La", "PA", "RGBA", "RGBa"}
 _PROFILED = {"L", "RGB", "CMYK"}  # modes that LittleCMS can take as they are
 _STRIP = 256  # rows of a grey image that are scaled at a time
 _SPARE = 1 << 24  # bytes that a colour transform takes at most, beside the profile's own
+_KEPT_PROFILE = 1 << 16  # bytes; cameras' and programs' profiles of curves have a few kB
 _NEAR = 3  # of 255: a profile that moves no colour further is equivalent to sRGB's own
 
 
@@ -119,8 +119,8 @@ def _apply_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """From a profile to sRGB, see `_new_transform`; that of a plain profile is kept."""
-    if is_plain_profile(profile):
+    """From a profile to sRGB, see `_new_transform`; that of a small profile is kept."""
+    if len(profile) <= _KEPT_PROFILE:
         return _kept_transform(profile, mode)
     return _new_transform(profile, mode)
 

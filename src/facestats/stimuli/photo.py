@@ -5,26 +5,21 @@ from __future__ import annotations
 import io
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from facestats.errors import ImageError
 from facestats.faces.crop import NO_FACE, find_photo_faces
 from facestats.faces.quality import head_pose
 from facestats.photos.budget import MAX_PIXELS, MAX_SECONDS
-from facestats.photos.containers import open_main
 from facestats.photos.decode import MAX_JPEG_SIDE, to_photo
+from facestats.photos.layers import Layers, layers_of, open_layers
 from facestats.photos.reading import MAX_MEGABYTES, read_photo
 
 if TYPE_CHECKING:
     from facestats.faces.landmarks import Landmarker
-
-_GREY = ("1", "L", "LA", "I", "I;16", "F")
-_TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")
-_ONE_TURN = ("PNG", "WEBP", "TIFF", None)  # formats of which Pillow's orientation is the only one
 
 
 @dataclass(frozen=True)
@@ -91,41 +86,33 @@ def read_face(
     InputError
         It is no image, or there is no such file.
     """
-    source: Any = image
-    photo = to_photo(image, None, max_megabytes, max_pixels, max_seconds)
-    if isinstance(image, str | os.PathLike):
-        source = read_photo(Path(image), max_megabytes)
-    _, faces = find_photo_faces(source, landmarker, max_megabytes, max_pixels, max_seconds)
+    limits = max_megabytes, max_pixels, max_seconds
+    _, faces = find_photo_faces(image, landmarker, *limits)
     if not faces:
         raise ImageError(NO_FACE)
-    points, size = faces[0].landmarks, (photo.width, photo.height)
-    rgb, alpha, grey = _layers(source, photo.rgb)
+    layers = _layers(image, *limits)
+    points, size = faces[0].landmarks, layers.rgb.shape[1::-1]
     return FacePhoto(
-        rgb,
+        layers.rgb,
         points[:, :2].astype(np.float64) * size,
         head_pose(points, *size).yaw,
         len(faces),
-        alpha,
-        grey,
+        layers.alpha,
+        layers.grey,
     )
 
 
-def _layers(source: Any, rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, bool]:
-    """Pixels and transparency of an image, and whether it is grey; `rgb` is it on white."""
-    if isinstance(source, np.ndarray):
-        return rgb, None, False
-    image = source if isinstance(source, Image.Image) else open_main(bytes(source))
-    grey = image.mode in _GREY
-    transparent = image.mode in _TRANSPARENT or "transparency" in image.info
-    if not transparent or image.format not in _ONE_TURN:
-        return rgb, None, grey
-    upright = ImageOps.exif_transpose(image)
-    rgba = (upright or image).convert("RGBA")
-    alpha = np.asarray(rgba.getchannel("A"))
-    if alpha.shape != rgb.shape[:2] or alpha.min() == 255:
-        return rgb, None, grey
-    bare = rgb if image.info.get("icc_profile") else np.asarray(rgba.convert("RGB"))
-    return bare, alpha, grey
+def _layers(image: Any, max_megabytes: float, max_pixels: int, max_seconds: float) -> Layers:
+    """The layers of what `to_photo` takes."""
+    if isinstance(image, bytes | bytearray | memoryview):
+        return open_layers(bytes(image), max_pixels, max_seconds)
+    if isinstance(image, str | os.PathLike):
+        try:
+            return open_layers(read_photo(image, max_megabytes), max_pixels, max_seconds)
+        except ImageError as error:
+            raise ImageError(f"{os.fspath(image)}: {error}") from None
+    rgb = to_photo(image, None, max_megabytes, max_pixels, max_seconds).rgb
+    return layers_of(image, rgb) if isinstance(image, Image.Image) else Layers(rgb)
 
 
 def encoded(picture: Image.Image, suffix: str) -> bytes:
