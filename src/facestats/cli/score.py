@@ -29,7 +29,7 @@ from typing import Any
 from facestats.core.files import temporary_name
 from facestats.errors import ImageError, InputError, WithheldError, number_of
 from facestats.machine.output import print_json, print_line, unwritten
-from facestats.serving.loading import load
+from facestats.serving.loading import load_to_decode
 
 HELP = "score photos: one JSON line each, or a table"
 
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
         return _table(options)
     if options.attributes:
         raise InputError("--attributes needs --output FILE")
-    models = load(options.root)
+    models = load_to_decode(options.root)
     _ = models.regressor  # without a model: one error, rather than one for each photo
     failed = 0
     for image in options.images:

@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from facestats.params.errors import checked_options
-    from facestats.serving.loading import load
+    from facestats.serving.loading import load_to_decode
     from facestats.serving.stimuli import Mover
     from facestats.serving.stimulus_files import SHEET, check_free, write_stimuli
     from facestats.stimuli.params import How
@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
     given = {name: getattr(options, name) for name in How.model_fields}
     given["orthogonal"] = [name for name in (options.orthogonal or "").split(",") if name]
     how = checked_options(How, given)
-    models = load(options.root)
+    models = load_to_decode(options.root)
     mover = Mover(models, how)
     one = len(options.images) == 1 and not Path(options.images[0]).is_dir()
     if one and out.suffix.lower() in SUFFIXES:

@@ -72,8 +72,8 @@ def preprocess_folder(
     model_dir : str or Path
         Folder of the landmarker's three files.
     workers : int or None, optional
-        Processes; None takes all processors. The result does not depend on it, but in this very
-        process, 0, a photo is limited by what it declares alone, and not by what it takes.
+        Processes; None takes all processors, 0 is for this very process, which decodes photos in
+        another one. The result does not depend on it.
     rows : RowStore or None, optional
         An open row store, whose rows are not computed again; None computes all.
     earlier : callable, optional

@@ -124,6 +124,7 @@ async def _watch(state: State) -> None:
         try:
             if await asyncio.to_thread(state.current.update):
                 models = state.run().models
+                state.engine.start_decoder(models)
                 clip = models.serving["clip"]
                 state.metrics.set_model(
                     variant=clip["variant"],

@@ -18,12 +18,13 @@ from facestats.errors import FaceStatsError, ModelError
 from facestats.faces.crop import FaceCrop, PreprocessConfig, crop_face
 from facestats.machine.faults import fault, is_fault
 from facestats.photos.containers import HEAD, check_head
+from facestats.photos.decoder import start_decoder
 from facestats.service.errors import ServiceError, busy, from_library
 from facestats.service.metrics import Metrics
 from facestats.service.models import BatchEncoder, Run
 from facestats.service.settings import Settings
 from facestats.serving.answers import Face
-from facestats.serving.models import decoded
+from facestats.serving.models import Models, decoded
 
 GATHER_SECONDS = 0.005  # that the encoder waits for more photos
 Result = TypeVar("Result")
@@ -203,15 +204,23 @@ class Engine:
         self.metrics.rejected.labels(refused.code).inc()
         return refused
 
+    def _crop_settings(self, models: Models) -> PreprocessConfig:
+        crop = dict(models.serving["crop"])
+        crop["max_pixels"] = min(crop["max_pixels"], self.settings.photo_pixels)
+        return PreprocessConfig(**crop)
+
+    def start_decoder(self, models: Models) -> None:
+        """Start the process that decodes the next photo, in the background."""
+        crop = self._crop_settings(models)
+        start_decoder(crop.max_pixels, crop.max_seconds)
+
     def _cut(self, run: Run, photo: bytes, embed: bool) -> _Cut | FaceCrop:
         if not photo:
             raise ServiceError(400, "no_photo", "the photo is empty")
         check_head(photo[:HEAD])
-        crop_settings = dict(run.models.serving["crop"])
-        crop_settings["max_pixels"] = min(crop_settings["max_pixels"], self.settings.photo_pixels)
         landmarker = run.landmarkers.get()
         try:
-            crop = crop_face(photo, PreprocessConfig(**crop_settings), landmarker)
+            crop = crop_face(photo, self._crop_settings(run.models), landmarker)
         finally:
             run.landmarkers.put(landmarker)
         if not embed:

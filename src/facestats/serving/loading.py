@@ -44,6 +44,15 @@ def load(root: str | Path | None = None) -> Models:
     return load_for(root, ONE_BY_ONE)
 
 
+def load_to_decode(root: str | Path | None) -> Models:
+    """`load`, and start the process that decodes the first photo, in the background."""
+    from facestats.photos.decoder import start_decoder
+
+    models = load(root)
+    start_decoder(models.serving["crop"]["max_pixels"], models.serving["crop"]["max_seconds"])
+    return models
+
+
 def load_for(root: str | Path | None, encoding: Encoding) -> Models:
     """`load`, with another way to embed."""
     try:
