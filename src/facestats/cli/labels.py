@@ -148,32 +148,24 @@ def _copy_template(root: Path, options: argparse.Namespace) -> int:
     return 0
 
 
-def _own_labels(root: Path) -> Path:
-    """The file of `data.manual_labels`; raises `InputError` where a link leads out of the project.
-
-    Somebody's project must not make this command write to a file of one's own.
-    """
-    from facestats.params.project import load_params
-
-    path = root / load_params(root / "params.yaml").data.manual_labels
-    if not path.resolve().is_relative_to(root.resolve()):
-        raise InputError(
-            f"data.manual_labels: {path} leads out of the project folder to {path.resolve()}; if "
-            "that is the file to write to, name it with --into"
-        )
-    return path
-
-
 def _merge(root: Path, options: argparse.Namespace) -> int:
     from facestats.attributes.filled import read_filled
+    from facestats.attributes.known_classes import known_classes
+    from facestats.attributes.resolution import STANDARD
     from facestats.core import tables
     from facestats.faces.tables import FACES
-    from facestats.labels.manual import merge_labels
+    from facestats.labels.manual import merge_labels, own_file
+    from facestats.params.project import load_params
 
-    into = options.into or _own_labels(root)
+    into = options.into
+    if into is None:
+        name = load_params(root / "params.yaml").data.manual_labels
+        into = own_file(root, "data.manual_labels", name)
     faces = tables.read(root / FACES_TABLE, FACES, ["filename", "image"]).dropna(subset="filename")
     images = dict(zip(faces["filename"], faces["image"], strict=True))
-    filled = read_filled(options.file, images, _known_classes(root, into, options.new_class))
+    targets = [target for target, kind in STANDARD.items() if kind == "classification"]
+    known = known_classes(root, into, targets, options.new_class)
+    filled = read_filled(options.file, images, known)
     changes = merge_labels(into, filled.answers, images, write=not options.dry_run)
     for message in filled.guessed:
         print_line(f"warning: {message}")
@@ -203,52 +195,3 @@ def _merge(root: Path, options: argparse.Namespace) -> int:
     else:
         print_line(f"{into} is as it was")
     return 0
-
-
-def _known_classes(root: Path, into: Path, allowed: list[str]) -> dict[str, list[str]]:
-    """Classes of each classification target, by labels, labels by hand, models and `--new-class`.
-
-    Raises
-    ------
-    InputError
-        A new class that is not written as attribute=name.
-    """
-    from facestats.attributes.resolution import STANDARD
-    from facestats.attributes.tables import PREDICTIONS
-    from facestats.core import tables
-    from facestats.labels.cells import without_empty
-    from facestats.labels.columns import LABELS, find_columns
-    from facestats.labels.files import read_sheet
-    from facestats.labels.tables import LABELS as LABELS_TABLE
-
-    targets = [target for target, kind in STANDARD.items() if kind == "classification"]
-    labels = tables.read(root / METADATA / LABELS_TABLE.name, LABELS_TABLE, ["filename", *targets])
-    sheet = read_sheet(into)
-    manual = None if sheet is None else sheet.table
-    headers = {} if manual is None else find_columns(manual.columns, LABELS, into)
-    predictions = root / METADATA / PREDICTIONS.name
-    columns = tables.read_all(predictions, PREDICTIONS).columns if predictions.is_file() else []
-    known = {}
-    for target in targets:
-        words = {
-            *labels[target].dropna(),
-            *(
-                without_empty(manual[headers[target]])
-                if manual is not None and target in headers
-                else []
-            ),
-        }
-        words |= {
-            column.removeprefix(f"{target}_prob_")
-            for column in columns
-            if column.startswith(f"{target}_prob_")
-        }
-        known[target] = sorted(word for word in words if word and word.lower() != tables.UNKNOWN)
-    for word in allowed:
-        target, _, name = word.partition("=")
-        if target not in known or not name.strip():
-            raise InputError(
-                f"--new-class {word}: expected {' or '.join(f'{t}=NAME' for t in targets)}"
-            )
-        known[target].append(name.strip())
-    return known

@@ -6,7 +6,7 @@ import fcntl
 import os
 import time
 from codecs import BOM_UTF8
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ _LOOK_EVERY = 0.1  # seconds
 
 @dataclass(frozen=True)
 class Change:
-    """One label of one face; `old` is the file's own, None if it had none."""
+    """One label of one face; `old` is the file's own, None if it had none. `new` may be empty."""
 
     filename: str
     column: str
@@ -39,7 +39,9 @@ class Change:
     @property
     def changed(self) -> bool:
         """Whether the file had another label or none."""
-        return self.old is None or not _same(self.column, self.old, self.new)
+        if self.old is None:
+            return self.new != ""
+        return not _same(self.column, self.old, self.new)
 
 
 def merge_labels(
@@ -47,12 +49,14 @@ def merge_labels(
     answers: Mapping[str, Mapping[str, str]],
     images: Mapping[str, str],
     write: bool = True,
+    check: Callable[[list[Change]], None] | None = None,
 ) -> list[Change]:
     """Put labels into the file of labels by hand.
 
     Other rows, other cells and further columns are kept. The file is UTF-8 with commas, with the
     byte order mark if it had one; a missing file is made. If several rows are about one face, those
-    with a label in the column change. Merges at the same time wait for each other.
+    with a label in the column change. Merges at the same time wait for each other. An empty text
+    takes a label away, and its row where nothing is left in it.
 
     Parameters
     ----------
@@ -64,6 +68,9 @@ def merge_labels(
         Path of the photo, by face, of all faces. Rows may name them as `PhotoNames` reads them.
     write : bool
         False only says what would change.
+    check : callable, optional
+        Gets the changes before they are written, while nobody else writes; what it raises stops
+        them.
 
     Returns
     -------
@@ -89,6 +96,8 @@ def merge_labels(
         path.parent.mkdir(parents=True, exist_ok=True)
         with alone(path.parent):
             table, changes = _merge(path, answers, images)
+            if check:
+                check(changes)
             if any(change.changed for change in changes):
                 marked = path.exists() and path.read_bytes().startswith(BOM_UTF8)
                 replace_file(path, (BOM_UTF8 if marked else b"") + csv_text(table).encode())
@@ -127,6 +136,9 @@ def _merge(
     changes = []
     for name, labels in answers.items():
         image = images.get(name, name)
+        if image not in rows_by_image and not any(labels.values()):
+            changes += [Change(name, column, None, "") for column in labels]
+            continue
         if image not in rows_by_image:
             row = dict.fromkeys(table.columns, "") | {key: image if key == "image" else name}
             row |= {
@@ -150,7 +162,14 @@ def _merge(
             if change.changed:
                 for row in labelled or rows_by_image[image][:1]:
                     row[header] = new
+        if not any(labels.values()):
+            empty = [row for row in rows_by_image[image] if not _says_anything(row, key)]
+            rows = [row for row in rows if not any(row is other for other in empty)]
     return pd.DataFrame(rows, columns=table.columns, dtype="str"), changes
+
+
+def _says_anything(row: Mapping[str, str], key: str) -> bool:
+    return any(cell for name, cell in row.items() if name not in (key, "filename", "image"))
 
 
 def _same(column: str, old: str, new: str) -> bool:
@@ -158,6 +177,51 @@ def _same(column: str, old: str, new: str) -> bool:
         column in NUMBERS
         and pd.to_numeric(old, errors="coerce") == pd.to_numeric(new, errors="coerce")
     )
+
+
+def labels_by_hand(path: Path, images: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """The labels of the file as text, by face and column; see `merge_labels`.
+
+    Raises
+    ------
+    LabelError
+        The file can't be read as a label file.
+    """
+    sheet = read_csv(path)
+    if sheet is None:
+        return {}
+    key = key_column(sheet.table, path)
+    headers = find_columns(sheet.table.columns, LABELS, path)
+    names = {header: name for name, header in headers.items() if name != "image"}
+    faces = {image: face for face, image in images.items()}
+    readings = PhotoNames(faces).read_all(sheet.table[key])
+    found: dict[str, dict[str, str]] = {}
+    for row in sheet.table.to_dict("records"):
+        face = faces.get(readings[row[key]].image or "")
+        for header, cell in row.items() if face else ():
+            column = names.get(header, header)
+            if header != key and cell and cell not in EMPTY | NONE and cell.lower() != UNKNOWN:
+                found.setdefault(str(face), {}).setdefault(str(column), cell)
+    return found
+
+
+def own_file(root: Path, key: str, path: str) -> Path:
+    """A file that people write to, such as that of `data.manual_labels`.
+
+    Somebody's project must not make a command write to a file of one's own.
+
+    Raises
+    ------
+    InputError
+        A link leads out of the project.
+    """
+    whole = root / path
+    if not whole.resolve().is_relative_to(root.resolve()):
+        raise InputError(
+            f"{key}: {whole} leads out of the project folder to {whole.resolve()}; if "
+            "that is the file to write to, name it with --into"
+        )
+    return whole
 
 
 @contextmanager

@@ -34,6 +34,7 @@ async function change(wanted) {
   const address = query ? `/app/faces?${query}` : "/app/faces";
   history.replaceState({ index: 0 }, "", address);
   $("link").href = address;
+  if ($("label")) $("label").href = `/app/label?list=faces&${query}`;
   $("counts").replaceChildren(...page.counts.map(([label, n]) => make("span", { class: "count" },
     make("span", { class: "n" }, n.toLocaleString("en")), ` ${label}`)));
   tell(page.hints.join("; "));

@@ -1,0 +1,98 @@
+"""What was labelled by the pages, one line a label: for undoing it and for saying who it was.
+
+The labels themselves stand in the file of `data.manual_labels`, which git keeps. The journal stays
+on this machine; without it nothing is lost but the way back.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from facestats.labels.manual import alone
+
+JOURNAL = Path("data/interim/app/labelled.jsonl")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One label by a page.
+
+    Attributes
+    ----------
+    id : str
+    filename, column : str
+    old, new : str
+        Empty: no label. Both are empty where somebody was unsure.
+    who : str
+        As they called themselves; may be empty.
+    when : str
+        ISO 8601, UTC.
+    browser : str
+        A random name of the browser, for which alone it is the last label.
+    undoes : str
+        The entry that this one takes back; empty for all others.
+    """
+
+    id: str
+    filename: str
+    column: str
+    old: str
+    new: str
+    who: str
+    when: str
+    browser: str
+    undoes: str = ""
+
+
+class Journal:
+    """Reads and extends the journal of a project."""
+
+    def __init__(self, root: Path):
+        self.path = root / JOURNAL
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes from the journal."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with alone(self.path.parent):
+            yield
+
+    def append(self, entry: Entry) -> None:
+        """Add a line, on the disk when this returns; a line that a kill has cut is ended first."""
+        line = json.dumps(asdict(entry), ensure_ascii=False) + "\n"
+        with self.path.open("ab+") as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                line = line if file.read(1) == b"\n" else "\n" + line
+            file.write(line.encode("utf-8", "replace"))
+            file.flush()
+            os.fsync(file.fileno())
+
+    def entries(self) -> list[Entry]:
+        """All entries in their order; a line that can't be read is passed over."""
+        try:
+            lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
+        except FileNotFoundError:
+            return []
+        return [entry for line in lines if (entry := _read(line))]
+
+
+def standing(entries: list[Entry]) -> list[Entry]:
+    """The entries that were not taken back, without those that take back."""
+    undone = {entry.undoes for entry in entries}
+    return [entry for entry in entries if not entry.undoes and entry.id not in undone]
+
+
+def _read(line: str) -> Entry | None:
+    try:
+        facts: Any = json.loads(line)
+        entry = Entry(**facts)
+    except (TypeError, ValueError):
+        return None
+    return entry if all(isinstance(value, str) for value in facts.values()) else None

@@ -1,0 +1,262 @@
+"""Labels by hand as the pages give them: which faces, which classes, writing and taking back."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from facestats.app.cards import SOURCES, cards_of, shown_value
+from facestats.app.journal import Entry, Journal, standing
+from facestats.app.query import Query
+from facestats.app.site import Shown
+from facestats.attributes.known_classes import check_label, known_classes
+from facestats.attributes.tables import FLAGS
+from facestats.core import tables
+from facestats.core.layout import METADATA
+from facestats.core.tables import UNKNOWN
+from facestats.errors import InputError
+from facestats.labels.cells import one_form
+from facestats.labels.csv_text import read_csv
+from facestats.labels.manual import Change, labels_by_hand, merge_labels, own_file
+from facestats.machine.output import one_line
+from facestats.params.project import Params, load_params
+from facestats.serving.answers import SENSITIVE_COLUMNS
+
+TEMPLATE = METADATA / "labels_template.csv"
+CONTRADICTS = "contradicts_"
+LISTS = ("proposed", "doubtful", "faces")
+MOST = 400  # faces of a list
+LAST = 50  # changes that the page shows
+LONGEST_NAME = 100  # characters of who labels
+
+
+class ChangedError(InputError):
+    """Somebody else has labelled the face meanwhile."""
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """What can be labelled.
+
+    Attributes
+    ----------
+    name : str
+    classes : list of str or None
+        None: a number.
+    """
+
+    name: str
+    classes: list[str] | None
+
+
+class Labelling:
+    """The labels by hand of one project.
+
+    Parameters
+    ----------
+    root : Path
+        The project folder.
+    ethnicity : bool
+        Whether ethnicity may be shown and labelled.
+    """
+
+    def __init__(self, root: Path, ethnicity: bool):
+        self.root, self.ethnicity = root, ethnicity
+        self.journal = Journal(root)
+
+    def file(self) -> Path:
+        """The file of `data.manual_labels`; raises `InputError` or `ParamsError`."""
+        return own_file(self.root, "data.manual_labels", self._params().data.manual_labels)
+
+    def _params(self) -> Params:
+        return load_params(self.root / "params.yaml")
+
+    def attributes(self, shown: Shown) -> list[Attribute]:
+        """What can be labelled: the project's targets, and all else that has an answer."""
+        targets = self._params().attributes.targets
+        names = [*targets, *(c.removesuffix("_final") for c in shown.faces.columns if _final(c))]
+        names = [name for name in dict.fromkeys(names) if self._may_show(name)]
+        with_classes = [name for name in names if not _is_number(name, targets, shown)]
+        classes = known_classes(self.root, self.file(), with_classes)
+        return [Attribute(name, classes.get(name)) for name in names]
+
+    def rows(self, shown: Shown, which: str, column: str, query: Query) -> list[int]:
+        """Row numbers of the faces of a list that are not labelled yet, in its order."""
+        if which == "faces":
+            return [int(row) for row in shown.faces.select(query).rows[:MOST]]
+        names = self._doubtful(column) if which == "doubtful" else self._proposed()
+        by_hand = labels_by_hand(self.file(), self.images(shown))
+        left = standing(self.journal.entries())
+        unsure = {e.filename for e in left if e.column == column and not e.new and not e.old}
+        rows = [
+            shown.faces.row(name)
+            for name in names
+            if column not in by_hand.get(name, {}) and name not in unsure
+        ]
+        return [row for row in rows if row is not None][:MOST]
+
+    def _proposed(self) -> list[str]:
+        sheet = read_csv(self.root / TEMPLATE)
+        return [] if sheet is None else [*sheet.table["filename"]]
+
+    def _doubtful(self, column: str) -> list[str]:
+        path = self.root / METADATA / FLAGS.name
+        if not path.is_file():
+            return []
+        flags = tables.read(path, FLAGS, ["filename", "reason"])
+        return [*flags.loc[flags["reason"] == CONTRADICTS + column, "filename"]]
+
+    def images(self, shown: Shown) -> dict[str, str]:
+        """The photo of each face."""
+        frame = shown.faces.frame
+        return dict(zip(frame["filename"], frame["image"], strict=True))
+
+    def faces(self, shown: Shown, rows: list[int], column: str) -> list[dict[str, Any]]:
+        """Faces as the page has them: what is said of them, and by whom."""
+        by_hand = labels_by_hand(self.file(), self.images(shown))
+        numbers = np.array(rows, np.int32)
+        names = [f"{column}_{end}" for end in ("final", "source", "said")]
+        cells = shown.faces.values(numbers, [n for n in names if n in shown.faces.columns])
+        faces = []
+        for card, cell in zip(cards_of(shown, numbers), cells, strict=True):
+            source = cell.get(f"{column}_source") or ""
+            value = cell.get(f"{column}_final")
+            known = source not in ("", "unknown") and value not in (None, UNKNOWN)
+            faces.append(
+                {
+                    "name": card["name"],
+                    "address": card["address"],
+                    "now": shown_value(f"{column}_final", value) if known else "not known",
+                    "source": SOURCES.get(source, source) if known else "",
+                    "by_hand": by_hand.get(card["name"], {}).get(column, ""),
+                    "doubts": [
+                        _doubt(flag)
+                        for flag in shown.facts.flags_of(card["name"])
+                        if flag["reason"] == CONTRADICTS + column
+                    ],
+                }
+            )
+        return faces
+
+    def label(
+        self,
+        shown: Shown,
+        filename: str,
+        attribute: Attribute,
+        text: str,
+        before: str,
+        new: bool,
+        who: str,
+        browser: str,
+    ) -> Entry:
+        """Write one label.
+
+        Parameters
+        ----------
+        shown : Shown
+        filename : str
+        attribute : Attribute
+        text : str
+            The label; empty: somebody is unsure, which the journal keeps.
+        before : str
+            The label by hand that they saw.
+        new : bool
+            Whether a new class is meant.
+        who, browser : str
+            See `Entry`.
+
+        Raises
+        ------
+        ChangedError
+            The file has another label by now.
+        InputError, LabelError
+            It is no label, or the file can't be written.
+        """
+        who = labeller(who)
+        label = check_label(attribute.name, text, attribute.classes, new) if text else ""
+        with self.journal.alone():
+            if label:
+                self._write(shown, filename, attribute.name, label, before)
+            entry = _entry(filename, attribute.name, before if label else "", label, who, browser)
+            self.journal.append(entry)
+        return entry
+
+    def undo(self, shown: Shown, id_: str, who: str, browser: str) -> Entry:
+        """Take a label back; see `label` for what is raised."""
+        with self.journal.alone():
+            found = [entry for entry in standing(self.journal.entries()) if entry.id == id_]
+            if not found:
+                raise InputError("this label was taken back already, or never given here")
+            (last,) = found
+            if last.old != last.new:
+                self._write(shown, last.filename, last.column, last.old, last.new)
+            entry = _entry(
+                last.filename, last.column, last.new, last.old, labeller(who), browser, last.id
+            )
+            self.journal.append(entry)
+        return entry
+
+    def _write(self, shown: Shown, filename: str, column: str, label: str, before: str) -> None:
+        def check(changes: list[Change]) -> None:
+            (change,) = changes
+            if change.changed and (change.old or "") != before:
+                others = [
+                    entry.who
+                    for entry in self.journal.entries()
+                    if (entry.filename, entry.column) == (filename, column)
+                ]
+                by = f" by {others[-1]}" if others and others[-1] else ""
+                raise ChangedError(
+                    f"{column} of this face is {change.old or 'without a label'} by now{by}; look "
+                    "again, then decide"
+                )
+
+        merge_labels(self.file(), {filename: {column: label}}, self.images(shown), check=check)
+
+    def changes(self, shown: Shown) -> list[Entry]:
+        """The last labels by the pages that stand, the latest first."""
+        left = standing(self.journal.entries())[::-1]
+        return [entry for entry in left if self._may_show(entry.column)][:LAST]
+
+    def _may_show(self, name: str) -> bool:
+        return self.ethnicity or not f"{name}_final".startswith(SENSITIVE_COLUMNS)
+
+
+def labeller(name: str) -> str:
+    """A person's name as typed; raises `InputError` where it can't be shown on one line."""
+    name = one_form(name)
+    if len(name) > LONGEST_NAME or one_line(name) != name:
+        raise InputError(
+            f"a name has {LONGEST_NAME} characters at most, on one line, all of them visible"
+        )
+    return name
+
+
+def _entry(
+    filename: str, column: str, old: str, new: str, who: str, browser: str, undoes: str = ""
+) -> Entry:
+    when = datetime.now(UTC).isoformat(timespec="seconds")
+    return Entry(secrets.token_hex(8), filename, column, old, new, who, when, browser, undoes)
+
+
+def _final(column: str) -> bool:
+    return column.endswith("_final")
+
+
+def _is_number(name: str, targets: Mapping[str, Any], shown: Shown) -> bool:
+    if name in targets:
+        return targets[name].kind == "regression"
+    return shown.faces.facet(f"{name}_final").kind == "number"
+
+
+def _doubt(flag: Mapping[str, Any]) -> str:
+    value = flag["value"]
+    said = "" if value is None or pd.isna(value) else f" ({value:.3g})"
+    return f"the model contradicts the label{said}"
