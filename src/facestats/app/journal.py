@@ -16,7 +16,7 @@ from typing import Any
 
 from facestats.labels.manual import alone
 
-JOURNAL = Path("data/interim/app/labelled.jsonl")
+JOURNAL = Path("data", "interim", "app", "labelled.jsonl")
 
 
 @dataclass(frozen=True)

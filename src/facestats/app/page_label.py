@@ -57,7 +57,9 @@ def routes(site: Site) -> APIRouter:
     @router.get("/app/api/label")
     async def faces(request: Request) -> JsonResponse:
         shown = await site.shown()
-        attribute = await _attribute(shown, request.query_params.get("attribute", ""))
+        attribute = await _attribute(
+            site, labelling, shown, request.query_params.get("attribute", "")
+        )
         which = request.query_params.get("list", LISTS[0])
         face = request.query_params.get("face", "")
         query = Query() if face else _query_of(site, request)
@@ -72,10 +74,18 @@ def routes(site: Site) -> APIRouter:
                 "classes": attribute.classes,
                 "faces": labelling.faces(shown, rows, attribute.name),
                 "version": shown.version,
-                "changes": _changes(shown),
+                "changes": _changes(labelling, shown),
             }
 
         return JsonResponse(await site.work(work))
+
+    router.include_router(_writing(site, labelling))
+    return router
+
+
+def _writing(site: Site, labelling: Labelling) -> APIRouter:
+    """The routes that write."""
+    router = make_router()
 
     @router.post("/app/api/label")
     async def write(request: Request) -> JsonResponse:
@@ -85,7 +95,7 @@ def routes(site: Site) -> APIRouter:
         filename = text_of(body, "face")
         if shown.faces.row(filename) is None:
             raise ServiceError(404, "unknown_face", "the project has no face of that filename")
-        attribute = await _attribute(shown, text_of(body, "attribute"))
+        attribute = await _attribute(site, labelling, shown, text_of(body, "attribute"))
         texts = text_of(body, "label"), text_of(body, "before"), flag_of(body, "new")
         people = text_of(body, "who"), text_of(body, "browser")
         arguments = (shown, filename, attribute, *texts, *people)
@@ -99,24 +109,26 @@ def routes(site: Site) -> APIRouter:
         people = text_of(body, "who"), text_of(body, "browser")
         return await _written(shown, labelling.undo, shown, text_of(body, "id"), *people)
 
-    async def _attribute(shown: Shown, name: str) -> Attribute:
-        found = [one for one in await site.work(labelling.attributes, shown) if one.name == name]
-        if not found:
-            raise ServiceError(422, "unknown_attribute", "there is no such attribute to label")
-        return found[0]
-
     async def _written(shown: Shown, act, *arguments: Any) -> JsonResponse:
         try:
             entry = await site.work(act, *arguments)
         except ChangedError as error:
             raise ServiceError(409, "changed_meanwhile", str(error)) from None
-        changes = await site.work(_changes, shown)
+        changes = await site.work(_changes, labelling, shown)
         return JsonResponse({"entry": asdict(entry), "changes": changes})
 
-    def _changes(shown: Shown) -> list[dict[str, Any]]:
-        return [asdict(entry) for entry in labelling.changes(shown)]
-
     return router
+
+
+async def _attribute(site: Site, labelling: Labelling, shown: Shown, name: str) -> Attribute:
+    found = [one for one in await site.work(labelling.attributes, shown) if one.name == name]
+    if not found:
+        raise ServiceError(422, "unknown_attribute", "there is no such attribute to label")
+    return found[0]
+
+
+def _changes(labelling: Labelling, shown: Shown) -> list[dict[str, Any]]:
+    return [asdict(entry) for entry in labelling.changes(shown)]
 
 
 def _query_of(site: Site, request: Request) -> Query:
