@@ -1,7 +1,8 @@
 """Stage `labels`: all label files checked and joined, one row a face; odd raters and reliability.
 
 Reads   faces.parquet, the label folder (`data.labels`: labels and ratings, as .csv or .xlsx,
-        dataset.json), the labels by hand (`data.manual_labels`); params `labels`, `score.traits`
+        dataset.json), labels and ratings by hand (`data.manual_labels`, `data.manual_ratings`);
+        params `labels`, `score.traits`
 Writes  labels.parquet, rater_groups.parquet, metrics/labels.json, data/interim/traits/in_use.json
 Alone   dvc repro -sf labels
 """
@@ -32,6 +33,7 @@ def main(params, faces, labels, rater_groups, metrics, traits):
         params.labels.raters,
         params.labels.level,
         params.score.traits,
+        Path(params.data.manual_ratings),
     )
     write_traits(traits, params.score.traits)
     warn(*joined.warnings)

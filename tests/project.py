@@ -22,6 +22,7 @@ COPIED = (
     "stages",
     "src",
     "data/manual_labels.csv",
+    "data/manual_ratings.csv",
     "data/pretrained",
     ".dvc/config",
     ".dvc/.gitignore",

@@ -5,7 +5,15 @@ from __future__ import annotations
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from facestats.app import page_entrance, page_face, page_faces, page_find, page_label, page_run
+from facestats.app import (
+    page_entrance,
+    page_face,
+    page_faces,
+    page_find,
+    page_label,
+    page_rate,
+    page_run,
+)
 from facestats.app.gate import Gate, GateMiddleware
 from facestats.app.site import Choices, Site
 from facestats.service.app import make_app
@@ -13,7 +21,7 @@ from facestats.service.settings import Settings
 from facestats.service.state import State
 
 # In the order of the navigation; each has `PAGE` and `routes(site)`.
-PAGES = (page_faces, page_find, page_label, page_run)
+PAGES = (page_faces, page_find, page_label, page_rate, page_run)
 FURTHER = (page_face, page_entrance)  # routes without a place in the navigation
 
 

@@ -41,9 +41,15 @@ class Choices:
     ----------
     read_only : bool
         Whether labelling and rating are switched off.
+    consent : str or None
+        What raters agree to before they rate; without it nobody is asked to rate.
+    repeats : float
+        Share of the faces that a rater is shown a second time.
     """
 
     read_only: bool = False
+    consent: str | None = None
+    repeats: float = 0.0
 
 
 @dataclass(frozen=True)

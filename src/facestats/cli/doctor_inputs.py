@@ -19,6 +19,7 @@ from facestats.core.photo_files import face_filename, links_out, list_images, pr
 from facestats.errors import FaceStatsError, ImageError, nearest_names, number_of
 from facestats.labels.files import READ, STEMS, find_label_file, unread_files
 from facestats.labels.joining import JoinedLabels, join_labels
+from facestats.labels.rated_by_hand import HEADER
 from facestats.params.project import Params
 from facestats.photos.reading import hash_photo
 from facestats.rows.dvc_cache import find_dvc_cache
@@ -119,6 +120,15 @@ def examine_inputs(root: Path, params: Params) -> Inputs:
                 f"data.manual_labels = {params.data.manual_labels}: there is no such file; "
                 "make one with the header line filename,gender,ethnicity,age,rating,person",
                 params.data.manual_labels,
+            )
+        )
+    if not (root / params.data.manual_ratings).is_file():
+        inputs.problems.append(
+            Finding(
+                "folder",
+                f"data.manual_ratings = {params.data.manual_ratings}: there is no such file; "
+                f"make one with the header line {','.join(HEADER)}",
+                params.data.manual_ratings,
             )
         )
     images, labels = root / params.data.images, root / params.data.labels
@@ -280,9 +290,11 @@ def _join(inputs: Inputs, root: Path, params: Params) -> None:
             params.labels.raters,
             params.labels.level,
             params.score.traits,
+            root / params.data.manual_ratings,
         )
     except FaceStatsError as error:
-        files = [*sorted((root / params.data.labels).iterdir()), root / params.data.manual_labels]
+        by_hand = (root / params.data.manual_labels, root / params.data.manual_ratings)
+        files = [*sorted((root / params.data.labels).iterdir()), *by_hand]
         about = next(
             (_below(path, root) for path in files if str(path) in str(error)), params.data.labels
         )
@@ -323,12 +335,13 @@ def _name_unread_tables(inputs: Inputs, root: Path, params: Params) -> None:
         for path in sorted(place.iterdir())
         if _nearest_stem(path)
     ]
-    manual = (root / params.data.manual_labels).resolve()
+    data = params.data
+    manual = [(root / path).resolve() for path in (data.manual_labels, data.manual_ratings)]
     for path in dict.fromkeys([*here, *photos_too, *beside]):
         if (
             path in read
             or not path.is_file()
-            or path.resolve() == manual
+            or path.resolve() in manual
             or path.name.startswith((".", "~$"))
             or _is_template(path)
         ):

@@ -107,7 +107,7 @@ def run(options: argparse.Namespace) -> int:
     journal = Journal(place.root)
     request = Request(options.images, options.person, options.cache, options.remote)
     unfinished = journal.resume(request)
-    labels = read_label_files(place.labels, place.manual)
+    labels = read_label_files(place.labels, place.manual, place.ratings)
     targets = _find_targets(place, options, labels, unfinished)
     _check(place, targets, labels)
 
@@ -174,6 +174,7 @@ def _find_place(options: argparse.Namespace) -> Place:
         root / params.data.images,
         root / params.data.labels,
         root / params.data.manual_labels,
+        root / params.data.manual_ratings,
         cache,
         find_store(cache),
     )
@@ -269,7 +270,7 @@ def _led_out(place: Place, file: LabelFile) -> str | None:
     if not file.by_hand or any(target.is_relative_to(folder) for folder in inside):
         return None
     return (
-        f"data.manual_labels: {file.path} leads out of the project folder to {target}; put that "
+        f"a file by hand: {file.path} leads out of the project folder to {target}; put that "
         "file itself there, or remove the lines about them yourself and add --allow-missing"
     )
 

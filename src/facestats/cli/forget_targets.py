@@ -34,6 +34,7 @@ class Place:
     photos: Path
     labels: Path
     manual: Path
+    ratings: Path
     cache: DvcCache | None
     store: Path | None
 

@@ -29,6 +29,7 @@ from facestats.labels.mean_ratings import (
     use_trait,
 )
 from facestats.labels.names import NameIndex
+from facestats.labels.rated_by_hand import check_scale, combine, main_trait, read_rated_by_hand
 from facestats.labels.rater_groups import group_columns
 from facestats.labels.raters import rater_warnings, without_raters
 from facestats.labels.ratings import read_ratings
@@ -108,6 +109,7 @@ def join_labels(
     raters: Mapping[str, str | list[str]] | None = None,
     level: bool = True,
     chosen: Sequence[str] = (),
+    manual_ratings: Path | None = None,
 ) -> JoinedLabels:
     """Check and join all label files.
 
@@ -130,6 +132,8 @@ def join_labels(
         Bring the ratings of several datasets to one mean; see `levels.level_ratings`.
     chosen : sequence of str
         `score.traits`; `rating` is that of the first. By default, of the first in the file.
+    manual_ratings : Path, optional
+        Judgements by the page Rate; see `rated_by_hand`. May be missing.
 
     Raises
     ------
@@ -146,12 +150,17 @@ def join_labels(
     labels = read_labels(paths["labels"], names, mistakes)
     # Corrections stay in place when the collection changes: their names need not match.
     corrections = read_labels(manual, names, mistakes, must_match=False)
-    ratings = read_ratings(paths["ratings"], names, mistakes, raters)
+    from_file = read_ratings(paths["ratings"], names, mistakes, raters)
+    main = main_trait(from_file, chosen)
+    by_hand = read_rated_by_hand(manual_ratings, names, mistakes, main, raters)
     dataset = read_dataset(folder)
-    doubts = _doubtful_labels([labels, corrections], ratings.judgements, mistakes)
+    said = [part.judgements for part in (from_file, by_hand) if part.judgements is not None]
+    everybody = pd.concat(said) if said else None
+    doubts = _doubtful_labels([labels, corrections], everybody, mistakes)
     mistakes.raise_any()
 
     table, extras = _merged(faces, labels, corrections)
+    ratings, notes_by_hand = combine(from_file, by_hand, table, chosen)
     judgements = _in_order(ratings.judgements)
     traits = choose_traits([] if judgements is None else ratings.traits(), table, chosen)
     from_labels = rated_by_labels(
@@ -159,8 +168,13 @@ def join_labels(
     )
     if rating_scale == "auto" and dataset and dataset.scale:
         rating_scale = [*dataset.scale]
-    by_counted = _without_named(judgements, drop_raters)
+    if from_file.judgements is None:
+        from_labels |= table["rating"].notna()
+        paths["ratings"] = paths["ratings"] or by_hand.path
+    for_scale = judgements if from_file.judgements is None else _in_order(from_file.judgements)
+    by_counted = _without_named(for_scale, drop_raters)
     scale = find_scale(rating_scale, by_counted, table, paths, mistakes, from_labels)
+    check_scale(by_hand, None if from_file.judgements is None else scale, mistakes)
     mistakes.raise_any()
     counted = _ratings_by_trait(judgements, traits, ratings.traits(), drop_raters)
     use_judgements(table, counted.main, from_labels)
@@ -169,9 +183,11 @@ def join_labels(
     shifts = _level_all(table, counted, chosen, scale) if level else {}
     summary = _summary(table, scale, names, dict.fromkeys(extras))
     summary["raters"] = counted.raters
-    summary["rating"] |= _rating_details(shifts, counted.main, ratings.repeats)
-    groups, group_warnings = group_columns(ratings.unread, ratings.judgements)
-    files = (labels, corrections, ratings)
+    summary["rating"] |= _rating_details(shifts, counted.main, from_file.repeats + by_hand.repeats)
+    if by_hand.retest:
+        summary["rating"]["retest"] = by_hand.retest
+    groups, group_warnings = group_columns(from_file.unread, from_file.judgements)
+    files = (labels, corrections, from_file)
     return JoinedLabels(
         table=table.reset_index(),
         scale=scale,
@@ -189,6 +205,7 @@ def join_labels(
         notes=[
             *(note for file in files for note in file.notes),
             *names.notes(),
+            *notes_by_hand,
             *notes_on_means,
             *_notes_on_levels(shifts),
         ],

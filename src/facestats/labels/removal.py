@@ -140,7 +140,7 @@ def lost_parts(path: Path) -> tuple[str, ...]:
     )
 
 
-def read_label_files(folder: Path, manual: Path) -> list[LabelFile]:
+def read_label_files(folder: Path, *by_hand: Path) -> list[LabelFile]:
     """All label files of the project.
 
     Raises
@@ -151,7 +151,10 @@ def read_label_files(folder: Path, manual: Path) -> list[LabelFile]:
     paths = [path for stem in STEMS if folder.is_dir() and (path := find_label_file(folder, stem))]
     return [
         file
-        for file in [*map(read_label_file, paths), read_label_file(manual, by_hand=True)]
+        for file in [
+            *map(read_label_file, paths),
+            *(read_label_file(path, True) for path in by_hand),
+        ]
         if file
     ]
 

@@ -1,0 +1,240 @@
+"""A study by the page Rate: its traits and scale, who has agreed, which face is next."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facestats.app.labelling import labeller
+from facestats.app.query import Query
+from facestats.app.site import Choices, Shown, address
+from facestats.core import tables
+from facestats.core.layout import METADATA
+from facestats.errors import FaceStatsError, InputError
+from facestats.labels.cells import EMPTY, NONE
+from facestats.labels.columns import plain
+from facestats.labels.manual import alone, own_file
+from facestats.labels.rated_by_hand import AGAIN, HEADER, add_line, rows_by_hand
+from facestats.labels.tables import LABELS
+from facestats.labels.wide_ratings import MEAN_RATER_NAMES
+from facestats.params.project import load_params
+
+CONSENTS = "consents.csv"  # beside the ratings
+CONSENT_HEADER = ("rater", "time", "sha256")
+MAIN = "attractive"  # what a trait without a name is called on the page
+MOST_POINTS = 11  # of a scale that is shown as buttons
+LONGEST_TIME = 86_400.0  # seconds
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is rated.
+
+    Attributes
+    ----------
+    traits : list of str
+        As the file has them; '' is the main one without a name.
+    scale : (float, float)
+    path : Path
+        The file of `data.manual_ratings`.
+    """
+
+    traits: list[str]
+    scale: tuple[float, float]
+    path: Path
+
+    @property
+    def points(self) -> list[int]:
+        """The answers, if they are few and whole; else empty."""
+        low, high = self.scale
+        whole = float(low).is_integer() and float(high).is_integer()
+        return [*range(int(low), int(high) + 1)] if whole and high - low < MOST_POINTS else []
+
+
+def read_study(root: Path) -> Study:
+    """The study of a project.
+
+    Raises
+    ------
+    InputError, ParamsError
+        No scale is set, and none is known.
+    """
+    params = load_params(root / "params.yaml")
+    path = own_file(root, "data.manual_ratings", params.data.manual_ratings)
+    table, facts = root / METADATA / LABELS.name, {}
+    known = None
+    with suppress(FaceStatsError, OSError):
+        facts, known = tables.file_metadata(table), tables.rating_scale(table)
+    scale = params.labels.rating_scale
+    if not isinstance(scale, str):
+        ends = float(scale[0]), float(scale[1])
+    elif known:
+        ends = known
+    else:
+        raise InputError(
+            "nobody has rated yet, so the scale is not known: write labels.rating_scale: [1, 7], "
+            "or the ends of your scale, into params.yaml"
+        )
+    traits = [*params.score.traits] or [facts.get("trait", "")]
+    return Study(traits, ends, path)
+
+
+def check_rater(name: str, there: set[str]) -> str:
+    """A rater's name as the file has it.
+
+    Raises
+    ------
+    InputError
+        It is empty, no name, or differs from another only in case or blanks.
+    """
+    name = labeller(name)
+    if not name or name in EMPTY | NONE or plain(name) in MEAN_RATER_NAMES or not plain(name):
+        raise InputError(f"{name!r} is no name of a rater; write your name or a code of yours")
+    alike = [one for one in there if "".join(one.casefold().split()) == _letters(name)]
+    if alike and name not in alike:
+        raise InputError(
+            f"there is a rater {alike[0]!r}; if that is you, write the name so, else another"
+        )
+    return name
+
+
+def _letters(name: str) -> str:
+    return "".join(name.casefold().split())
+
+
+class Rating:
+    """Raters of one project.
+
+    Parameters
+    ----------
+    root : Path
+        The project folder.
+    choices : Choices
+    """
+
+    def __init__(self, root: Path, choices: Choices):
+        self.root, self.choices = root, choices
+
+    def begin(self, shown: Shown, name: str, trait: str, agreed: bool) -> dict[str, Any]:
+        """What a rater sees first: their next face, or the question whether they agree."""
+        study = self._study(trait)
+        with alone(study.path.resolve().parent):
+            rows = rows_by_hand(study.path)
+            consents = self._consents(study)
+            rater = check_rater(name, {row["rater"] for row in [*rows, *consents]})
+            if not self._has_agreed(consents, rater):
+                if not agreed:
+                    return {"rater": rater, "agreed": False}
+                self._agree(study, rater)
+        return {"rater": rater, "agreed": True, **self._next(shown, rows, rater, trait)}
+
+    def rate(
+        self, shown: Shown, name: str, trait: str, face: str, rating: float, seconds: float
+    ) -> dict[str, Any]:
+        """Write one judgement, and give the next face.
+
+        Raises
+        ------
+        InputError
+            It is none of the scale, of a face that is not asked for, or by somebody who has not
+            agreed.
+        """
+        study = self._study(trait)
+        low, high = study.scale
+        if not low <= rating <= high or (study.points and not rating.is_integer()):
+            raise InputError(f"{rating:g} is no answer; expected {low:g} to {high:g}")
+        if not 0 <= seconds <= LONGEST_TIME:
+            raise InputError("the time of the answer is none")
+        with alone(study.path.resolve().parent):
+            rows = rows_by_hand(study.path)
+            consents = self._consents(study)
+            rater = check_rater(name, {row["rater"] for row in [*rows, *consents]})
+            if not self._has_agreed(consents, rater):
+                raise InputError("the consent was not given, or its text is another one now")
+            asked = self._next(shown, rows, rater, trait)
+            if asked["face"] is None or asked["face"]["name"] != face:
+                raise InputError("this face was rated already, perhaps in another window")
+            row = {
+                "rater": rater,
+                "image": self._image(shown, face),
+                "trait": trait,
+                "rating": f"{rating:.15g}",
+                "order": str(1 + asked["done"]),
+                "seconds": f"{seconds:.3f}",
+                "repeat": str(int(asked["repeat"])),
+            }
+            add_line(study.path, HEADER, row)
+        return {"rater": rater, "agreed": True, **self._next(shown, [*rows, row], rater, trait)}
+
+    def _study(self, trait: str) -> Study:
+        if self.choices.consent is None:
+            raise InputError("this server was started without --consent, so nobody is asked")
+        study = read_study(self.root)
+        if trait not in study.traits:
+            raise InputError("this trait is none of the study's")
+        return study
+
+    def _next(
+        self, shown: Shown, rows: list[dict[str, str]], rater: str, trait: str
+    ) -> dict[str, Any]:
+        """The face that a rater is to judge now, None where all are judged."""
+        own = [row for row in rows if (row["rater"], row["trait"]) == (rater, trait)]
+        judged = {row["image"] for row in own if row["repeat"].lower() not in AGAIN}
+        again = {row["image"] for row in own if row["repeat"].lower() in AGAIN}
+        names = faces_to_rate(shown)
+        generator = np.random.default_rng([*hashlib.sha256(f"{rater}\0{trait}".encode()).digest()])
+        order = [names[i] for i in generator.permutation(len(names))]
+        twice = [names[i] for i in generator.permutation(len(names))[: self._repeats(len(names))]]
+        images = {name: self._image(shown, name) for name in names}
+        first = [name for name in order if images[name] not in judged]
+        second = [] if first else [name for name in twice if images[name] not in again]
+        left = [*first, *second]
+        face = {"name": left[0], "address": address(left[0])} if left else None
+        upcoming = address(left[1]) if len(left) > 1 else None
+        return {
+            "face": face,
+            "upcoming": upcoming,
+            "repeat": not first and bool(second),
+            "done": len(own),
+            "total": len(order) + len(twice),
+        }
+
+    def _repeats(self, faces: int) -> int:
+        return round(self.choices.repeats * faces)
+
+    def _image(self, shown: Shown, name: str) -> str:
+        row = shown.faces.row(name)
+        if row is None:
+            raise InputError("the project has no face of that filename")
+        (cells,) = shown.faces.values(np.array([row]), ["image"])
+        return str(cells["image"] or name)
+
+    def _consents(self, study: Study) -> list[dict[str, str]]:
+        path = study.path.with_name(CONSENTS)
+        return rows_by_hand(path, CONSENT_HEADER)
+
+    def _has_agreed(self, consents: list[dict[str, str]], rater: str) -> bool:
+        return any((row["rater"], row["sha256"]) == (rater, self._hash()) for row in consents)
+
+    def _agree(self, study: Study, rater: str) -> None:
+        time = datetime.now(UTC).isoformat(timespec="seconds")
+        row = {"rater": rater, "time": time, "sha256": self._hash()}
+        add_line(study.path.with_name(CONSENTS), CONSENT_HEADER, row)
+
+    def _hash(self) -> str:
+        return hashlib.sha256((self.choices.consent or "").encode()).hexdigest()
+
+
+def faces_to_rate(shown: Shown) -> list[str]:
+    """Names of the faces that are rated: no doubtful one, no copy, nobody who may be a child."""
+    rows = shown.faces.select(Query()).rows
+    if "score_withheld" in shown.faces.columns:
+        withheld = shown.faces.frame["score_withheld"].to_numpy(dtype=object)[rows]
+        rows = rows[[value is None or value != value for value in withheld]]
+    return sorted(shown.faces.names(rows))

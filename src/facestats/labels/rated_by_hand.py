@@ -1,0 +1,261 @@
+"""Single judgements that the page Rate has written: the file of `data.manual_ratings`.
+
+Each line is one judgement: rater, image, trait, rating, its place in the rater's order, seconds,
+and 1 where the rater judged the face a second time. They count beside those of ratings.csv:
+
+- A face's mean is over the raters of both files; a repeat never counts in it. Where a rater has
+  judged a face in both, or twice here, the first judgement counts, that of ratings.csv before.
+- A trait whose means alone are known, from labels.csv, keeps these: how many raters are behind a
+  mean is not known. Judgements by hand count for the other faces.
+- An empty trait is the main one.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from facestats.core.files import with_apostrophe
+from facestats.errors import InputError, LabelError, number_of
+from facestats.labels.cells import MAX_RATING, Mistakes, numbers, one_form, without_empty
+from facestats.labels.columns import RATINGS, find_columns
+from facestats.labels.csv_text import read_csv
+from facestats.labels.files import read_sheet
+from facestats.labels.manual import replace_file
+from facestats.labels.names import NameIndex
+from facestats.labels.ratings import Ratings
+from facestats.labels.tables import PREFIX
+from facestats.labels.traits import only_raters, read_trait, trait_column
+
+HEADER = ("rater", "image", "trait", "rating", "order", "seconds", "repeat")
+AGAIN = ("1", "true", "yes", "repeat")
+_KEY = ["filename", "rater", "trait"]
+
+
+@dataclass
+class RatedByHand:
+    """The judgements of the file.
+
+    Attributes
+    ----------
+    judgements : DataFrame or None
+        As in `Ratings`, by line; None without any.
+    repeats : int
+        Second judgements, which were left out.
+    retest : dict
+        `n` pairs of a first and a second judgement, their correlation `r` (null if one of the two
+        is constant), mean absolute `difference`; empty without pairs.
+    notes : list of str
+    path : Path, optional
+    """
+
+    judgements: pd.DataFrame | None = None
+    repeats: int = 0
+    retest: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    path: Path | None = None
+
+
+def read_rated_by_hand(
+    path: Path | None,
+    names: NameIndex,
+    mistakes: Mistakes,
+    main: str,
+    raters: Mapping[str, str | list[str]] | None = None,
+) -> RatedByHand:
+    """Read and check the judgements that the page has written.
+
+    Parameters
+    ----------
+    path : Path or None
+        The file; may be missing.
+    names : NameIndex
+        Finds the faces; faces that are gone are left out.
+    mistakes : Mistakes
+        Gets the cells that can't be used.
+    main : str
+        The trait of a line without one.
+    raters : mapping, optional
+        Which raters count; see `traits.only_raters`. A file without these columns counts nobody.
+
+    Raises
+    ------
+    LabelError
+        The file can't be read, or lacks a column.
+    """
+    sheet = None if path is None else read_sheet(path)
+    if path is None or sheet is None or sheet.table.empty:
+        return RatedByHand()
+    raw = sheet.table
+    if raters and not set(raters) <= set(raw.columns):
+        return RatedByHand(notes=[f"{path.name} does not count: labels.raters chooses others"])
+    if raters:
+        raw = only_raters(raw, raters, path)
+    headers = find_columns(raw.columns, RATINGS, path)
+    lacking = [name for name in HEADER[:2] + HEADER[3:4] if name not in headers]
+    if lacking:
+        raise LabelError(f"{path}, line 1: no column {lacking[0]}; expected {','.join(HEADER)}")
+    raw = raw[(without_empty(raw[headers["image"]]) != "")]
+    text = {name: without_empty(raw[headers[name]]) for name in ("image", "rater", "rating")}
+    trait = trait_column(raw.columns)
+    traits = pd.Series("", raw.index, dtype="str")
+    if trait is not None:
+        given = without_empty(raw[trait])
+        traits = read_trait(given.mask(given == "", main or "attractive"), path)
+        traits = traits.mask(given == "", main)
+    frame = pd.DataFrame(
+        {
+            "filename": names.resolve(text["image"], path, mistakes, must_match=False),
+            "image": text["image"],
+            "rater": text["rater"].map(one_form),
+            "trait": traits,
+            "column": headers["rating"],
+            "text": text["rating"],
+            "rating": numbers(text["rating"], path, mistakes, -MAX_RATING, MAX_RATING),
+        }
+    )
+    repeat = raw["repeat"] if "repeat" in raw else pd.Series("", raw.index)
+    again = repeat.str.strip().str.lower().isin(AGAIN)
+    known = frame["filename"].notna() & frame["rating"].notna()
+    frame, again = frame[known], again[known]
+    own = frame[~again]
+    first = own[~own.duplicated(_KEY) | (own["rater"] == "")]
+    return RatedByHand(
+        first if len(first) else None,
+        len(frame) - len(first),
+        _retest(first, frame[again]),
+        [],
+        path,
+    )
+
+
+def _retest(first: pd.DataFrame, second: pd.DataFrame) -> dict[str, Any]:
+    pairs = first.merge(second.drop_duplicates(_KEY), on=_KEY)
+    if pairs.empty:
+        return {}
+    a, b = pairs["rating_x"].to_numpy(), pairs["rating_y"].to_numpy()
+    varies = len(pairs) > 2 and np.ptp(a) > 0 and np.ptp(b) > 0
+    return {
+        "n": len(pairs),
+        "r": float(np.corrcoef(a, b)[0, 1]) if varies else None,
+        "difference": float(np.abs(a - b).mean()),
+    }
+
+
+def main_trait(file: Ratings, chosen: Sequence[str]) -> str:
+    """The trait of judgements without one: the first chosen, or the first of ratings.csv."""
+    if file.traits():
+        return file.traits()[0]
+    return chosen[0] if chosen else ""
+
+
+def combine(
+    file: Ratings, hand: RatedByHand, table: pd.DataFrame, chosen: Sequence[str]
+) -> tuple[Ratings, list[str]]:
+    """Put both files' judgements together, by the rule above; lines by hand get numbers below 0.
+
+    Parameters
+    ----------
+    file : Ratings
+        Of ratings.csv.
+    hand : RatedByHand
+    table : DataFrame
+        Labels by face, as the label files have them.
+    chosen : sequence of str
+        `score.traits`.
+
+    Returns
+    -------
+    ratings : Ratings
+    notes : list of str
+    """
+    if hand.judgements is None:
+        return file, hand.notes
+    own, judged, notes = hand.judgements, file.traits(), [*hand.notes]
+    theirs = file.judgements
+    if judged == [""] and chosen and theirs is not None:  # one name for the main trait
+        theirs, judged = theirs.assign(trait=chosen[0]), [chosen[0]]
+        own = own.assign(trait=own["trait"].replace("", chosen[0]))
+    stated = pd.Series(False, own.index)
+    for trait in {*own["trait"]} - {*judged}:
+        main = trait in ("", *chosen[:1])
+        columns = [PREFIX + trait, *(["rating"] if main and not judged else [])]
+        for column in columns:
+            if column in table:
+                faces = table.index[table[column].notna()]
+                stated |= (own["trait"] == trait) & own["filename"].isin(faces)
+    if stated.any():
+        notes.append(
+            f"{number_of(int(stated.sum()), 'rating')} by hand of faces whose mean the label file "
+            "gives do not count"
+        )
+        own = own[~stated]
+    if theirs is None:
+        return replace(file, judgements=own if len(own) else None), notes
+    there = pd.MultiIndex.from_frame(theirs[_KEY])
+    own = own[~pd.MultiIndex.from_frame(own[_KEY]).isin(there) | (own["rater"] == "")]
+    return replace(file, judgements=pd.concat([theirs, own.set_axis(-own.index)])), notes
+
+
+def check_scale(hand: RatedByHand, scale: tuple[float, float] | None, mistakes: Mistakes) -> None:
+    """Add judgements by hand outside the raters' scale to `mistakes`."""
+    if hand.judgements is None or hand.path is None or scale is None:
+        return
+    low, high = scale
+    outside = hand.judgements[~hand.judgements["rating"].between(low, high)]
+    if len(outside):
+        expected = f"a rating from {low:g} to {high:g}, the raters' scale"
+        mistakes.add(hand.path, "rating", outside["text"], expected)
+
+
+def rows_by_hand(path: Path, header: Sequence[str] = HEADER) -> list[dict[str, str]]:
+    """The file's lines as text, with all columns of `header`; none where it is missing.
+
+    Raises
+    ------
+    LabelError
+        It can't be read, or lacks a column.
+    """
+    sheet = read_csv(path)
+    if sheet is None:
+        return []
+    if lacking := [name for name in header if name not in sheet.table.columns]:
+        raise LabelError(f"{path}, line 1: no column {lacking[0]}; expected {','.join(header)}")
+    return sheet.table.to_dict("records")
+
+
+def add_line(path: Path, header: Sequence[str], row: Mapping[str, str]) -> None:
+    """Add a line to a CSV file, which is whole and on the disk when this returns.
+
+    The caller keeps others away (`manual.alone`). Cells are no formula to a spreadsheet.
+
+    Raises
+    ------
+    InputError
+        The file can't be written.
+    """
+    path = path.resolve()
+    try:
+        before = path.read_bytes() if path.exists() else b""
+        columns = list(header)
+        if before.strip():
+            sheet = read_csv(path)
+            columns = columns if sheet is None else [*map(str, sheet.table.columns)]
+        else:
+            before = (",".join(header) + "\n").encode()
+        text = io.StringIO()
+        cells = [with_apostrophe(row.get(name, "")) for name in columns]
+        csv.writer(text, lineterminator="\n").writerow(cells)
+        ended = b"" if before.endswith(b"\n") else b"\n"
+        replace_file(path, before + ended + text.getvalue().encode())
+    except OSError as error:
+        raise InputError(
+            f"{path} could not be written ({error.strerror}); it is as it was"
+        ) from None
