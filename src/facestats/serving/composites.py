@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,28 +13,25 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from facestats.composites.averaging import average_faces, averaging_options
-from facestats.composites.folder import WITHOUT_FACE, composite_facts, finish
+from facestats.composites.averaging import Average, average_faces, averaging_options
+from facestats.composites.folder import composite_facts, finish
 from facestats.composites.params import Render
 from facestats.core import tables
-from facestats.core.doubts import PICTURE
-from facestats.core.layout import CROPS, METADATA
+from facestats.core.layout import METADATA
 from facestats.core.photo_files import face_filename
 from facestats.core.stats.verdict import SCORES
-from facestats.errors import InputError, number_of
-from facestats.faces.tables import FACES
-from facestats.groups.conditions import check_flags, check_table
+from facestats.errors import InputError
+from facestats.groups.conditions import check_flags
 from facestats.groups.filters import column_doubts, select_faces
 from facestats.groups.members import PERSON, mean_scores
 from facestats.groups.params import COPIES, KEEP, Filter
 from facestats.groups.tables import FINAL
 from facestats.params.errors import checked_options
 from facestats.serving.checks import one_of, whole_number
-from facestats.serving.copies import best_of_copies, look_of
+from facestats.serving.composite_members import known_faces, new_faces
 from facestats.serving.crops import check_crops
 from facestats.serving.frames import is_polars_frame, to_pandas
 from facestats.serving.loading import load
-from facestats.serving.manifest import faces_table
 from facestats.serving.models import Models
 from facestats.serving.types import CompositeFacts
 
@@ -257,18 +253,64 @@ def draw_composite(
     """`make_composite` with given models; None: those of `load()`."""
     options = {"align": align, "space": space, "symmetric": symmetric, "max_yaw": max_yaw}
     options |= {"texture": texture, "mask": mask, "background": background}
-    render = checked_options(
-        Render, options | ({"format": "png"} if background == "transparent" else {})
-    )
+    drawn = average_group(models, df_or_paths, options, n, seed, flags, copies)
+    for doubt in drawn.doubts:
+        warnings.warn(doubt, stacklevel=3)
+    image = Image.fromarray(drawn.codes)
+    image.info[FACTS] = drawn.facts
+    return image
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """An average face with its facts.
+
+    Attributes
+    ----------
+    codes : ndarray of uint8 (size, size, 3 or 4)
+        sRGB, with its mask.
+    shape : ndarray of float32 (468, 2), optional
+        Mean landmarks as shares of the side; None where no member has any.
+    facts : CompositeFacts
+    doubts : list of str
+        What is doubtful about the columns that the frame was filtered by.
+    """
+
+    codes: np.ndarray
+    shape: np.ndarray | None
+    facts: CompositeFacts
+    doubts: list[str]
+
+
+def average_group(
+    models: Models | None,
+    df_or_paths: Any,
+    options: dict[str, Any],
+    n: int | None = None,
+    seed: int = WHO.seed,
+    flags: str | None = None,
+    copies: str = WHO.copies,
+) -> Drawn:
+    """The average of a group with its mean shape; arguments and errors as of `make_composite`.
+
+    Parameters
+    ----------
+    models : Models, optional
+        None: those of `load()`.
+    df_or_paths : frame or list of images
+    options : dict
+        Fields of `Render`.
+    n, seed, flags, copies
+        Who of them.
+
+    Returns
+    -------
+    Drawn
+    """
+    transparent = options.get("background") == "transparent"
+    render = checked_options(Render, options | ({"format": "png"} if transparent else {}))
     n, seed = None if n is None else whole_number("n", n, 1), whole_number("seed", seed, 0)
-    table = (
-        df_or_paths
-        if isinstance(df_or_paths, pd.DataFrame)
-        else to_pandas(df_or_paths)
-        if is_polars_frame(df_or_paths)
-        else None
-    )
-    photos = _listed(df_or_paths) if table is None else []
+    table, photos = _table_or_photos(df_or_paths)
     single, models = one_of("copies", copies, COPIES) == "best", models or load()
     table, photos = _with_faces(table, models), [models.photo(photo) for photo in photos]
     left_out: dict[str, list[str]] = {}
@@ -278,9 +320,9 @@ def draw_composite(
     used_flags: str = flags or selection.get("filter", {}).get("flags", WHO.flags)
     with tempfile.TemporaryDirectory() as folder:
         if table is not None:
-            members, flagged, n_copies = _known_faces(models, table, n, seed, used_flags, copies)
+            members, flagged, n_copies = known_faces(models, table, n, seed, used_flags, copies)
         else:
-            members, left_out, flagged, n_copies = _new_faces(
+            members, left_out, flagged, n_copies = new_faces(
                 models, photos, n, seed, Path(folder), used_flags, single
             )
         average = average_faces(members, **averaging_options(render, {}))
@@ -293,23 +335,17 @@ def draw_composite(
     if n is not None:
         selection["filter"] = {**selection.get("filter", {}), "n": n, "seed": seed}
     selection["doubts"] = _doubts(models, table, members["filename"], selection.get("filter", {}))
-    composite = composite_facts(
-        average, render.used(), selection, _by_name(table, "rating"), _by_name(table, PERSON)
-    )
-    if average.image is None:
-        hint = "".join(f", {n} left out as {reason}" for reason, n in composite["flagged"].items())
-        raise InputError(
-            f"no face to average: {composite['why']}{hint}"
-            + ("; flags='keep' takes doubtful pictures, too" if hint else "")
-        )
-    for doubt in selection["doubts"]:
-        warnings.warn(doubt, stacklevel=3)
-    if table is not None and set(SCORES.values()) <= set(table.columns):
-        composite["scores"] = mean_scores(table.set_index("filename").loc[composite["members"]])
-    image = Image.fromarray(finish(average, render.model_dump()))
-    names = {field.name for field in fields(CompositeFacts)}
-    image.info[FACTS] = CompositeFacts(**{key: composite[key] for key in composite.keys() & names})
-    return image
+    facts = _facts_of(average, render, selection, table)
+    codes = finish(average, render.model_dump())
+    return Drawn(codes, average.shape, facts, selection["doubts"])
+
+
+def _table_or_photos(df_or_paths: Any) -> tuple[pd.DataFrame | None, list]:
+    if isinstance(df_or_paths, pd.DataFrame):
+        return df_or_paths, []
+    if is_polars_frame(df_or_paths):
+        return to_pandas(df_or_paths), []
+    return None, _listed(df_or_paths)
 
 
 def _listed(photos: Any) -> list:
@@ -320,6 +356,28 @@ def _listed(photos: Any) -> list:
         hint = "put a single one into a list" if single else f"found {type(photos).__name__}"
         raise InputError(f"make_composite takes a table or a list of photos; {hint}")
     return list(photos)
+
+
+def _facts_of(
+    average: Average, render: Render, selection: dict[str, Any], table: pd.DataFrame | None
+) -> CompositeFacts:
+    """The facts of an average; raises `InputError` where there is no picture."""
+    composite = composite_facts(
+        average, render.used(), selection, _by_name(table, "rating"), _by_name(table, PERSON)
+    )
+    if average.image is None:
+        raise InputError(_why_none(composite))
+    if table is not None and set(SCORES.values()) <= set(table.columns):
+        composite["scores"] = mean_scores(table.set_index("filename").loc[composite["members"]])
+    names = {field.name for field in fields(CompositeFacts)}
+    return CompositeFacts(**{key: composite[key] for key in composite.keys() & names})
+
+
+def _why_none(composite: dict[str, Any]) -> str:
+    hint = "".join(f", {n} left out as {reason}" for reason, n in composite["flagged"].items())
+    return f"no face to average: {composite['why']}{hint}" + (
+        "; flags='keep' takes doubtful pictures, too" if hint else ""
+    )
 
 
 def _doubts(
@@ -354,111 +412,3 @@ def _by_name(table: pd.DataFrame | None, column: str) -> pd.Series:
         return pd.Series(dtype=float)
     values = table.set_index("filename")[column]
     return values[~values.index.duplicated()]
-
-
-def _known_faces(
-    models: Models, df: pd.DataFrame, n: int | None, seed: int, flags: str, copies: str
-) -> tuple[pd.DataFrame, dict[str, int], int]:
-    """Select members among the pipeline's faces.
-
-    Returns the members, how many were left out for each doubt, and how many as copies.
-    """
-    check_table(df)
-    for column in ("rating", PERSON, *SCORES.values()):
-        if (
-            column in df.columns
-            and not pd.api.types.is_numeric_dtype(df[column])
-            and df[column].notna().any()
-        ):
-            raise InputError(f"the column {column} must hold numbers")
-    twice = df.loc[df["filename"].duplicated(), "filename"]
-    if len(twice):
-        raise InputError(
-            f"{twice.iloc[0]} stands twice in the table and would count twice ({len(twice)} rows "
-            "too many)"
-        )
-    selection = select_faces(df, {}, n, seed, flags=flags, copies=copies)
-    names = selection.rows["filename"]
-    faces = tables.read(faces_table(models), FACES, ["filename", "landmarks", "yaw"])
-    faces = faces.dropna(subset="filename").set_index("filename")
-    absent = [name for name in names if name not in faces.index]
-    if absent:
-        raise InputError(
-            f"{number_of(len(absent), 'name')} not among the faces of {models.root}, for example "
-            f"{absent[0]}"
-        )
-    folder = models.root / CROPS
-    members = _members(
-        [
-            (name, folder / name, faces.at[name, "landmarks"], faces.at[name, "yaw"])
-            for name in names
-        ]
-    )
-    return members, selection.flagged, selection.copies
-
-
-def _new_faces(
-    models: Models, photos: list, n: int | None, seed: int, folder: Path, flags: str, single: bool
-) -> tuple[pd.DataFrame, dict[str, list[str]], dict[str, int], int]:
-    """Crop the members from photos.
-
-    Returns the members, the names of those left out by the first reason, how many were left out for
-    each doubt, and how many as copies.
-    """
-    from facestats.faces.crop import NoFaceError
-
-    rows: list[tuple] = []
-    looks: list[dict[str, Any]] = []
-    left_out: dict[str, list[str]] = {}
-    flagged: Counter[str] = Counter()
-    for i in range(len(photos)) if single else _drawn(len(photos), n, seed):
-        name = str(photos[i]) if isinstance(photos[i], (str, Path)) else f"image {i}"
-        try:
-            crop = models.crop(photos[i])
-        except NoFaceError:
-            left_out.setdefault(WITHOUT_FACE, []).append(name)
-            continue
-        doubts = (
-            [doubt.reason for doubt in models.doubts(crop) if doubt.reason in PICTURE]
-            if flags != KEEP
-            else []
-        )
-        if doubts:
-            flagged.update(doubts)
-            left_out.setdefault(doubts[0], []).append(name)
-            continue
-        path = folder / f"{i}.jpg"
-        path.write_bytes(models.jpeg(crop))
-        rows.append((name, path, crop.landmarks, crop.pose.yaw if crop.pose else None))
-        if single:
-            looks.append(look_of(crop, photos[i], i))
-    if not single:
-        return _members(rows), left_out, dict(sorted(flagged.items())), 0
-    best = best_of_copies(looks) if looks else []
-    chosen = [best[k] for k in _drawn(len(best), n, seed)]
-    return (
-        _members([rows[k] for k in chosen]),
-        left_out,
-        dict(sorted(flagged.items())),
-        len(rows) - len(best),
-    )
-
-
-def _drawn(photos: int, n: int | None, seed: int) -> list[int]:
-    if n is None or n >= photos:
-        return list(range(photos))
-    return sorted(np.random.default_rng(seed).choice(photos, n, replace=False).tolist())
-
-
-def _members(rows: list[tuple]) -> pd.DataFrame:
-    shapes = [
-        None if shape is None else np.asarray(shape).reshape(-1, 3) for _, _, shape, _ in rows
-    ]
-    return pd.DataFrame(
-        {
-            "filename": [r[0] for r in rows],
-            "path": [r[1] for r in rows],
-            "landmarks": pd.Series(shapes, dtype=object),
-            "yaw": [r[3] for r in rows],
-        }
-    )
