@@ -6,11 +6,13 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from facestats.app import (
+    page_compose,
     page_entrance,
     page_face,
     page_faces,
     page_find,
     page_label,
+    page_map,
     page_rate,
     page_run,
 )
@@ -21,7 +23,7 @@ from facestats.service.settings import Settings
 from facestats.service.state import State
 
 # In the order of the navigation; each has `PAGE` and `routes(site)`.
-PAGES = (page_faces, page_find, page_label, page_rate, page_run)
+PAGES = (page_faces, page_find, page_map, page_compose, page_label, page_rate, page_run)
 FURTHER = (page_face, page_entrance)  # routes without a place in the navigation
 
 

@@ -172,9 +172,7 @@ def options_of(fields: dict[str, str]) -> Render:
     if given.get("background") == "transparent":
         given["format"] = "png"
     try:
-        return Render.model_validate(
-            {name: _option(name, value) for name, value in given.items()}
-        )
+        return Render.model_validate({name: _option(name, value) for name, value in given.items()})
     except ValidationError as error:
         raise InputError(f"how it is drawn: {listed(error.errors())}") from None
 

@@ -28,7 +28,8 @@ KEPT = 64  # answers of filters
 _ALWAYS = ("filename", "doubts", "copy_group", "copy_rank", "score_withheld")
 CLASSES = 60  # a column with more different texts is no choice of classes
 Kept = TypeVar("Kept")
-SEARCH = "search"  # its name among the conditions that are counted
+SEARCH, AREA = "search", "area"  # their names among the conditions that are counted
+PLACE = ("pc1", "pc2")  # of a face on the map
 
 
 @dataclass(frozen=True)
@@ -152,13 +153,16 @@ class FacesTable:
 
     def _select(self, query: Query) -> Selected:
         order = self.order(query.sort)
-        alone = replace(query, sort="filename", words="")
+        alone = replace(query, sort="filename", words="", area="")
         # Another order, or other words, of the same filter: it is not asked again.
         mask, found = self._once(self._filtered, alone.text, lambda: self._filter(alone))
         matched = dict(found.matched)
         if query.words:
             mask = mask & self._named(query.words)
             matched[SEARCH] = int(mask.sum())
+        if query.area:
+            mask = mask & self._within(query.corners)
+            matched[AREA] = int(mask.sum())
         return Selected(
             order[mask[order]],
             matched,
@@ -197,6 +201,20 @@ class FacesTable:
             hits = pc.match_substring(self._lower, word.lower())
             mask &= hits.to_numpy(zero_copy_only=False)
         return mask
+
+    @cached_property
+    def places(self) -> np.ndarray | None:
+        """Places on the map, float32 (n, 2), NaN where a face has none; None without a map."""
+        if not set(PLACE) <= set(self.columns):
+            return None
+        places = self.frame[[*PLACE]].to_numpy(dtype=np.float32, na_value=np.nan)
+        return places if np.isfinite(places).all(axis=1).any() else None
+
+    def _within(self, corners: list[tuple[float, float]]) -> np.ndarray:
+        """Whether each face lies in an area of the map."""
+        if self.places is None:
+            raise InputError("area: this run has no map")
+        return inside(self.places, corners)
 
     @cached_property
     def _lower(self) -> pa.Array:
@@ -291,6 +309,31 @@ class FacesTable:
             values = self.frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
             self._values[name] = np.sort(values[np.isfinite(values)])
         return self._values[name]
+
+
+def inside(places: np.ndarray, corners: list[tuple[float, float]]) -> np.ndarray:
+    """Whether points lie in a polygon, by the even-odd rule.
+
+    Parameters
+    ----------
+    places : ndarray of float (n, 2)
+    corners : list of (float, float)
+
+    Returns
+    -------
+    ndarray of bool (n,)
+    """
+    polygon = np.asarray(corners, np.float64)
+    low, high = polygon.min(axis=0), polygon.max(axis=0)
+    near = np.flatnonzero(((places >= low) & (places <= high)).all(axis=1))
+    x, y = places[near].astype(np.float64).T
+    odd = np.zeros(len(near), bool)
+    for (x0, y0), (x1, y1) in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
+        if y0 != y1:
+            odd ^= ((y0 > y) != (y1 > y)) & (x < (x1 - x0) * (y - y0) / (y1 - y0) + x0)
+    mask = np.zeros(len(places), bool)
+    mask[near[odd]] = True
+    return mask
 
 
 def plain(value: Any) -> Any:

@@ -96,9 +96,10 @@ def further_columns(faces: FacesTable, fields: list[Field]) -> list[str]:
 def counts_of(query: Query, matched: dict[str, int], total: int) -> list[tuple[str, int]]:
     """How many faces are left after each condition, in words, in order."""
     words = {"all": "all faces", "flags": "without doubtful pictures", "search": "of that name"}
+    words["area"] = "in that area of the map"
     counts = [(words.get(name, name.partition(".")[2] or name), n) for name, n in matched.items()]
     counts = [(name.replace("age_range", "age"), n) for name, n in counts]
-    if query.where.copies != KEEP and total != counts[-1][1] and not query.words:
+    if query.where.copies != KEEP and total != counts[-1][1] and not (query.words or query.area):
         counts.append(("one of each picture", total))
     return counts
 

@@ -4,7 +4,7 @@
 
 A range has its two ends around `..`, each a number or a quantile; an end may be missing. Forms
 without script send the ends as two fields, `age_range.from` and `age_range.to`. Classes are
-repeated.
+repeated. `area` is one of the map, which params.yaml has no condition for: corners x_y after x_y.
 """
 
 from __future__ import annotations
@@ -27,12 +27,14 @@ LONGEST = 4000  # characters of a query
 MOST = 200  # fields of one
 _END = r"(?:-?\d+(?:\.\d*)?|-?\.\d+|q(?:\d*\.?\d+|\d+\.))"
 _RANGE = re.compile(rf"({_END})?\.\.({_END})?")
+_CORNER = r"-?\d{1,6}(?:\.\d{1,6})?_-?\d{1,6}(?:\.\d{1,6})?"
+_AREA = re.compile(rf"{_CORNER}(?:~{_CORNER}){{2,119}}")
 _GROUPS = ("attributes", "columns", "score")
 _RANGES = ("age_range", "rating", "attractiveness", "score")
 _CLASSES = ("gender", "ethnicity", "cluster")
 _NUMBERS = ("n", "seed")
 _CHOICES = ("flags", "copies")
-_OWN = ("sort", "q")
+_OWN = ("sort", "q", "area")
 KEYS = (*_CLASSES, *_RANGES[:3], *_NUMBERS, *_CHOICES, *_OWN)
 
 
@@ -48,11 +50,20 @@ class Query:
         A column; after a `-` from high to low.
     words : str
         Part of the names of files.
+    area : str
+        Corners of an area of the map.
     """
 
     where: Filter = field(default_factory=Filter)
     sort: str = "filename"
     words: str = ""
+    area: str = ""
+
+    @property
+    def corners(self) -> list[tuple[float, float]]:
+        """Corners of the area."""
+        pairs = [corner.split("_") for corner in self.area.split("~") if corner]
+        return [(float(x), float(y)) for x, y in pairs]
 
     @property
     def conditions(self) -> dict[str, Any]:
@@ -78,9 +89,11 @@ class Query:
             fields += [("n", str(where.n)), ("seed", str(where.seed))]
         if self.words:
             fields.append(("q", self.words))
+        if self.area:
+            fields.append(("area", self.area))
         if self.sort != "filename":
             fields.append(("sort", self.sort))
-        return urlencode(fields, quote_via=quote, safe="-.")
+        return urlencode(fields, quote_via=quote, safe="-.~")
 
 
 def parse_query(fields: Iterable[tuple[str, str]]) -> Query:
@@ -100,7 +113,7 @@ def parse_query(fields: Iterable[tuple[str, str]]) -> Query:
         raise InputError("the filter is too long")
     _join_ends(values)
     wanted: dict[str, Any] = {"min_results": 1}
-    own = {"sort": "filename", "q": ""}
+    own = {"sort": "filename", "q": "", "area": ""}
     for key, texts in values.items():
         group, _, name = key.partition(".")
         if key in _OWN:
@@ -115,7 +128,9 @@ def parse_query(fields: Iterable[tuple[str, str]]) -> Query:
         where = Filter.model_validate(wanted)
     except ValidationError as error:
         raise InputError(f"the filter: {listed(error.errors())}") from None
-    return Query(where, own["sort"], own["q"])
+    if own["area"] and not _AREA.fullmatch(own["area"]):
+        raise InputError("the filter: area is no 3 to 120 corners such as 0_0~1.5_0~1.5_-2")
+    return Query(where, own["sort"], own["q"], own["area"])
 
 
 def _join_ends(values: dict[str, list[str]]) -> None:
