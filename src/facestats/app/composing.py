@@ -277,19 +277,15 @@ def _draw(shown: Shown, wanted: Wanted) -> Face:
         raise InputError(
             f"too few faces can be drawn: {drawn.facts.n} of at least {LEAST} ({reasons})"
         )
-    built = Built("", np.ascontiguousarray(drawn.codes[..., :3]), drawn.shape)
+    built = Built("of these faces", np.ascontiguousarray(drawn.codes[..., :3]), drawn.shape)
     return Face(built, drawn.facts, _png(drawn.codes))
 
 
 def _steps(first: Face, second: Face) -> list[bytes]:
-    ends = [
-        Built(f"of the {name} face", face.built.image, face.built.shape, {"why": None})
-        for name, face in zip(NAMES, (first, second), strict=True)
-    ]
-    why = why_not_comparable(*ends)
+    why = why_not_comparable(first.built, second.built)
     if why is not None:
         raise InputError(why)
-    return [_png(picture) for picture in continuum(*ends, STEPS)]
+    return [_png(picture) for picture in continuum(first.built, second.built, STEPS)]
 
 
 def _png(codes: np.ndarray) -> bytes:

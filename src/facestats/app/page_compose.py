@@ -101,7 +101,6 @@ class Pair:
 def routes(site: Site) -> APIRouter:
     """The routes of the page."""
     router = make_router()
-    composer = Composer(site)
 
     @router.get("/app/compose")
     async def compose(request: Request) -> Response:
@@ -132,6 +131,11 @@ def routes(site: Site) -> APIRouter:
             notes=score_notes(shown.run.models),
         )
 
+    _add_drawing(router, site, Composer(site))
+    return router
+
+
+def _add_drawing(router: APIRouter, site: Site, composer: Composer) -> None:
     @router.get("/app/api/compose")
     async def counts(request: Request) -> JsonResponse:
         shown = await site.shown()
@@ -170,8 +174,6 @@ def routes(site: Site) -> APIRouter:
         shown, pair = await site.shown(), _pair_of_picture(site, request)
         pictures = await _between(site, composer, request, shown, pair)
         return picture_response(request, pictures[step], _PNG)
-
-    return router
 
 
 async def _between(

@@ -183,6 +183,9 @@ def _label(value: Any) -> str:
 
 def _query(column: str, value: Any, yes_no: bool) -> str:
     """The query of the faces of a class, all that the map shows."""
-    wanted: Any = [int(value), int(value)] if yes_no else str(value)
-    own = {"cluster": int(value)} if column == "cluster" else {"columns": {column: wanted}}
-    return FacesQuery(Filter(**own, flags=KEEP, copies=COPIES[1], min_results=1)).text
+    if column == "cluster":
+        where = Filter(cluster=int(value), flags=KEEP, copies=COPIES[1], min_results=1)
+    else:
+        wanted: Any = [int(value), int(value)] if yes_no else str(value)
+        where = Filter(columns={column: wanted}, flags=KEEP, copies=COPIES[1], min_results=1)
+    return FacesQuery(where).text
