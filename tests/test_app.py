@@ -18,7 +18,15 @@ from services import BOUNDARY, CHILD, with_a_child
 
 pytestmark = [pytest.mark.long, pytest.mark.server]
 TOKEN = "a-token-of-the-tests-0123456789"
-PAGES = ("/app/faces", "/app/find", "/app/run", "/app/rejected", f"/app/face/{CHILD}")
+PAGES = (
+    "/app/faces",
+    "/app/find",
+    "/app/map",
+    "/app/compose",
+    "/app/run",
+    "/app/rejected",
+    f"/app/face/{CHILD}",
+)
 HTML = {"Accept": "text/html"}
 
 

@@ -15,7 +15,15 @@ from resources import ROOT
 from services import CHILD, with_a_child
 
 pytestmark = [pytest.mark.long, pytest.mark.browser, pytest.mark.server]
-PAGES = ("/app/faces", "/app/find", "/app/run", "/app/rejected", f"/app/face/{CHILD}")
+PAGES = (
+    "/app/faces",
+    "/app/find",
+    "/app/map",
+    "/app/compose",
+    "/app/run",
+    "/app/rejected",
+    f"/app/face/{CHILD}",
+)
 SHOWN = "Array.from(document.querySelectorAll('#faces li'), it => Number(it.dataset.index))"
 FOCUSED = "Number(document.activeElement.closest('#faces li')?.dataset.index ?? -1)"
 COUNT = "document.querySelector('#counts .count:last-child .n').textContent"

@@ -32,6 +32,12 @@ LEAST = MemberFilter().min_results
 STEPS = 11  # pictures from one face to the other, both ends among them
 OPTIONS = ("align", "space", "symmetric", "texture", "max_yaw", "mask", "background")
 NAMES = ("first", "second")
+_AS_IN_PARAMS: dict[str, Any] = {
+    "sort_keys": False,
+    "allow_unicode": True,
+    "default_flow_style": None,
+    "width": 100,
+}
 KEPT_FACES, KEPT_STEPS = 24, 6  # answers that are kept
 
 
@@ -253,7 +259,7 @@ def params_lines(sides: list[Wanted], selected: list[Selected]) -> tuple[str, st
         first, second = names
         content["continua"] = {f"{first}_to_{second}": {"from": first, "to": second}}
         content["differences"] = {f"{second}_minus_{first}": {"of": second, "minus": first}}
-    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True), None
+    return yaml.safe_dump(content, **_AS_IN_PARAMS), None
 
 
 def _draw(shown: Shown, wanted: Wanted) -> Face:

@@ -70,7 +70,7 @@ function mark() {
   showTip();
 }
 
-async function showTip() {
+function showTip() {
   const tip = $("tip");
   tip.hidden = focus < 0 || tipFor !== focus;
   if (!tip.hidden) {
@@ -279,7 +279,8 @@ $("none").addEventListener("click", letGo);
 const failed = (error) => { $("state").textContent = error.message; };
 $("colour").addEventListener("change", () => colour().catch(failed));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
-new ResizeObserver(() => { fitCanvas(); redraw(); }).observe(canvas);
+// At once, for a canvas of another size is empty.
+new ResizeObserver(() => { fitCanvas(); points.draw(view); mark(); }).observe(canvas);
 
 try {
   const [bytes] = await Promise.all([binary(`/app/api/map/places?v=${version}`), colour()]);
