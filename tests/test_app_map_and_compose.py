@@ -22,6 +22,7 @@ from facestats.core.layout import FINAL_TABLE
 from facestats.errors import InputError
 from facestats.groups.filters import filter_faces
 from facestats.groups.params import Filter
+from facestats.serving.composites import draw_composite
 from services import CHILD, with_a_child
 
 pytestmark = [pytest.mark.long, pytest.mark.server]
@@ -152,7 +153,7 @@ def test_an_average_is_that_of_the_library(service, root, table):
     assert answer["n"] == len(chosen.rows)
     picture = Image.open(io.BytesIO(service.get(answer["picture"]).body))
     models = facestats.load(root)
-    expected = models.make_composite(facestats.filter_images(table, gender="female"))
+    expected = draw_composite(models, facestats.filter_images(table, gender="female"))
     np.testing.assert_array_equal(np.asarray(picture), np.asarray(expected))
 
 

@@ -208,7 +208,7 @@ def _content(shown: Shown, pair: Pair) -> dict[str, Any]:
                 "hints": found.hints,
                 "notes": left_out(found),
                 "why": why,
-                "query": wanted.text,
+                "address": f"/app/api/compose/face?{wanted.text}",
                 "faces": f"/app/faces?{wanted.query.text}",
             }
         )

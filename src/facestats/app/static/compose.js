@@ -61,7 +61,7 @@ async function change(query) {
   problem("");
   sides.forEach((side, at) => {
     tell(side, content.sides[at]);
-    if (side.dataset.drawn !== content.sides[at].query) forget(side);
+    if (side.dataset.drawn !== content.sides[at].address) forget(side);
   });
   if ($("between") && sides.some((side) => !side.dataset.drawn)) forgetBetween();
   $("permanent").hidden = !content.lines;
@@ -80,12 +80,12 @@ function problem(text) {
 }
 
 async function drawSide(side, it, number) {
-  if (it.why || side.dataset.drawn === it.query) return;
+  if (it.why || side.dataset.drawn === it.address) return;
   const figure = part(side, "figure"), image = part(figure, "img"), state = part(side, ".state");
   figure.setAttribute("aria-busy", "true");
   state.textContent = "Drawing …";
   try {
-    const answer = await patient(`/app/api/compose/face?${it.query}`);
+    const answer = await patient(it.address);
     if (number !== asked) return;
     image.src = answer.picture;
     image.alt = `The average of ${answer.n} faces`;
@@ -94,7 +94,7 @@ async function drawSide(side, it, number) {
     part(figure, "figcaption").textContent = [`The average of ${answer.n.toLocaleString("en")} faces`, ...answer.notes].map(sentence).join(" ");
     part(side, ".save").href = answer.picture;
     figure.hidden = part(side, ".save").hidden = false;
-    side.dataset.drawn = it.query;
+    side.dataset.drawn = it.address;
     state.textContent = "";
   } catch (error) {
     if (number === asked) state.textContent = sentence(error.message);
