@@ -298,3 +298,12 @@ def test_arrays_that_hold_no_numbers(tmp_path, capsys, step, bad):
     assert main(["models", "convert", str(path), "--trust", "-o", f"{tmp_path}/a.safetensors"]) == 2
     assert "numbers that are not finite" in capsys.readouterr().err
     assert not (tmp_path / "a.safetensors").exists()
+
+
+def test_a_name_of_no_letters_is_named(tmp_path):
+    """NumPy gives a SystemError for it, outside of the reader."""
+    encoder = LabelEncoder().fit(["a", "b"])
+    encoder.classes_ = np.frombuffer(b"\xff" * 8, "<U1")
+    dump({"clf": fitted("logistic regression", 2), "encoder": encoder}, tmp_path / "m.pkl")
+    with pytest.raises(ModelError, match="an array holds text that is none"):
+        convert(tmp_path / "m.pkl", "gender")

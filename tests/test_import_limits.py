@@ -48,6 +48,13 @@ def test_a_row_far_below_the_others(tmp_path):
     refused(tmp_path, "names a row or cell '1000000000', which no sheet has", image="image")
 
 
+def test_a_count_of_thousands_of_digits(tmp_path):
+    MAKERS["celeba"](tmp_path / "s")
+    path = tmp_path / "s/celeba/list_attr_celeba.txt"
+    path.write_text(path.read_text().replace("4\n", "4" * 5000 + "\n", 1))
+    assert "first line promises 44444444444444444444 rows" in str(bring(tmp_path, "celeba").notes)
+
+
 @pytest.mark.parametrize(
     ("wide", "lines", "match"),
     [

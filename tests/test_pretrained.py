@@ -154,6 +154,14 @@ def test_other_precisions_and_layers_without_bias(tmp_path, dtype, bias):
     check(tmp_path / "m.safetensors", net)
 
 
+def test_weights_whose_rating_is_too_large_are_refused_when_they_are_loaded(tmp_path):
+    """Each is finite; the stage ended only when it scored."""
+    net = perceptron(512, 8, 8, 1)
+    torch.save({k: torch.full_like(v, 1e30) for k, v in net.state_dict().items()}, tmp_path / "m")
+    with pytest.raises(ModelError, match="its numbers are so large that a rating is not finite"):
+        load_pretrained(tmp_path / "m", 512, (1, 7))
+
+
 def with_statistics(net):
     """The module with BatchNorms that have seen something."""
     for module in net.modules():

@@ -275,3 +275,15 @@ def test_a_tokenizer_without_end_is_named_with_the_way_out(folder, apart, steps)
     ):
         Tokenizer(folder).ids("a photo of a woman: yes")
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kB
+
+
+def test_an_unknown_token_that_is_in_no_vocabulary_is_named(folder):
+    content = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    vocabulary = {k: v for k, v in content["model"]["vocab"].items() if not k.startswith("w")}
+    merges = [m for m in content["model"]["merges"] if "w" not in str(m).replace("</w>", "")]
+    model = content["model"] | {"vocab": vocabulary, "merges": merges}
+    change(folder / "tokenizer.json", model=model)
+    change(folder / "tokenizer_config.json", unk_token="nowhere")
+    assert is_plain(folder)  # it is read in this process
+    with pytest.raises(ModelError, match=r"tokenizer\.json can't read a text \(.*nowhere"):
+        Tokenizer(folder).ids("a woman")

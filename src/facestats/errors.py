@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterable
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)  # numbers of the system's errors
 _UNUSABLE = (
     errno.ENOENT,
     errno.EEXIST,
@@ -89,7 +89,7 @@ class RenamedWarning(FutureWarning):
 def of_file(error: OSError) -> str | None:
     """The message for an error of the system about a file, such as a full disk; None for others."""
     where = error.filename2 or error.filename  # of two, the second is the copy's target
-    if error.errno in _FULL:
+    if error.errno in FULL_DISK:
         return f"the disk is full ({where or 'no file named'}); free some space and run again"
     if error.errno in _UNUSABLE and where is not None:
         return (

@@ -88,8 +88,8 @@ def read_fairface(tree: Tree, _: Choices) -> Content:
 
 
 UTK_END = r"_(\d{17}) ?\.?(?:jpg)?(?:\.chip)?(?:\.jpg)"
-UTK_NAME = re.compile(r"(\d+)_([01])_([0-4])" + UTK_END, re.IGNORECASE)
-UTK_NO_RACE = re.compile(r"(\d+)_(\d)" + UTK_END, re.IGNORECASE)
+UTK_NAME = re.compile(r"(\d{1,4})_([01])_([0-4])" + UTK_END, re.IGNORECASE)
+UTK_NO_RACE = re.compile(r"(\d{1,4})_(\d)" + UTK_END, re.IGNORECASE)
 UTK_WHOLE = "the whole photo of a face that is there cut out, too"
 UTK_RACES = ("white", "black", "asian", "indian", "other")
 UTK_DOUBTFUL = "39_1_20170116174525125"  # people disagree about the gender

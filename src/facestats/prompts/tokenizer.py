@@ -17,6 +17,7 @@ from typing import Any
 from facestats.checkpoints.folder import CONFIG, TOKENIZER_FILES
 from facestats.errors import ModelError
 from facestats.machine.child import Children
+from facestats.machine.faults import is_fault
 from facestats.machine.limits import CrashError, Limits, OverLimitError
 from facestats.prompts.plain import is_plain
 
@@ -87,17 +88,26 @@ class Tokenizer:
         Raises
         ------
         ModelError
-            They are very many, or take more time or memory than `LIMITS`.
+            It can't read the text, its tokens are very many, or they take more time or memory
+            than `LIMITS`.
         """
         if self._own is not None:
-            return self._own(text)["input_ids"]
+            try:
+                return self._own(text)["input_ids"]
+            except Exception as error:  # the tokenizers library raises nothing more precise
+                if is_fault(error):
+                    raise
+                raise self._unreadable(str(error)) from None
         answer = self._ask({"text": text})
         ids = answer.get("ids")
         if not isinstance(ids, list) or not all(
             isinstance(each, int) and each >= 0 for each in ids
         ):
-            raise ModelError(f"{self._file} can't read a text ({self._reason(answer)}); {WAY_OUT}")
+            raise self._unreadable(self._reason(answer))
         return ids
+
+    def _unreadable(self, reason: str) -> ModelError:
+        return ModelError(f"{self._file} can't read a text ({reason}); {WAY_OUT}")
 
     def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
         try:

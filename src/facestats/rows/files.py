@@ -6,20 +6,19 @@ the same bytes, and the copy here is removed.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from facestats.core.files import temporary_name, write_bytes
+from facestats.errors import FULL_DISK
 from facestats.machine.faults import is_passing
 from facestats.rows.dvc_cache import DvcCache, is_md5
 from facestats.rows.folder import ALONE, Folder, Sharing, open_below, read_open, read_regular
 from facestats.rows.segments import MD5
 
 FOLDER = "files"  # of a recipe
-FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 _LARGEST = 2**28  # bytes; a crop of the largest size, hardly compressed, has 80 MB
 
 

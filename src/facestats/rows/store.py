@@ -23,9 +23,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from facestats.errors import FULL_DISK
 from facestats.rows.dvc_cache import DvcCache
 from facestats.rows.files import FOLDER as FILES
-from facestats.rows.files import FULL_DISK, RowFiles, release
+from facestats.rows.files import RowFiles, release
 from facestats.rows.folder import ALONE, Sharing, open_below, open_store, unless_absent
 from facestats.rows.lock import PATIENCE, HeldError, wait
 from facestats.rows.segments import (

@@ -10,6 +10,7 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from facestats.core.checkpoint_files import (
@@ -94,6 +95,11 @@ def load_pretrained(path: Path, dimension: int, scale: tuple[float, float] | Non
         raise ModelError(
             f"mlp.pretrained {path} takes embeddings of {model.dimension} dimensions, but this "
             f"CLIP variant gives {dimension}; choose the clip.variant that it was trained on"
+        )
+    if not np.isfinite(model.predict(np.full((1, dimension), dimension**-0.5))).all():
+        raise ModelError(
+            f"mlp.pretrained {path}: its numbers are so large that a rating is not finite; save it "
+            "again, with weights that were trained to the end"
         )
     return model
 

@@ -150,6 +150,11 @@ def _array(data: Any, kind: _Type, shape: tuple[int, ...], column_wise: bool) ->
         flat[:] = list(data)
     else:
         flat = np.frombuffer(bytearray(data), dtype)
+        if dtype.kind in "UV":  # NumPy takes any bytes for text, until it is looked at
+            try:
+                flat.tolist()
+            except (SystemError, ValueError):
+                raise MisfitError("an array holds text that is none") from None
     return flat.reshape(shape, order="F" if column_wise else "C")
 
 
