@@ -92,7 +92,7 @@ class Labelling:
         if which == "faces":
             return [int(row) for row in shown.faces.select(query).rows[:MOST]]
         names = self._doubtful(column) if which == "doubtful" else self._proposed()
-        by_hand = labels_by_hand(self.file(), self.images(shown))
+        by_hand = labels_by_hand(self.file(), images_of(shown))
         left = standing(self.journal.entries())
         unsure = {e.filename for e in left if e.column == column and not e.new and not e.old}
         rows = [
@@ -113,14 +113,9 @@ class Labelling:
         flags = tables.read(path, FLAGS, ["filename", "reason"])
         return [*flags.loc[flags["reason"] == CONTRADICTS + column, "filename"]]
 
-    def images(self, shown: Shown) -> dict[str, str]:
-        """The photo of each face."""
-        frame = shown.faces.frame
-        return dict(zip(frame["filename"], frame["image"], strict=True))
-
     def faces(self, shown: Shown, rows: list[int], column: str) -> list[dict[str, Any]]:
         """Faces as the page has them: what is said of them, and by whom."""
-        by_hand = labels_by_hand(self.file(), self.images(shown))
+        by_hand = labels_by_hand(self.file(), images_of(shown))
         numbers = np.array(rows, np.int32)
         names = [f"{column}_{end}" for end in ("final", "source", "said")]
         cells = shown.faces.values(numbers, [n for n in names if n in shown.faces.columns])
@@ -218,7 +213,7 @@ class Labelling:
                     "again, then decide"
                 )
 
-        merge_labels(self.file(), {filename: {column: label}}, self.images(shown), check=check)
+        merge_labels(self.file(), {filename: {column: label}}, images_of(shown), check=check)
 
     def changes(self, shown: Shown) -> list[Entry]:
         """The last labels by the pages that stand, the latest first."""
@@ -237,6 +232,12 @@ def labeller(name: str) -> str:
             f"a name has {LONGEST_NAME} characters at most, on one line, all of them visible"
         )
     return name
+
+
+def images_of(shown: Shown) -> dict[str, str]:
+    """The photo of each face."""
+    frame = shown.faces.frame
+    return dict(zip(frame["filename"], frame["image"], strict=True))
 
 
 def _entry(

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from facestats.app.labelling import labeller
+from facestats.app.labelling import images_of, labeller
 from facestats.app.query import Query
 from facestats.app.site import Choices, Shown, address
 from facestats.core import tables
@@ -162,7 +162,7 @@ class Rating:
                 raise InputError("this face was rated already, perhaps in another window")
             row = {
                 "rater": rater,
-                "image": self._image(shown, face),
+                "image": images_of(shown)[face],
                 "trait": trait,
                 "rating": f"{rating:.15g}",
                 "order": str(1 + asked["done"]),
@@ -191,7 +191,7 @@ class Rating:
         generator = np.random.default_rng([*hashlib.sha256(f"{rater}\0{trait}".encode()).digest()])
         order = [names[i] for i in generator.permutation(len(names))]
         twice = [names[i] for i in generator.permutation(len(names))[: self._repeats(len(names))]]
-        images = {name: self._image(shown, name) for name in names}
+        images = images_of(shown)
         first = [name for name in order if images[name] not in judged]
         second = [] if first else [name for name in twice if images[name] not in again]
         left = [*first, *second]
@@ -207,13 +207,6 @@ class Rating:
 
     def _repeats(self, faces: int) -> int:
         return round(self.choices.repeats * faces)
-
-    def _image(self, shown: Shown, name: str) -> str:
-        row = shown.faces.row(name)
-        if row is None:
-            raise InputError("the project has no face of that filename")
-        (cells,) = shown.faces.values(np.array([row]), ["image"])
-        return str(cells["image"] or name)
 
     def _consents(self, study: Study) -> list[dict[str, str]]:
         path = study.path.with_name(CONSENTS)

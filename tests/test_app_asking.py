@@ -1,0 +1,227 @@
+"""Label and Rate over a real socket: what they write and refuse, and that nothing is lost."""
+
+import csv
+import json
+import re
+import threading
+from urllib.parse import quote
+
+import pandas as pd
+import pytest
+
+from apps import HOSTILE, csrf, pages, rename_faces
+from facestats.core.layout import FINAL_TABLE, METADATA
+from services import CHILD, with_a_child
+
+pytestmark = [pytest.mark.long, pytest.mark.server]
+CONSENT = "Adults judge faces.\n<script>alert(1)</script>"
+HTML = {"Accept": "text/html"}
+
+
+@pytest.fixture(scope="module")
+def root(built, tmp_path_factory):
+    root = with_a_child(built, tmp_path_factory.mktemp("asked") / "project")
+    rename_faces(root, withheld=CHILD)
+    return root
+
+
+@pytest.fixture(scope="module")
+def consent(tmp_path_factory):
+    path = tmp_path_factory.mktemp("consent") / "consent.txt"
+    path.write_text(CONSENT)
+    return path
+
+
+@pytest.fixture(scope="module")
+def service(root, consent, tmp_path_factory):
+    options = ("--consent", str(consent), "--repeats", "0.2")
+    with pages(root, tmp_path_factory.mktemp("app"), *options) as running:
+        yield running
+
+
+@pytest.fixture
+def post(service):
+    token = csrf(service)
+
+    def ask(path, **body):
+        headers = {"Content-Type": "application/json", "X-CSRF-Token": token}
+        return service.ask("POST", path, json.dumps(body).encode(), headers)
+
+    return ask
+
+
+def labels_of(root):
+    """The labels by hand, by face."""
+    with (root / "data/manual_labels.csv").open() as file:
+        return {row["filename"].removeprefix("'"): row for row in csv.DictReader(file)}
+
+
+def ratings_of(root):
+    with (root / "data/manual_ratings.csv").open() as file:
+        return [*csv.DictReader(file)]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_label_is_written_and_taken_back(service, root, post, name):
+    before = (root / "data/manual_labels.csv").read_bytes()
+    given = {"face": name, "attribute": "gender", "who": "<b>Zoë</b>", "browser": "one"}
+    answer = post("/app/api/label", label="female", before="", **given)
+    assert answer.status == 200, answer.body
+    assert labels_of(root)[name]["gender"] == "female"
+    (face,) = service.get(f"/app/api/label?attribute=gender&face={quote(name)}").json["faces"]
+    assert (face["name"], face["by_hand"]) == (name, "female")
+    entry = service.get("/app/api/label?attribute=gender").json["changes"][0]
+    assert (entry["who"], entry["old"], entry["new"]) == ("<b>Zoë</b>", "", "female")
+    other = post("/app/api/label", label="male", before="", **given)
+    assert (other.status, other.code) == (409, "changed_meanwhile")
+    assert labels_of(root)[name]["gender"] == "female"
+    assert post("/app/api/label/undo", id=entry["id"], who="", browser="one").status == 200
+    assert (root / "data/manual_labels.csv").read_bytes() == before
+    assert post("/app/api/label/undo", id=entry["id"], who="", browser="one").status == 422
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"label": "femal"}, "did you mean 'female'?"),
+        ({"label": "unknown", "new": True}, "no answer"),
+        ({"label": "x" * 101, "new": True}, "100 characters"),
+        ({"label": "Female", "new": True}, "there already"),
+        ({"attribute": "age", "label": "230"}, "from 0 to 130"),
+        ({"attribute": "rating", "label": "7"}, "no such attribute"),
+        ({"attribute": "ethnicity", "label": "a"}, "no such attribute"),
+        ({"face": "nobody.jpg"}, "no face of that filename"),
+        ({"label": 3}, "expected a text"),
+        ({"who": "two\nlines"}, "one line"),
+    ],
+)
+def test_what_is_no_label_is_refused(root, post, change, said):
+    before = (root / "data/manual_labels.csv").read_bytes()
+    given = {"face": CHILD, "attribute": "gender", "label": "male", "before": "", "browser": "x"}
+    answer = post("/app/api/label", **(given | change))
+    assert answer.status in (404, 422)
+    assert said in answer.json["error"]["message"]
+    assert (root / "data/manual_labels.csv").read_bytes() == before
+
+
+def test_another_target_and_a_new_class_are_labelled(service, root, post):
+    page = service.get("/app/label", **HTML).body.decode()
+    assert "glasses" in page
+    given = {"face": CHILD, "attribute": "glasses", "before": "", "browser": "x", "who": ""}
+    assert post("/app/api/label", label="=cmd", new=True, **given).status == 200
+    assert "'=cmd" in (root / "data/manual_labels.csv").read_text()
+    answer = service.get(f"/app/api/label?attribute=glasses&face={CHILD}").json
+    assert answer["faces"][0]["by_hand"] == "=cmd"
+    assert "=cmd" in answer["classes"]
+    post("/app/api/label/undo", id=answer["changes"][0]["id"], browser="x")
+
+
+def test_proposals_come_in_their_order_until_somebody_is_unsure(service, root, post):
+    template = pd.read_csv(root / METADATA / "labels_template.csv")["filename"].tolist()
+    faces = service.get("/app/api/label?attribute=gender").json["faces"]
+    names = [face["name"] for face in faces]
+    assert names == [name for name in template if name in names]
+    assert names
+    given = {"face": names[0], "attribute": "gender", "browser": "x", "who": "", "before": ""}
+    assert post("/app/api/label", label="", **given).status == 200
+    left = service.get("/app/api/label?attribute=gender").json["faces"]
+    assert [face["name"] for face in left] == names[1:]
+    assert names[0] not in labels_of(root)
+
+
+def test_people_at_once_lose_no_label_and_no_rating(service, root, post):
+    names = pd.read_parquet(root / FINAL_TABLE)["filename"].tolist()[-8:]
+    post("/app/api/rate/begin", rater="zed", trait="", agreed=True)
+    post("/app/api/rate/begin", rater="amy", trait="", agreed=True)
+    problems = []
+
+    def label(mine):
+        for name in mine:
+            given = {"face": name, "attribute": "gender", "before": "", "browser": mine[0]}
+            if post("/app/api/label", label="male", **given).status != 200:
+                problems.append(name)
+
+    def rate(rater):
+        answer = post("/app/api/rate/begin", rater=rater, trait="", agreed=False).json
+        for _ in range(4):
+            face = answer["face"]["name"]
+            given = {"rater": rater, "trait": "", "face": face, "rating": 3, "seconds": 1.25}
+            answer = post("/app/api/rate", **given).json
+
+    jobs = [(label, names[::2]), (label, names[1::2]), (rate, "zed"), (rate, "amy")]
+    threads = [threading.Thread(target=job, args=(who,)) for job, who in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert problems == []
+    assert {name: labels_of(root)[name]["gender"] for name in names} == dict.fromkeys(names, "male")
+    orders = {who: [r["order"] for r in ratings_of(root) if r["rater"] == who] for who in "za"}
+    for who in ("zed", "amy"):
+        own = [row for row in ratings_of(root) if row["rater"] == who]
+        assert [row["order"] for row in own] == ["1", "2", "3", "4"], orders
+        assert len({row["image"] for row in own}) == 4
+
+
+def test_a_rater_agrees_rates_all_and_some_twice(service, root, post):
+    name = '"Ann" <i>&\N{GRINNING FACE}'
+    page = service.get("/app/rate", **HTML).body.decode()
+    assert "&lt;script&gt;" in page
+    assert not re.search(r"<script(?![^>]*\ssrc=)", page)
+    assert post("/app/api/rate/begin", rater=name, trait="", agreed=False).json["agreed"] is False
+    given = {"rater": name, "trait": "", "seconds": 0.5}
+    assert post("/app/api/rate", face=CHILD, rating=3, **given).status == 422
+    answer = post("/app/api/rate/begin", rater=name, trait="", agreed=True).json
+    seen, total = [], answer["total"]
+    outside = post("/app/api/rate", face=answer["face"]["name"], rating=999, **given)
+    assert (outside.status, "is no answer" in outside.json["error"]["message"]) == (422, True)
+    while answer["face"]:
+        face = answer["face"]["name"]
+        seen.append(face)
+        assert len(seen) <= total
+        answer = post("/app/api/rate", face=face, rating=2 + len(seen) % 3, **given).json
+    rows = [row for row in ratings_of(root) if row["rater"] == name]
+    again = [row["image"] for row in rows if row["repeat"] == "1"]
+    assert len(rows) == total == len(seen)
+    assert len(again) == round(0.2 * (total - len(again))) > 0
+    assert len({row["image"] for row in rows}) == total - len(again)
+    assert CHILD not in seen
+    assert seen != sorted(seen)
+    consents = (root / "data/consents.csv").read_text()
+    assert consents.splitlines()[0] == "rater,time,sha256"
+    assert post("/app/api/rate/begin", rater=name, trait="", agreed=False).json["face"] is None
+
+
+@pytest.mark.parametrize("name", ["", "mean", "NA", "x" * 101, "a\tb", "ZED "])
+def test_what_is_no_rater_is_refused(post, name):
+    post("/app/api/rate/begin", rater="zed", trait="", agreed=True)
+    answer = post("/app/api/rate/begin", rater=name, trait="", agreed=True)
+    assert (answer.status, answer.code) == (422, "invalid_request")
+
+
+def test_nothing_is_written_without_the_pages_token(service, root):
+    for path in ("/app/api/label", "/app/api/label/undo", "/app/api/rate", "/app/api/rate/begin"):
+        assert service.ask("POST", path, b"{}", {}).code == "stale_page"
+
+
+def test_a_killed_server_loses_no_label(root, consent, tmp_path):
+    names = pd.read_parquet(root / FINAL_TABLE)["filename"].tolist()[:2]
+    for at, name in enumerate(names):
+        with pages(root, tmp_path / str(at), "--read-only" if at > 1 else "--no-browser") as one:
+            headers = {"Content-Type": "application/json", "X-CSRF-Token": csrf(one)}
+            body = {"face": name, "attribute": "age", "label": "41,5", "before": "", "browser": "k"}
+            answer = one.ask("POST", "/app/api/label", json.dumps(body).encode(), headers)
+            assert answer.status == 200, answer.body
+            one.process.kill()
+            one.process.wait(30)
+    labels = labels_of(root)
+    assert [labels[name]["age"] for name in names] == ["41.5", "41.5"]
+
+
+def test_a_server_that_only_shows_writes_nothing(root, consent, tmp_path):
+    with pages(root, tmp_path, "--read-only", "--consent", str(consent)) as quiet:
+        headers = {"Content-Type": "application/json", "X-CSRF-Token": csrf(quiet)}
+        for path in ("/app/api/label", "/app/api/label/undo", "/app/api/rate/begin"):
+            assert quiet.ask("POST", path, b"{}", headers).code == "read_only"
+        for path in ("/app/label", "/app/rate"):
+            assert "--read-only" in quiet.get(path, **HTML).body.decode()
