@@ -5,7 +5,7 @@
 Needs a project that `dvc repro` has built, and the extra `facestats[serve]`. Its faces are repeated
 under new names until there are enough, with their numbers jittered; crops are links to its own. A
 server of that project is started and asked over a socket: nothing is in its memory when a filter
-is asked for the first time.
+is asked for the first time. The map is drawn in Chromium, which must be installed.
 """
 
 from __future__ import annotations
@@ -54,8 +54,40 @@ FILTERS = {
     "the widest tenth of noses": "columns.nose_width=q0.9..q1&sort=-nose_width",
     "all, also doubtful, by age": "flags=keep&copies=keep&sort=age_final",
     "a part of a name": "q=face_00",
+    "an area of the map": "area=-0.2_-0.2~0.2_-0.2~0.3_0.1~0_0.3~-0.3_0.1",
     "four conditions": "gender=male&age_range=20..40&cluster=0&cluster=1&columns.split=train",
 }
+# Milliseconds between two frames while the wheel turns.
+_FRAMES = """new Promise(done => {
+  const canvas = document.getElementById('points'), times = [];
+  let before = 0, left = 60;
+  const next = now => {
+    if (before) times.push(now - before);
+    before = now;
+    if (!left--) return done(times);
+    const deltaY = left > 30 ? -40 : 40;
+    canvas.dispatchEvent(new WheelEvent('wheel', { deltaY, clientX: 600, clientY: 400 }));
+    requestAnimationFrame(next);
+  };
+  requestAnimationFrame(next);
+})"""
+# Milliseconds to find the points in a circle of 60 corners.
+_LASSO = """(async () => {
+  const { Points } = await import('/app/static/points.js');
+  const bytes = await (await fetch('/app/api/map/places')).arrayBuffer();
+  const points = new Points(document.createElement('canvas')), times = [];
+  points.places = new Float32Array(bytes);
+  points.canvas.width = points.canvas.height = 600;
+  const { x, y, scale } = points.fit();
+  const corners = Array.from({ length: 60 }, (_, i) => [
+    x + 200 / scale * Math.cos(i * Math.PI / 30), y + 200 / scale * Math.sin(i * Math.PI / 30)]);
+  for (let i = 0; i < 9; i++) {
+    const started = performance.now();
+    points.within(corners);
+    times.push(performance.now() - started);
+  }
+  return times;
+})()"""
 
 
 def build(root: Path, n: int, work: Path) -> None:
@@ -158,7 +190,44 @@ def measure(client: Client, rounds: int, n: int) -> list[tuple[str, str, str]]:
     ask("thumbnail, again", [f"/app/thumbnail/{name}" for name in names])
     ask("page of one face", [f"/app/face/{name}" for name in names[:5]])
     ask("search by words", [f"/app/api/search?text={quote('glasses')}"] * 5)
+    ask("map, as HTML", ["/app/map"] * (rounds + 1))
+    places = ask("map, places", ["/app/api/map/places"] * (rounds + 1))
+    colours = [f"/app/api/map/colours?column={name}" for name in ("age_final", "gender_final")]
+    codes = ask("map, colours of a column", colours * rounds)
+    print(f"the map is {len(places):,} bytes of places and {len(codes):,} of colours")
+    ask("map, face below the pointer", [f"/app/api/map/face?row={i}" for i in range(rounds + 1)])
+    ask("compose, as HTML", ["/app/compose?gender=female"] * (rounds + 1))
+    counts = [f"/app/api/compose?gender=female&n={n}&seed={seed}" for seed in range(rounds)]
+    ask("compose, faces after each condition", counts)
+    drawn = [f"/app/api/compose/face?gender=female&n=500&seed={seed}" for seed in range(4)]
+    ask("compose, an average of 500", drawn)
+    ask("compose, an average again", drawn[:1] * (rounds + 1))
+    pair = "n=500&pair=1&other=" + quote("gender=female&n=500&seed=0")
+    ask("compose, 11 pictures between two", [f"/app/api/compose/between?{pair}"] * 2)
     return rows
+
+
+def measure_map(port: int, folder: Path) -> list[tuple[str, str, str]]:
+    """Rows of the map in Chromium: until it is drawn, one drawing, a lasso."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    from browser import chromium
+
+    with chromium(folder) as tab:
+        started = time.perf_counter()
+        tab.visit(f"http://localhost:{port}/app/map")
+        tab.wait("document.getElementById('state').textContent === ''")
+        first = 1000 * (time.perf_counter() - started)
+        frames = tab.evaluate(_FRAMES)
+        lasso = tab.evaluate(_LASSO)
+    return [
+        ("map in Chromium, until it is drawn", f"{first:.0f} ms", ""),
+        ("map in Chromium, a frame while zooming", "", f"{statistics.median(frames):.1f} ms"),
+        (
+            "map in Chromium, points in a lasso of 60 corners",
+            "",
+            f"{statistics.median(lasso):.0f} ms",
+        ),
+    ]
 
 
 def main() -> None:
@@ -183,6 +252,7 @@ def main() -> None:
             wait_until_ready(server, work / "log")
             ready = time.perf_counter() - started
             rows = measure(Client(PORT), options.rounds, options.faces)
+            rows += measure_map(PORT, work)
             memory = psutil.Process(server.pid).memory_info().rss / 2**20
         finally:
             server.terminate()

@@ -95,6 +95,8 @@ class Kept:
         task = self._tasks.get(key)
         if task is None or (task.done() and (task.cancelled() or task.exception())):
             task = self._tasks[key] = asyncio.ensure_future(start())
+            # Nobody may be left to be told of an error.
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._tasks.move_to_end(key)
         while len(self._tasks) > self.most:
             self._tasks.popitem(last=False)

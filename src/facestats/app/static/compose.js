@@ -166,7 +166,13 @@ form.addEventListener("submit", draw);
 $("draw").addEventListener("click", draw);
 $("share")?.addEventListener("input", showStep);
 $("copy").addEventListener("click", async () => {
-  await navigator.clipboard.writeText(document.querySelector("#permanent pre").textContent);
-  $("copied").textContent = "Copied.";
+  const lines = document.querySelector("#permanent pre");
+  try {
+    await navigator.clipboard.writeText(lines.textContent);
+    $("copied").textContent = "Copied.";
+  } catch { // not over plain HTTP from another machine, or not allowed
+    getSelection().selectAllChildren(lines);
+    $("copied").textContent = "The lines are marked: copy them with Ctrl-C.";
+  }
 });
 if (location.search) draw();
