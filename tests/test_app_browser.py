@@ -29,7 +29,8 @@ FOCUSED = "Number(document.activeElement.closest('#faces li')?.dataset.index ?? 
 COUNT = "document.querySelector('#counts .count:last-child .n').textContent"
 # Controls and pictures without a name for who can't see them.
 NAMELESS = """Array.from(document.querySelectorAll('a, button, input, select, img, canvas, [role]'))
-  .filter(it => it.type !== 'hidden' && it.role !== 'status' && it.checkVisibility())
+  .filter(it => it.type !== 'hidden' && it.role !== 'status' && it.checkVisibility()
+    && !it.closest('[aria-hidden=true]'))
   .filter(it => !(it.ariaLabel || it.getAttribute('alt') !== null || it.textContent.trim()
     || it.closest('label') || it.labels?.length || it.title)).map(it => it.outerHTML)"""
 # Text whose contrast with what lies behind it is below 4.5.

@@ -48,7 +48,7 @@ def known_faces(
         )
     selection = select_faces(df, {}, n, seed, flags=flags, copies=copies)
     names = selection.rows["filename"]
-    faces = tables.read(faces_table(models), FACES, ["filename", "landmarks", "yaw"])
+    faces = tables.read(faces_table(models), FACES, ["filename", "landmarks", "yaw"], set(names))
     faces = faces.dropna(subset="filename").set_index("filename")
     absent = [name for name in names if name not in faces.index]
     if absent:

@@ -84,6 +84,7 @@ function showTip() {
 async function look(at, told = false) {
   if (at === focus) return;
   focus = at;
+  $("tip").hidden = true;
   redraw();
   if (at < 0) return;
   try {
