@@ -35,6 +35,7 @@ def root(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     for name in ("data/labels", "data/raw"):
         (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "data/manual_ratings.csv").write_text("rater,image,rating\n")
     (tmp_path / "data/manual_labels.csv").write_text(
         "filename,gender,ethnicity,age,rating,person\n"
     )

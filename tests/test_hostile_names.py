@@ -55,6 +55,7 @@ def hostile(tmp_path_factory):
         .replace("data/sample/labels", "data/labels")
         .replace("source: wheel", "source: none")
     )
+    (folder / "data/manual_ratings.csv").write_text("rater,image,rating\n")
     (folder / "data/manual_labels.csv").write_text("filename,gender,ethnicity,age,rating,person\n")
     pixels = np.random.default_rng(0)
     for name in [*NAMES, *NOT_UTF8]:
