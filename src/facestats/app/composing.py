@@ -219,7 +219,8 @@ def left_out(selected: Selected) -> list[str]:
         doubts = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in selected.flagged.items())
         notes.append(f"Doubtful pictures are left out: {doubts}.")
     if selected.copies:
-        notes.append(f"{number_of(selected.copies, 'face')} left out as copies of others.")
+        what = "a copy of another" if selected.copies == 1 else "copies of others"
+        notes.append(f"{number_of(selected.copies, 'face')} left out as {what}.")
     if len(selected.rows) > MOST_MEMBERS:
         notes.append(f"Drawn from {MOST_MEMBERS} of these {len(selected.rows):,} faces, by lot.")
     return notes
