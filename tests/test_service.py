@@ -20,7 +20,7 @@ from facestats.geometry.columns import SKIN
 from facestats.scores.regressor import load_regressor
 from facestats.serving.types import Score
 from resources import png_that_declares
-from services import BOUNDARY, CHILD, Service, multipart, serving, with_a_child
+from services import BOUNDARY, CHILD, Service, multipart, serving, with_a_child, with_a_score
 
 pytestmark = [pytest.mark.long, pytest.mark.server]
 TOKEN = "a-token-of-the-tests-0123456789"
@@ -62,7 +62,7 @@ def photos(root, table):
     """Bytes of photos of grown-ups."""
     folder = root / json.loads((root / SERVING).read_text())["images"]
     names = table["image"][(table.index != CHILD) & ~table["image"].str.startswith("bad/")]
-    return [(folder / name).read_bytes() for name in names[:12]]
+    return [path.read_bytes() for path in with_a_score(root, (folder / name for name in names), 12)]
 
 
 @pytest.fixture(scope="module")
