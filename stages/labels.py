@@ -40,11 +40,9 @@ def main(params, faces, labels, rater_groups, metrics, traits):
     tables.write(joined.table, labels, LABELS, joined.metadata())
     judged = joined.judgements, joined.traits
     tables.write(group_means(*judged, joined.groups), rater_groups, RATER_GROUPS)
-    persons = joined.table.set_index("filename")["person"]
-    person = several_faces(same_faces(photos.dropna(subset="filename"), persons))
+    person = several_faces(same_faces(photos.dropna(subset="filename"), joined.persons))
     agreement = add_groups(measure_agreement(*judged, person), *judged, joined.groups, person)
-    datasets = {"datasets": joined.dataset} if joined.dataset else {}
-    write_metrics(metrics, joined.summary | agreement | datasets)
+    write_metrics(metrics, joined.metrics(agreement))
     return joined.report()
 
 

@@ -39,7 +39,9 @@ def test_a_photo_scored_alone_gets_what_the_table_gives_it(here, table):
     # the others have scores by models that never saw their rating
     by_main_model = table.index[~table["out_of_fold"] & ~table["geometric_out_of_fold"]]
     assert len(by_main_model) > 20
-    for name in [*by_main_model[:6], "bad/animated.gif.jpg"]:
+    # which faces the age model is sure of differs a little between processors
+    scored = by_main_model[table.loc[by_main_model, "score_withheld"].isna()]
+    for name in [*scored[:6], "bad/animated.gif.jpg"]:
         row, name = table.loc[name], name.replace(".gif.jpg", ".gif").replace(".png.jpg", ".png")
         assert not row["out_of_fold"]
         assert not row["geometric_out_of_fold"]
@@ -112,7 +114,8 @@ def test_the_final_table_has_all_that_a_user_filters_by(table):
         "rating",
         "rating_n",
     } < set(table.columns)
-    assert table[["symmetry_score", "combined_score", "cluster", "yaw"]].notna().all(axis=None)
+    assert table[["symmetry_score", "cluster", "yaw"]].notna().all(axis=None)
+    assert (table["combined_score"].notna() == table["score_withheld"].isna()).all()
 
 
 def test_measurements_are_those_of_the_table(here, table):

@@ -29,10 +29,17 @@ from facestats.labels.mean_ratings import (
     use_trait,
 )
 from facestats.labels.names import NameIndex
-from facestats.labels.rated_by_hand import check_scale, combine, main_trait, read_rated_by_hand
+from facestats.labels.rated_by_hand import (
+    RatedByHand,
+    all_judgements,
+    check_scale,
+    combine,
+    main_trait,
+    read_rated_by_hand,
+)
 from facestats.labels.rater_groups import group_columns
 from facestats.labels.raters import rater_warnings, without_raters
-from facestats.labels.ratings import read_ratings
+from facestats.labels.ratings import Ratings, read_ratings
 from facestats.labels.scale import find_scale
 from facestats.labels.tables import PREFIX
 from facestats.labels.traits import choose_traits
@@ -80,6 +87,16 @@ class JoinedLabels:
     dataset: list[dict[str, Any]] | None = None
     trait: str | None = None
     groups: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    @property
+    def persons(self) -> pd.Series:
+        """Who the labels say that a face is, by `filename`."""
+        return self.table.set_index("filename")["person"]
+
+    def metrics(self, agreement: Mapping[str, Any]) -> dict[str, Any]:
+        """`metrics/labels.json`, with the raters' agreement."""
+        datasets = {"datasets": self.dataset} if self.dataset else {}
+        return self.summary | agreement | datasets
 
     def metadata(self) -> dict[str, str]:
         """Metadata of `labels.parquet`: the ends of the ratings' scale, and the rated trait."""
@@ -154,9 +171,8 @@ def join_labels(
     main = main_trait(from_file, chosen)
     by_hand = read_rated_by_hand(manual_ratings, names, mistakes, main, raters)
     dataset = read_dataset(folder)
-    said = [part.judgements for part in (from_file, by_hand) if part.judgements is not None]
-    everybody = pd.concat(said) if said else None
-    doubts = _doubtful_labels([labels, corrections], everybody, mistakes)
+    said = all_judgements(from_file, by_hand)
+    doubts = _doubtful_labels([labels, corrections], said, mistakes)
     mistakes.raise_any()
 
     table, extras = _merged(faces, labels, corrections)
@@ -168,10 +184,10 @@ def join_labels(
     )
     if rating_scale == "auto" and dataset and dataset.scale:
         rating_scale = [*dataset.scale]
-    if from_file.judgements is None:
+    for_scale = _in_order(from_file.judgements)
+    if for_scale is None:
+        for_scale, paths["ratings"] = judgements, paths["ratings"] or by_hand.path
         from_labels |= table["rating"].notna()
-        paths["ratings"] = paths["ratings"] or by_hand.path
-    for_scale = judgements if from_file.judgements is None else _in_order(from_file.judgements)
     by_counted = _without_named(for_scale, drop_raters)
     scale = find_scale(rating_scale, by_counted, table, paths, mistakes, from_labels)
     check_scale(by_hand, None if from_file.judgements is None else scale, mistakes)
@@ -183,11 +199,10 @@ def join_labels(
     shifts = _level_all(table, counted, chosen, scale) if level else {}
     summary = _summary(table, scale, names, dict.fromkeys(extras))
     summary["raters"] = counted.raters
-    summary["rating"] |= _rating_details(shifts, counted.main, from_file.repeats + by_hand.repeats)
-    if by_hand.retest:
-        summary["rating"]["retest"] = by_hand.retest
+    summary["rating"] |= _rating_details(shifts, counted.main, from_file, by_hand)
     groups, group_warnings = group_columns(from_file.unread, from_file.judgements)
     files = (labels, corrections, from_file)
+    notes = [note for file in files for note in file.notes] + names.notes() + notes_by_hand
     return JoinedLabels(
         table=table.reset_index(),
         scale=scale,
@@ -198,17 +213,9 @@ def join_labels(
             *unread_files(folder, manual),
             *names.warnings(),
             *doubts,
-            *rater_warnings(counted.raters),
-            *group_warnings,
-            *counted.warnings_by_trait(),
+            *counted.warnings(group_warnings),
         ],
-        notes=[
-            *(note for file in files for note in file.notes),
-            *names.notes(),
-            *notes_by_hand,
-            *notes_on_means,
-            *_notes_on_levels(shifts),
-        ],
+        notes=[*notes, *notes_on_means, *_notes_on_levels(shifts)],
         traits=counted.by_trait,
         dataset=dataset.datasets if dataset else None,
         trait=chosen[0] if chosen else None,
@@ -267,12 +274,13 @@ class _CountedRatings:
     by_trait: dict[str, pd.DataFrame]
     raters_by_trait: dict[str, dict]
 
-    def warnings_by_trait(self) -> list[str]:
-        return [
+    def warnings(self, of_groups: list[str]) -> list[str]:
+        by_trait = [
             f"{trait}: {text}"
             for trait, report in self.raters_by_trait.items()
             for text in rater_warnings(report)
         ]
+        return [*rater_warnings(self.raters), *of_groups, *by_trait]
 
 
 def _ratings_by_trait(
@@ -448,7 +456,10 @@ def _under_one_name(corrections: FaceLabels, labels: pd.DataFrame) -> pd.DataFra
 
 
 def _rating_details(
-    shifts: dict[str, dict[str, float]], judgements: pd.DataFrame | None, repeats: int
+    shifts: dict[str, dict[str, float]],
+    judgements: pd.DataFrame | None,
+    file: Ratings,
+    hand: RatedByHand,
 ) -> dict[str, Any]:
     """How the mean ratings came about, for the summary; only what applies."""
     details: dict[str, Any] = {"levelled": shifts} if shifts else {}
@@ -456,7 +467,8 @@ def _rating_details(
         nameless = int((judgements["rater"] == "").sum())
         if 0 < nameless < len(judgements):
             details["unnamed"] = nameless
-    return details | {"repeats_left_out": repeats}
+    repeats = file.repeats + hand.repeats
+    return details | {"repeats_left_out": repeats} | hand.agreement
 
 
 def _summary(

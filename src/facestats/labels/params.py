@@ -26,7 +26,7 @@ class Data(Section):
     """folder with labels.csv and ratings.csv, both optional; data/labels for your own"""
     manual_labels: WrittenPath
     """corrections by hand, kept in git; they win over every other source"""
-    manual_ratings: WrittenPath = "data/manual_ratings.csv"
+    manual_ratings: WrittenPath
     """ratings by the page Rate, kept in git; they count beside those of ratings.csv"""
 
 

@@ -62,6 +62,11 @@ class RatedByHand:
     notes: list[str] = field(default_factory=list)
     path: Path | None = None
 
+    @property
+    def agreement(self) -> dict[str, Any]:
+        """What `metrics/labels.json` says of it, below `rating`."""
+        return {"retest": self.retest} if self.retest else {}
+
 
 def read_rated_by_hand(
     path: Path | None,
@@ -154,6 +159,12 @@ def main_trait(file: Ratings, chosen: Sequence[str]) -> str:
     if file.traits():
         return file.traits()[0]
     return chosen[0] if chosen else ""
+
+
+def all_judgements(file: Ratings, hand: RatedByHand) -> pd.DataFrame | None:
+    """Those of both files one below the other; None without any."""
+    parts = [part.judgements for part in (file, hand) if part.judgements is not None]
+    return pd.concat(parts) if parts else None
 
 
 def combine(
