@@ -23,6 +23,8 @@ PAGES = (
     "/app/find",
     "/app/map",
     "/app/compose",
+    "/app/label",
+    "/app/rate",
     "/app/run",
     "/app/rejected",
     f"/app/face/{CHILD}",

@@ -1,0 +1,91 @@
+"""Ratings by hand count beside those of ratings.csv: by the rule of `labels.rated_by_hand`."""
+
+import pandas as pd
+import pytest
+
+from facestats.errors import LabelError
+from facestats.labels.joining import JoinedLabels, join_labels
+
+HEADER = "rater,image,trait,rating,order,seconds,repeat\n"
+FACES = pd.DataFrame({"image": [f"{name}.jpg" for name in "abcd"]})
+FACES["filename"] = FACES["image"]
+
+
+@pytest.fixture
+def joined(tmp_path):
+    def join(by_hand: str, scale=(1, 7), **options) -> JoinedLabels:
+        path = tmp_path / "manual_ratings.csv"
+        path.write_text(HEADER + by_hand)
+        manual, chosen = tmp_path / "manual_labels.csv", options.pop("chosen", ())
+        return join_labels(
+            FACES, tmp_path, manual, [*scale], manual_ratings=path, chosen=chosen, **options
+        )
+
+    def means(*arguments, **options) -> list[float | None]:
+        rating = join(*arguments, **options).table["rating"]
+        return [None if pd.isna(value) else float(value) for value in rating]
+
+    join.means = means
+    join.folder = tmp_path
+    return join
+
+
+def write(folder, name: str, text: str) -> None:
+    (folder / name).write_text(text)
+
+
+def test_ratings_by_hand_alone_are_the_faces_ratings(joined):
+    by_hand = "ann,a.jpg,,3,1,2.5,\nben,a.jpg,,4,1,2.5,\nann,b.jpg,,6,2,1.5,\n"
+    assert joined.means(by_hand) == [3.5, 6, None, None]
+
+
+def test_a_mean_is_over_the_raters_of_both_files(joined):
+    write(joined.folder, "ratings.csv", "image,rater,rating\na.jpg,cem,1\nb.jpg,cem,2\n")
+    assert joined.means("ann,a.jpg,,3,1,2,\nann,c.jpg,,5,2,2,\n") == [2, 2, 5, None]
+
+
+def test_who_rated_a_face_in_both_files_counts_once(joined):
+    write(joined.folder, "ratings.csv", "image,rater,rating\na.jpg,ann,1\n")
+    assert joined.means("ann,a.jpg,,7,1,2,\nben,a.jpg,,3,1,2,\n") == [2, None, None, None]
+
+
+def test_a_second_judgement_tells_the_raters_reliability_and_moves_no_mean(joined):
+    by_hand = "".join(
+        f"ann,{name}.jpg,,{first},1,2,\nann,{name}.jpg,,{second},5,2,1\n"
+        for name, first, second in (("a", 1, 2), ("b", 4, 4), ("c", 6, 7))
+    )
+    done = joined(by_hand)
+    assert done.table["rating"].dropna().tolist() == [1, 4, 6]
+    retest = done.summary["rating"]["retest"]
+    assert retest["n"] == 3
+    assert retest["difference"] == pytest.approx(2 / 3)
+    assert retest["r"] == pytest.approx(37 / 38)  # of (1, 4, 6) with (2, 4, 7)
+    assert done.summary["rating"]["repeats_left_out"] == 3
+
+
+def test_means_of_the_label_file_stay(joined):
+    write(joined.folder, "labels.csv", "image,rating\na.jpg,2\n")
+    done = joined("ann,a.jpg,,7,1,2,\nann,b.jpg,,5,2,2,\n")
+    assert done.table["rating"].tolist()[:2] == [2, 5]
+    assert "1 rating by hand of faces whose mean the label file gives do not count" in done.notes
+
+
+def test_further_traits_have_their_own_means(joined):
+    write(joined.folder, "ratings.csv", "image,rater,trait,rating\na.jpg,cem,calm,1\n")
+    by_hand = "ann,a.jpg,calm,3,1,2,\nann,b.jpg,happy,5,2,2,\n"
+    table = joined(by_hand, chosen=("calm", "happy")).table
+    assert table["rating"].tolist()[0] == 2
+    assert table["rating_happy"].tolist()[1] == 5
+
+
+@pytest.mark.parametrize("rating", ["9", "often", "inf"])
+def test_what_is_no_rating_on_the_scale_is_named_with_its_line(joined, rating):
+    write(joined.folder, "ratings.csv", "image,rater,rating\na.jpg,cem,1\n")
+    with pytest.raises(LabelError, match=r"manual_ratings\.csv, line 3, column rating") as error:
+        joined(f"ann,a.jpg,,3,1,2,\nann,b.jpg,,{rating},2,2,\n")
+    assert rating in str(error.value)
+
+
+def test_faces_that_are_gone_are_left_out_and_a_file_without_ratings_says_nothing(joined):
+    assert joined.means("ann,gone.jpg,,3,1,2,\nann,a.jpg,,3,1,2,\n") == [3, None, None, None]
+    assert joined.means("") == [None] * 4
