@@ -93,7 +93,7 @@ class JoinedLabels:
         """Who the labels say that a face is, by `filename`."""
         return self.table.set_index("filename")["person"]
 
-    def metrics(self, agreement: Mapping[str, Any]) -> dict[str, Any]:
+    def metrics(self, agreement: dict[str, Any]) -> dict[str, Any]:
         """`metrics/labels.json`, with the raters' agreement."""
         datasets = {"datasets": self.dataset} if self.dataset else {}
         return self.summary | agreement | datasets
