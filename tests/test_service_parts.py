@@ -5,6 +5,7 @@ import threading
 import time
 from dataclasses import fields
 from types import SimpleNamespace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -14,6 +15,9 @@ from facestats.__main__ import main
 from facestats.cli import serve as command
 
 fastapi = pytest.importorskip("fastapi", reason="needs the extra facestats[serve]")
+
+import uvicorn  # noqa: E402
+from uvicorn.server import ServerState  # noqa: E402
 
 from facestats.clip.load import load_encoder  # noqa: E402
 from facestats.errors import ImageError, InputError, ModelError  # noqa: E402
@@ -286,3 +290,27 @@ def test_flags_become_settings(tmp_path, monkeypatch):
     for wrong in ("0", "-1", "x"):
         with pytest.raises(SystemExit):
             main(["serve", "--queue", wrong])
+
+
+def test_junk_behind_an_answer_ends_the_connection():
+    async def answer(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"right"})
+
+    async def talk() -> tuple[bytes, bool]:
+        config = uvicorn.Config(answer, lifespan="off", ws="none")
+        config.load()
+        protocol = server.Protocol(config, ServerState(), {})
+        transport = mock.Mock(is_closing=lambda: False)
+        transport.get_extra_info.return_value = None
+        protocol.connection_made(transport)
+        protocol.data_received(b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await asyncio.sleep(0.1)
+        protocol.data_received(b"no length of a chunk\r\n")  # h11 would raise LocalProtocolError
+        written = b"".join(call.args[0] for call in transport.write.call_args_list)
+        return written, transport.close.called
+
+    written, closed = asyncio.run(talk())
+    assert written.count(b"HTTP/1.1") == 1
+    assert written.endswith(b"right\r\n0\r\n\r\n")
+    assert closed

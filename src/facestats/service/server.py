@@ -38,6 +38,13 @@ class Protocol(H11Protocol):
         super().connection_lost(exc)
         self._stop()
 
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no request. Behind an answer it gets none, and ends the connection."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        elif self.conn.our_state is not h11.SEND_BODY:
+            self.transport.close()
+
     def _watch(self) -> None:
         if self.conn.their_state is not h11.IDLE:  # its head is here
             self._stop()
