@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -154,7 +155,9 @@ def test_the_command_writes_a_table(ending, built, models, tmp_path, capsys):
     photos = [str(path) for path in listed(built)]
     assert main(["score", *photos, "--output", str(out), "--attributes"]) == 1
     said = capsys.readouterr()
-    assert f"{out}: 5 photos, 3 scored, 0 withheld, 2 with an error" in said.out
+    counts = re.search(r": 5 photos, (\d) scored, (\d) withheld, 2 with an error", said.out)
+    assert counts
+    assert said.out.startswith(str(out))
     assert "no_face.jpg: no face found" in said.err
     if ending == "xlsx":
         rows = list(openpyxl.load_workbook(out)["scores"].values)
@@ -163,6 +166,10 @@ def test_the_command_writes_a_table(ending, built, models, tmp_path, capsys):
         table = pd.read_csv(out) if ending == "csv" else pd.read_parquet(out)
     assert table["image"].tolist() == photos
     assert {"combined", "gender", "error"} <= {*table}
+    # how many the age model is sure of differs between processors
+    found = [table["score"].notna().sum(), table["withheld"].notna().sum()]
+    assert found == [int(n) for n in counts.groups()]
+    assert sum(found) == 3
     assert main(["score", photos[0], "--output", str(out)]) == 2
     assert "exists; name another --output" in capsys.readouterr().err
 
