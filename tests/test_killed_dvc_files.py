@@ -25,6 +25,8 @@ def root(tmp_path, monkeypatch):
     (tmp_path / "data/manual_labels.csv").write_text(
         "filename,gender,ethnicity,age,rating,person\n"
     )
+    ratings = "data/manual_ratings.csv"
+    (tmp_path / ratings).write_bytes((ROOT / ratings).read_bytes())
     (tmp_path / "dvc.yaml").write_bytes((ROOT / "dvc.yaml").read_bytes())
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     (tmp_path / "dvc.lock").write_text(LOCK)

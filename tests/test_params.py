@@ -491,7 +491,7 @@ def test_aliases_and_merged_keys_are_read(tmp_path, raw):
 
 # What a project chooses for itself; everything else has a default, in the model alone.
 CHOICES = {
-    "data": {"images", "labels", "manual_labels"},
+    "data": {"images", "labels", "manual_labels", "manual_ratings"},
     "clip": {"variant"},
     "attributes": {"targets"},
     "score": {"weights"},
