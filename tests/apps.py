@@ -22,7 +22,7 @@ from facestats.core.layout import (
     SERVING,
 )
 from facestats.pairs.manifest import models_sha256
-from services import Service, serving
+from services import CHILD, Service, serving
 
 HOSTILE = (
     """a "quoted" & 'single' <b>name.jpg""",
@@ -30,6 +30,17 @@ HOSTILE = (
     "\N{GRINNING FACE} %2F #1?&=+;.jpg",
     "n" * 200 + ".jpg",
     "=1+1 {{ 7 * 7 }}.jpg",
+)
+PAGES = (
+    "/app/faces",
+    "/app/find",
+    "/app/map",
+    "/app/compose",
+    "/app/label",
+    "/app/rate",
+    "/app/run",
+    "/app/rejected",
+    f"/app/face/{CHILD}",
 )
 CSRF = re.compile(r'<meta name="csrf-token" content="([\w-]+)">')
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import facestats
-from apps import HOSTILE, csrf, pages, rename_faces
+from apps import HOSTILE, PAGES, csrf, pages, rename_faces
 from facestats.core.layout import FINAL_TABLE, SERVING
 from facestats.geometry.measurements import NAMES
 from facestats.groups.filters import filter_faces
@@ -18,17 +18,6 @@ from services import BOUNDARY, CHILD, with_a_child
 
 pytestmark = [pytest.mark.long, pytest.mark.server]
 TOKEN = "a-token-of-the-tests-0123456789"
-PAGES = (
-    "/app/faces",
-    "/app/find",
-    "/app/map",
-    "/app/compose",
-    "/app/label",
-    "/app/rate",
-    "/app/run",
-    "/app/rejected",
-    f"/app/face/{CHILD}",
-)
 HTML = {"Accept": "text/html"}
 
 

@@ -8,24 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from apps import HOSTILE, pages, rename_faces
+from apps import HOSTILE, PAGES, pages, rename_faces
 from browser import chromium
 from facestats.core.layout import SERVING
 from resources import ROOT
 from services import CHILD, with_a_child, with_a_score
 
 pytestmark = [pytest.mark.long, pytest.mark.browser, pytest.mark.server]
-PAGES = (
-    "/app/faces",
-    "/app/find",
-    "/app/map",
-    "/app/compose",
-    "/app/label",
-    "/app/rate",
-    "/app/run",
-    "/app/rejected",
-    f"/app/face/{CHILD}",
-)
 SHOWN = "Array.from(document.querySelectorAll('#faces li'), it => Number(it.dataset.index))"
 FOCUSED = "Number(document.activeElement.closest('#faces li')?.dataset.index ?? -1)"
 COUNT = "document.querySelector('#counts .count:last-child .n').textContent"
