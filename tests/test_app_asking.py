@@ -87,7 +87,7 @@ def test_a_label_is_written_and_taken_back(service, root, post, name):
         ({"label": "unknown", "new": True}, "no answer"),
         ({"label": "x" * 101, "new": True}, "100 characters"),
         ({"label": "Female", "new": True}, "there already"),
-        ({"attribute": "age", "label": "230"}, "from 0 to 130"),
+        ({"attribute": "age", "label": "230"}, "age: found '230', expected a number from 0 to 130"),
         ({"attribute": "rating", "label": "7"}, "no such attribute"),
         ({"attribute": "ethnicity", "label": "a"}, "no such attribute"),
         ({"face": "nobody.jpg"}, "no face of that filename"),
@@ -114,6 +114,25 @@ def test_another_target_and_a_new_class_are_labelled(service, root, post):
     assert answer["faces"][0]["by_hand"] == "=cmd"
     assert "=cmd" in answer["classes"]
     post("/app/api/label/undo", id=answer["changes"][0]["id"], browser="x")
+
+
+def test_the_file_and_the_command_are_for_whoever_runs_it(service, root):
+    for path, file in (("label", "manual_labels"), ("rate", "manual_ratings")):
+        page = service.get(f"/app/{path}", **HTML).body.decode()
+        fold = page.partition("<summary>For whoever runs")[2].partition("</details>")[0]
+        assert page.count("dvc repro") == fold.count("dvc repro") == 1
+        assert f"<code>data/{file}.csv</code>" in fold
+        assert f"<code>{root.name}</code>" in fold
+
+
+def test_ethnicity_is_not_taken_back_where_it_is_not_shown(root, post):
+    line = {"id": "e1", "filename": CHILD, "column": "ethnicity", "old": "", "new": "a"}
+    line |= {"who": "", "when": "2026-01-01T00:00:00+00:00", "browser": "x"}
+    journal = root / "data/interim/app/labelled.jsonl"
+    with journal.open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    answer = post("/app/api/label/undo", id="e1", browser="x")
+    assert "--allow-ethnicity" in answer.json["error"]["message"]
 
 
 def test_proposals_come_in_their_order_until_somebody_is_unsure(service, root, post):
@@ -179,7 +198,8 @@ def test_a_rater_agrees_rates_all_and_some_twice(service, root, post):
         face = answer["face"]["name"]
         seen.append(face)
         assert len(seen) <= total
-        answer = post("/app/api/rate", face=face, rating=2 + len(seen) % 3, **given).json
+        judged = {"face": face, "repeat": answer["repeat"], "rating": 2 + len(seen) % 3}
+        answer = post("/app/api/rate", **judged, **given).json
     rows = [row for row in ratings_of(root) if row["rater"] == name]
     again = [row["image"] for row in rows if row["repeat"] == "1"]
     assert len(rows) == total == len(seen)
@@ -192,6 +212,35 @@ def test_a_rater_agrees_rates_all_and_some_twice(service, root, post):
     assert post("/app/api/rate/begin", rater=name, trait="", agreed=False).json["face"] is None
 
 
+def test_a_rater_skips_and_takes_back_their_last_judgement(root, post):
+    given = {"rater": "Ida", "trait": ""}
+    first = post("/app/api/rate/begin", agreed=True, **given).json
+    assert (first["done"], first["last"]) == (0, None)
+    skipped = first["face"]["name"]
+    answer = post("/app/api/rate/skip", face=skipped, **given).json
+    before = (root / "data/manual_ratings.csv").read_bytes()
+    judged = []
+    for rating in (2, 3):
+        judged.append(answer["face"]["name"])
+        answer = post("/app/api/rate", face=judged[-1], rating=rating, seconds=1, **given).json
+    assert (answer["done"], answer["last"]) == (2, judged[1])
+    post("/app/api/rate/begin", rater="other", trait="", agreed=True)
+    assert post("/app/api/rate/undo", face=judged[0], **given).status == 422
+    undone = post("/app/api/rate/undo", face=judged[1], **given).json
+    assert (undone["face"]["name"], undone["done"], undone["last"]) == (judged[1], 1, judged[0])
+    again = post("/app/api/rate", face=judged[1], rating=4, seconds=1, **given).json
+    own = [row for row in ratings_of(root) if row["rater"] == "Ida"]
+    assert [(row["rating"], row["order"]) for row in own] == [("2", "1"), ("4", "2")]
+    seen = []
+    while again["face"] and not again["repeat"]:
+        seen.append(again["face"]["name"])
+        again = post("/app/api/rate", face=seen[-1], rating=3, seconds=1, **given).json
+    assert seen[-1] == skipped
+    while again["last"]:  # the file is as it was
+        again = post("/app/api/rate/undo", face=again["last"], **given).json
+    assert (root / "data/manual_ratings.csv").read_bytes() == before
+
+
 @pytest.mark.parametrize("name", ["", "mean", "NA", "x" * 101, "a\tb", "ZED "])
 def test_what_is_no_rater_is_refused(post, name):
     post("/app/api/rate/begin", rater="zed", trait="", agreed=True)
@@ -200,7 +249,8 @@ def test_what_is_no_rater_is_refused(post, name):
 
 
 def test_nothing_is_written_without_the_pages_token(service, root):
-    for path in ("/app/api/label", "/app/api/label/undo", "/app/api/rate", "/app/api/rate/begin"):
+    rate = "/app/api/rate"
+    for path in ("/app/api/label", "/app/api/label/undo", rate, f"{rate}/begin", f"{rate}/undo"):
         assert service.ask("POST", path, b"{}", {}).code == "stale_page"
 
 
@@ -221,7 +271,7 @@ def test_a_killed_server_loses_no_label(root, consent, tmp_path):
 def test_a_server_that_only_shows_writes_nothing(root, consent, tmp_path):
     with pages(root, tmp_path, "--read-only", "--consent", str(consent)) as quiet:
         headers = {"Content-Type": "application/json", "X-CSRF-Token": csrf(quiet)}
-        for path in ("/app/api/label", "/app/api/label/undo", "/app/api/rate/begin"):
+        for path in ("/app/api/label", "/app/api/label/undo", "/app/api/rate/undo"):
             assert quiet.ask("POST", path, b"{}", headers).code == "read_only"
         for path in ("/app/label", "/app/rate"):
             assert "--read-only" in quiet.get(path, **HTML).body.decode()

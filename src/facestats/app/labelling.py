@@ -172,7 +172,7 @@ class Labelling:
         ChangedError
             The file has another label by now.
         InputError, LabelError
-            It is no label, or the file can't be written.
+            It is no label (or ethnicity, where it may not be shown), or the file can't be written.
         """
         who = labeller(who)
         label = check_label(attribute.name, text, attribute.classes, new) if text else ""
@@ -190,6 +190,8 @@ class Labelling:
             if not found:
                 raise InputError("this label was taken back already, or never given here")
             (last,) = found
+            if not self._may_show(last.column):
+                raise InputError("this server was started without --allow-ethnicity")
             if last.old != last.new:
                 self._write(shown, last.filename, last.column, last.old, last.new)
             entry = _entry(

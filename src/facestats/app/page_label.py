@@ -31,10 +31,11 @@ def routes(site: Site) -> APIRouter:
     @router.get("/app/label")
     async def label(request: Request) -> Response:
         shown = await site.shown()
-        problem = None
+        problem, file = None, ""
         attributes: list[Attribute] = []
         try:
             attributes = await site.work(labelling.attributes, shown)
+            file = labelling.file().relative_to(labelling.root).as_posix()
         except FaceStatsError as error:
             problem = without_paths(str(error), site.state.settings.root)
         asked = request.query_params
@@ -52,6 +53,8 @@ def routes(site: Site) -> APIRouter:
             query="" if face else _query_of(site, request).text,
             problem=problem,
             version=shown.version,
+            file=file,
+            folder=labelling.root.resolve().name,
         )
 
     @router.get("/app/api/label")

@@ -40,6 +40,8 @@ def routes(site: Site) -> APIRouter:
             PAGE.key,
             problem=problem,
             study=study,
+            file=study.path.relative_to(root).as_posix() if study else "",
+            folder=root.resolve().name,
             traits=traits,
             faces=faces,
             consent=site.choices.consent,
@@ -61,6 +63,22 @@ def routes(site: Site) -> APIRouter:
         shown = await site.shown()
         texts = [text_of(body, key) for key in ("rater", "trait", "face")]
         numbers = [number_of(body, key) for key in ("rating", "seconds")]
-        return JsonResponse(await site.work(rating.rate, shown, *texts, *numbers))
+        again = flag_of(body, "repeat")
+        return JsonResponse(await site.work(rating.rate, shown, *texts, *numbers, again))
+
+    @router.post("/app/api/rate/skip")
+    async def skip(request: Request) -> JsonResponse:
+        return await _of_face(request, rating.skip)
+
+    @router.post("/app/api/rate/undo")
+    async def undo(request: Request) -> JsonResponse:
+        return await _of_face(request, rating.undo)
+
+    async def _of_face(request: Request, act) -> JsonResponse:
+        site.check_writing()
+        body = await json_body(request, site, _MOST_BODY)
+        shown = await site.shown()
+        texts = [text_of(body, key) for key in ("rater", "trait", "face")]
+        return JsonResponse(await site.work(act, shown, *texts))
 
     return router

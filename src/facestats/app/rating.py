@@ -20,7 +20,7 @@ from facestats.errors import FaceStatsError, InputError
 from facestats.labels.cells import EMPTY, NONE
 from facestats.labels.columns import plain
 from facestats.labels.manual import alone, own_file
-from facestats.labels.rated_by_hand import AGAIN, HEADER, add_line, rows_by_hand
+from facestats.labels.rated_by_hand import AGAIN, HEADER, add_line, rows_by_hand, take_line
 from facestats.labels.tables import LABELS
 from facestats.labels.wide_ratings import MEAN_RATER_NAMES
 from facestats.params.project import load_params
@@ -108,6 +108,32 @@ def _letters(name: str) -> str:
     return "".join(name.casefold().split())
 
 
+@dataclass(frozen=True)
+class Left:
+    """What a rater has still to judge.
+
+    Attributes
+    ----------
+    names : list of str
+        Faces, in the order in which they are shown.
+    repeat : bool
+        Whether these were judged once.
+    done, total : int
+        Judgements that were given, and that are asked for in all.
+    order : int
+        Number of the next judgement.
+    last : str or None
+        The photo that was judged last.
+    """
+
+    names: list[str]
+    repeat: bool
+    done: int
+    total: int
+    order: int
+    last: str | None
+
+
 class Rating:
     """Raters of one project.
 
@@ -120,22 +146,30 @@ class Rating:
 
     def __init__(self, root: Path, choices: Choices):
         self.root, self.choices = root, choices
+        # Faces that were put behind the others, by rater and trait, in their order.
+        self._skipped: dict[tuple[str, str], dict[str, None]] = {}
 
     def begin(self, shown: Shown, name: str, trait: str, agreed: bool) -> dict[str, Any]:
         """What a rater sees first: their next face, or the question whether they agree."""
         study = self._study(trait)
         with alone(study.path.resolve().parent):
             rows = rows_by_hand(study.path)
-            consents = self._consents(study)
-            rater = check_rater(name, {row["rater"] for row in [*rows, *consents]})
-            if not self._has_agreed(consents, rater):
+            rater, has_agreed = self._rater(study, rows, name)
+            if not has_agreed:
                 if not agreed:
                     return {"rater": rater, "agreed": False}
                 self._agree(study, rater)
-        return {"rater": rater, "agreed": True, **self._next(shown, rows, rater, trait)}
+        return self._answer(shown, rows, rater, trait)
 
     def rate(
-        self, shown: Shown, name: str, trait: str, face: str, rating: float, seconds: float
+        self,
+        shown: Shown,
+        name: str,
+        trait: str,
+        face: str,
+        rating: float,
+        seconds: float,
+        repeat: bool,
     ) -> dict[str, Any]:
         """Write one judgement, and give the next face.
 
@@ -152,25 +186,51 @@ class Rating:
         if not 0 <= seconds <= LONGEST_TIME:
             raise InputError("the time of the answer is none")
         with alone(study.path.resolve().parent):
-            rows = rows_by_hand(study.path)
-            consents = self._consents(study)
-            rater = check_rater(name, {row["rater"] for row in [*rows, *consents]})
-            if not self._has_agreed(consents, rater):
-                raise InputError("the consent was not given, or its text is another one now")
-            asked = self._next(shown, rows, rater, trait)
-            if asked["face"] is None or asked["face"]["name"] != face:
+            rows, rater = self._rows_of_rater(study, name)
+            left = self._left(shown, rows, rater, trait)
+            if face not in left.names or repeat != left.repeat:
                 raise InputError("this face was rated already, perhaps in another window")
             row = {
                 "rater": rater,
                 "image": images_of(shown)[face],
                 "trait": trait,
                 "rating": f"{rating:.15g}",
-                "order": str(1 + asked["done"]),
+                "order": str(left.order),
                 "seconds": f"{seconds:.3f}",
-                "repeat": str(int(asked["repeat"])),
+                "repeat": str(int(repeat)),
             }
             add_line(study.path, HEADER, row)
-        return {"rater": rater, "agreed": True, **self._next(shown, [*rows, row], rater, trait)}
+        return self._answer(shown, [*rows, row], rater, trait)
+
+    def skip(self, shown: Shown, name: str, trait: str, face: str) -> dict[str, Any]:
+        """Put a face behind all others, as long as this server runs, and give the next."""
+        study = self._study(trait)
+        with alone(study.path.resolve().parent):
+            rows, rater = self._rows_of_rater(study, name)
+            skipped = self._skipped.setdefault((rater, trait), {})
+            if face in self._left(shown, rows, rater, trait).names:
+                skipped.pop(face, None)
+                skipped[face] = None
+        return self._answer(shown, rows, rater, trait)
+
+    def undo(self, shown: Shown, name: str, trait: str, face: str) -> dict[str, Any]:
+        """Take a rater's last judgement out of the file, and give its face again.
+
+        Raises
+        ------
+        InputError
+            The last one is of another face by now.
+        """
+        study = self._study(trait)
+        with alone(study.path.resolve().parent):
+            rows, rater = self._rows_of_rater(study, name)
+            own = _own(rows, rater, trait)
+            if not own or own[-1]["image"] != images_of(shown).get(face):
+                raise InputError("this is not your last judgement any more; look again")
+            take_line(study.path, own[-1])
+            rows = [row for row in rows if row is not own[-1]]
+            self._skipped.get((rater, trait), {}).pop(face, None)
+        return self._answer(shown, rows, rater, trait, face)
 
     def _study(self, trait: str) -> Study:
         if self.choices.consent is None:
@@ -180,40 +240,74 @@ class Rating:
             raise InputError("this trait is none of the study's")
         return study
 
-    def _next(
-        self, shown: Shown, rows: list[dict[str, str]], rater: str, trait: str
-    ) -> dict[str, Any]:
-        """The face that a rater is to judge now, None where all are judged."""
-        own = [row for row in rows if (row["rater"], row["trait"]) == (rater, trait)]
-        judged = {row["image"] for row in own if row["repeat"].lower() not in AGAIN}
-        again = {row["image"] for row in own if row["repeat"].lower() in AGAIN}
+    def _rater(self, study: Study, rows: list[dict[str, str]], name: str) -> tuple[str, bool]:
+        """A rater's name as the files have it, and whether they have agreed to this text."""
+        consents = rows_by_hand(study.path.with_name(CONSENTS), CONSENT_HEADER)
+        rater = check_rater(name, {row["rater"] for row in [*rows, *consents]})
+        return rater, any(
+            (row["rater"], row["sha256"]) == (rater, self._hash()) for row in consents
+        )
+
+    def _rows_of_rater(self, study: Study, name: str) -> tuple[list[dict[str, str]], str]:
+        """All lines of the file, and the name of a rater who has agreed."""
+        rows = rows_by_hand(study.path)
+        rater, has_agreed = self._rater(study, rows, name)
+        if not has_agreed:
+            raise InputError("the consent was not given, or its text is another one now")
+        return rows, rater
+
+    def _left(self, shown: Shown, rows: list[dict[str, str]], rater: str, trait: str) -> Left:
+        """What a rater has still to judge."""
+        own = _own(rows, rater, trait)
+        judged = {row["image"] for row in own if not _is_repeat(row)}
+        again = {row["image"] for row in own if _is_repeat(row)}
         names = faces_to_rate(shown)
         generator = np.random.default_rng([*hashlib.sha256(f"{rater}\0{trait}".encode()).digest()])
         order = [names[i] for i in generator.permutation(len(names))]
         twice = [names[i] for i in generator.permutation(len(names))[: self._repeats(len(names))]]
         images = images_of(shown)
         first = [name for name in order if images[name] not in judged]
-        second = [] if first else [name for name in twice if images[name] not in again]
-        left = [*first, *second]
-        face = {"name": left[0], "address": address(left[0])} if left else None
-        upcoming = address(left[1]) if len(left) > 1 else None
+        second = [name for name in twice if images[name] not in again]
+        left = first or second
+        skipped = [*self._skipped.get((rater, trait), {})]
+        numbers = [int(row["order"]) for row in own if row["order"].isdecimal()]
+        total = len(order) + len(twice)
+        return Left(
+            [name for name in left if name not in skipped]
+            + [name for name in skipped if name in {*left}],
+            repeat=not first and bool(second),
+            done=total - len(first) - len(second),
+            total=total,
+            order=1 + max([len(own), *numbers]),
+            last=own[-1]["image"] if own else None,
+        )
+
+    def _answer(
+        self,
+        shown: Shown,
+        rows: list[dict[str, str]],
+        rater: str,
+        trait: str,
+        face: str | None = None,
+    ) -> dict[str, Any]:
+        """What the page shows next: `face`, or the first that is left."""
+        left = self._left(shown, rows, rater, trait)
+        names = left.names if face is None else [face, *left.names]
+        upcoming = [name for name in names[1:] if name != names[0]]
+        last = [name for name, image in images_of(shown).items() if image == left.last]
         return {
-            "face": face,
-            "upcoming": upcoming,
-            "repeat": not first and bool(second),
-            "done": len(own),
-            "total": len(order) + len(twice),
+            "rater": rater,
+            "agreed": True,
+            "face": {"name": names[0], "address": address(names[0])} if names else None,
+            "upcoming": address(upcoming[0]) if upcoming else None,
+            "repeat": left.repeat,
+            "done": left.done,
+            "total": left.total,
+            "last": last[0] if last else None,
         }
 
     def _repeats(self, faces: int) -> int:
         return round(self.choices.repeats * faces)
-
-    def _consents(self, study: Study) -> list[dict[str, str]]:
-        path = study.path.with_name(CONSENTS)
-        return rows_by_hand(path, CONSENT_HEADER)
-
-    def _has_agreed(self, consents: list[dict[str, str]], rater: str) -> bool:
-        return any((row["rater"], row["sha256"]) == (rater, self._hash()) for row in consents)
 
     def _agree(self, study: Study, rater: str) -> None:
         time = datetime.now(UTC).isoformat(timespec="seconds")
@@ -222,6 +316,14 @@ class Rating:
 
     def _hash(self) -> str:
         return hashlib.sha256((self.choices.consent or "").encode()).hexdigest()
+
+
+def _own(rows: list[dict[str, str]], rater: str, trait: str) -> list[dict[str, str]]:
+    return [row for row in rows if (row["rater"], row["trait"]) == (rater, trait)]
+
+
+def _is_repeat(row: dict[str, str]) -> bool:
+    return row["repeat"].lower() in AGAIN
 
 
 def faces_to_rate(shown: Shown) -> list[str]:

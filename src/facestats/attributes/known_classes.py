@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -18,6 +18,19 @@ from facestats.labels.tables import LABELS as LABELS_TABLE
 from facestats.machine.output import one_line
 
 LONGEST = 100  # characters of a class
+
+
+class _OneLabel(Mistakes):
+    """Says at once what is wrong with a label that stands in no file."""
+
+    def add(
+        self, path: Path, column: str, cells: pd.Series, expected: Callable[[str], str] | str
+    ) -> None:
+        (text,) = cells
+        raise InputError(
+            f"{column}: found {text!r}, expected "
+            + (expected if isinstance(expected, str) else expected(text))
+        )
 
 
 def known_classes(
@@ -85,16 +98,13 @@ def check_label(target: str, text: str, known: Sequence[str] | None, new: bool =
 
     Raises
     ------
-    InputError, LabelError
+    InputError
         It is no label.
     """
     text = text.strip()
-    if known is None:
-        mistakes = Mistakes()
+    if known is None:  # a number
         ends = (0, MAX_AGE) if target == "age" else ()
-        path = Path("the label")
-        (value,) = numbers(pd.Series([text], [1], name=target), path, mistakes, *ends)
-        mistakes.raise_any()
+        (value,) = numbers(pd.Series([text], name=target), Path(), _OneLabel(), *ends)
         if pd.isna(value):
             raise InputError(f"{target}: nothing is there; expected a number")
         return f"{value:.15g}"

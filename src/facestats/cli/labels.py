@@ -160,7 +160,10 @@ def _merge(root: Path, options: argparse.Namespace) -> int:
     into = options.into
     if into is None:
         name = load_params(root / "params.yaml").data.manual_labels
-        into = own_file(root, "data.manual_labels", name)
+        try:
+            into = own_file(root, "data.manual_labels", name)
+        except InputError as error:
+            raise InputError(f"{error}, or name it with --into") from None
     faces = tables.read(root / FACES_TABLE, FACES, ["filename", "image"]).dropna(subset="filename")
     images = dict(zip(faces["filename"], faces["image"], strict=True))
     targets = [target for target, kind in STANDARD.items() if kind == "classification"]

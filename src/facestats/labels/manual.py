@@ -218,8 +218,8 @@ def own_file(root: Path, key: str, path: str) -> Path:
     whole = root / path
     if not whole.resolve().is_relative_to(root.resolve()):
         raise InputError(
-            f"{key}: {whole} leads out of the project folder to {whole.resolve()}; if "
-            "that is the file to write to, name it with --into"
+            f"{key}: {whole} leads out of the project folder to {whole.resolve()}; "
+            "put the file itself there"
         )
     return whole
 

@@ -26,7 +26,7 @@ from facestats.core.files import with_apostrophe
 from facestats.errors import InputError, LabelError, number_of
 from facestats.labels.cells import MAX_RATING, Mistakes, numbers, one_form, without_empty
 from facestats.labels.columns import RATINGS, find_columns
-from facestats.labels.csv_text import read_csv
+from facestats.labels.csv_text import read_csv, without_records
 from facestats.labels.files import read_sheet
 from facestats.labels.manual import replace_file
 from facestats.labels.names import NameIndex
@@ -240,6 +240,32 @@ def rows_by_hand(path: Path, header: Sequence[str] = HEADER) -> list[dict[str, s
     if lacking := [name for name in header if name not in sheet.table.columns]:
         raise LabelError(f"{path}, line 1: no column {lacking[0]}; expected {','.join(header)}")
     return sheet.table.to_dict("records")
+
+
+def take_line(path: Path, row: Mapping[str, str]) -> None:
+    """Take the last line that is `row` out of the file; other lines keep their bytes.
+
+    The caller keeps others away, as for `add_line`.
+
+    Raises
+    ------
+    InputError
+        There is no such line, or the file can't be written.
+    """
+    path = path.resolve()
+    sheet = read_csv(path)
+    lines = []
+    if sheet is not None:
+        same = sheet.table[[*row]].eq(pd.Series(row)).all(axis=1)
+        lines = sheet.table.index[same].tolist()
+    if not lines:
+        raise InputError("this judgement is gone from the file")
+    try:
+        replace_file(path, without_records(path.read_bytes(), lines[-1:], path))
+    except OSError as error:
+        raise InputError(
+            f"{path} could not be written ({error.strerror}); it is as it was"
+        ) from None
 
 
 def add_line(path: Path, header: Sequence[str], row: Mapping[str, str]) -> None:

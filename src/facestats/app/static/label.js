@@ -5,7 +5,7 @@ import { $, make, makeTable } from "./dom.js";
 const QUEUE = 24; // faces to come that are shown
 const work = $("work"), { face: chosen, query } = work.dataset;
 const memory = { name: "facestats-who", browser: "facestats-browser" };
-let attribute = $("attribute").value, classes = null, faces = [], at = 0, asked = 0, busy = false, changes = [];
+let attribute = $("attribute").value, classes = null, faces = [], at = 0, asked = 0, busy = false, seen = false, changes = [];
 
 function stored(key, make_) {
   try {
@@ -48,21 +48,24 @@ async function load(keep = "") {
   show();
 }
 
-function show() {
-  const face = faces[at], title = work.dataset.title;
+async function show() {
+  const face = faces[at], title = work.dataset.title, list = $("list").value;
+  seen = false;
   work.hidden = !face;
   showQueue();
   showChanges();
-  $("state").textContent = face ? `Face ${at + 1} of ${faces.length}` : { proposed: "No proposed face is left. The next run proposes others.",
-    doubtful: `No label of ${title} is doubtful, or all have been looked at.`, faces: "No face is here." }[$("list").value];
+  const number = faces.length === 1 ? "1 face" : `${faces.length} faces`;
+  $("state").textContent = face ? (list === "faces" ? `Face ${at + 1} of ${faces.length}` : `${number} left`) : { proposed: "No proposed face is left. The next run proposes others.",
+    doubtful: `No label of ${title} is doubtful, or all have been looked at.`, faces: "No face is here." }[list];
   if (!face) return;
-  $("picture").src = `/app/crop/${face.address}?v=${work.dataset.version}`;
-  $("picture").alt = `The face ${face.name}`;
+  const picture = $("picture");
+  picture.src = `/app/crop/${face.address}?v=${work.dataset.version}`;
+  picture.alt = `The face ${face.name}`;
   $("name").textContent = face.name;
   $("name").href = `/app/face/${face.address}`;
-  $("question").textContent = `Which ${title}?`;
-  $("said").textContent = [`${face.now}${face.source ? `, ${face.source}` : ""}`,
-    face.by_hand ? `by hand: ${face.by_hand}` : "", ...face.doubts].filter(Boolean).join(" · ");
+  $("question").textContent = attribute === "age" ? "How old?" : `Which ${title}?`;
+  $("said").textContent = [`So far: ${face.now}${face.source ? ` (${face.source})` : ""}`,
+    face.by_hand ? `by hand, from the next run: ${face.by_hand}` : "", ...face.doubts].filter(Boolean).join(" · ");
   $("answers").hidden = $("another").hidden = !classes;
   $("number").hidden = Boolean(classes);
   if (classes) {
@@ -80,6 +83,8 @@ function show() {
   }
   const next = faces[at + 1];
   if (next) new Image().src = `/app/crop/${next.address}?v=${work.dataset.version}`;
+  await picture.decode().catch(() => {}); // another face came, or there is no picture
+  if (faces[at] === face) seen = true;
 }
 
 function showQueue() {
@@ -111,10 +116,12 @@ function showChanges() {
     }))] : []));
 }
 
-// One request at a time: a key that is pressed meanwhile is meant for a face that is not seen yet.
+// One request at a time. What is pressed meanwhile is no answer to a face that is not seen yet: it is
+// dropped, and the page says so.
 async function send(path, body) {
   if (busy) return null;
   busy = true;
+  work.setAttribute("aria-busy", "true");
   tell("");
   try {
     const answer = await post(path, { who: $("who").value.trim(), browser, ...body });
@@ -126,12 +133,17 @@ async function send(path, body) {
     return null;
   } finally {
     busy = false;
+    work.removeAttribute("aria-busy");
   }
 }
 
 async function save(label, isNew = false) {
   const face = faces[at];
   if (!face) return;
+  if (busy || !seen) {
+    $("state").textContent = "Saving … What you press now labels nothing.";
+    return;
+  }
   const entry = await send("/app/api/label", { face: face.name, attribute, label, before: face.by_hand, new: isNew });
   if (!entry) return;
   if (isNew) classes = [...classes, entry.new].sort();
