@@ -125,7 +125,7 @@ def project(faces, model, tmp_path, monkeypatch):
     manifest = {"models_sha256": models_sha256(parts), "files": files}
     write_json(tmp_path / COMPOSITES_MANIFEST, manifest)
     return SimpleNamespace(
-        compared_crops={},
+        compared_files={},
         geometry=model,
         root=tmp_path,
         parts=SimpleNamespace(manifest=SimpleNamespace(parts=parts)),
@@ -143,6 +143,7 @@ def test_attributes_come_from_the_tables_of_the_project(project):
 
 @pytest.mark.parametrize("path", TABLES)
 def test_tables_of_another_run_say_nothing_of_these_models(project, path):
+    direction_of(project, ["age"])
     (project.root / path).write_bytes(b"another")
     with pytest.raises(MixedPartsError, match=f"{path.name} is not the one that"):
         direction_of(project, ["age"])

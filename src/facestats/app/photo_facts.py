@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,6 @@ _REJECTED = ["image", "filename", "status", "reason"]
 class PhotoFacts:
     """`faces.parquet` and `attributes_flags.parquet` of the run that made models.
 
-    A table is hashed once, and again only where the file is another one.
-
     Parameters
     ----------
     models : Models
@@ -36,20 +35,14 @@ class PhotoFacts:
     def __init__(self, models: Models):
         self.models = models
         self._lock, self._reading = threading.Lock(), threading.Lock()
-        self._checked: Any = None
         self._hashes: dict[str, str] | None = None
         self._rejected: pd.DataFrame | None = None
         self._flags: tuple[Any, dict[str, list[dict[str, Any]]]] | None = None
 
-    def _path(self):
+    def _path(self) -> Path:
         """Path of the table of faces; raises `ModelError` unless it is that of the run."""
-        path = self.models.root / next(iter(self.models.parts.manifest.parts["faces"]))
-        now = identity(path)
-        with self._lock:
-            if self._checked is None or self._checked != now:
-                faces_table(self.models)
-                self._checked = now
-        return path
+        with self._lock:  # the first one hashes it for all
+            return faces_table(self.models)
 
     def prepare(self) -> None:
         """Read what each picture needs, so that the first one does not wait for it."""

@@ -401,7 +401,7 @@ def _with_faces(table: pd.DataFrame | None, models: Models) -> pd.DataFrame | No
     if table is None or column is None or not all(isinstance(name, str) for name in table[column]):
         return table
     names = table[column]
-    if column == "image" or not names.isin(models.images.index).all():
+    if column == "image" or (models.images.index.get_indexer(names) < 0).any():
         table = table.assign(filename=names.map(models.faces(names)))
     return table
 

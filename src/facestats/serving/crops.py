@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +11,7 @@ from facestats.core import tables
 from facestats.core.layout import CROPS
 from facestats.faces.dedup import shows
 from facestats.faces.tables import FACES
-from facestats.serving.manifest import OF_TWO_RUNS, MixedPartsError, faces_table
+from facestats.serving.manifest import OF_TWO_RUNS, MixedPartsError, faces_table, identity
 
 if TYPE_CHECKING:
     from facestats.serving.models import Models
@@ -32,22 +31,20 @@ def check_crops(models: Models, names: Iterable[str]) -> None:
     MixedPartsError
         A crop shows another picture or is not there, or the table of faces is of another run.
     """
-    faces = tables.read(faces_table(models), FACES, ["filename", "perceptual_hash"])
-    hashes = faces.dropna().set_index("filename")["perceptual_hash"]
+    table, new = faces_table(models), {}
     for name in names:
-        path = models.root / CROPS / name
-        if not path.is_file():
-            raise MixedPartsError(f"{path} is not there; {OF_TWO_RUNS}")
-        state = _state(path)
-        if models.compared_crops.get(name) == state:
-            continue
-        expected = np.frombuffer(bytes.fromhex(hashes[name]), np.uint8)
+        file = (CROPS / name).as_posix()
+        if not (models.root / file).is_file():
+            raise MixedPartsError(f"{models.root / file} is not there; {OF_TWO_RUNS}")
+        now = identity(models.root / file)
+        if now is None or models.compared_files.get(file) != now:
+            new[name] = file, now
+    if not new:
+        return
+    faces = tables.read(table, FACES, ["filename", "perceptual_hash"], [*new])
+    hashes = faces.dropna().set_index("filename")["perceptual_hash"]
+    for name, (file, now) in new.items():
+        path, expected = models.root / file, np.frombuffer(bytes.fromhex(hashes[name]), np.uint8)
         if not shows(path.read_bytes(), expected):
             raise MixedPartsError(f"{path} is not the picture that was measured; {OF_TWO_RUNS}")
-        models.compared_crops[name] = state
-
-
-def _state(path: Path) -> tuple[int, ...]:
-    """What changes with a file's content."""
-    status = path.stat()
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+        models.compared_files[file] = now

@@ -30,6 +30,7 @@ from facestats.labels.names import SLASHES, UNICODE, PhotoNames, Reading, sugges
 from facestats.serving import answers
 from facestats.serving.answers import Face
 from facestats.serving.checks import whole_number
+from facestats.serving.manifest import Identity
 from facestats.serving.parts import Parts, TraitModels
 from facestats.serving.types import Attributes, Measurements, Score
 
@@ -120,8 +121,8 @@ class Models:
         return self.parts.get("blend")[1]
 
     @cached_property
-    def compared_crops(self) -> dict[str, tuple[int, ...]]:
-        """The files of `check_crops` that were as measured: their state then, by name."""
+    def compared_files(self) -> dict[str, Identity]:
+        """Files that were found to be those of the run, by path, and what they were then."""
         return {}
 
     @cached_property
