@@ -70,6 +70,8 @@ def test_a_label_is_written_and_taken_back(service, root, post, name):
     assert labels_of(root)[name]["gender"] == "female"
     (face,) = service.get(f"/app/api/label?attribute=gender&face={quote(name)}").json["faces"]
     assert (face["name"], face["by_hand"]) == (name, "female")
+    page = service.get(f"/app/face/{quote(name)}", **HTML).body.decode()
+    assert "Labelled by hand as gender female, which counts from the next run on." in page
     entry = service.get("/app/api/label?attribute=gender").json["changes"][0]
     assert (entry["who"], entry["old"], entry["new"]) == ("<b>Zoë</b>", "", "female")
     other = post("/app/api/label", label="male", before="", **given)

@@ -256,6 +256,9 @@ def test_a_lasso_leads_to_its_faces(tab, service):
     number = int(tab.wait("document.getElementById('count').textContent").split()[0])
     assert number > 0
     tab.wait("document.querySelectorAll('#some li').length")
+    assert tab.evaluate("document.getElementById('below').textContent") == "combined score"
+    beside = tab.evaluate("document.getElementById('faces').getBoundingClientRect().bottom")
+    assert 0 < beside <= 900  # in view
     link = tab.evaluate("document.getElementById('faces').getAttribute('href')")
     assert service.get(link.replace("/app/", "/app/api/")).json["total"] == number
     tab.evaluate("document.getElementById('points').focus()")
@@ -289,9 +292,37 @@ def test_two_faces_and_what_lies_between_them(tab, service):
     tab.evaluate("document.getElementById('draw').click()")
     tab.wait("document.querySelector('#first figure:not([hidden]) img')?.naturalWidth")
     assert "my_first" in tab.evaluate("document.querySelector('#permanent pre').textContent")
+    tab.visit(f"{address}/app/compose?gender=female")
+    link = tab.evaluate("document.querySelector('.to[data-to=second]').getAttribute('href')")
     tab.evaluate("document.querySelector('.to[data-to=second]').click()")
-    tab.wait("!!document.getElementById('second')")
+    tab.wait("!!document.getElementById('second') && document.readyState === 'complete'")
+    assert (
+        link
+        == f"/app/compose?{BOTH.replace(quote('gender=male'), quote('gender=female'))}".replace(
+            "side=first", "side=second"
+        )
+    )
+    assert tab.evaluate("document.querySelectorAll('.side figure:not([hidden])').length") == 0
+    assert tab.evaluate("document.querySelector('input[name=gender][value=female]').checked")
+    clear = tab.evaluate("document.querySelector('#filter .buttons a').getAttribute('href')")
+    assert "side=second" in clear
+    assert "gender%3Dfemale" in clear  # the first keeps its own
+    # The first answer is late: the page says so, and asks again.
+    tab.evaluate(
+        "(() => { const own = fetch; let late = 1; window.fetch = (path, ...rest) =>"
+        " String(path).includes('compose/face?') && late-- > 0 ? Promise.resolve(new Response("
+        "JSON.stringify({ error: { code: 'too_late', message: 'no' } }), { status: 503 }))"
+        " : own(path, ...rest); })()"
+    )
+    tab.evaluate(
+        "new MutationObserver(found => found.forEach(it => { window.told = (window.told ?? '')"
+        " + it.target.textContent; })).observe(document.querySelector('.sides'),"
+        " { childList: true, subtree: true })"
+    )
+    tab.evaluate("document.getElementById('draw').click()")
     tab.wait("!document.querySelector('.slider').hidden")
+    assert "Still drawing" in tab.evaluate("window.told")
+    assert "draw=1" in tab.evaluate("location.search")
     image = "document.querySelector('#between img')"
     middle = tab.evaluate(f"{image}.src")
     tab.evaluate("document.getElementById('share').focus()")

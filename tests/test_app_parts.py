@@ -15,6 +15,7 @@ from PIL import Image
 pytest.importorskip("fastapi", reason="needs the extra facestats[serve]")
 
 from facestats.__main__ import main
+from facestats.age.check import AgeCheck
 from facestats.app import dvc_says, pictures
 from facestats.app.dvc_says import DvcSays, read_experiments, read_status
 from facestats.app.gate import CSRF, Gate
@@ -24,6 +25,7 @@ from facestats.app.site import Choices, Site
 from facestats.cli import app as command
 from facestats.core.layout import CROPS, SERVING
 from facestats.service.errors import ServiceError
+from facestats.service.schemas import about_scores
 from servers import free_port
 
 TOKENS = (b"one-token-of-two-01234", b"another-token-56789012")
@@ -347,3 +349,15 @@ def test_without_its_packages_app_names_the_command(monkeypatch, capsys):
     monkeypatch.setattr("facestats.cli.serve.find_spec", lambda name: None)
     assert main(["app"]) == 2
     assert "`app` needs fastapi" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("check", "words"),
+    [
+        (AgeCheck(18, bound=3.0), "Faces that may be under age get no score."),
+        (AgeCheck(18, why="no model"), "labelled as under 18 get no score; the age of others was"),
+        (AgeCheck(None), "Nobody's age was checked: children get scores, too."),
+    ],
+)
+def test_what_scores_are_says_whose_age_was_checked(check, words):
+    assert words in about_scores(check)

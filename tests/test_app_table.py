@@ -190,7 +190,7 @@ def test_the_form_offers_what_the_columns_hold(faces):
     options = {value: (note, on) for value, _, note, on in fields["gender"].options}
     assert options["female"] == (str((faces.frame["gender_final"] == "female").sum()), True)
     assert options["nobody"] == ("0", True)  # what is asked for stays visible
-    assert (fields["age_range"].low, fields["age_range"].high) == ("50", "130")
+    assert (fields["age_range"].low, fields["age_range"].high) == ("50", "")
     assert fields["columns.nose_width"].low == "q0.9"
     assert fields["columns.hat"].kind == "classes"
     assert {"score.trustworthy", "attractiveness", "cluster", "attributes.glasses"} <= set(fields)
@@ -206,7 +206,7 @@ def test_counts_tell_each_condition_in_words(faces):
     assert [label for label, _ in counts][:4] == [
         "all faces",
         "gender",
-        "age",
+        "30 to 60 years",
         "without doubtful pictures",
     ]
     assert counts[-1][1] == len(found.rows)
@@ -227,3 +227,21 @@ def test_places_and_quantiles_are_those_of_the_column(faces):
     )
     assert faces.place("rating", values.max() + 1) == 1
     assert faces.place("rating", float(values.median())) == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("asked", "text", "words"),
+    [
+        ("age_range=50..130", "age_range=50..", "50 or older"),
+        ("age_range.to=20", "age_range=..20", "20 or younger"),
+        ("age_range=20..30", "age_range=20..30", "20 to 30 years"),
+        ("age_range=0..130", "age_range=..", "of known age"),
+    ],
+)
+def test_an_open_end_stays_open(faces, asked, text, words):
+    wanted = query(asked)
+    assert wanted.text == text
+    found = faces.select(wanted)
+    assert words in [label for label, _ in counts_of(wanted, found.matched, len(found.rows))]
+    (age,) = [made for made in fields_of(faces, wanted, []) if made.key == "age_range"]
+    assert "130" not in (age.low, age.high)

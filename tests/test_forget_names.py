@@ -3,6 +3,7 @@
 Without any run of DVC.
 """
 
+import json
 import os
 import shutil
 import unicodedata
@@ -412,6 +413,22 @@ def test_labels_by_hand_behind_a_link_out_of_the_project_are_not_changed(root, f
     assert (everything(root), own.read_bytes()) == before
     own.write_text("filename,person\n")
     forget("other.jpg")
+
+
+def test_what_the_pages_wrote_of_a_person_goes(root, forget):
+    journal = root / "data/interim/app/labelled.jsonl"
+    journal.parent.mkdir(parents=True)
+    empty = dict.fromkeys(("id", "column", "old", "new", "who", "when", "browser"), "")
+    lines = [json.dumps(empty | {"filename": name}) for name in ("two.png.jpg", "IMG_1.jpg")]
+    journal.write_text("\n".join([*lines, "no entry", ""]))
+    ratings = root / "data/manual_ratings.csv"
+    ratings.write_text("rater,image,trait,rating,order,seconds,repeat\nz,two.png,,3,1,1,0\n")
+    assert "labelled.jsonl: 1 line would be removed" in forget("two.png", "--dry-run")
+    output = forget("two.png")
+    assert "labelled.jsonl: 1 line removed" in output
+    assert "manual_ratings.csv: 1 line removed" in output
+    assert journal.read_text() == f"{lines[1]}\nno entry\n"
+    assert "two.png" not in ratings.read_text()
 
 
 WIDE = "rater,IMG_1.jpg,How attractive? [two.png],other\n"

@@ -96,4 +96,6 @@ def shown_value(column: str, value: Any) -> str:
     if isinstance(value, float) and column.endswith(("_score", "_combined", "_geometric")):
         text = f"{value:.1f}"
     unit = UNITS.get(column, "")
+    if isinstance(value, float) and unit == "years":
+        text = f"{value:.0f}"
     return f"{text}{'' if unit == '°' else ' '}{unit}".strip()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from facestats.app.faces_table import FacesTable, Facet
-from facestats.app.query import Query, end_text
+from facestats.app.query import Query, open_ends
 from facestats.groups.conditions import DECILE
 from facestats.groups.params import KEEP, MAIN
 
@@ -98,10 +98,19 @@ def counts_of(query: Query, matched: dict[str, int], total: int) -> list[tuple[s
     words = {"all": "all faces", "flags": "without doubtful pictures", "search": "of that name"}
     words["area"] = "in that area of the map"
     counts = [(words.get(name, name.partition(".")[2] or name), n) for name, n in matched.items()]
-    counts = [(name.replace("age_range", "age"), n) for name, n in counts]
+    counts = [(_age_words(query) if name == "age_range" else name, n) for name, n in counts]
     if query.where.copies != KEEP and total != counts[-1][1] and not (query.words or query.area):
         counts.append(("one of each picture", total))
     return counts
+
+
+def _age_words(query: Query) -> str:
+    low, high = open_ends("age_range", query.conditions["age_range"])
+    if not low + high:
+        return "of known age"
+    if not high:
+        return f"{low} or older"
+    return f"{low} to {high} years" if low else f"{high} or younger"
 
 
 def _field(label: str, key: str, facet: Facet, value: Any) -> Field | None:
@@ -119,9 +128,9 @@ def _field(label: str, key: str, facet: Facet, value: Any) -> Field | None:
         options = [("1..1", "yes", "", chosen == 1), ("0..0", "no", "", chosen == 0)]
         return Field(label, key, "classes", options)
     if facet.kind == "number":
-        low, high = value if isinstance(value, list) else ("", "")
+        low, high = open_ends(key, value) if isinstance(value, list) else ("", "")
         hint = "" if facet.low is None else f"{facet.low:.4g} to {facet.high:.4g}"
-        return Field(label, key, "range", low=end_text(low), high=end_text(high), hint=hint)
+        return Field(label, key, "range", low=low, high=high, hint=hint)
     texts = value if isinstance(value, list) else [value or ""]
     return Field(label, key, "text", low=str(texts[0]))
 

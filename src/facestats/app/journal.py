@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from facestats.labels.manual import alone
+from facestats.labels.manual import alone, replace_file
 
 JOURNAL = Path("data", "interim", "app", "labelled.jsonl")
 
@@ -73,6 +73,22 @@ class Journal:
             file.write(line.encode("utf-8", "replace"))
             file.flush()
             os.fsync(file.fileno())
+
+    def forget(self, filenames: Collection[str], write: bool = True) -> int:
+        """Count the lines about faces, and take them out; other lines keep their bytes."""
+        if not self.path.exists():
+            return 0
+        with self.alone():
+            lines = self.path.read_bytes().splitlines(keepends=True)
+            kept = [
+                line
+                for line in lines
+                if not (entry := _read(line.decode("utf-8", "replace")))
+                or entry.filename not in filenames
+            ]
+            if write and len(kept) < len(lines):
+                replace_file(self.path, b"".join(kept))
+        return len(lines) - len(kept)
 
     def entries(self) -> list[Entry]:
         """All entries in their order; a line that can't be read is passed over."""

@@ -15,7 +15,7 @@ import pandas as pd
 from facestats.app.cards import SOURCES, cards_of, shown_value
 from facestats.app.journal import Entry, Journal, standing
 from facestats.app.query import Query
-from facestats.app.site import Shown
+from facestats.app.site import Shown, words
 from facestats.attributes.known_classes import check_label, known_classes
 from facestats.attributes.tables import FLAGS
 from facestats.core import tables
@@ -24,7 +24,7 @@ from facestats.core.tables import UNKNOWN
 from facestats.errors import InputError
 from facestats.labels.cells import one_form
 from facestats.labels.csv_text import read_csv
-from facestats.labels.manual import Change, labels_by_hand, merge_labels, own_file
+from facestats.labels.manual import Change, labels_by_hand, merge_labels, own_file, same_label
 from facestats.machine.output import one_line
 from facestats.params.project import Params, load_params
 from facestats.serving.answers import SENSITIVE_COLUMNS
@@ -140,6 +140,19 @@ class Labelling:
             )
         return faces
 
+    def waiting(self, shown: Shown, filename: str) -> list[tuple[str, str]]:
+        """Attributes and labels by hand of a face that the run in use does not have yet."""
+        by_hand = labels_by_hand(self.file(), images_of(shown)).get(filename, {})
+        names = [name for name in by_hand if self._may_show(name)]
+        names = [name for name in names if f"{name}_final" in shown.faces.columns]
+        rows = np.array([shown.faces.row(filename)], np.int32)
+        (cell,) = shown.faces.values(rows, [f"{name}_final" for name in names])
+        return [
+            (words(name), by_hand[name])
+            for name in names
+            if not same_label(name, _text(cell.get(f"{name}_final")), by_hand[name])
+        ]
+
     def label(
         self,
         shown: Shown,
@@ -247,6 +260,10 @@ def _entry(
 ) -> Entry:
     when = datetime.now(UTC).isoformat(timespec="seconds")
     return Entry(secrets.token_hex(8), filename, column, old, new, who, when, browser, undoes)
+
+
+def _text(value: Any) -> str:
+    return f"{value:.15g}" if isinstance(value, float) else str(value)
 
 
 def _final(column: str) -> bool:

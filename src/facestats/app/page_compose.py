@@ -24,7 +24,7 @@ from facestats.app.composing import (
     params_lines,
 )
 from facestats.app.filter_form import counts_of, fields_of, further_columns
-from facestats.app.page_faces import score_notes
+from facestats.app.page_faces import meaning_of
 from facestats.app.pictures import picture_response
 from facestats.app.query import Query as FacesQuery
 from facestats.app.query import parse_query
@@ -38,7 +38,7 @@ from facestats.service.errors import ServiceError
 from facestats.service.faces import filters_by_ethnicity
 
 PAGE = Page("compose", "Compose", "/app/compose")
-_OF_PAGE = ("add", "side", "other", "pair", "step")
+_OF_PAGE = ("add", "side", "other", "pair", "step", "draw")
 _PNG = "image/png"
 _CHOICES = {
     name: get_args(Render.model_fields[name].annotation)
@@ -84,18 +84,29 @@ class Pair:
 
     @property
     def wanted(self) -> list[Wanted]:
+        """What is drawn of these."""
         return [Wanted(query, self.render) for query in self.queries]
 
     def address(self, at: int, alone: bool = False) -> str:
-        """The address of the page whose form is about the first or the second face."""
-        queries = self.queries
-        query = queries[at] if at < len(queries) else FacesQuery()
-        parts = [query.text, options_text(self.render)]
+        """The address of the page whose form is about the first or the second face.
+
+        A second one begins with the filter of the first.
+        """
+        both = (self.queries * 2)[:2]
+        parts = [both[at].text, options_text(self.render)]
         if not alone:
-            other = queries[1 - at] if 1 - at < len(queries) else FacesQuery()
+            other = both[1 - at]
             parts.append(urlencode({"pair": 1, "side": NAMES[at], "other": other.text}))
         text = "&".join(part for part in parts if part)
         return f"{PAGE.path}?{text}" if text else PAGE.path
+
+    @property
+    def clear(self) -> str:
+        """The address of the page with no condition for the face whose form is shown."""
+        if self.other is None:
+            return PAGE.path
+        pair = {"pair": 1, "side": NAMES[self.side], "other": self.other.text}
+        return f"{PAGE.path}?{urlencode(pair)}"
 
 
 def routes(site: Site) -> APIRouter:
@@ -128,7 +139,7 @@ def routes(site: Site) -> APIRouter:
             choices=_CHOICES,
             keep=KEEP,
             steps=STEPS,
-            notes=score_notes(shown.run.models),
+            **meaning_of(shown.run.models),
         )
 
     _add_drawing(router, site, Composer(site))

@@ -10,7 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from facestats.app.cards import SOURCES, cards_of, shown_value
-from facestats.app.page_faces import score_notes
+from facestats.app.labelling import Labelling
+from facestats.app.page_faces import meaning_of
 from facestats.app.pictures import photo_jpeg, picture_response
 from facestats.app.site import Shown, Site, make_router
 from facestats.core.files import read_json
@@ -43,15 +44,19 @@ QUALITY = {
 def routes(site: Site) -> APIRouter:
     """The routes of the pages."""
     router = make_router()
+    settings = site.state.settings
+    labelling = Labelling(settings.root, settings.ethnicity)
 
     @router.get("/app/face/{filename:path}")
     async def face(request: Request, filename: str) -> Response:
         shown = await site.shown()
         row = _row(shown, filename)
         values = await site.work(_describe, shown, row, filename)
-        return site.page(
-            request, "face.html", "faces", notes=score_notes(shown.run.models), **values
-        )
+        try:
+            values["waiting"] = await site.work(labelling.waiting, shown, filename)
+        except FaceStatsError:  # the page Label says what is wrong with the file
+            values["waiting"] = []
+        return site.page(request, "face.html", "faces", **meaning_of(shown.run.models), **values)
 
     @router.get("/app/api/face/{filename:path}")
     async def points(filename: str) -> JsonResponse:

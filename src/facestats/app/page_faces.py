@@ -20,6 +20,7 @@ from facestats.groups.params import KEEP
 from facestats.service.answers import JsonResponse
 from facestats.service.errors import ServiceError
 from facestats.service.faces import filters_by_ethnicity
+from facestats.service.schemas import about_scores
 from facestats.serving.models import Models
 
 PAGE = Page("faces", "Faces", "/app/faces")
@@ -54,7 +55,7 @@ def routes(site: Site) -> APIRouter:
             query=query,
             page=page,
             problem=problem,
-            notes=score_notes(shown.run.models),
+            **meaning_of(shown.run.models),
             keep=KEEP,
             **values,
         )
@@ -111,11 +112,13 @@ def page_of(shown: Shown, query: FacesQuery, offset: int, limit: int) -> dict[st
     }
 
 
-def score_notes(models: Models) -> list[str]:
-    """What is doubtful about the run's scores."""
-    if not models.serving["trained"]:
-        return [f"No scores: no regressor was trained ({models.serving['why']})."]
-    return [str(verdict["text"]) for verdict in models.verdicts.values() if verdict["text"]]
+def meaning_of(models: Models) -> dict[str, Any]:
+    """What the run's scores are (`about`), and what is doubtful about them (`notes`)."""
+    if models.serving["trained"]:
+        notes = [str(verdict["text"]) for verdict in models.verdicts.values() if verdict["text"]]
+    else:
+        notes = [f"No scores: no regressor was trained ({models.serving['why']})."]
+    return {"about": about_scores(models.age_check), "notes": notes}
 
 
 def _form(shown: Shown, query: FacesQuery, added: list[str]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from facestats.app.cards import SOURCES, cards_of
-from facestats.app.page_faces import score_notes
+from facestats.app.page_faces import meaning_of
 from facestats.app.site import Page, Shown, Site, make_router
 from facestats.errors import FaceStatsError
 from facestats.service.answers import JsonResponse
@@ -46,7 +46,7 @@ def routes(site: Site) -> APIRouter:
             megabytes=site.state.settings.photo_bytes // MEGA,
             longest=MOST_TEXT,
             version=shown.version if shown else "",
-            notes=score_notes(run.models),
+            **meaning_of(run.models),
         )
 
     @router.post("/app/api/analyze")

@@ -23,6 +23,7 @@ from facestats.report.material import read_run
 from facestats.report.section_traits import traits
 from facestats.service.answers import JsonResponse
 from facestats.service.errors import ServiceError, without_paths
+from facestats.service.schemas import about_scores
 from facestats.serving.run_manifest import why_of_another_run
 
 PAGE = Page("run", "Run", "/app/run")
@@ -38,7 +39,7 @@ def routes(site: Site) -> APIRouter:
 
     @router.get("/app/run")
     async def run(request: Request) -> Response:
-        site.state.run()
+        models = site.state.run().models
         sections, why = await site.work(_sections, root)
         return site.page(
             request,
@@ -48,6 +49,7 @@ def routes(site: Site) -> APIRouter:
             why=why,
             album=LinkedAlbum(root),
             open_=_OPEN,
+            about=about_scores(models.age_check),
         )
 
     @router.get("/app/api/run/stale")

@@ -175,12 +175,18 @@ def _end(text: str) -> float | int | str:
 def _texts(label: str, value: Any) -> list[str]:
     """The values of one field as the address has them."""
     if label.startswith((*_RANGES, "columns.")) and isinstance(value, list) and len(value) == 2:
-        text = "..".join(map(end_text, value))
+        text = "..".join(open_ends(label, value))
         if _RANGE.fullmatch(text):
             return [text]
     return [str(one) for one in (value if isinstance(value, list) else [value])]
 
 
-def end_text(end: Any) -> str:
-    """An end of a range as the address and the form have it."""
+def open_ends(label: str, value: list[Any]) -> list[str]:
+    """Both ends of a range as the address and the form have them; '' where one is open."""
+    texts = [_end_text(end) for end in value]
+    widest = WIDEST.get(label.partition(".")[0], ("q0", "q1"))
+    return ["" if text == end else text for text, end in zip(texts, widest, strict=True)]
+
+
+def _end_text(end: Any) -> str:
     return f"{end:.12f}".rstrip("0").rstrip(".") if isinstance(end, float) else str(end)

@@ -24,7 +24,6 @@ from facestats.errors import FaceStatsError
 from facestats.report.document import html_environment
 from facestats.service.errors import ServiceError
 from facestats.service.models import Run
-from facestats.service.schemas import ABOUT
 from facestats.service.state import State
 from facestats.serving.manifest import identity
 
@@ -164,7 +163,6 @@ class Site:
             csrf=self.gate.csrf,
             read_only=self.choices.read_only,
             signed_in=bool(self.gate.tokens) and request.url.path != SIGN_IN,
-            about=ABOUT,
             **values,
         )
         headers = {"content-security-policy": POLICY}

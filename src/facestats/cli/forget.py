@@ -31,6 +31,7 @@ import argparse
 import os
 from pathlib import Path
 
+from facestats.app.journal import Journal as LabelJournal
 from facestats.cli import forget_cache
 from facestats.cli import forget_traces as traces
 from facestats.cli.doctor_cache import require_sound_cache
@@ -316,6 +317,9 @@ def _remove(
                 target = file.path.resolve() if file.path.is_symlink() else None
                 shown = f"{file.path} (a link to {target})" if target else file.path
                 print_line(f"{shown}: {places} {verb}")
+        labelled = LabelJournal(place.root)
+        if count := labelled.forget(_faces(targets), write):
+            print_line(f"{labelled.path}: {number_of(count, 'line')} {verb}")
     except OSError as error:
         raise FaceStatsError(
             f"{error.filename} can't be removed or written ({error.strerror}); what is named above "
@@ -381,7 +385,7 @@ def _look_around(
             "make"
         )
     pattern = targets.search.pattern(_folders(place))
-    read = {file.path for file in labels}
+    read = {LabelJournal(place.root).path, *(file.path for file in labels)}
     for path, name in traces.files_that_name(
         [path for path in paths if path not in made | read], pattern
     ):

@@ -41,7 +41,7 @@ class Change:
         """Whether the file had another label or none."""
         if self.old is None:
             return self.new != ""
-        return not _same(self.column, self.old, self.new)
+        return not same_label(self.column, self.old, self.new)
 
 
 def merge_labels(
@@ -172,7 +172,8 @@ def _says_anything(row: Mapping[str, str], key: str) -> bool:
     return any(cell for name, cell in row.items() if name not in (key, "filename", "image"))
 
 
-def _same(column: str, old: str, new: str) -> bool:
+def same_label(column: str, old: str, new: str) -> bool:
+    """Whether two texts are the same label."""
     return old == new or (
         column in NUMBERS
         and pd.to_numeric(old, errors="coerce") == pd.to_numeric(new, errors="coerce")

@@ -6,14 +6,28 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from facestats.age.check import AgeCheck
 from facestats.composites.params import Render
 from facestats.groups.params import Filter
 
-ABOUT = (
+_MEANING = (
     "A score is the rating, from 0 to 100 on their own scale, that a model expects from the raters "
     "of its training data for such a photo. It is not the worth of a person, and not meant for "
-    "decisions about people. Faces that may be under age get no score."
+    "decisions about people."
 )
+ABOUT = f"{_MEANING} Faces that may be under age get no score."
+
+
+def about_scores(check: AgeCheck) -> str:
+    """What a score means, and who gets none by this check of ages: `ABOUT` where a model checks."""
+    if check.min_age is None:
+        return f"{_MEANING} Nobody's age was checked: children get scores, too."
+    if check.by_model:
+        return ABOUT
+    return (
+        f"{_MEANING} Faces that are labelled as under {check.min_age} get no score; the age of "
+        "others was not checked, so scores may be those of children."
+    )
 
 
 class ErrorContent(BaseModel):

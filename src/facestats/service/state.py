@@ -17,7 +17,7 @@ from facestats.service.errors import ServiceError, from_library, late
 from facestats.service.metrics import Metrics
 from facestats.service.models import CurrentRun, Run
 from facestats.service.reading import Held
-from facestats.service.schemas import ABOUT
+from facestats.service.schemas import about_scores
 from facestats.service.settings import Settings
 
 Result = TypeVar("Result")
@@ -62,7 +62,7 @@ class State:
         """An answer with what is said beside every one."""
         clip = run.models.serving["clip"]
         meta = {
-            "about": ABOUT,
+            "about": about_scores(run.models.age_check),
             "variant": clip["variant"],
             "weights_sha256": clip["weights_sha256"],
             "precision": run.models.encoder.precision,

@@ -4,7 +4,7 @@ import { get } from "./api.js";
 import { $, make } from "./dom.js";
 import { queryOf, watchFilter } from "./filter.js";
 
-const RETRIED = ["too_late", "busy", "not_ready"];
+const RETRIED = ["too_late", "too_busy", "not_ready"];
 const PATIENCE = 300; // s
 const form = $("filter");
 const sides = Array.from(document.querySelectorAll(".side"));
@@ -14,13 +14,14 @@ function part(host, name) {
   return host.querySelector(`:scope ${name}`);
 }
 
-async function patient(path) {
+async function patient(path, state) {
   const until = performance.now() + 1000 * PATIENCE;
   for (;;) {
     try {
       return await get(path);
     } catch (error) {
       if (!RETRIED.includes(error.code) || performance.now() > until) throw error;
+      state.textContent = "Still drawing: many faces take a minute …";
       await new Promise((done) => setTimeout(done, 300));
     }
   }
@@ -68,10 +69,16 @@ async function change(query) {
   document.querySelector("#permanent pre").textContent = content.lines;
   $("lines-why").hidden = !content.lines_why;
   $("lines-why").textContent = content.lines_why ? sentence(content.lines_why) : "";
-  for (const link of document.querySelectorAll(".to")) link.href = content[link.dataset.to];
-  $("link").href = content.address;
-  history.replaceState(null, "", content.address);
+  showAddress(sides.every((side) => side.dataset.drawn));
   return true;
+}
+
+// What is drawn here is drawn where links lead to, too.
+function showAddress(drawn) {
+  const of = (address) => (drawn ? `${address}${address.includes("?") ? "&" : "?"}draw=1` : address);
+  for (const link of document.querySelectorAll(".to")) link.href = of(content[link.dataset.to]);
+  $("link").href = of(content.address);
+  history.replaceState(null, "", of(content.address));
 }
 
 function problem(text) {
@@ -85,7 +92,7 @@ async function drawSide(side, it, number) {
   figure.setAttribute("aria-busy", "true");
   state.textContent = "Drawing …";
   try {
-    const answer = await patient(it.address);
+    const answer = await patient(it.address, state);
     if (number !== asked) return;
     image.src = answer.picture;
     image.alt = `The average of ${answer.n} faces`;
@@ -114,7 +121,7 @@ async function drawBetween(number) {
   if (sides.some((side) => !side.dataset.drawn) || frames.length) return;
   state.textContent = "Drawing …";
   try {
-    const answer = await patient(`/app/api/compose/between?${content.first.split("?")[1]}`);
+    const answer = await patient(`/app/api/compose/between?${content.first.split("?")[1]}`, state);
     if (number !== asked) return;
     // All are fetched before the slider moves.
     frames = await Promise.all(answer.pictures.map(async (path, at) => {
@@ -148,6 +155,7 @@ function showStep() {
 async function draw() {
   if (!(await change(queryOf(form)))) return;
   const number = asked;
+  showAddress(true);
   $("draw").setAttribute("aria-busy", "true");
   await Promise.all(sides.map((side, at) => drawSide(side, content.sides[at], number)));
   if (number === asked && $("between")) await drawBetween(number);
@@ -175,4 +183,4 @@ $("copy").addEventListener("click", async () => {
     $("copied").textContent = "The lines are marked: copy them with Ctrl-C.";
   }
 });
-if (location.search) draw();
+if (new URLSearchParams(location.search).has("draw")) draw();

@@ -35,7 +35,7 @@ async function change(wanted) {
   history.replaceState({ index: 0 }, "", address);
   $("link").href = address;
   if ($("label")) $("label").href = `/app/label?list=faces&${query}`;
-  $("average").href = `/app/compose?${query}`;
+  $("average").href = `/app/compose?${query}&draw=1`;
   $("counts").replaceChildren(...page.counts.map(([label, n]) => make("span", { class: "count" },
     make("span", { class: "n" }, n.toLocaleString("en")), ` ${label}`)));
   tell(page.hints.join("; "));

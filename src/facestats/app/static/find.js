@@ -3,25 +3,26 @@ import { get, post } from "./api.js";
 import { $, make, makeCard, makeTable } from "./dom.js";
 
 const version = $("found").dataset.version;
-let bitmap = null, landmarks = null, asked = 0;
+let bitmap = null, landmarks = null;
+const asked = { similar: 0, found: 0 }; // numbers of the last questions: earlier answers are thrown away
 
 async function analyze(file) {
-  const number = ++asked;
+  const number = ++asked.similar;
   $("state").textContent = "Looking …";
   $("result").hidden = true;
-  show([]);
+  show("similar", []);
   try {
     bitmap = await createImageBitmap(file).catch(() => null); // HEIC and others: this browser can't
     const answer = await post("/app/api/analyze", file);
-    if (number !== asked) return;
+    if (number !== asked.similar) return;
     landmarks = answer.landmarks;
     $("state").textContent = "";
     $("card").replaceChildren(...card(answer));
     $("result").hidden = false;
     draw();
-    show(answer.similar);
+    show("similar", answer.similar);
   } catch (error) {
-    if (number === asked) $("state").textContent = sentence(error.message);
+    if (number === asked.similar) $("state").textContent = sentence(error.message);
   }
 }
 
@@ -81,9 +82,9 @@ function draw() {
   }
 }
 
-function show(faces) {
-  $("found").replaceChildren(...faces.map((face) => makeCard(face, version)));
-  $("found-title").hidden = $("found-note").hidden = !faces.length;
+function show(id, faces) {
+  $(id).replaceChildren(...faces.map((face) => makeCard(face, version)));
+  $(`${id}-part`).hidden = !faces.length;
 }
 
 const drop = $("drop");
@@ -103,15 +104,15 @@ document.addEventListener("paste", (event) => {
 $("marks").addEventListener("change", draw);
 $("words")?.addEventListener("submit", async (event) => {
   event.preventDefault();
-  const words = $("search").value.trim(), number = ++asked;
+  const words = $("search").value.trim(), number = ++asked.found;
   if (!words) return;
-  $("state").textContent = "Looking …";
+  $("words-state").textContent = "Looking …";
   try {
     const answer = await get(`/app/api/search?text=${encodeURIComponent(words)}`);
-    if (number !== asked) return;
-    $("state").textContent = "";
-    show(answer.faces);
+    if (number !== asked.found) return;
+    $("words-state").textContent = "";
+    show("found", answer.faces);
   } catch (error) {
-    if (number === asked) $("state").textContent = sentence(error.message);
+    if (number === asked.found) $("words-state").textContent = sentence(error.message);
   }
 });

@@ -132,11 +132,14 @@ async function choose(corners) {
   $("chosen").hidden = false;
   $("count").textContent = number === 1 ? "1 face" : `${number.toLocaleString("en")} faces`;
   $("faces").href = `/app/faces?${query}`;
-  $("compose").href = `/app/compose?${query}`;
+  $("compose").href = `/app/compose?${query}&draw=1`;
+  $("count").parentElement.scrollIntoView({ block: "nearest" }); // on a narrow page they lie below the map
   const mine = area;
   try {
     const page = await get(`/app/api/faces?${query}&limit=${SOME}`);
-    if (mine === area) $("some").replaceChildren(...page.faces.map((face) => makeCard(face, version)));
+    if (mine !== area) return;
+    $("below").textContent = page.below;
+    $("some").replaceChildren(...page.faces.map((face) => makeCard(face, version)));
   } catch (error) {
     if (mine === area) $("state").textContent = error.message;
   }
