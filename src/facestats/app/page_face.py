@@ -44,18 +44,14 @@ QUALITY = {
 def routes(site: Site) -> APIRouter:
     """The routes of the pages."""
     router = make_router()
-    settings = site.state.settings
-    labelling = Labelling(settings.root, settings.ethnicity)
+    labelling = Labelling(site.state.settings.root, site.state.settings.ethnicity)
 
     @router.get("/app/face/{filename:path}")
     async def face(request: Request, filename: str) -> Response:
         shown = await site.shown()
         row = _row(shown, filename)
         values = await site.work(_describe, shown, row, filename)
-        try:
-            values["waiting"] = await site.work(labelling.waiting, shown, filename)
-        except FaceStatsError:  # the page Label says what is wrong with the file
-            values["waiting"] = []
+        values["waiting"] = await site.work(_waiting, labelling, shown, filename)
         return site.page(request, "face.html", "faces", **meaning_of(shown.run.models), **values)
 
     @router.get("/app/api/face/{filename:path}")
@@ -148,6 +144,13 @@ def _describe(shown: Shown, row: int, filename: str) -> dict[str, Any]:
         "nearest": _nearest(shown, filename),
         "version": shown.version,
     }
+
+
+def _waiting(labelling: Labelling, shown: Shown, filename: str) -> list[tuple[str, str]]:
+    try:
+        return labelling.waiting(shown, filename)
+    except FaceStatsError:  # the page Label says what is wrong with the file
+        return []
 
 
 def _scores(shown: Shown, cells: dict[str, Any]) -> list[dict[str, str]]:
