@@ -22,10 +22,12 @@ from facestats.photos.decode import open_photo, to_photo
 from facestats.photos.layers import open_layers
 from facestats.rows.store import RowStore
 from facestats.stimuli.photo import read_face
+from photo_bytes import chunked
 from programs import run_program
 from resources import backdrop, encode, heic, landmarker_dir
 
 PICTURE = Image.fromarray(backdrop(400, 300))
+AVIF = b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf" + bytes(40)  # ends in its header
 OTHERS = ("WEBP", "TIFF", "GIF", "BMP", "JPEG2000", "AVIF")
 
 
@@ -140,6 +142,32 @@ def test_another_process_gives_the_same_layers():
         assert (apart.alpha is None) == (picture is not clear)
         if picture is clear:
             assert np.array_equal(apart.alpha, here.alpha)
+
+
+@pytest.mark.parametrize("kind", ["EXIF that is none", "EXIF cut off", "a text of 2 MB"])
+def test_what_stands_beside_a_picture_takes_none_of_its_layers(kind):
+    clear = PICTURE.convert("RGBA")
+    clear.putalpha(Image.linear_gradient("L").resize(PICTURE.size))
+    right = open_layers(encode(clear, "PNG"))
+    beside = {
+        "EXIF that is none": (b"eXIf", b"ASCII\0\0\0 camera"),
+        "EXIF cut off": (b"eXIf", b"MM\0*\0\0\0\x08\0\x02\x01"),
+        "a text of 2 MB": (b"tEXt", b"a\0" + b"x" * 2_000_000),
+    }
+    found = open_layers(behind_start(encode(clear, "PNG"), chunked(*beside[kind])))
+    assert np.array_equal(found.rgb, right.rgb)
+    assert np.array_equal(found.alpha, right.alpha)
+
+
+def test_a_damaged_picture_is_named_as_such_when_its_layers_are_asked_for():
+    damaged = ("PNG, cut off", "cut in the header", "no picture", "empty", "truncated AVIF")
+    for name in damaged:
+        data = (PLAIN | UNUSUAL | {"truncated AVIF": AVIF})[name]
+        with pytest.raises(ImageError) as pixels:
+            open_photo(data)
+        with pytest.raises(ImageError) as whole:
+            open_layers(data)
+        assert str(whole.value) == str(pixels.value), name
 
 
 def test_a_process_started_beforehand_takes_the_next_photo():

@@ -173,11 +173,11 @@ def _open_once(data: bytes, min_long_side: float | None, max_pixels: int) -> Pho
     except Exception as error:
         # Decoders raise all kinds of errors on broken data: struct.error, KeyError, ….
         if is_fault(error):
-            raise _reason(error) from None
+            raise reason(error) from None
         width, height = declared_size(data)
         if isinstance(error, Image.DecompressionBombError) or width * height > max_pixels:
             raise too_many_pixels(width, height, max_pixels) from None
-        raise _reason(error) from None
+        raise reason(error) from None
     memory = 0
     try:
         _check_size(image)
@@ -189,7 +189,7 @@ def _open_once(data: bytes, min_long_side: float | None, max_pixels: int) -> Pho
                 raise
         return _decode(open_without_texts(data), data, min_long_side)
     except Exception as error:
-        raise _reason(error, memory) from None
+        raise reason(error, memory) from None
 
 
 def to_photo(
@@ -269,9 +269,9 @@ def _upright(image: Image.Image) -> np.ndarray:
         )
     try:
         image.load()  # of a TIFF, Pillow applies the orientation here
-        return _turned(np.asarray(to_srgb(image)), _orientation(image))
+        return turned(np.asarray(to_srgb(image)), orientation_of(image))
     except Exception as error:  # as in `open_photo`
-        raise _reason(error) from None
+        raise reason(error) from None
 
 
 def _check_size(image: Image.Image) -> None:
@@ -291,14 +291,14 @@ def _decode(image: Image.Image, data: bytes, min_long_side: float | None) -> Pho
     size = image.size
     rgb = _jpeg_pixels(image, data, min_long_side) if jpeg else _pixels(image)
     # After decoding, for Pillow's TIFF decoder applies and removes it.
-    orientation = _orientation(image)
+    orientation = orientation_of(image)
     width, height = size if jpeg else rgb.shape[1::-1]
     if orientation >= 5 and orientation in _UPRIGHT:
         width, height = height, width
-    return Photo(_turned(rgb, orientation), width, height)
+    return Photo(turned(rgb, orientation), width, height)
 
 
-def _turned(rgb: np.ndarray, orientation: int) -> np.ndarray:
+def turned(rgb: np.ndarray, orientation: int) -> np.ndarray:
     """Pixels turned upright by their EXIF orientation; numbers other than 2 to 8 are ignored."""
     return np.ascontiguousarray(_UPRIGHT[orientation](rgb)) if orientation in _UPRIGHT else rgb
 
@@ -323,7 +323,7 @@ def _pixels(image: Image.Image) -> np.ndarray:
     return np.asarray(to_srgb(image))
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
     """Orientation that must still be applied, by EXIF or else XMP; 1 (upright) without a valid one.
 
     libheif turns what it decodes, and Pillow puts the turn of an AVIF into EXIF, so other tags of
@@ -339,7 +339,7 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _reason(error: Exception, memory: int = 0) -> Exception:
+def reason(error: Exception, memory: int = 0) -> Exception:
     """Why a file can't be decoded; a FaultError if the machine is to blame."""
     if isinstance(error, ImageError | FaultError):
         return error

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from facestats.machine.limits import is_expendable
 from facestats.photos.budget import MAX_PIXELS, MAX_SECONDS
-from facestats.photos.containers import open_main
-from facestats.photos.decode import decode_here
+from facestats.photos.containers import open_main, open_without_texts, over_text_limit
+from facestats.photos.decode import decode_here, orientation_of, reason, turned
 from facestats.photos.decoder import decode_apart
 
 _GREY = ("1", "L", "LA", "I", "I;16", "F")
@@ -49,7 +50,18 @@ def open_layers(
 
 def layers_here(data: bytes, max_pixels: int) -> Layers:
     """`open_layers` in this process."""
-    return layers_of(open_main(data), decode_here(data, None, max_pixels).rgb)
+    rgb = decode_here(data, None, max_pixels).rgb  # first, for it names what is damaged
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            try:
+                return layers_of(open_main(data), rgb)
+            except ValueError as error:
+                if not over_text_limit(error):
+                    raise
+            return layers_of(open_without_texts(data), rgb)
+        except Exception as error:
+            raise reason(error) from None
 
 
 def layers_of(image: Image.Image, rgb: np.ndarray) -> Layers:
@@ -58,10 +70,10 @@ def layers_of(image: Image.Image, rgb: np.ndarray) -> Layers:
     transparent = image.mode in _TRANSPARENT or "transparency" in image.info
     if not transparent or image.format not in _ONE_TURN:
         return Layers(rgb, None, grey)
-    upright = ImageOps.exif_transpose(image)
-    rgba = (upright or image).convert("RGBA")
-    alpha = np.asarray(rgba.getchannel("A"))
+    pixels = np.asarray(image.convert("RGBA"))
+    rgba = turned(pixels, orientation_of(image))  # after decoding, as in `decode`
+    alpha = np.ascontiguousarray(rgba[..., 3])
     if alpha.shape != rgb.shape[:2] or alpha.min() == 255:
         return Layers(rgb, None, grey)
-    bare = rgb if image.info.get("icc_profile") else np.asarray(rgba.convert("RGB"))
+    bare = rgb if image.info.get("icc_profile") else np.ascontiguousarray(rgba[..., :3])
     return Layers(bare, alpha, grey)
