@@ -146,11 +146,14 @@ class Labelling:
         names = [name for name in by_hand if self._may_show(name)]
         names = [name for name in names if f"{name}_final" in shown.faces.columns]
         rows = np.array([shown.faces.row(filename)], np.int32)
-        (cell,) = shown.faces.values(rows, [f"{name}_final" for name in names])
+        columns = [f"{name}_{end}" for name in names for end in ("final", "source")]
+        columns = [column for column in columns if column in shown.faces.columns]
+        (cell,) = shown.faces.values(rows, columns)
         return [
             (words(name), by_hand[name])
             for name in names
-            if not same_label(name, _text(cell.get(f"{name}_final")), by_hand[name])
+            if cell.get(f"{name}_source", "manual") != "manual"
+            or not same_label(name, _text(cell.get(f"{name}_final")), by_hand[name])
         ]
 
     def label(

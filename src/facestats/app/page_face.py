@@ -50,8 +50,7 @@ def routes(site: Site) -> APIRouter:
     async def face(request: Request, filename: str) -> Response:
         shown = await site.shown()
         row = _row(shown, filename)
-        values = await site.work(_describe, shown, row, filename)
-        values["waiting"] = await site.work(_waiting, labelling, shown, filename)
+        values = await site.work(_describe, shown, row, filename, labelling)
         return site.page(request, "face.html", "faces", **meaning_of(shown.run.models), **values)
 
     @router.get("/app/api/face/{filename:path}")
@@ -112,7 +111,7 @@ def _row(shown: Shown, filename: str) -> int:
     return row
 
 
-def _describe(shown: Shown, row: int, filename: str) -> dict[str, Any]:
+def _describe(shown: Shown, row: int, filename: str, labelling: Labelling) -> dict[str, Any]:
     """What the page of a face shows."""
     (cells,) = shown.faces.values(np.array([row]), shown.faces.columns)
     try:
@@ -141,6 +140,7 @@ def _describe(shown: Shown, row: int, filename: str) -> dict[str, Any]:
             for name in ("split", "cluster", "copy_group", "copy_rank", "person_group")
             if name in cells
         ],
+        "waiting": _waiting(labelling, shown, filename),
         "nearest": _nearest(shown, filename),
         "version": shown.version,
     }

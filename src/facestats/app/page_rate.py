@@ -48,6 +48,14 @@ def routes(site: Site) -> APIRouter:
             version=shown.version,
         )
 
+    router.include_router(_writing(site, rating))
+    return router
+
+
+def _writing(site: Site, rating: Rating) -> APIRouter:
+    """The routes that write."""
+    router = make_router()
+
     @router.post("/app/api/rate/begin")
     async def begin(request: Request) -> JsonResponse:
         site.check_writing()
