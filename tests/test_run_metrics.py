@@ -1,7 +1,9 @@
 """Figures are shown beside the models that they were measured of, or not at all."""
 
 import argparse
+import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 from facestats.cli import results
 from facestats.core.files import read_json, write_json
 from facestats.core.layout import ATTRACTIVENESS, METRICS_MANIFEST, SERVING
-from facestats.errors import InputError
+from facestats.errors import InputError, ModelError
 from facestats.export.card import Head, model_card
 from facestats.export.figures import read_figures
 from facestats.pairs.manifest import write_run_manifest
@@ -198,3 +200,20 @@ def test_results_warns_of_figures_of_another_run(root, monkeypatch, capsys):
     (root / SERVING).unlink()  # as where nothing was pulled
     results.run(options)
     assert "WARNING" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("path", ["metrics/pipe.json", "../../dev/zero", "/dev/zero", "a\0b"])
+def test_a_manifest_that_names_no_file_of_the_project_is_not_followed(root, path):
+    os.mkfifo("metrics/pipe.json")
+    facts = read_json(METRICS_MANIFEST)
+    facts["files"][path] = "0" * 64
+    write_json(METRICS_MANIFEST, facts)
+    assert re.search("no file|outside the project", why_of_another_run(root) or "")
+
+
+def test_a_manifest_of_deep_lists_is_an_error(root):
+    facts = read_json(SERVING)
+    facts["crop"]["size"] = "DEEP"
+    (root / SERVING).write_text(json.dumps(facts).replace('"DEEP"', "[" * 500 + "]" * 500))
+    with pytest.raises(ModelError, match="does not say what a photo needs"):
+        Manifest.read(root)

@@ -57,6 +57,16 @@ def test_bytes_that_fit_their_name_and_are_no_table_are_named(store, data):
     assert not path.exists()
 
 
+@pytest.mark.parametrize("name", ["key", "sha256", "crop"])
+def test_two_columns_of_one_name_are_damage(store, name):
+    path = store.plant(pa.table([["1"], ["2"]], names=[name, name]))
+    assert store.run() == []
+    assert "two of its columns have one name" in store.warnings[0]
+    assert not path.exists()
+    store.plant(pa.table([["1"], ["2"]], names=[name, name]))
+    store.everything()
+
+
 def test_a_segment_is_read_up_to_a_size(store, monkeypatch):
     path = store.recipe / f"{'e' * 64}.parquet"
     with path.open("wb") as file:

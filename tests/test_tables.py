@@ -325,3 +325,14 @@ def test_a_face_without_an_embedding_is_named(tmp_path, vector):
     pq.write_table(pa.table({"filename": text, "embedding": vectors}), path)
     with pytest.raises(TableError, match=r"embeddings\.parquet: not a readable parquet file"):
         EmbeddingTable(path)
+
+
+@pytest.mark.parametrize("names", [["a.jpg", "a.jpg", "b.jpg"], ["a.jpg", None, "b.jpg"]])
+def test_a_damaged_key_is_named_where_the_table_is_read(tmp_path, names):
+    path = tmp_path / "things.parquet"
+    tables.write(rows(), path, THINGS)
+    table = pq.read_table(path)
+    pq.write_table(table.set_column(0, table.schema.field(0), pa.array(names)), path)
+    with pytest.raises(TableError, match=r"filename (has two rows|is empty)"):
+        tables.read(path, THINGS)
+    assert tables.read(path, THINGS, ["n"])["n"].tolist() == [0, 1, 2]

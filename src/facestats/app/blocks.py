@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import quote
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from facestats.core.layout import METRICS
 from facestats.report.album import Picture
@@ -32,7 +32,7 @@ class LinkedAlbum:
         try:
             with Image.open(path) as image:
                 size = image.size
-        except (OSError, UnidentifiedImageError):
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             return Picture(None, figure.alt)
         address = quote(path.relative_to(self.root / METRICS).as_posix())
         return Picture(f"/app/plot/{address}", figure.alt, size)
@@ -40,8 +40,11 @@ class LinkedAlbum:
 
 def plot_file(root: Path, name: str) -> bytes | None:
     """The plot of that name below the metrics; None where there is none."""
-    folder = (root / METRICS).resolve()
-    path = (folder / name).resolve()
-    if path.suffix != ".png" or not path.is_relative_to(folder) or not path.is_file():
+    try:
+        folder = (root / METRICS).resolve()
+        path = (folder / name).resolve()
+        if path.suffix != ".png" or not path.is_relative_to(folder) or not path.is_file():
+            return None
+        return path.read_bytes()
+    except (OSError, ValueError, RuntimeError):  # a name that no file can have, a loop of links
         return None
-    return path.read_bytes()

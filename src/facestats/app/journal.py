@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from facestats.labels.manual import alone, replace_file
+from facestats.errors import InputError
+from facestats.labels.manual import alone, own_file, replace_file
 
 JOURNAL = Path("data", "interim", "app", "labelled.jsonl")
 
@@ -54,25 +55,50 @@ class Journal:
     """Reads and extends the journal of a project."""
 
     def __init__(self, root: Path):
-        self.path = root / JOURNAL
+        self.root = root
+
+    @property
+    def path(self) -> Path:
+        """The file; raises `InputError` where a link leads out of the project, or it is no file."""
+        path = own_file(self.root, "the journal of labels", JOURNAL.as_posix())
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path} is no regular file; remove it")
+        return path
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keep other processes from the journal."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with alone(self.path.parent):
+        """Keep other processes from the journal.
+
+        Raises
+        ------
+        InputError
+            It can't be written: before a label is.
+        """
+        path = self.path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.open("ab").close()
+        except OSError as error:
+            raise InputError(f"{path} can't be written ({error.strerror})") from None
+        with alone(path.parent):
             yield
 
     def append(self, entry: Entry) -> None:
         """Add a line, on the disk when this returns; a line that a kill has cut is ended first."""
         line = json.dumps(asdict(entry), ensure_ascii=False) + "\n"
-        with self.path.open("ab+") as file:
-            if file.tell():
-                file.seek(-1, os.SEEK_END)
-                line = line if file.read(1) == b"\n" else "\n" + line
-            file.write(line.encode("utf-8", "replace"))
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with self.path.open("ab+") as file:
+                if file.tell():
+                    file.seek(-1, os.SEEK_END)
+                    line = line if file.read(1) == b"\n" else "\n" + line
+                file.write(line.encode("utf-8", "replace"))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise InputError(
+                f"the label is written, but can't be taken back here: {self.path} can't be written "
+                f"({error.strerror})"
+            ) from None
 
     def forget(self, filenames: Collection[str], write: bool = True) -> int:
         """Count the lines about faces, and take them out; other lines keep their bytes."""
@@ -109,6 +135,6 @@ def _read(line: str) -> Entry | None:
     try:
         facts: Any = json.loads(line)
         entry = Entry(**facts)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return None
     return entry if all(isinstance(value, str) for value in facts.values()) else None

@@ -104,7 +104,7 @@ class Labelling:
 
     def _proposed(self) -> list[str]:
         sheet = read_csv(self.root / TEMPLATE)
-        return [] if sheet is None else [*sheet.table["filename"]]
+        return [] if sheet is None else [*sheet.table.get("filename", [])]
 
     def _doubtful(self, column: str) -> list[str]:
         path = self.root / METADATA / FLAGS.name

@@ -26,8 +26,8 @@ from facestats.app.composing import (
 from facestats.app.filter_form import counts_of, fields_of, further_columns
 from facestats.app.page_faces import meaning_of
 from facestats.app.pictures import picture_response
+from facestats.app.query import MOST, parse_query
 from facestats.app.query import Query as FacesQuery
-from facestats.app.query import parse_query
 from facestats.app.site import Page, Shown, Site, make_router
 from facestats.composites.params import Render
 from facestats.errors import InputError, number_of
@@ -70,7 +70,10 @@ class Pair:
         self.query = replace(parse_query(own), sort="filename")
         self.other: FacesQuery | None = None
         if single.get("pair"):
-            further = parse_qsl(single.get("other", ""), max_num_fields=200)
+            try:
+                further = parse_qsl(single.get("other", ""), max_num_fields=MOST)
+            except ValueError:
+                raise InputError("the filter is too long") from None
             self.other = replace(parse_query(further), sort="filename")
         self.side = 1 if self.other is not None and single.get("side") == NAMES[1] else 0
         for query in self.queries:

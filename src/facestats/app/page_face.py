@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 import numpy as np
@@ -16,8 +17,9 @@ from facestats.app.pictures import photo_jpeg, picture_response
 from facestats.app.site import Shown, Site, make_router
 from facestats.core.files import read_json
 from facestats.core.layout import REJECTED, REJECTED_INDEX
-from facestats.errors import FaceStatsError
+from facestats.errors import FaceStatsError, ImageError
 from facestats.geometry.measurements import MEASUREMENTS
+from facestats.photos.reading import read_photo
 from facestats.service.answers import JsonResponse
 from facestats.service.errors import ServiceError
 from facestats.serving import answers
@@ -25,6 +27,7 @@ from facestats.serving import answers
 NEAREST = 12
 REJECTED_A_PAGE = 200
 SHARES = (0.05, 0.25, 0.75, 0.95)  # quantiles that a measurement's bar shows
+_OBJECT = re.compile(r"/files/md5/[0-9a-f]{2}/[0-9a-f]{30}$")  # of DVC's cache
 QUALITY = {
     "width": "width of the photo, px",
     "height": "height of the photo, px",
@@ -98,8 +101,7 @@ def routes(site: Site) -> APIRouter:
         shown = await site.shown()
         if name not in (await site.work(_rejected_pictures, shown)).values():
             raise ServiceError(404, "no_picture", "there is no such picture")
-        path = shown.run.models.root / REJECTED / name
-        return picture_response(request, await site.work(path.read_bytes))
+        return picture_response(request, await site.work(_rejected_picture, shown, name))
 
     return router
 
@@ -253,6 +255,18 @@ def _rejected_pictures(shown: Shown) -> dict[str, str]:
         }
     except (FaceStatsError, OSError, KeyError, TypeError):
         return {}
+
+
+def _rejected_picture(shown: Shown, name: str) -> bytes:
+    """A picture's bytes; a link leads to the project or to an object of DVC's cache alone."""
+    root = shown.run.models.root
+    try:
+        path = (root / REJECTED / name).resolve()
+        if path.is_relative_to(root.resolve()) or _OBJECT.search(path.as_posix()):
+            return read_photo(path)
+    except (ImageError, OSError, ValueError, RuntimeError):
+        pass
+    raise ServiceError(404, "no_picture", "there is no such picture")
 
 
 def _number(value: float | None, digits: int) -> str:

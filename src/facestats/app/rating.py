@@ -19,6 +19,7 @@ from facestats.core.layout import METADATA
 from facestats.errors import FaceStatsError, InputError
 from facestats.labels.cells import EMPTY, NONE
 from facestats.labels.columns import plain
+from facestats.labels.csv_text import IMPORT_ID, visible
 from facestats.labels.manual import alone, own_file
 from facestats.labels.rated_by_hand import AGAIN, HEADER, add_line, rows_by_hand, take_line
 from facestats.labels.tables import LABELS
@@ -94,7 +95,8 @@ def check_rater(name: str, there: set[str]) -> str:
         It is empty, no name, or differs from another only in case or blanks.
     """
     name = labeller(name)
-    if not name or name in EMPTY | NONE or plain(name) in MEAN_RATER_NAMES or not plain(name):
+    no_name = name in EMPTY | NONE or plain(name) in MEAN_RATER_NAMES or IMPORT_ID.match(name)
+    if no_name or not plain(name):
         raise InputError(f"{name!r} is no name of a rater; write your name or a code of yours")
     alike = [one for one in there if "".join(one.casefold().split()) == _letters(name)]
     if alike and name not in alike:
@@ -225,7 +227,7 @@ class Rating:
         with alone(study.path.resolve().parent):
             rows, rater = self._rows_of_rater(study, name)
             own = _own(rows, rater, trait)
-            if not own or own[-1]["image"] != images_of(shown).get(face):
+            if not own or visible(own[-1]["image"]) != visible(images_of(shown).get(face, "")):
                 raise InputError("this is not your last judgement any more; look again")
             take_line(study.path, own[-1])
             rows = [row for row in rows if row is not own[-1]]
@@ -242,7 +244,7 @@ class Rating:
 
     def _rater(self, study: Study, rows: list[dict[str, str]], name: str) -> tuple[str, bool]:
         """A rater's name as the files have it, and whether they have agreed to this text."""
-        consents = rows_by_hand(study.path.with_name(CONSENTS), CONSENT_HEADER)
+        consents = rows_by_hand(self._consents(study), CONSENT_HEADER)
         rater = check_rater(name, {row["rater"] for row in [*rows, *consents]})
         return rater, any(
             (row["rater"], row["sha256"]) == (rater, self._hash()) for row in consents
@@ -259,15 +261,15 @@ class Rating:
     def _left(self, shown: Shown, rows: list[dict[str, str]], rater: str, trait: str) -> Left:
         """What a rater has still to judge."""
         own = _own(rows, rater, trait)
-        judged = {row["image"] for row in own if not _is_repeat(row)}
-        again = {row["image"] for row in own if _is_repeat(row)}
+        judged = {visible(row["image"]) for row in own if not _is_repeat(row)}
+        again = {visible(row["image"]) for row in own if _is_repeat(row)}
         names = faces_to_rate(shown)
         generator = np.random.default_rng([*hashlib.sha256(f"{rater}\0{trait}".encode()).digest()])
         order = [names[i] for i in generator.permutation(len(names))]
         twice = [names[i] for i in generator.permutation(len(names))[: self._repeats(len(names))]]
         images = images_of(shown)
-        first = [name for name in order if images[name] not in judged]
-        second = [name for name in twice if images[name] not in again]
+        first = [name for name in order if visible(images[name]) not in judged]
+        second = [name for name in twice if visible(images[name]) not in again]
         left = first or second
         skipped = [*self._skipped.get((rater, trait), {})]
         numbers = [int(row["order"]) for row in own if row["order"].isdecimal()]
@@ -279,7 +281,7 @@ class Rating:
             done=total - len(first) - len(second),
             total=total,
             order=1 + max([len(own), *numbers]),
-            last=own[-1]["image"] if own else None,
+            last=visible(own[-1]["image"]) if own else None,
         )
 
     def _answer(
@@ -294,7 +296,7 @@ class Rating:
         left = self._left(shown, rows, rater, trait)
         names = left.names if face is None else [face, *left.names]
         upcoming = [name for name in names[1:] if name != names[0]]
-        last = [name for name, image in images_of(shown).items() if image == left.last]
+        last = [name for name, image in images_of(shown).items() if visible(image) == left.last]
         return {
             "rater": rater,
             "agreed": True,
@@ -312,7 +314,12 @@ class Rating:
     def _agree(self, study: Study, rater: str) -> None:
         time = datetime.now(UTC).isoformat(timespec="seconds")
         row = {"rater": rater, "time": time, "sha256": self._hash()}
-        add_line(study.path.with_name(CONSENTS), CONSENT_HEADER, row)
+        add_line(self._consents(study), CONSENT_HEADER, row)
+
+    def _consents(self, study: Study) -> Path:
+        """The file of consents, beside the ratings."""
+        path = study.path.with_name(CONSENTS)
+        return own_file(self.root, "the consents", str(path.relative_to(self.root)))
 
     def _hash(self) -> str:
         return hashlib.sha256((self.choices.consent or "").encode()).hexdigest()

@@ -162,6 +162,8 @@ def read_json(path: Path, kind: type = dict) -> Any:
         raise InputError(f"{path}: no such file; `dvc repro` makes it (or `dvc pull`)") from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is damaged ({error}); remove it and run `dvc repro`") from None
+    except IsADirectoryError:
+        raise InputError(f"{path} is a folder; remove it and run `dvc repro`") from None
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from numbers import Real
@@ -43,12 +44,19 @@ def check_bounds(value: Any) -> list[float | str]:
     for end, share in zip(value, shares, strict=True):
         if share is not None and share > 1:
             raise ValueError(f"{end} is no quantile; they lie between q0 and q1")
-        if share is None and not np.isfinite(end):
+        if share is None and not _is_finite(end):
             raise ValueError(f"{end} is no end of a range")
     ends: list[Any] = [*value] if shares[0] is None else shares
     if (shares[0] is None) == (shares[1] is None) and ends[0] > ends[1]:
         raise ValueError(f"a range is [low, high], but {value[0]} is above {value[1]}")
     return [*value]
+
+
+def _is_finite(end: Any) -> bool:
+    try:
+        return math.isfinite(end)
+    except OverflowError:  # a whole number that no column can hold
+        return False
 
 
 def has_quantile(value: Any) -> bool:

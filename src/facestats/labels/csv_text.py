@@ -80,6 +80,8 @@ def read_csv(path: Path) -> Sheet | None:
         return None
     if path.is_dir():
         raise LabelError(f"{path} is a folder, expected a CSV file")
+    if not path.is_file():  # a pipe, which would be waited for, or a device without end
+        raise LabelError(f"{path} is no regular file, expected a CSV file")
     if path.stat().st_size > MOST_BYTES:
         raise LabelError(f"{path} is larger than {MOST_BYTES // 1_000_000} MB; divide it")
     text, notes = decode(path.read_bytes(), path)
@@ -98,7 +100,7 @@ def as_sheet(records: list[list[str]], lines: list[int], path: Path, hint: str) 
 
     Empties `records`: a second copy of them would double the memory.
     """
-    _replace(records, lambda record: [_visible(cell) for cell in record])
+    _replace(records, lambda record: [visible(cell) for cell in record])
     first = next((i for i, record in enumerate(records) if any(record)), None)
     if first is None:
         raise LabelError(f"{path} is empty; its first line must name the columns")
@@ -143,7 +145,8 @@ def _replace(records: list[list[str]], change: Callable[[list[str]], list[str]])
         records[i] = change(record) if record else _BLANK
 
 
-def _visible(cell: str) -> str:
+def visible(cell: str) -> str:
+    """A cell without blanks at its ends and signs that nobody sees, as all cells are read."""
     return (cell if cell.isascii() else cell.translate(INVISIBLE)).strip()
 
 
@@ -188,12 +191,17 @@ def _without_survey_rows(
         ]
         del records[0]
         lines = lines[1:]
-    end = next(
-        (i for i, record in enumerate(records[:3], 1) if any(map(IMPORT_ID.match, record))), 0
-    )
+    end = next((i for i, record in enumerate(records[:3], 1) if _are_import_ids(record)), 0)
     questions = records[:end]
     del records[:end]
     return header, lines[end:], questions
+
+
+def _are_import_ids(record: list[str]) -> bool:
+    """Whether several cells are Qualtrics' ImportIds; one may be the name of a photo."""
+    filled = [cell for cell in record if cell]
+    count = sum(map(bool, map(IMPORT_ID.match, filled)))
+    return count > 1 and 3 * count >= len(filled)
 
 
 def _refuse_long_records(

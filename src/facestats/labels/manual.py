@@ -214,10 +214,14 @@ def own_file(root: Path, key: str, path: str) -> Path:
     Raises
     ------
     InputError
-        A link leads out of the project.
+        A link leads out of the project, or to itself.
     """
     whole = root / path
-    if not whole.resolve().is_relative_to(root.resolve()):
+    try:
+        inside = whole.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError):
+        raise InputError(f"{key}: {whole} is a link that leads to itself; remove it") from None
+    if not inside:
         raise InputError(
             f"{key}: {whole} leads out of the project folder to {whole.resolve()}; "
             "put the file itself there"

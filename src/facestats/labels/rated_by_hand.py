@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import csv
 import io
+from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from facestats.core.files import with_apostrophe
+from facestats.core.files import csv_text, with_apostrophe
 from facestats.errors import InputError, LabelError, number_of
 from facestats.labels.cells import MAX_RATING, Mistakes, numbers, one_form, without_empty
 from facestats.labels.columns import RATINGS, find_columns
@@ -271,7 +272,9 @@ def take_line(path: Path, row: Mapping[str, str]) -> None:
 def add_line(path: Path, header: Sequence[str], row: Mapping[str, str]) -> None:
     """Add a line to a CSV file, which is whole and on the disk when this returns.
 
-    The caller keeps others away (`manual.alone`). Cells are no formula to a spreadsheet.
+    The caller keeps others away (`manual.alone`). Cells are no formula to a spreadsheet. A file
+    that a spreadsheet has saved in another form becomes UTF-8 with commas, like one of labels by
+    hand.
 
     Raises
     ------
@@ -280,19 +283,32 @@ def add_line(path: Path, header: Sequence[str], row: Mapping[str, str]) -> None:
     """
     path = path.resolve()
     try:
-        before = path.read_bytes() if path.exists() else b""
-        columns = list(header)
-        if before.strip():
-            sheet = read_csv(path)
-            columns = columns if sheet is None else [*map(str, sheet.table.columns)]
-        else:
+        before = path.read_bytes() if path.is_file() else b""
+        sheet = read_csv(path) if before.strip() else None
+        table = pd.DataFrame(columns=list(header), dtype="str") if sheet is None else sheet.table
+        columns = [*map(str, table.columns)]
+        if sheet is None:
             before = (",".join(header) + "\n").encode()
-        text = io.StringIO()
-        cells = [with_apostrophe(row.get(name, "")) for name in columns]
-        csv.writer(text, lineterminator="\n").writerow(cells)
-        ended = b"" if before.endswith(b"\n") else b"\n"
-        replace_file(path, before + ended + text.getvalue().encode())
+        if not _is_plain(before, columns):
+            rows = [*table.to_dict("records"), {name: row.get(name, "") for name in columns}]
+            data = csv_text(pd.DataFrame(rows, columns=columns, dtype="str")).encode()
+        else:
+            text = io.StringIO()
+            cells = [with_apostrophe(row.get(name, "")) for name in columns]
+            csv.writer(text, lineterminator="\n").writerow(cells)
+            ended = b"" if before.endswith(b"\n") else b"\n"
+            data = before + ended + text.getvalue().encode()
+        replace_file(path, data)
     except OSError as error:
         raise InputError(
             f"{path} could not be written ({error.strerror}); it is as it was"
         ) from None
+
+
+def _is_plain(data: bytes, columns: Sequence[str]) -> bool:
+    """Whether a file is UTF-8 with commas, these columns in its first line."""
+    try:
+        first = data.removeprefix(BOM_UTF8).decode("utf-8").splitlines()[0]
+    except UnicodeDecodeError:
+        return False
+    return first == ",".join(columns)

@@ -147,6 +147,8 @@ def load_params(path: str | Path = "params.yaml") -> Params:
             f"{path} is a folder; expected the file with the parameters, `git checkout "
             f"{path.name}` brings it back"
         ) from None
+    except OSError as error:
+        raise ParamsError(f"{path} can't be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
         raise ParamsError(
             f"{path} is not UTF-8 (byte {error.object[error.start]:#04x} at position "

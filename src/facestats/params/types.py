@@ -63,13 +63,13 @@ def _numeric(annotation: Any) -> set[type]:
     return {kind for part in get_args(annotation) for kind in _numeric(part)}
 
 
-def _as_number(value: Any, whole: bool) -> Any:
+def _as_number(value: Any, whole: bool, depth: int = 4) -> Any:
     """Numbers for texts such as `5e-05`, alone or in a list; anything else unchanged.
 
     With `whole`, 256.0 becomes 256.
     """
-    if isinstance(value, list):
-        return [_as_number(element, whole) for element in value]
+    if isinstance(value, list):  # deeper than any section has them, a list is an error anyway
+        return [_as_number(one, whole, depth - 1) for one in value] if depth else value
     if (
         isinstance(value, str)
         and len(value) <= _LONGEST

@@ -137,9 +137,8 @@ def check_budget(image: Image.Image, data: bytes, max_pixels: int) -> int:
 
 def too_many_pixels(width: int, height: int, max_pixels: int) -> OverBudgetError:
     """The error of a photo that declares more than it may have."""
-    return OverBudgetError(
-        f"declares {width}×{height} px, more than the limit of {max_pixels // 10**6} Mpx"
-    )
+    size = f"{width}×{height} px, " if width and height else ""
+    return OverBudgetError(f"declares {size}more than the limit of {max_pixels // 10**6} Mpx")
 
 
 def memory_need(image: Image.Image, data: bytes) -> int:

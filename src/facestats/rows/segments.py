@@ -117,6 +117,8 @@ def read_any_segment(folder: Folder, name: str) -> pa.Table:
         raise
     except (pa.ArrowException, OSError, ValueError) as error:
         raise DamagedSegmentError(f"not a readable parquet file: {error}") from None
+    if len({*table.column_names}) < len(table.column_names):
+        raise DamagedSegmentError("two of its columns have one name")
     for column in _TEXTS:
         if column in table.column_names and not pa.types.is_string(table.schema.field(column).type):
             raise DamagedSegmentError(f"its column {column} is not text")

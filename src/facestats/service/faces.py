@@ -276,6 +276,7 @@ def _range(low: float | None, high: float | None, least: float, most: float) -> 
 def _composite(body: bytes) -> schemas.CompositeRequest:
     try:
         content = json.loads(body)
+        json.dumps(content, ensure_ascii=False).encode()  # lone surrogates are no text
     except (ValueError, RecursionError):
         raise ServiceError(400, "malformed_body", "the body is no JSON") from None
     try:

@@ -138,16 +138,8 @@ class Manifest:
                 f"{root / SERVING} does not name the parts {', '.join(PARTS)}; another version of "
                 "the pipeline wrote it, run `dvc repro`"
             )
-        for path in (path for files in parts.values() for path in files):
-            if (
-                PurePosixPath(path).is_absolute()
-                or ".." in PurePosixPath(path).parts
-                or not path.isprintable()
-            ):
-                raise ModelError(
-                    f"{root / SERVING} names {ascii(path)[1:-1]}, which may lie outside the "
-                    "project folder; run `dvc repro`"
-                )
+        for files in parts.values():
+            check_paths(files, root / SERVING)
         empty = sorted(
             name for name, files in parts.items() if not files and name not in MAYBE_EMPTY
         )
@@ -279,6 +271,17 @@ def identity(path: Path) -> Identity:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
+def check_paths(paths: Iterable[str], manifest: Path) -> None:
+    """Refuse paths of a manifest that may lie outside the project folder; raises `ModelError`."""
+    for path in paths:
+        parts = PurePosixPath(path)
+        if parts.is_absolute() or ".." in parts.parts or not path.isprintable():
+            raise ModelError(
+                f"{manifest} names {ascii(path)[1:-1]}, which may lie outside the project folder; "
+                "run `dvc repro`"
+            )
+
+
 def is_readable(path: Path) -> bool:
     """Whether a path is a regular file, or nothing at all.
 
@@ -316,6 +319,8 @@ def check(
         The machine fails; it may be the one that is named.
     """
     for path, expected in files.items():
+        if not is_readable(root / path):
+            raise MixedPartsError(f"{root / path} is no file; {OF_TWO_RUNS}")
         try:
             sha256 = known[path] if known and path in known else sha256_file(root / path)
         except OSError as error:

@@ -19,6 +19,7 @@ from facestats.serving.manifest import (
     Manifest,
     MixedPartsError,
     check,
+    check_paths,
     is_readable,
 )
 
@@ -52,6 +53,7 @@ def read_run_manifest(path: Path, parts: Parts) -> dict[str, str]:
     files = facts["files"]
     if not isinstance(files, dict) or not all(isinstance(one, str) for one in files.values()):
         raise ModelError(f"{path} is damaged; remove it and run `dvc repro`")
+    check_paths(files, path)
     if facts["models_sha256"] != models_sha256(parts):
         raise MixedPartsError(f"{path} is not of the run that made the models; {OF_TWO_RUNS}")
     return files

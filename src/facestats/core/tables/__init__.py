@@ -231,6 +231,8 @@ def read(
         table.validate(full=True)  # else text that is not UTF-8 would fail somewhere later
     for name in {*_PATHS, schema.keys()[0]} & {*names}:
         _check_paths(table[stored[name]], f"{path}: column {name}")
+    if (keys := schema.keys()) and {*keys} <= {*names}:
+        _check_keys(table, [stored[name] for name in keys], path)
     for name, stored_name in stored.items():
         if name != stored_name:
             warnings.warn(
@@ -257,6 +259,18 @@ def _check_paths(column: pa.ChunkedArray, where: str) -> None:
             f"{where} has {column.filter(outside)[0].as_py()!r}, which is not a path below a "
             "folder; remove the file and run `dvc repro`, and check who else can write it, or "
             "DVC's cache"
+        )
+
+
+def _check_keys(table: pa.Table, keys: list[str], path: Path) -> None:
+    """Refuse rows without a key, and keys of two rows, as `write` does."""
+    rows = table.select(keys)
+    wrong = "is empty in a row" if any(column.null_count for column in rows.columns) else ""
+    if not wrong and rows.group_by(keys, use_threads=False).aggregate([]).num_rows < len(rows):
+        wrong = "has two rows of one key"
+    if wrong:
+        raise TableError(
+            f"{path}: {' and '.join(keys)} {wrong}; remove the file and run `dvc repro`"
         )
 
 

@@ -1,0 +1,264 @@
+"""What strangers' projects, names and requests did to the pages in an attack, each mended."""
+
+import json
+import os
+import shutil
+import struct
+import time
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from apps import csrf, pages, rename_faces
+from facestats.app import rating
+from facestats.app.blocks import plot_file
+from facestats.app.faces_table import FacesTable
+from facestats.app.gate import COOKIE, Gate
+from facestats.app.journal import JOURNAL, Journal
+from facestats.app.rating import Rating, check_rater
+from facestats.app.site import Choices
+from facestats.core.layout import METADATA, REJECTED, REJECTED_INDEX
+from facestats.errors import InputError, LabelError
+from facestats.groups.bounds import check_bounds
+from facestats.labels.csv_text import read_csv
+from facestats.labels.rated_by_hand import HEADER, add_line, rows_by_hand
+from photo_bytes import chunked
+from services import with_a_child
+
+NAME = '{"ImportId":"x"}'
+ROW = dict(zip(HEADER, ("Zoë", "a.jpg", "", "4", "1", "2.000", "0"), strict=True))
+
+
+@pytest.fixture(scope="module")
+def root(built, tmp_path_factory):
+    root = with_a_child(built, tmp_path_factory.mktemp("attacked") / "project")
+    rename_faces(root, (f"{NAME}.jpg", "soft\u00adhyphen.jpg"))
+    return root
+
+
+@pytest.fixture(scope="module")
+def service(root, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("attacked_app")
+    (folder / "consent.txt").write_text("Adults judge faces.")
+    with pages(root, folder, "--consent", str(folder / "consent.txt")) as running:
+        yield running
+
+
+@pytest.fixture
+def post(service):
+    token = csrf(service)
+
+    def ask(path, **body):
+        headers = {"Content-Type": "application/json", "X-CSRF-Token": token}
+        return service.ask("POST", path, json.dumps(body).encode(), headers)
+
+    return ask
+
+
+def study(folder, names, monkeypatch):
+    """A study of these photos without a server."""
+    found = rating.Study([""], (1.0, 7.0), folder / "manual_ratings.csv")
+    monkeypatch.setattr(rating, "read_study", lambda root: found)
+    faces = FacesTable(pd.DataFrame({"filename": names, "image": names}))
+    return Rating(folder, Choices(consent="yes")), SimpleNamespace(faces=faces)
+
+
+@pytest.mark.parametrize(
+    "name", ["soft\u00adhyphen.jpg", "a\u200bb.jpg", " blank.jpg", f"{NAME}.jpg"]
+)
+def test_a_photo_of_any_name_is_asked_for_once(tmp_path, monkeypatch, name):
+    made, shown = study(tmp_path, [name, "z.jpg"], monkeypatch)
+    answer, asked = made.begin(shown, "Ann", "", True), []
+    while answer["face"] and len(asked) < 5:
+        asked.append(answer["face"]["name"])
+        answer = made.rate(shown, "Ann", "", asked[-1], 3.0, 1.0, False)
+    assert sorted(asked) == sorted([name, "z.jpg"])
+    undone = made.undo(shown, "Ann", "", asked[-1])
+    assert undone["face"]["name"] == asked[-1]
+
+
+def test_no_rater_is_taken_for_a_line_of_a_survey():
+    with pytest.raises(InputError, match="no name of a rater"):
+        check_rater(NAME, set())
+
+
+FORMS = {
+    "semicolons": lambda text: text.replace(",", ";").encode(),
+    "tabs": lambda text: text.replace(",", "\t").encode(),
+    "sep=;": lambda text: ("sep=;\n" + text.replace(",", ";")).encode(),
+    "UTF-16": lambda text: text.encode("utf-16"),
+    "UTF-32": lambda text: text.encode("utf-32"),
+    "Windows-1252": lambda text: text.encode("cp1252"),
+    "a mark": lambda text: text.encode("utf-8-sig"),
+    "numbers of rows": lambda text: "".join(
+        f"{i or ''},{line}" for i, line in enumerate(text.splitlines(keepends=True))
+    ).encode(),
+    "columns in another order": lambda text: (
+        "image,rater,trait,rating,order,seconds,repeat\na.jpg,Zoë,,3,1,1.0,0\n".encode()
+    ),
+    "quotes": lambda text: "".join(
+        ",".join(f'"{cell}"' for cell in line.split(",")) + "\r\n" for line in text.splitlines()
+    ).encode(),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_judgement_stays_in_a_file_that_a_spreadsheet_has_saved(tmp_path, form):
+    path = tmp_path / "manual_ratings.csv"
+    path.write_bytes(FORMS[form](",".join(HEADER) + "\nZoë,a.jpg,,3,1,1.0,0\n"))
+    new = ROW | {"image": "b.jpg", "order": "2"}
+    add_line(path, HEADER, new)
+    add_line(path, HEADER, new | {"image": "c.jpg"})
+    rows = rows_by_hand(path)
+    assert [row["image"] for row in rows] == ["a.jpg", "b.jpg", "c.jpg"]
+    assert {row["rater"] for row in rows} == {"Zoë"}
+    assert rows[1] == new
+
+
+@pytest.mark.parametrize("what", ["a pipe", "a device"])
+def test_what_is_no_regular_file_is_not_read(tmp_path, what):
+    path = tmp_path / "labels.csv"
+    if what == "a pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    with pytest.raises(LabelError, match="no regular file"):
+        read_csv(path)
+    folder = tmp_path / JOURNAL.parent
+    folder.mkdir(parents=True)
+    shutil.move(path, folder / JOURNAL.name)
+    with pytest.raises(InputError, match=r"out of the project|no regular file"):
+        Journal(tmp_path).entries()
+
+
+def test_a_cookie_of_backslashes_is_read_at_once():
+    gate = Gate((b"secret",))
+    header = b'a="' + b"\\" * 200_000 + b'"'
+    start = time.process_time()
+    assert not gate.is_signed_in({b"cookie": header})
+    session = gate.session(b"secret").encode()
+    assert gate.is_signed_in({b"cookie": header + b"; %s=%s" % (COOKIE.encode(), session)})
+    assert time.process_time() - start < 5  # it took minutes
+
+
+@pytest.mark.parametrize("name", ["a\0.png", "a" * 300 + ".png", "../dvc.lock", "loop.png"])
+def test_a_plot_that_is_none_is_not_found(tmp_path, name):
+    (tmp_path / "metrics").mkdir()
+    (tmp_path / "metrics/loop.png").symlink_to("loop.png")
+    assert plot_file(tmp_path, name) is None
+
+
+@pytest.mark.parametrize("end", [2**70, 10**400])
+def test_no_whole_number_is_too_large_for_a_bound(end):
+    if end > 1e308:
+        with pytest.raises(ValueError, match="no end of a range"):
+            check_bounds([0, end])
+    else:
+        assert check_bounds([0, end]) == [0, end]
+
+
+@pytest.mark.long
+@pytest.mark.server
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "body"),
+    [
+        ("POST", "/app/sign-in", {"Origin": "http://["}, b"token=x"),
+        ("GET", "/app/plot/a%00.png", {}, None),
+        ("GET", "/app/api/compose?pair=1&other=" + "%26" * 300, {}, None),
+        ("GET", f"/app/api/faces?columns.yaw=0..{'9' * 400}", {}, None),
+        ("GET", f"/app/api/faces?rating=0..{2**70}", {}, None),
+        ("POST", "/v1/composite", {}, json.dumps({"filter": {"rating": [0, 10**400]}}).encode()),
+        ("POST", "/v1/composite", {}, b'{"filter":{"gender":"\\ud800"}}'),
+    ],
+    ids=lambda value: str(value)[:40] if isinstance(value, str) else "",
+)
+def test_an_odd_request_is_the_askers_mistake(service, method, path, headers, body):
+    if path.startswith("/v1"):
+        headers = {"Content-Type": "application/json"}
+    answer = service.ask(method, path, body, headers) if body else service.get(path)
+    assert answer.status in (200, 400, 403, 404, 422), answer.body
+
+
+@pytest.mark.long
+@pytest.mark.server
+@pytest.mark.parametrize("link", ["the journal", "its folder", "the consents"])
+def test_no_link_of_a_project_makes_the_pages_write_elsewhere(root, post, tmp_path, link):
+    places = {"the journal": JOURNAL, "its folder": JOURNAL.parent}
+    outside = tmp_path / "outside"
+    place = root / places.get(link, "data/consents.csv")
+    if place.is_dir():
+        shutil.rmtree(place)
+    place.unlink(missing_ok=True)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if link == "its folder":
+        outside.mkdir()
+    else:
+        outside.write_text("rater,time,sha256\n")
+    before = outside.read_bytes() if outside.is_file() else None
+    labels = (root / "data/manual_labels.csv").read_bytes()
+    place.symlink_to(outside)
+    given = {"face": "soft\u00adhyphen.jpg", "attribute": "gender", "who": "$(touch x)"}
+    if link == "the consents":
+        answer = post("/app/api/rate/begin", rater="Eve", trait="", agreed=True)
+    else:
+        answer = post("/app/api/label", label="female", before="", browser="b", **given)
+    place.unlink()
+    assert answer.status == 422, answer.body
+    assert "leads out of the project folder" in answer.body.decode()
+    assert (root / "data/manual_labels.csv").read_bytes() == labels
+    assert (outside.read_bytes() == before) if before is not None else not any(outside.iterdir())
+
+
+@pytest.mark.long
+@pytest.mark.server
+def test_a_picture_of_a_photo_without_a_face_is_no_file_of_ones_own(root, service, tmp_path):
+    private = tmp_path / "private.jpg"
+    shutil.copy(next((root / "data/raw").rglob("*.jpg"), None) or root / "params.yaml", private)
+    index = root / REJECTED / REJECTED_INDEX
+    entries = json.loads(index.read_text())
+    index.unlink()
+    more = [{"image": name, "picture": name} for name in ("one.jpg", "pipe.jpg", "no\0ne.jpg")]
+    index.write_text(json.dumps([*entries, *more]))
+    (root / REJECTED / "one.jpg").symlink_to(private)
+    os.mkfifo(root / REJECTED / "pipe.jpg")
+    for name in ("one.jpg", "pipe.jpg", "no%00ne.jpg"):
+        assert service.get(f"/app/rejected/picture/{name}").status == 404
+
+
+@pytest.mark.long
+@pytest.mark.server
+def test_odd_files_of_a_run_stop_no_page(root, service):
+    label = "/app/api/label?attribute=gender&list=proposed"
+    odd = {
+        "data/manual_labels.csv": (os.mkfifo, label),
+        JOURNAL.as_posix(): (lambda path: path.write_text("[" * 100_000 + "\n"), label),
+        (METADATA / "labels_template.csv").as_posix(): (
+            lambda path: path.write_text("a\nb"),
+            label,
+        ),
+        "params.yaml": (lambda path: path.symlink_to(path.name), "/app/label"),
+        "metrics/attractiveness.json": (lambda path: path.mkdir(), "/app/run"),
+    }
+    for name, (make, page) in odd.items():
+        path, kept = root / name, root / "kept"
+        if path.exists():
+            path.rename(kept)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        make(path)
+        for _ in range(3):  # more than threads
+            assert service.get(page, Accept="text/html").status in (200, 422), name
+        path.rmdir() if path.is_dir() else path.unlink()
+        if kept.exists():
+            kept.rename(path)
+
+
+@pytest.mark.long
+@pytest.mark.server
+def test_a_plot_that_declares_much_is_no_plot(root, service):
+    size = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    bomb = b"\x89PNG\r\n\x1a\n" + chunked(b"IHDR", size) + chunked(b"IEND", b"")
+    plot = next((root / "metrics").rglob("*.png"))
+    plot.unlink()
+    plot.write_bytes(bomb)
+    assert service.get("/app/run").status == 200
