@@ -1,5 +1,6 @@
 """`rows verify` finds invented rows, and accepts the rounding of another processor."""
 
+import faulthandler
 import io
 import json
 import os
@@ -170,6 +171,12 @@ def test_a_false_row_of_a_photo_is_named(project, verify, in_one_process, column
     assert report["equal"] + len(report["different"]) == N + 1
 
 
+def test_what_is_no_hash_and_no_number_is_no_rounding():
+    assert rows_verify._bits_between("zz", "0f") > rows_verify.BITS
+    found = rows_verify._vector_differences("yaw", float("nan"), 1.0, lambda a, b: abs(a - b), 9.0)
+    assert [*found] == [("yaw", True)]
+
+
 @pytest.mark.long
 def test_a_false_embedding_is_named(project, verify, in_one_process):
     forge(project, "embed", lambda row, _: {"embedding": list(reversed(row["embedding"]))})
@@ -212,6 +219,7 @@ def test_segments_that_end_the_process_are_named_with_the_way_out(
 
     def crash(folder, name):
         if folder.path / name in segments:
+            faulthandler.disable()  # the log of a run has no crash then
             os.abort()
         return read(folder, name)
 

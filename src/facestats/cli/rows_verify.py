@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import os
 import random
 import signal
@@ -280,7 +281,7 @@ def _photo_differences(
                 yield column, True
         elif column == "perceptual_hash":
             if value != other:
-                yield column, (int(value, 16) ^ int(other, 16)).bit_count() > BITS
+                yield column, _bits_between(value, other) > BITS
         else:
             allowed = (
                 BOX * max(row["width"], row["height"])
@@ -300,6 +301,14 @@ def _photo_differences(
             yield "crop", _looks_different(kept, jpeg)
 
 
+def _bits_between(one: str, other: str) -> float:
+    """Bits in which two perceptual hashes differ; infinite where the stored one is no hash."""
+    try:
+        return (int(one, 16) ^ int(other, 16)).bit_count()
+    except ValueError:
+        return math.inf
+
+
 def _vector_differences(
     column: str,
     one: Any,
@@ -313,7 +322,7 @@ def _vector_differences(
     if a.shape != b.shape:
         yield column, True
     elif not np.array_equal(a, b):  # to the bit; what follows has a tolerance
-        yield column, distance(a, b) > allowed
+        yield column, not distance(a, b) <= allowed  # also where a number is none
 
 
 def _looks_different(one: bytes, other: bytes) -> bool:
