@@ -3,19 +3,22 @@
     python -m benchmarks.app [--root .] [--faces 100000] [--rounds 20]
 
 Needs a project that `dvc repro` has built, and the extra `facestats[serve]`. Its faces are repeated
-under new names until there are enough, with their numbers jittered; crops are links to its own. A
-server of that project is started and asked over a socket: nothing is in its memory when a filter
-is asked for the first time. The map is drawn in Chromium, which must be installed.
+under new names until there are enough, with their numbers jittered; crops are links to its own, and
+some faces are labelled and rated by hand. A server of that project is started and asked over a
+socket: nothing is in its memory when a filter is asked for the first time. The map is drawn in
+Chromium, which must be installed.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import csv
 import http.client
 import itertools
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -32,19 +35,28 @@ import pyarrow.parquet as pq
 import torch
 from benchmarks.limits import machine_facts
 
+from facestats.app.gate import CSRF
+from facestats.app.labelling import TEMPLATE
+from facestats.attributes.tables import FLAGS, PREDICTIONS
 from facestats.core.layout import (
     COMPOSITES_MANIFEST,
     CROPS,
     EMBEDDINGS,
     FACES_TABLE,
     FINAL_TABLE,
+    METADATA,
     SERVING,
 )
 from facestats.core.tables.parquet import group_rows
+from facestats.labels.manual import HEADER
+from facestats.labels.rated_by_hand import HEADER as RATED
+from facestats.labels.tables import LABELS
 from facestats.pairs.manifest import write_run_manifest
 from facestats.serving.manifest import Manifest, write_manifest
 
 PORT = 8940
+BY_HAND = 2_000  # labels, and ratings of ten raters, that are there already
+PAGES = ("label", "rate")
 PATIENCE = 300  # seconds until the server must be ready
 LINKED = ("filename", "copy_group", "duplicate_of", "near_duplicate_of", "image")
 JITTERED = ("attractiveness_score", "combined_score", "geometric_score", "age_final", "nose_width")
@@ -100,7 +112,8 @@ def build(root: Path, n: int, work: Path) -> None:
     (work / built.facts["images"]).parent.mkdir(parents=True, exist_ok=True)
     (work / built.facts["images"]).symlink_to((root / built.facts["images"]).resolve())
     random = np.random.default_rng(0)
-    for path in (FINAL_TABLE, FACES_TABLE, EMBEDDINGS):
+    asked = (METADATA / schema.name for schema in (LABELS, PREDICTIONS))
+    for path in (FINAL_TABLE, FACES_TABLE, EMBEDDINGS, *asked):
         table = pq.read_table(root / path)
         if "status" in table.column_names:
             table = table.filter(pc.equal(table["status"], "ok"))
@@ -115,10 +128,30 @@ def build(root: Path, n: int, work: Path) -> None:
         )
         if path == FINAL_TABLE:
             _link_crops(root, table["filename"].to_pylist(), n, work)
+            _label_and_rate(repeated.select(["filename", "image"]).to_pylist(), work)
+    for name in (Path("params.yaml"), TEMPLATE, METADATA / FLAGS.name):
+        (work / name).symlink_to((root / name).resolve())
+    (work / "consent.txt").write_text("Adults judge made-up faces.")
     with contextlib.chdir(work):
         parts = {part: map(Path, files) for part, files in built.parts.items()}
         write_manifest(SERVING, built.facts, parts)
         write_run_manifest(COMPOSITES_MANIFEST, SERVING, [FINAL_TABLE])
+
+
+def _label_and_rate(faces: list[dict[str, str]], work: Path) -> None:
+    """Write labels and ratings of some faces, as the pages do."""
+    some = faces[:: max(1, len(faces) // BY_HAND)]
+    labels = [{"filename": face["filename"], "gender": "female"} for face in some]
+    ratings = [
+        {"rater": f"r{at % 10}", "image": face["image"], "trait": "", "rating": "4"}
+        | {"order": str(1 + at // 10), "seconds": "2.5", "repeat": "0"}
+        for at, face in enumerate(some)
+    ]
+    for name, header, rows in (("labels", HEADER, labels), ("ratings", RATED, ratings)):
+        with (work / f"data/manual_{name}.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, header, restval="", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
 
 
 def _prefix(tile: int) -> str:
@@ -157,26 +190,42 @@ class Client:
 
     def get(self, path: str) -> tuple[int, bytes, float]:
         """Status, body and milliseconds; what takes longer than an answer may is asked again."""
+        return self._ask("GET", path, None, {"Accept": "text/html"})
+
+    def post(self, path: str, token: str, **body: str | float | bool) -> tuple[int, bytes, float]:
+        """The same of what writes, with the token of a page."""
+        headers = {"Content-Type": "application/json", CSRF: token}
+        return self._ask("POST", path, json.dumps(body), headers)
+
+    def _ask(
+        self, method: str, path: str, body: str | None, headers: dict[str, str]
+    ) -> tuple[int, bytes, float]:
         started = time.perf_counter()
         while True:
-            self.connection.request("GET", path, headers={"Accept": "text/html"})
+            self.connection.request(method, path, body, headers)
             answer = self.connection.getresponse()
-            body = answer.read()
-            if answer.status != 503 or b"too_late" not in body:
-                return answer.status, body, 1000 * (time.perf_counter() - started)
+            content = answer.read()
+            if answer.status != 503 or b"too_late" not in content:
+                return answer.status, content, 1000 * (time.perf_counter() - started)
+
+
+def row(what: str, answers: list[tuple[int, bytes, float]]) -> tuple[str, str, str]:
+    """A row of the table: what, the first time, the median of further times."""
+    assert {status for status, _, _ in answers} == {200}, (what, answers[0][:2])
+    times = [spent for _, _, spent in answers]
+    later = statistics.median(times[1:]) if len(times) > 1 else None
+    line = what, f"{times[0]:.0f} ms", "" if later is None else f"{later:.0f} ms"
+    print(f"| {' | '.join(line)} |", flush=True)
+    return line
 
 
 def measure(client: Client, rounds: int, n: int) -> list[tuple[str, str, str]]:
-    """Rows of the table: what, the first time, the median of further times."""
+    """Rows of what only looks."""
     rows: list[tuple[str, str, str]] = []
 
     def ask(what: str, paths: list[str]) -> bytes:
         answers = [client.get(path) for path in paths]
-        assert {status for status, _, _ in answers} == {200}, (what, answers[0][:2])
-        times = [spent for _, _, spent in answers]
-        later = statistics.median(times[1:]) if len(times) > 1 else None
-        rows.append((what, f"{times[0]:.0f} ms", "" if later is None else f"{later:.0f} ms"))
-        print(f"| {' | '.join(rows[-1])} |", flush=True)
+        rows.append(row(what, answers))
         return answers[-1][1]
 
     ask("first page, as HTML", ["/app/faces"] * (rounds + 1))
@@ -208,6 +257,46 @@ def measure(client: Client, rounds: int, n: int) -> list[tuple[str, str, str]]:
     pair = "n=500&pair=1&other=" + quote("gender=female&n=500&seed=0")
     ask("compose, 11 pictures between two", [f"/app/api/compose/between?{pair}"] * 2)
     return rows
+
+
+def measure_writing(client: Client, rounds: int) -> list[tuple[str, str, str]]:
+    """Rows of Label and Rate."""
+    pages = {name: [client.get(f"/app/{name}") for _ in range(rounds + 1)] for name in PAGES}
+    rows = [row(f"{name}, as HTML", pages[name]) for name in PAGES]
+    token = re.findall(rb'name="csrf-token" content="([^"]+)"', pages["label"][0][1])[0].decode()
+    for which in ("proposed", "doubtful", "faces"):
+        path = f"/app/api/label?attribute=gender&list={which}"
+        lists = [client.get(path) for _ in range(rounds + 1)]
+        rows.append(row(f"label, the list of {which}", lists))
+    people = {"who": "benchmark", "browser": "benchmark"}
+    written, undone = [], []
+    for face in json.loads(lists[-1][1])["faces"][: rounds + 1]:
+        given = {"face": face["name"], "attribute": "gender", "before": face["by_hand"]}
+        label = {"label": "male", "new": False}
+        written.append(client.post("/app/api/label", token, **given, **label, **people))
+    for _, body, _ in written:
+        entry = json.loads(body)["entry"]["id"]
+        undone.append(client.post("/app/api/label/undo", token, id=entry, **people))
+    rows += [row("label, written", written), row("label, undone", undone)]
+    who: dict = {"rater": "r3", "trait": ""}
+    begun = [client.post("/app/api/rate/begin", token, agreed=True, **who) for _ in range(3)]
+    rated = [begun[-1]]
+    for _ in range(rounds + 1):
+        now = json.loads(rated[-1][1])
+        given = {"face": now["face"]["name"], "repeat": now["repeat"]}
+        rated.append(client.post("/app/api/rate", token, rating=4, seconds=2, **given, **who))
+    last = json.loads(rated[-1][1])
+    given = {"face": last["face"]["name"]}
+    skipped = [client.post("/app/api/rate/skip", token, **given, **who)]
+    given = {"face": last["last"]}
+    undone = [client.post("/app/api/rate/undo", token, **given, **who)]
+    return [
+        *rows,
+        row("rate, begun", begun),
+        row("rate, a judgement written", rated[1:]),
+        row("rate, skipped", skipped),
+        row("rate, undone", undone),
+    ]
 
 
 def measure_map(port: int, folder: Path) -> list[tuple[str, str, str]]:
@@ -246,6 +335,7 @@ def main() -> None:
         work = Path(folder)
         build(options.root.resolve(), options.faces, work)
         command = [sys.executable, "-m", "facestats", "app", "--no-browser", "--root", folder]
+        command += ["--consent", str(work / "consent.txt"), "--repeats", "0.1"]
         with open(work / "log", "wb") as log:
             started = time.perf_counter()
             server = subprocess.Popen(
@@ -255,6 +345,7 @@ def main() -> None:
             wait_until_ready(server, work / "log")
             ready = time.perf_counter() - started
             rows = measure(Client(PORT), options.rounds, options.faces)
+            rows += measure_writing(Client(PORT), options.rounds)
             rows += measure_map(PORT, work)
             memory = psutil.Process(server.pid).memory_info().rss / 2**20
         finally:

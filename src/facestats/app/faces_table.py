@@ -7,7 +7,7 @@ them, on the few columns that each needs.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from threading import Lock
@@ -22,6 +22,8 @@ from facestats.app.query import Query
 from facestats.errors import InputError, suggestion
 from facestats.groups.conditions import check_conditions, steps
 from facestats.groups.filters import Selection, select_faces
+from facestats.labels.csv_text import visible
+from facestats.labels.names import PhotoNames
 from facestats.serving.answers import SENSITIVE_COLUMNS
 
 KEPT = 64  # answers of filters
@@ -122,6 +124,10 @@ class FacesTable:
         at = self._names.get_indexer(pd.Index([filename]))[0]
         return None if at < 0 else int(at)
 
+    def rows_of(self, names: Iterable[str]) -> np.ndarray:
+        """Row numbers of faces in their order; -1 where there is no such face."""
+        return self._names.get_indexer(pd.Index([*names], dtype=object))
+
     def name(self, row: int) -> str:
         return self._names[row]
 
@@ -201,6 +207,28 @@ class FacesTable:
             hits = pc.match_substring(self._lower, word.lower())
             mask &= hits.to_numpy(zero_copy_only=False)
         return mask
+
+    @cached_property
+    def images(self) -> dict[str, str]:
+        """The photo of each face."""
+        return dict(zip(self.frame["filename"], self.frame["image"], strict=True))
+
+    @cached_property
+    def faces_by_image(self) -> dict[str, str]:
+        """The face of each photo."""
+        return {image: name for name, image in self.images.items()}
+
+    @cached_property
+    def as_read(self) -> tuple[dict[str, int], np.ndarray]:
+        """The first row of each photo's name as files are read, and of each row that first one."""
+        known: dict[str, int] = {}
+        names = map(visible, self.images.values())
+        return known, np.array([known.setdefault(name, row) for row, name in enumerate(names)], int)
+
+    @cached_property
+    def photos(self) -> PhotoNames:
+        """Finds photos by the names that label files give them."""
+        return PhotoNames(self.faces_by_image)
 
     @cached_property
     def places(self) -> np.ndarray | None:

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from facestats.labels.manual import Change, labels_by_hand, merge_labels, own_fi
 from facestats.machine.output import one_line
 from facestats.params.project import Params, load_params
 from facestats.serving.answers import SENSITIVE_COLUMNS
+from facestats.serving.manifest import Identity, identity
 
 TEMPLATE = METADATA / "labels_template.csv"
 CONTRADICTS = "contradicts_"
@@ -70,17 +72,15 @@ class Labelling:
     def __init__(self, root: Path, ethnicity: bool):
         self.root, self.ethnicity = root, ethnicity
         self.journal = Journal(root)
+        self._by_hand: tuple[Any, dict[str, dict[str, str]]] = None, {}
 
     def file(self) -> Path:
         """The file of `data.manual_labels`; raises `InputError` or `ParamsError`."""
-        return own_file(self.root, "data.manual_labels", self._params().data.manual_labels)
-
-    def _params(self) -> Params:
-        return load_params(self.root / "params.yaml")
+        return own_file(self.root, "data.manual_labels", params_of(self.root).data.manual_labels)
 
     def attributes(self, shown: Shown) -> list[Attribute]:
         """What can be labelled: the project's targets, and all else that has an answer."""
-        targets = self._params().attributes.targets
+        targets = params_of(self.root).attributes.targets
         names = [*targets, *(c.removesuffix("_final") for c in shown.faces.columns if _final(c))]
         names = [name for name in dict.fromkeys(names) if self._may_show(name)]
         with_classes = [name for name in names if not _is_number(name, targets, shown)]
@@ -92,7 +92,7 @@ class Labelling:
         if which == "faces":
             return [int(row) for row in shown.faces.select(query).rows[:MOST]]
         names = self._doubtful(column) if which == "doubtful" else self._proposed()
-        by_hand = labels_by_hand(self.file(), images_of(shown))
+        by_hand = self._labels(shown)
         left = standing(self.journal.entries())
         unsure = {e.filename for e in left if e.column == column and not e.new and not e.old}
         rows = [
@@ -101,6 +101,16 @@ class Labelling:
             if column not in by_hand.get(name, {}) and name not in unsure
         ]
         return [row for row in rows if row is not None][:MOST]
+
+    def _labels(self, shown: Shown) -> dict[str, dict[str, str]]:
+        """The labels by hand, by face and column; read again where the file is another one."""
+        path = self.file()
+        now = shown.version, path, identity(path)
+        kept, by_hand = self._by_hand
+        if kept != now:
+            by_hand = labels_by_hand(path, shown.faces.faces_by_image, shown.faces.photos)
+            self._by_hand = now, by_hand
+        return by_hand
 
     def _proposed(self) -> list[str]:
         sheet = read_csv(self.root / TEMPLATE)
@@ -115,7 +125,7 @@ class Labelling:
 
     def faces(self, shown: Shown, rows: list[int], column: str) -> list[dict[str, Any]]:
         """Faces as the page has them: what is said of them, and by whom."""
-        by_hand = labels_by_hand(self.file(), images_of(shown))
+        by_hand = self._labels(shown)
         numbers = np.array(rows, np.int32)
         names = [f"{column}_{end}" for end in ("final", "source", "said")]
         cells = shown.faces.values(numbers, [n for n in names if n in shown.faces.columns])
@@ -142,7 +152,7 @@ class Labelling:
 
     def waiting(self, shown: Shown, filename: str) -> list[tuple[str, str]]:
         """Attributes and labels by hand of a face that the run in use does not have yet."""
-        by_hand = labels_by_hand(self.file(), images_of(shown)).get(filename, {})
+        by_hand = self._labels(shown).get(filename, {})
         names = [name for name in by_hand if self._may_show(name)]
         names = [name for name in names if f"{name}_final" in shown.faces.columns]
         rows = np.array([shown.faces.row(filename)], np.int32)
@@ -231,7 +241,8 @@ class Labelling:
                     "again, then decide"
                 )
 
-        merge_labels(self.file(), {filename: {column: label}}, images_of(shown), check=check)
+        answers, faces = {filename: {column: label}}, shown.faces
+        merge_labels(self.file(), answers, faces.images, check=check, photos=faces.photos)
 
     def changes(self, shown: Shown) -> list[Entry]:
         """The last labels by the pages that stand, the latest first."""
@@ -242,6 +253,17 @@ class Labelling:
         return self.ethnicity or not f"{name}_final".startswith(SENSITIVE_COLUMNS)
 
 
+def params_of(root: Path) -> Params:
+    """The parameters of a project, read again where the file is another one."""
+    path = root / "params.yaml"
+    return _read_params(path, identity(path))
+
+
+@lru_cache(maxsize=4)
+def _read_params(path: Path, _: Identity) -> Params:
+    return load_params(path)
+
+
 def labeller(name: str) -> str:
     """A person's name as typed; raises `InputError` where it can't be shown on one line."""
     name = one_form(name)
@@ -250,12 +272,6 @@ def labeller(name: str) -> str:
             f"a name has {LONGEST_NAME} characters at most, on one line, all of them visible"
         )
     return name
-
-
-def images_of(shown: Shown) -> dict[str, str]:
-    """The photo of each face."""
-    frame = shown.faces.frame
-    return dict(zip(frame["filename"], frame["image"], strict=True))
 
 
 def _entry(

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from facestats.app.bodies import flag_of, json_body, number_of, text_of
-from facestats.app.rating import MAIN, Rating, Study, faces_to_rate, read_study
+from facestats.app.rating import MAIN, Rating, Study, read_study, rows_to_rate
 from facestats.app.site import Page, Site, make_router, words
 from facestats.errors import FaceStatsError
 from facestats.service.answers import JsonResponse
@@ -30,7 +30,7 @@ def routes(site: Site) -> APIRouter:
         problem, faces = None, 0
         try:
             study = await site.work(read_study, root)
-            faces = len(await site.work(faces_to_rate, shown))
+            faces = len(await site.work(rows_to_rate, shown))
         except FaceStatsError as error:
             problem = without_paths(str(error), root)
         traits = [(name, words(name) or MAIN) for name in study.traits] if study else []

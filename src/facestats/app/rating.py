@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from facestats.app.labelling import images_of, labeller
+from facestats.app.labelling import labeller, params_of
 from facestats.app.query import Query
 from facestats.app.site import Choices, Shown, address
 from facestats.core import tables
@@ -24,13 +24,13 @@ from facestats.labels.manual import alone, own_file
 from facestats.labels.rated_by_hand import AGAIN, HEADER, add_line, rows_by_hand, take_line
 from facestats.labels.tables import LABELS
 from facestats.labels.wide_ratings import MEAN_RATER_NAMES
-from facestats.params.project import load_params
 
 CONSENTS = "consents.csv"  # beside the ratings
 CONSENT_HEADER = ("rater", "time", "sha256")
 MAIN = "attractive"  # what a trait without a name is called on the page
 MOST_POINTS = 11  # of a scale that is shown as buttons
 LONGEST_TIME = 86_400.0  # seconds
+KEPT_ORDERS = 64  # of raters
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def read_study(root: Path) -> Study:
     InputError, ParamsError
         No scale is set, and none is known.
     """
-    params = load_params(root / "params.yaml")
+    params = params_of(root)
     path = own_file(root, "data.manual_ratings", params.data.manual_ratings)
     table, facts = root / METADATA / LABELS.name, {}
     known = None
@@ -116,8 +116,8 @@ class Left:
 
     Attributes
     ----------
-    names : list of str
-        Faces, in the order in which they are shown.
+    rows : ndarray of int
+        Row numbers of faces, in the order in which they are shown.
     repeat : bool
         Whether these were judged once.
     done, total : int
@@ -128,7 +128,7 @@ class Left:
         The photo that was judged last.
     """
 
-    names: list[str]
+    rows: np.ndarray
     repeat: bool
     done: int
     total: int
@@ -150,6 +150,7 @@ class Rating:
         self.root, self.choices = root, choices
         # Faces that were put behind the others, by rater and trait, in their order.
         self._skipped: dict[tuple[str, str], dict[str, None]] = {}
+        self._orders: dict[tuple[str, str, str], tuple[np.ndarray, np.ndarray]] = {}
 
     def begin(self, shown: Shown, name: str, trait: str, agreed: bool) -> dict[str, Any]:
         """What a rater sees first: their next face, or the question whether they agree."""
@@ -190,11 +191,11 @@ class Rating:
         with alone(study.path.resolve().parent):
             rows, rater = self._rows_of_rater(study, name)
             left = self._left(shown, rows, rater, trait)
-            if face not in left.names or repeat != left.repeat:
+            if shown.faces.row(face) not in left.rows or repeat != left.repeat:
                 raise InputError("this face was rated already, perhaps in another window")
             row = {
                 "rater": rater,
-                "image": images_of(shown)[face],
+                "image": shown.faces.images[face],
                 "trait": trait,
                 "rating": f"{rating:.15g}",
                 "order": str(left.order),
@@ -210,7 +211,7 @@ class Rating:
         with alone(study.path.resolve().parent):
             rows, rater = self._rows_of_rater(study, name)
             skipped = self._skipped.setdefault((rater, trait), {})
-            if face in self._left(shown, rows, rater, trait).names:
+            if shown.faces.row(face) in self._left(shown, rows, rater, trait).rows:
                 skipped.pop(face, None)
                 skipped[face] = None
         return self._answer(shown, rows, rater, trait)
@@ -227,7 +228,7 @@ class Rating:
         with alone(study.path.resolve().parent):
             rows, rater = self._rows_of_rater(study, name)
             own = _own(rows, rater, trait)
-            if not own or visible(own[-1]["image"]) != visible(images_of(shown).get(face, "")):
+            if not own or visible(own[-1]["image"]) != visible(shown.faces.images.get(face, "")):
                 raise InputError("this is not your last judgement any more; look again")
             take_line(study.path, own[-1])
             rows = [row for row in rows if row is not own[-1]]
@@ -261,28 +262,38 @@ class Rating:
     def _left(self, shown: Shown, rows: list[dict[str, str]], rater: str, trait: str) -> Left:
         """What a rater has still to judge."""
         own = _own(rows, rater, trait)
-        judged = {visible(row["image"]) for row in own if not _is_repeat(row)}
-        again = {visible(row["image"]) for row in own if _is_repeat(row)}
-        names = faces_to_rate(shown)
-        generator = np.random.default_rng([*hashlib.sha256(f"{rater}\0{trait}".encode()).digest()])
-        order = [names[i] for i in generator.permutation(len(names))]
-        twice = [names[i] for i in generator.permutation(len(names))[: self._repeats(len(names))]]
-        images = images_of(shown)
-        first = [name for name in order if visible(images[name]) not in judged]
-        second = [name for name in twice if visible(images[name]) not in again]
-        left = first or second
-        skipped = [*self._skipped.get((rater, trait), {})]
+        order, twice = self._order(shown, rater, trait)
+        first = _without(order, shown, [row for row in own if not _is_repeat(row)])
+        second = _without(twice, shown, [row for row in own if _is_repeat(row)])
+        left = first if len(first) else second
+        if skipped := self._skipped.get((rater, trait)):
+            last = shown.faces.rows_of(skipped)
+            left = np.concatenate([left[~np.isin(left, last)], last[np.isin(last, left)]])
         numbers = [int(row["order"]) for row in own if row["order"].isdecimal()]
         total = len(order) + len(twice)
         return Left(
-            [name for name in left if name not in skipped]
-            + [name for name in skipped if name in {*left}],
-            repeat=not first and bool(second),
+            left,
+            repeat=not len(first) and len(second) > 0,
             done=total - len(first) - len(second),
             total=total,
             order=1 + max([len(own), *numbers]),
             last=visible(own[-1]["image"]) if own else None,
         )
+
+    def _order(self, shown: Shown, rater: str, trait: str) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of the faces in a rater's order, and of those that are shown again."""
+        key = shown.version, rater, trait
+        kept = self._orders.get(key)
+        if kept is None:
+            faces = rows_to_rate(shown)
+            seed = [*hashlib.sha256(f"{rater}\0{trait}".encode()).digest()]
+            generator = np.random.default_rng(seed)
+            order, twice = (generator.permutation(len(faces)) for _ in range(2))
+            repeated = twice[: self._repeats(len(faces))]
+            while len(self._orders) >= KEPT_ORDERS:
+                self._orders.pop(next(iter(self._orders)), None)
+            kept = self._orders[key] = faces[order], faces[repeated]
+        return kept
 
     def _answer(
         self,
@@ -294,18 +305,18 @@ class Rating:
     ) -> dict[str, Any]:
         """What the page shows next: `face`, or the first that is left."""
         left = self._left(shown, rows, rater, trait)
-        names = left.names if face is None else [face, *left.names]
-        upcoming = [name for name in names[1:] if name != names[0]]
-        last = [name for name, image in images_of(shown).items() if visible(image) == left.last]
+        names = shown.faces.names(left.rows[:2])
+        names = names if face is None else [face, *(name for name in names if name != face)]
+        last = shown.faces.as_read[0].get(left.last or "")
         return {
             "rater": rater,
             "agreed": True,
             "face": {"name": names[0], "address": address(names[0])} if names else None,
-            "upcoming": address(upcoming[0]) if upcoming else None,
+            "upcoming": address(names[1]) if len(names) > 1 else None,
             "repeat": left.repeat,
             "done": left.done,
             "total": left.total,
-            "last": last[0] if last else None,
+            "last": None if last is None else shown.faces.name(last),
         }
 
     def _repeats(self, faces: int) -> int:
@@ -333,10 +344,17 @@ def _is_repeat(row: dict[str, str]) -> bool:
     return row["repeat"].lower() in AGAIN
 
 
-def faces_to_rate(shown: Shown) -> list[str]:
-    """Names of the faces that are rated: no doubtful one, no copy, nobody who may be a child."""
+def _without(rows: np.ndarray, shown: Shown, judged: list[dict[str, str]]) -> np.ndarray:
+    """The rows of faces without those that were judged."""
+    known, first = shown.faces.as_read
+    out = [known.get(visible(one["image"]), -1) for one in judged]
+    return rows[~np.isin(first[rows], out)]
+
+
+def rows_to_rate(shown: Shown) -> np.ndarray:
+    """Rows of the faces that are rated: no doubtful one, no copy, nobody who may be a child."""
     rows = shown.faces.select(Query()).rows
     if "score_withheld" in shown.faces.columns:
         withheld = shown.faces.frame["score_withheld"].to_numpy(dtype=object)[rows]
         rows = rows[[value is None or value != value for value in withheld]]
-    return sorted(shown.faces.names(rows))
+    return rows

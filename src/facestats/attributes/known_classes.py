@@ -10,6 +10,7 @@ import pandas as pd
 from facestats.attributes.tables import PREDICTIONS
 from facestats.core import tables
 from facestats.core.layout import METADATA
+from facestats.core.tables.parquet import opened
 from facestats.errors import InputError
 from facestats.labels.cells import EMPTY, MAX_AGE, NONE, Mistakes, nearest, numbers, without_empty
 from facestats.labels.columns import LABELS, find_columns
@@ -54,16 +55,18 @@ def known_classes(
     InputError
         A new class that is not written as attribute=name.
     """
-    labels = tables.read_all(root / METADATA / LABELS_TABLE.name, LABELS_TABLE)
+    path = root / METADATA / LABELS_TABLE.name
+    labelled = [name for name in _columns(path) if name in targets]
+    labels = tables.read(path, LABELS_TABLE, labelled) if labelled else pd.DataFrame()
     sheet = read_sheet(into)
     manual = pd.DataFrame() if sheet is None else sheet.table
     headers = {name: name for name in map(str, manual.columns)}
     headers |= {} if manual.empty else find_columns(manual.columns, LABELS, into)
     predictions = root / METADATA / PREDICTIONS.name
-    columns = tables.read_all(predictions, PREDICTIONS).columns if predictions.is_file() else []
+    columns = _columns(predictions) if predictions.is_file() else []
     known = {}
     for target in targets:
-        words = {*labels[target].dropna()} if target in labels else set()
+        words = {*labels[target].dropna().unique()} if target in labels else set()
         if target in headers:
             words |= {*without_empty(manual[headers[target]])}
         words |= {
@@ -80,6 +83,11 @@ def known_classes(
             )
         known[target].append(name.strip())
     return known
+
+
+def _columns(path: Path) -> list[str]:
+    with opened(path, "labels") as file:
+        return file.schema_arrow.names
 
 
 def check_label(target: str, text: str, known: Sequence[str] | None, new: bool = False) -> str:

@@ -50,6 +50,7 @@ def merge_labels(
     images: Mapping[str, str],
     write: bool = True,
     check: Callable[[list[Change]], None] | None = None,
+    photos: PhotoNames | None = None,
 ) -> list[Change]:
     """Put labels into the file of labels by hand.
 
@@ -71,6 +72,8 @@ def merge_labels(
     check : callable, optional
         Gets the changes before they are written, while nobody else writes; what it raises stops
         them.
+    photos : PhotoNames, optional
+        Of all `images`, if the caller has them: of 100,000 they take a second to make.
 
     Returns
     -------
@@ -91,11 +94,11 @@ def merge_labels(
         )
     path = path.resolve()
     if not write:
-        return _merge(path, answers, images)[1]
+        return _merge(path, answers, images, photos)[1]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with alone(path.parent):
-            table, changes = _merge(path, answers, images)
+            table, changes = _merge(path, answers, images, photos)
             if check:
                 check(changes)
             if any(change.changed for change in changes):
@@ -109,7 +112,10 @@ def merge_labels(
 
 
 def _merge(
-    path: Path, answers: Mapping[str, Mapping[str, str]], images: Mapping[str, str]
+    path: Path,
+    answers: Mapping[str, Mapping[str, str]],
+    images: Mapping[str, str],
+    photos: PhotoNames | None,
 ) -> tuple[pd.DataFrame, list[Change]]:
     """The merged table as text, and the changes."""
     sheet = read_csv(path)
@@ -128,8 +134,9 @@ def _merge(
         if column not in columns:
             table[column], columns[column] = "", column
     rows: list[dict[str, str]] = table.to_dict("records")
-    photos = PhotoNames({*images.values(), *(images.get(name, name) for name in answers)})
-    readings = photos.read_all(row[key] for row in rows)
+    if photos is None:
+        photos = PhotoNames({*images.values(), *(images.get(name, name) for name in answers)})
+    readings = photos.read_all((row[key] for row in rows), explain=0)
     rows_by_image: dict[str, list[dict[str, str]]] = {}
     for row in rows:
         rows_by_image.setdefault(readings[row[key]].image or row[key], []).append(row)
@@ -180,8 +187,18 @@ def same_label(column: str, old: str, new: str) -> bool:
     )
 
 
-def labels_by_hand(path: Path, images: Mapping[str, str]) -> dict[str, dict[str, str]]:
+def labels_by_hand(
+    path: Path, faces: Mapping[str, str], photos: PhotoNames
+) -> dict[str, dict[str, str]]:
     """The labels of the file as text, by face and column; see `merge_labels`.
+
+    Parameters
+    ----------
+    path : Path
+    faces : mapping of str to str
+        The face of each photo.
+    photos : PhotoNames
+        Of these photos.
 
     Raises
     ------
@@ -194,8 +211,7 @@ def labels_by_hand(path: Path, images: Mapping[str, str]) -> dict[str, dict[str,
     key = key_column(sheet.table, path)
     headers = find_columns(sheet.table.columns, LABELS, path)
     names = {header: name for name, header in headers.items() if name != "image"}
-    faces = {image: face for face, image in images.items()}
-    readings = PhotoNames(faces).read_all(sheet.table[key])
+    readings = photos.read_all(sheet.table[key], explain=0)
     found: dict[str, dict[str, str]] = {}
     for row in sheet.table.to_dict("records"):
         face = faces.get(readings[row[key]].image or "")

@@ -1,0 +1,69 @@
+"""Labels and ratings by the pages, without a server: what is read once for all of them."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+pytest.importorskip("fastapi", reason="needs the extra facestats[serve]")
+
+from facestats.app import labelling, rating
+from facestats.app.faces_table import FacesTable
+from facestats.app.labelling import Attribute, Labelling
+from facestats.app.rating import Rating
+from facestats.app.site import Choices
+from facestats.params.project import load_params
+from resources import write_params
+
+
+def shown_of(n: int) -> Any:
+    """What pages show of `n` faces."""
+    names = [f"{i:03d}.jpg" for i in range(n)]
+    table = pd.DataFrame({"filename": names, "image": names, "score_withheld": None})
+    return SimpleNamespace(faces=FacesTable(table), version="1")
+
+
+@pytest.fixture
+def root(tmp_path):
+    write_params(tmp_path, {"labels": {"rating_scale": [1, 7]}})
+    (tmp_path / "data").mkdir()
+    return tmp_path
+
+
+def test_names_and_parameters_are_read_once_for_all_labels(root, monkeypatch):
+    """Of 100,000 faces they took a second at each label."""
+    shown, read = shown_of(9), []
+    monkeypatch.setattr(labelling, "load_params", lambda p: read.append(p) or load_params(p))
+    _ = shown.faces.photos
+    monkeypatch.setattr("facestats.labels.manual.PhotoNames", None)
+    page, gender = Labelling(root, False), Attribute("gender", ["female", "male"])
+    page.label(shown, "001.jpg", gender, "male", "", False, "", "here")
+    entry = page.label(shown, "002.jpg", gender, "female", "", False, "", "here")
+    assert page._labels(shown) == {"001.jpg": {"gender": "male"}, "002.jpg": {"gender": "female"}}
+    page.undo(shown, entry.id, "", "here")
+    with page.file().open("a") as file:  # in an editor
+        file.write("3.jpg,male,,,,\n")
+    assert page._labels(shown) == {"001.jpg": {"gender": "male"}, "003.jpg": {"gender": "male"}}
+    assert len(read) == 1
+    write_params(root, {"data": {"manual_labels": "data/other.csv"}})
+    assert page._labels(shown) == {}
+
+
+def test_the_order_of_a_rater_is_drawn_once(root, monkeypatch):
+    shown, drawn = shown_of(40), []
+    generator = np.random.default_rng
+    monkeypatch.setattr(rating.np.random, "default_rng", lambda s: drawn.append(s) or generator(s))
+    choices = Choices(False, "Adults judge faces.", 0.1)
+    study, seen = Rating(root, choices), []
+    now = study.begin(shown, "zed", "", True)
+    while now["face"]:
+        seen.append(now["face"]["name"])
+        now = study.rate(shown, "zed", "", seen[-1], 4.0, 1.0, now["repeat"])
+    assert (len(seen), len({*seen[:40]}), len({*seen[40:]})) == (44, 40, 4)
+    assert len(drawn) == 1
+    assert seen[:3] == ["016.jpg", "024.jpg", "035.jpg"]
+    again = Rating(root, choices).begin(shown_of(40), "zoe", "", True)
+    assert (again["done"], again["total"]) == (0, 44)
+    assert again["face"]["name"] != seen[0]
