@@ -4,10 +4,14 @@ import json
 import os
 import shutil
 import struct
+import threading
 import time
 from types import SimpleNamespace
+from urllib.parse import quote
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from apps import csrf, pages, rename_faces
@@ -22,6 +26,7 @@ from facestats.core.layout import METADATA, REJECTED, REJECTED_INDEX
 from facestats.errors import InputError, LabelError
 from facestats.groups.bounds import check_bounds
 from facestats.labels.csv_text import read_csv
+from facestats.labels.manual import alone
 from facestats.labels.rated_by_hand import HEADER, add_line, rows_by_hand
 from photo_bytes import chunked
 from services import with_a_child
@@ -262,3 +267,38 @@ def test_a_plot_that_declares_much_is_no_plot(root, service):
     plot.unlink()
     plot.write_bytes(bomb)
     assert service.get("/app/run").status == 200
+
+
+@pytest.mark.long
+@pytest.mark.server
+def test_pages_answer_while_somebody_else_holds_the_lock_of_the_labels(root, service, post):
+    given = {"face": "soft\u00adhyphen.jpg", "attribute": "gender", "browser": "b"}
+    waiting = [
+        threading.Thread(target=post, args=("/app/api/label",), kwargs={**given, "label": label})
+        for label in ("female", "male", "female", "male")
+    ]
+    with alone(root / "data"):
+        for thread in waiting:
+            thread.start()
+        time.sleep(0.5)
+        start = time.monotonic()
+        assert service.get("/app/faces", Accept="text/html").status == 200
+        assert time.monotonic() - start < 20  # it waited for two minutes
+    for thread in waiting:
+        thread.join(60)
+
+
+@pytest.mark.long
+@pytest.mark.server
+def test_a_doubtful_label_of_ethnicity_is_not_told(root, service):
+    flags = pq.read_table(root / METADATA / "attributes_flags.parquet")
+    path = root / METADATA / "attributes_flags.parquet"
+    name = "soft\u00adhyphen.jpg"
+    values = {"filename": [name, name], "reason": ["contradicts_ethnicity", "contradicts_gender"]}
+    columns = {one: values.get(one, [None, None]) for one in flags.column_names}
+    more = pa.Table.from_pydict(columns, flags.schema)
+    path.unlink()
+    pq.write_table(pa.concat_tables([flags, more]), path)
+    page = service.get(f"/app/face/{quote(name)}", Accept="text/html").body.decode()
+    assert "contradicts gender" in page
+    assert "contradicts ethnicity" not in page

@@ -136,6 +136,7 @@ def _describe(shown: Shown, row: int, filename: str, labelling: Labelling) -> di
         "flags": [
             {"reason": flag["reason"].replace("_", " "), "value": _number(flag["value"], 3)}
             for flag in shown.facts.flags_of(filename)
+            if labelling.ethnicity or not flag["reason"].endswith(f"_{answers.SENSITIVE}")
         ],
         "facts": [
             (name, shown_value(name, cells.get(name)))

@@ -114,7 +114,7 @@ def _writing(site: Site, labelling: Labelling) -> APIRouter:
 
     async def _written(shown: Shown, act, *arguments: Any) -> JsonResponse:
         try:
-            entry = await site.work(act, *arguments)
+            entry = await site.write(act, *arguments)
         except ChangedError as error:
             raise ServiceError(409, "changed_meanwhile", str(error)) from None
         changes = await site.work(_changes, labelling, shown)

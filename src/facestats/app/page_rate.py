@@ -62,7 +62,7 @@ def _writing(site: Site, rating: Rating) -> APIRouter:
         body = await json_body(request, site, _MOST_BODY)
         shown = await site.shown()
         who = text_of(body, "rater"), text_of(body, "trait"), flag_of(body, "agreed")
-        return JsonResponse(await site.work(rating.begin, shown, *who))
+        return JsonResponse(await site.write(rating.begin, shown, *who))
 
     @router.post("/app/api/rate")
     async def write(request: Request) -> JsonResponse:
@@ -72,7 +72,7 @@ def _writing(site: Site, rating: Rating) -> APIRouter:
         texts = [text_of(body, key) for key in ("rater", "trait", "face")]
         numbers = [number_of(body, key) for key in ("rating", "seconds")]
         again = flag_of(body, "repeat")
-        return JsonResponse(await site.work(rating.rate, shown, *texts, *numbers, again))
+        return JsonResponse(await site.write(rating.rate, shown, *texts, *numbers, again))
 
     @router.post("/app/api/rate/skip")
     async def skip(request: Request) -> JsonResponse:
@@ -87,6 +87,6 @@ def _writing(site: Site, rating: Rating) -> APIRouter:
         body = await json_body(request, site, _MOST_BODY)
         shown = await site.shown()
         texts = [text_of(body, key) for key in ("rater", "trait", "face")]
-        return JsonResponse(await site.work(act, shown, *texts))
+        return JsonResponse(await site.write(act, shown, *texts))
 
     return router

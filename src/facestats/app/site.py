@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,7 @@ from facestats.serving.manifest import identity
 TEMPLATES = Path(__file__).parent / "templates"
 POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 Result = TypeVar("Result")
+WRITING = 2  # threads that write labels and ratings
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ class Site:
     def __init__(self, state: State, choices: Choices, gate: Gate, pages: tuple[Page, ...]):
         self.state, self.choices, self.gate, self.pages = state, choices, gate, pages
         self.pictures = Pictures(state.settings.threads)
+        self._writing = ThreadPoolExecutor(WRITING, "writing")
         self.templates = html_environment(TEMPLATES)
         self.templates.filters |= {"segment": address, "words": words, "as_sentence": as_sentence}
         self._shown: Shown | None = None
@@ -135,6 +138,12 @@ class Site:
         """Do what takes a few milliseconds beside the event loop."""
         return await asyncio.get_running_loop().run_in_executor(
             self.pictures.pool, partial(function, *arguments)
+        )
+
+    async def write(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Do what waits for a lock that somebody else may hold for long; pages do not wait."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._writing, partial(function, *arguments)
         )
 
     def check_writing(self) -> None:
