@@ -120,7 +120,7 @@ class Page:
 
     def press(self, key: str, text: str = "") -> None:
         """Press and release a key in what has the focus."""
-        code = _CODES[key]
+        code = _CODES.get(key) or ord(key.upper())
         for kind in ("keyDown", "keyUp"):
             self.send(
                 "Input.dispatchKeyEvent",

@@ -2,21 +2,28 @@
 no request to another host. One server and one browser for all.
 """
 
+import csv
 import json
 import os
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from apps import HOSTILE, PAGES, pages, rename_faces
 from browser import chromium
 from facestats.core.layout import SERVING
-from resources import ROOT
+from resources import ROOT, read_yaml, write_yaml
 from services import CHILD, with_a_child, with_a_score
 
 pytestmark = [pytest.mark.long, pytest.mark.browser, pytest.mark.server]
 SHOWN = "Array.from(document.querySelectorAll('#faces li'), it => Number(it.dataset.index))"
 FOCUSED = "Number(document.activeElement.closest('#faces li')?.dataset.index ?? -1)"
+CONSENT = "Adults judge faces. <script>alert(1)</script>"
+# Until the picture can be seen: what is pressed before is no answer.
+SEEN = "document.getElementById('picture').decode().then(() => new Promise(r => setTimeout(r, 50)))"
+STATE = "parseInt(document.getElementById('state').textContent)"
+FACE = "document.getElementById('name').textContent"
 COUNT = "document.querySelector('#counts .count:last-child .n').textContent"
 # Controls and pictures without a name for who can't see them.
 NAMELESS = """Array.from(document.querySelectorAll('a, button, input, select, img, canvas, [role]'))
@@ -50,12 +57,17 @@ VIOLATIONS = """axe.run(document, {resultTypes: ['violations']}).then(found => f
 def root(built, tmp_path_factory):
     root = with_a_child(built, tmp_path_factory.mktemp("browsed") / "project")
     rename_faces(root, withheld=CHILD)
+    params = read_yaml((root / "params.yaml").read_text())
+    params["labels"]["rating_scale"] = [1, 7]  # is shown as buttons, which have keys
+    (root / "params.yaml").write_text(write_yaml(params))
     return root
 
 
 @pytest.fixture(scope="module")
 def address(root, tmp_path_factory):
-    with pages(root, tmp_path_factory.mktemp("app")) as service:
+    consent = tmp_path_factory.mktemp("consent") / "consent.txt"
+    consent.write_text(CONSENT)
+    with pages(root, tmp_path_factory.mktemp("app"), "--consent", str(consent)) as service:
         yield f"http://localhost:{service.port}"
 
 
@@ -96,8 +108,11 @@ def test_pages_fit_and_can_be_read(tab, address, width, scheme):
 
 
 @pytest.mark.skipif(not AXE.is_file(), reason="needs axe-core (npm install --no-save axe-core)")
-@pytest.mark.parametrize("width", [1280, 390])
-def test_axe_finds_no_serious_violation(tab, address, width):
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_axe_finds_no_serious_violation(tab, address, width, scheme):
+    tab.send(
+        "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}]
+    )
     for path in PAGES:
         tab.visit(address + path, width)
         tab.send("Runtime.evaluate", expression=AXE.read_text(encoding="utf-8"))
@@ -220,3 +235,82 @@ def test_the_run_waits_for_nobody(tab, address):
     tab.wait("!document.getElementById('experiments').textContent.includes('Asking')")
     text = tab.evaluate("document.getElementById('stale').textContent")
     assert "can't tell" not in text
+
+
+@pytest.mark.parametrize("name", HOSTILE[:4])
+def test_a_face_of_any_name_is_labelled_by_a_key(tab, address, root, name):
+    tab.visit(f"{address}/app/label?attribute=gender&face={quote(name)}")
+    tab.wait(f"!document.getElementById('work').hidden && {FACE}.length")
+    assert tab.evaluate(FACE) == name
+    before = (root / "data/manual_labels.csv").read_bytes()
+    pressed = "document.querySelectorAll('#answers [aria-pressed=true]').length"
+    tab.evaluate(SEEN)
+    tab.press("1")
+    tab.wait(f"{pressed} === 1")
+    tab.evaluate(SEEN)
+    tab.press("z")
+    tab.wait(f"{pressed} === 0")
+    assert (root / "data/manual_labels.csv").read_bytes() == before
+
+
+def test_labelling_by_keys(tab, address):
+    tab.visit(f"{address}/app/label?attribute=gender")
+    left, first = tab.wait(STATE), tab.evaluate(FACE)
+    tab.evaluate(SEEN)
+    tab.press("s")
+    second = tab.wait(f"{FACE} !== {json.dumps(first)} && {FACE}")
+    tab.evaluate(SEEN)
+    tab.press("u")
+    tab.wait(f"{STATE} === {left - 1}")
+    third = tab.evaluate(FACE)
+    tab.evaluate(SEEN)
+    tab.press("2")
+    tab.wait(f"{STATE} === {left - 2}")
+    tab.press("z")  # the face comes back
+    tab.wait(f"{STATE} === {left - 1} && {FACE} === {json.dumps(third)}")
+    tab.visit(f"{address}/app/label?attribute=gender")
+    assert tab.wait(STATE) == left - 1
+    assert tab.evaluate("document.querySelector('#changes tbody th').textContent") == second
+    tab.evaluate(SEEN)
+    tab.press("z")
+    tab.wait(f"{STATE} === {left} && {FACE} === {json.dumps(second)}")
+
+
+def begin_rating(tab, name):
+    tab.wait("!document.getElementById('start').hidden")
+    tab.evaluate(
+        f"(() => {{ document.getElementById('rater').value = {json.dumps(name)};"
+        "document.getElementById('agreed').checked = true;"
+        "document.querySelector('#start button').click(); })()"
+    )
+    tab.wait("!document.getElementById('work').hidden")
+    tab.evaluate(SEEN)
+
+
+def test_rating_by_keys(tab, address, root):
+    name = 'Zoë "<b>" \N{GRINNING FACE}'
+    tab.visit(f"{address}/app/rate")
+    assert tab.evaluate("document.querySelector('.consent')?.textContent") == CONSENT, tab.evaluate(
+        "document.body.innerText"
+    )
+    begin_rating(tab, name)
+    picture = "document.getElementById('picture').src"
+    first = tab.evaluate(picture)
+    tab.press("s")
+    tab.wait(f"{picture} !== {json.dumps(first)}")
+    for key, done in (("2", 1), ("z", 0), ("3", 1), ("1", 2)):
+        tab.evaluate(SEEN)
+        tab.press(key)
+        tab.wait(f"{STATE} === {done}")
+    tab.visit(f"{address}/app/rate")  # as after a reload
+    assert tab.evaluate("document.getElementById('again-name').textContent") == name
+    tab.evaluate("document.querySelector('#again button').click()")
+    tab.wait(f"!document.getElementById('work').hidden && {STATE} === 2")
+    tab.evaluate("document.getElementById('stop').click()")
+    tab.wait("!document.getElementById('end').hidden")
+    tab.visit(f"{address}/app/rate")
+    begin_rating(tab, name)
+    assert tab.evaluate(STATE) == 2
+    with (root / "data/manual_ratings.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["rater"] == name]
+    assert [(row["rating"], row["order"]) for row in rows] == [("3", "1"), ("1", "2")]
