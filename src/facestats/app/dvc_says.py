@@ -109,26 +109,15 @@ class DvcSays:
         stamp = [identity(self.root / path) for path in _WATCHED]
         with self._one_at_a_time:  # each takes a processor
             try:
-                _check(self.root)
-                answer = Answer("done", read(_run(self.root, "dvc", words)))
+                answer = Answer("done", read(_run(self.root, words)))
             except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
                 answer = Answer("failed", why=str(error) or type(error).__name__)
         with self._lock:
             kept.answer, kept.stamp, kept.time = answer, stamp, time.monotonic()
 
 
-def _check(root: Path) -> None:
-    """Raise `ValueError` where DVC must not be asked: its files may have come from anybody."""
-    try:
-        _run(root, "facestats", ["doctor", "--inputs"])
-    except ValueError:
-        raise ValueError(
-            "`python -m facestats doctor --inputs` names what has to be mended before DVC is asked"
-        ) from None
-
-
-def _run(root: Path, program: str, words: list[str]) -> str:
-    """Output of a command of DVC, or of this package.
+def _run(root: Path, words: list[str]) -> str:
+    """Output of a command of DVC.
 
     Raises
     ------
@@ -138,7 +127,7 @@ def _run(root: Path, program: str, words: list[str]) -> str:
     environment = os.environ | {"DVC_NO_ANALYTICS": "1"}
     with TemporaryFile() as out, TemporaryFile() as errors:
         process = subprocess.Popen(
-            [sys.executable, "-m", program, *words],
+            [sys.executable, "-m", "dvc", *words],
             cwd=root,
             env=environment,
             stdin=subprocess.DEVNULL,
