@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from facestats.core.layout import (
     SERVING,
 )
 from facestats.pairs.manifest import models_sha256
-from services import CHILD, Service, serving
+from services import CHILD, Answer, Service, serving
 
 HOSTILE = (
     """a "quoted" & 'single' <b>name.jpg""",
@@ -57,6 +57,12 @@ def csrf(service: Service, **headers: str) -> str:
     found = CSRF.search(service.get("/app/find", **headers).body.decode())
     assert found
     return found[1]
+
+
+def poster(service: Service) -> Callable[..., Answer]:
+    """Posts fields as JSON, as a page of the server does."""
+    headers = {"Content-Type": "application/json", "X-CSRF-Token": csrf(service)}
+    return lambda path, **body: service.ask("POST", path, json.dumps(body).encode(), headers)
 
 
 def rename_faces(

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pandas as pd
 import pytest
 
-from apps import HOSTILE, csrf, pages, rename_faces
+from apps import HOSTILE, csrf, pages, poster, rename_faces
 from facestats.core.layout import FINAL_TABLE, METADATA
 from services import CHILD, with_a_child
 
@@ -41,13 +41,7 @@ def service(root, consent, tmp_path_factory):
 
 @pytest.fixture
 def post(service):
-    token = csrf(service)
-
-    def ask(path, **body):
-        headers = {"Content-Type": "application/json", "X-CSRF-Token": token}
-        return service.ask("POST", path, json.dumps(body).encode(), headers)
-
-    return ask
+    return poster(service)
 
 
 def labels_of(root):

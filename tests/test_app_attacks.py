@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from apps import csrf, pages, rename_faces
+from apps import pages, poster, rename_faces
 from facestats.app import rating
 from facestats.app.blocks import plot_file
 from facestats.app.faces_table import FacesTable
@@ -52,13 +52,7 @@ def service(root, tmp_path_factory):
 
 @pytest.fixture
 def post(service):
-    token = csrf(service)
-
-    def ask(path, **body):
-        headers = {"Content-Type": "application/json", "X-CSRF-Token": token}
-        return service.ask("POST", path, json.dumps(body).encode(), headers)
-
-    return ask
+    return poster(service)
 
 
 def study(folder, names, monkeypatch):
@@ -137,14 +131,13 @@ def test_what_is_no_regular_file_is_not_read(tmp_path, what):
         Journal(tmp_path).entries()
 
 
+@pytest.mark.timeout(120)  # http.cookies takes hours
 def test_a_cookie_of_backslashes_is_read_at_once():
     gate = Gate((b"secret",))
-    header = b'a="' + b"\\" * 200_000 + b'"'
-    start = time.process_time()
+    header = b'a="' + b"\\" * 2_000_000 + b'"'
     assert not gate.is_signed_in({b"cookie": header})
     session = gate.session(b"secret").encode()
     assert gate.is_signed_in({b"cookie": header + b"; %s=%s" % (COOKIE.encode(), session)})
-    assert time.process_time() - start < 5  # it took minutes
 
 
 @pytest.mark.parametrize("name", ["a\0.png", "a" * 300 + ".png", "../dvc.lock", "loop.png"])
@@ -281,9 +274,8 @@ def test_pages_answer_while_somebody_else_holds_the_lock_of_the_labels(root, ser
         for thread in waiting:
             thread.start()
         time.sleep(0.5)
-        start = time.monotonic()
         assert service.get("/app/faces", Accept="text/html").status == 200
-        assert time.monotonic() - start < 20  # it waited for two minutes
+        assert all(thread.is_alive() for thread in waiting)  # the page did not wait for them
     for thread in waiting:
         thread.join(60)
 

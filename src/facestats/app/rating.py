@@ -98,7 +98,7 @@ def check_rater(name: str, there: set[str]) -> str:
     no_name = name in EMPTY | NONE or plain(name) in MEAN_RATER_NAMES or IMPORT_ID.match(name)
     if no_name or not plain(name):
         raise InputError(f"{name!r} is no name of a rater; write your name or a code of yours")
-    alike = [one for one in there if "".join(one.casefold().split()) == _letters(name)]
+    alike = [one for one in there if _letters(one) == _letters(name)]
     if alike and name not in alike:
         raise InputError(
             f"there is a rater {alike[0]!r}; if that is you, write the name so, else another"
