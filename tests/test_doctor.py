@@ -4,6 +4,7 @@ lines.
 
 import hashlib
 import json
+import os
 import shutil
 
 import numpy as np
@@ -239,6 +240,20 @@ def test_what_dvc_cannot_read_is_named_once(root, doctor, in_one_process):
     (root / "data/raw/a.png").write_bytes(encode(noise(0), "PNG"))
     (root / "data/raw/loop.jpg").symlink_to("loop.jpg")
     assert kinds(doctor()["problems"]) == {("unreadable", "data/raw/loop.jpg")}
+
+
+def test_a_pipe_among_what_stages_read_or_write_is_named_before_dvc_waits_for_it(
+    root, doctor, in_one_process, monkeypatch
+):
+    (root / "data/raw/a.png").write_bytes(encode(noise(0), "PNG"))
+    pipes = ["metrics/plots/pipe.json", "models/pipe"]
+    for pipe in pipes:
+        (root / pipe).parent.mkdir(parents=True)
+        os.mkfifo(root / pipe)
+    monkeypatch.setattr(doctor_command, "stale_stages", lambda root: pytest.fail("DVC was asked"))
+    for arguments in ([], ["--inputs"]):
+        problems = kinds(doctor(*arguments, code=1)["problems"])
+        assert problems == {("unreadable", pipe) for pipe in pipes}
 
 
 def test_a_label_file_that_cannot_be_used_is_named(root, doctor, in_one_process):

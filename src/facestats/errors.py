@@ -89,15 +89,16 @@ class RenamedWarning(FutureWarning):
 def of_file(error: OSError) -> str | None:
     """The message for an error of the system about a file, such as a full disk; None for others."""
     where = error.filename2 or error.filename  # of two, the second is the copy's target
+    named = f" ({where})" if where else ""
     if error.errno in FULL_DISK:
-        return f"the disk is full ({where or 'no file named'}); free some space and run again"
+        return f"the disk is full{named}; free some space and run again"
     if error.errno in _UNUSABLE and where is not None:
         return (
             f"{where} can't be used: {error.strerror}. Check that it exists, that it is a file or "
             "a folder as expected, and that you may read and write it"
         )
     if error.errno in _LIMITS:
-        return f"{os.strerror(error.errno)} ({where or 'no file named'}): {_LIMITS[error.errno]}"
+        return f"{os.strerror(error.errno)}{named}: {_LIMITS[error.errno]}"
     if error.errno is not None:
         return (
             f"the system can't read or write {where or 'a file'}: {os.strerror(error.errno)}; fix "

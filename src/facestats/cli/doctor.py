@@ -56,7 +56,7 @@ from facestats.params.project import Params, load_params
 from facestats.rows.dvc_cache import find_dvc_cache
 
 # DVC would follow what is wrong in its cache, and remove or overwrite files.
-_NOT_ASKED = (None, ["dvc repro: what it will run is not told until the cache is mended"], [])
+_NOT_ASKED = (None, ["dvc repro: what it will run is not told until that is mended"], [])
 
 HELP = "check the photos, the labels and the set-up"
 
@@ -138,7 +138,9 @@ def run(options: argparse.Namespace) -> int:
     lines: list[str] = []
     facts: dict[str, Any] = {}
     if not options.inputs:
-        facts, lines = _examine_all(options, params, inputs, sound=not cache.problems)
+        # DVC would wait for a pipe.
+        sound = not cache.problems and all(one.kind != "unreadable" for one in inputs.problems)
+        facts, lines = _examine_all(options, params, inputs, sound)
         if not inputs.problems and not options.json:
             print(f"inputs: nothing wrong found in {params.data.images} and {params.data.labels}")
     _print(inputs.problems, inputs.warnings, lines, facts, options.json)

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from facestats.cli.doctor_locks import cut_off, lost_entries
-from facestats.cli.doctor_places import made_by_stages
+from facestats.cli.doctor_places import made_by_stages, odd_files
 from facestats.cli.dvc_forms import MOST_YAML, ForeignError, load_yaml, read_regular
 from facestats.cli.forget_journal import unfinished_command
 from facestats.core.layout import PRETRAINED
@@ -41,6 +41,7 @@ TABLES = frozenset(
         ".parquet",
     )
 )
+_NO_FILE = "is no regular file (a pipe, a socket or a device); remove it"
 ALIKE = 0.78  # least similarity (`difflib`) of a name that may be meant for a label file's
 
 
@@ -91,6 +92,10 @@ def examine_inputs(root: Path, params: Params) -> Inputs:
     inputs.warnings += [Finding("dvc", *found) for found in lost_entries(root)]
     if line := unfinished_command(root):
         inputs.warnings.append(Finding("forget", line))
+    inputs.problems += [
+        Finding("unreadable", f"{_below(path, root)} {_NO_FILE}", _below(path, root))
+        for path in odd_files(root)
+    ]
     made = made_by_stages(root)
     # The user's own folders; a stage writes its outs anew.
     own = {
@@ -264,7 +269,7 @@ def _unreadable(folder: Path) -> list[tuple[Path, str]]:
                 )
                 message = f"{path} is {what}; remove it"
             elif not (path.is_file() or path.is_dir()):
-                message = f"{path} is no regular file (a pipe, a socket or a device); remove it"
+                message = f"{path} {_NO_FILE}"
             elif not os.access(path, os.R_OK):
                 message = f"{path} can't be read; `chmod u+r` it or remove it"
             if message:

@@ -34,6 +34,28 @@ def made_by_stages(root: Path) -> list[Path]:
     return [Path(path) for path in dict.fromkeys(paths) if path]
 
 
+def odd_files(root: Path) -> Iterator[Path]:
+    """What is neither file, folder nor link in the places that DVC reads whole, which waits there.
+
+    The folders of photos and labels are looked through elsewhere: `doctor_inputs`.
+    """
+    named = _named(root / "dvc.yaml", ("deps", *_KINDS))
+    places = {root / name.partition("${")[0] for name in named} - {root}
+    tops = [place for place in places if places.isdisjoint(place.parents)]
+    left = sorted(tops, reverse=True)
+    while left:
+        place = left.pop()
+        if place.is_dir() and not place.is_symlink():
+            with os.scandir(place) as entries:
+                for entry in sorted(entries, key=lambda entry: entry.name, reverse=True):
+                    if entry.is_dir(follow_symlinks=False):
+                        left.append(Path(entry.path))
+                    elif not (entry.is_file(follow_symlinks=False) or entry.is_symlink()):
+                        yield Path(entry.path)
+        elif place.exists() and not (place.is_file() or place.is_dir()):
+            yield place
+
+
 def places_of_stages(pipeline: Path) -> Iterator[tuple[Path, Out]]:
     """Each out that a dvc.yaml names, with its places: for keys of params.yaml, all there are."""
     for out in dict.fromkeys(_named(pipeline, _KINDS)):
