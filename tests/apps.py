@@ -1,4 +1,6 @@
-"""Projects for tests of the pages: faces with names that try to be something else."""
+"""For tests of the pages: a project of faces with names that try to be something else, its server
+and a browser; a module may have a `root` and `options` of its own.
+"""
 
 import json
 import re
@@ -9,7 +11,9 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
+from browser import Page, chromium
 from facestats.core.fingerprint import sha256_file
 from facestats.core.layout import (
     COMPOSITES_MANIFEST,
@@ -22,7 +26,7 @@ from facestats.core.layout import (
     SERVING,
 )
 from facestats.pairs.manifest import models_sha256
-from services import CHILD, Answer, Service, serving
+from services import CHILD, Answer, Service, serving, with_a_child
 
 HOSTILE = (
     """a "quoted" & 'single' <b>name.jpg""",
@@ -42,7 +46,94 @@ PAGES = (
     "/app/rejected",
     f"/app/face/{CHILD}",
 )
+HTML = {"Accept": "text/html"}
+CONSENT = "Adults judge faces. <script>alert(1)</script>"
+# Until the picture can be seen: what is pressed before is no answer.
+SEEN = "document.getElementById('picture').decode().then(() => new Promise(r => setTimeout(r, 50)))"
+STATE = "parseInt(document.getElementById('state').textContent)"
 CSRF = re.compile(r'<meta name="csrf-token" content="([\w-]+)">')
+
+
+@pytest.fixture(scope="module")
+def root(built, tmp_path_factory) -> Path:
+    """The small project with hostile names and a child that gets no score."""
+    root = with_a_child(built, tmp_path_factory.mktemp("pages") / "project")
+    rename_faces(root, withheld=CHILD)
+    return root
+
+
+@pytest.fixture(scope="module")
+def table(root) -> pd.DataFrame:
+    """The final table, by name."""
+    return pd.read_parquet(root / FINAL_TABLE).sort_values("filename", ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def consent(tmp_path_factory) -> Path:
+    """A file with what raters agree to."""
+    path = tmp_path_factory.mktemp("consent") / "consent.txt"
+    path.write_text(CONSENT)
+    return path
+
+
+@pytest.fixture(scope="module")
+def options() -> tuple[str, ...]:
+    """Further options of the server."""
+    return ()
+
+
+@pytest.fixture(scope="module")
+def service(root, consent, options, tmp_path_factory) -> Iterator[Service]:
+    """A server of `facestats app` for a module."""
+    folder = tmp_path_factory.mktemp("app")
+    with pages(root, folder, "--consent", str(consent), *options) as running:
+        yield running
+
+
+@pytest.fixture
+def post(service) -> Callable[..., Answer]:
+    return poster(service)
+
+
+@pytest.fixture(scope="module")
+def address(service) -> str:
+    return f"http://localhost:{service.port}"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory) -> Iterator[Page]:
+    with chromium(tmp_path_factory.mktemp("browser")) as page:
+        yield page
+
+
+@pytest.fixture
+def tab(browser, address) -> Iterator[Page]:
+    """The tab, which has complained of nothing at the end and asked nobody else."""
+    browser.events.clear()
+    yield browser
+    assert not (said := browser.complaints()), said
+    others = [url for url in browser.requests() if not url.startswith((address, "blob:"))]
+    assert not others, others
+    browser.visit("about:blank")  # which asks nothing of a server that is gone
+
+
+def begin_rating(tab: Page, name: str) -> None:
+    """Agree on the page Rate, and see the first face."""
+    tab.wait("!document.getElementById('start').hidden")
+    tab.evaluate(
+        f"(() => {{ document.getElementById('rater').value = {json.dumps(name)};"
+        "document.getElementById('agreed').checked = true;"
+        "document.querySelector('#start button').click(); })()"
+    )
+    tab.wait("!document.getElementById('work').hidden")
+    tab.evaluate(SEEN)
+
+
+def choose_file(tab: Page, selector: str, path: Path) -> None:
+    """Give a file to a field of the page."""
+    node = tab.send("DOM.getDocument")["root"]["nodeId"]
+    field = tab.send("DOM.querySelector", nodeId=node, selector=selector)["nodeId"]
+    tab.send("DOM.setFileInputFiles", nodeId=field, files=[str(path)])
 
 
 @contextmanager

@@ -11,6 +11,17 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
+from apps import (  # noqa: F401  fixtures
+    address,
+    browser,
+    consent,
+    options,
+    post,
+    root,
+    service,
+    tab,
+    table,
+)
 from cached import built_project
 from clips import random_clip
 from facestats.checkpoints.variants import fetch_clip

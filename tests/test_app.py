@@ -9,29 +9,15 @@ import pandas as pd
 import pytest
 
 import facestats
-from apps import HOSTILE, PAGES, csrf, pages, rename_faces
-from facestats.core.layout import FINAL_TABLE, SERVING
+from apps import HOSTILE, HTML, PAGES, csrf, pages
+from facestats.core.layout import SERVING
 from facestats.geometry.measurements import NAMES
 from facestats.groups.filters import filter_faces
 from facestats.groups.params import Filter
-from services import BOUNDARY, CHILD, with_a_child
+from services import BOUNDARY, CHILD
 
 pytestmark = [pytest.mark.long, pytest.mark.server]
 TOKEN = "a-token-of-the-tests-0123456789"
-HTML = {"Accept": "text/html"}
-
-
-@pytest.fixture(scope="module")
-def root(built, tmp_path_factory):
-    root = with_a_child(built, tmp_path_factory.mktemp("pages") / "project")
-    rename_faces(root, withheld=CHILD)
-    return root
-
-
-@pytest.fixture(scope="module")
-def service(root, tmp_path_factory):
-    with pages(root, tmp_path_factory.mktemp("app")) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +28,6 @@ def guarded(root, tmp_path_factory):
     options = ("--token-file", str(folder / "token"), "--allow-ethnicity", "--read-only")
     with pages(root, folder, *options) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def table(root):
-    return pd.read_parquet(root / FINAL_TABLE)
 
 
 @pytest.fixture(scope="module")

@@ -9,39 +9,16 @@ from urllib.parse import quote
 import pandas as pd
 import pytest
 
-from apps import HOSTILE, csrf, pages, poster, rename_faces
+from apps import HOSTILE, HTML, csrf, pages
 from facestats.core.layout import FINAL_TABLE, METADATA
-from services import CHILD, with_a_child
+from services import CHILD
 
 pytestmark = [pytest.mark.long, pytest.mark.server]
-CONSENT = "Adults judge faces.\n<script>alert(1)</script>"
-HTML = {"Accept": "text/html"}
 
 
 @pytest.fixture(scope="module")
-def root(built, tmp_path_factory):
-    root = with_a_child(built, tmp_path_factory.mktemp("asked") / "project")
-    rename_faces(root, withheld=CHILD)
-    return root
-
-
-@pytest.fixture(scope="module")
-def consent(tmp_path_factory):
-    path = tmp_path_factory.mktemp("consent") / "consent.txt"
-    path.write_text(CONSENT)
-    return path
-
-
-@pytest.fixture(scope="module")
-def service(root, consent, tmp_path_factory):
-    options = ("--consent", str(consent), "--repeats", "0.2")
-    with pages(root, tmp_path_factory.mktemp("app"), *options) as running:
-        yield running
-
-
-@pytest.fixture
-def post(service):
-    return poster(service)
+def options():
+    return "--repeats", "0.2"
 
 
 def labels_of(root):

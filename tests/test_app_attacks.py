@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from apps import pages, poster, rename_faces
+from apps import rename_faces
 from facestats.app import rating
 from facestats.app.blocks import plot_file
 from facestats.app.faces_table import FacesTable
@@ -40,19 +40,6 @@ def root(built, tmp_path_factory):
     root = with_a_child(built, tmp_path_factory.mktemp("attacked") / "project")
     rename_faces(root, (f"{NAME}.jpg", "soft\u00adhyphen.jpg"))
     return root
-
-
-@pytest.fixture(scope="module")
-def service(root, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("attacked_app")
-    (folder / "consent.txt").write_text("Adults judge faces.")
-    with pages(root, folder, "--consent", str(folder / "consent.txt")) as running:
-        yield running
-
-
-@pytest.fixture
-def post(service):
-    return poster(service)
 
 
 def study(folder, names, monkeypatch):

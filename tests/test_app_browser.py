@@ -10,21 +10,20 @@ from urllib.parse import quote
 
 import pytest
 
-from apps import HOSTILE, PAGES, pages, rename_faces
-from browser import chromium
+from apps import CONSENT, HOSTILE, PAGES, SEEN, STATE, begin_rating, choose_file
 from facestats.core.layout import SERVING
 from resources import ROOT, read_yaml, write_yaml
-from services import CHILD, with_a_child, with_a_score
+from services import CHILD, with_a_score
 
 pytestmark = [pytest.mark.long, pytest.mark.browser, pytest.mark.server]
 SHOWN = "Array.from(document.querySelectorAll('#faces li'), it => Number(it.dataset.index))"
 FOCUSED = "Number(document.activeElement.closest('#faces li')?.dataset.index ?? -1)"
-CONSENT = "Adults judge faces. <script>alert(1)</script>"
-# Until the picture can be seen: what is pressed before is no answer.
-SEEN = "document.getElementById('picture').decode().then(() => new Promise(r => setTimeout(r, 50)))"
-STATE = "parseInt(document.getElementById('state').textContent)"
 FACE = "document.getElementById('name').textContent"
 COUNT = "document.querySelector('#counts .count:last-child .n').textContent"
+# Pages of the menu that lie beyond its end.
+CUT_OFF = """(() => { const menu = document.querySelector('.top nav').getBoundingClientRect();
+  return Array.from(document.querySelectorAll('.top nav a')).filter(it =>
+    it.getBoundingClientRect().right > menu.right + 1).map(it => it.textContent); })()"""
 # Controls and pictures without a name for who can't see them.
 NAMELESS = """Array.from(document.querySelectorAll('a, button, input, select, img, canvas, [role]'))
   .filter(it => it.type !== 'hidden' && it.role !== 'status' && it.checkVisibility()
@@ -54,36 +53,12 @@ VIOLATIONS = """axe.run(document, {resultTypes: ['violations']}).then(found => f
 
 
 @pytest.fixture(scope="module")
-def root(built, tmp_path_factory):
-    root = with_a_child(built, tmp_path_factory.mktemp("browsed") / "project")
-    rename_faces(root, withheld=CHILD)
+def root(root):
+    """Its scale is shown as buttons, which have keys."""
     params = read_yaml((root / "params.yaml").read_text())
-    params["labels"]["rating_scale"] = [1, 7]  # is shown as buttons, which have keys
+    params["labels"]["rating_scale"] = [1, 7]
     (root / "params.yaml").write_text(write_yaml(params))
     return root
-
-
-@pytest.fixture(scope="module")
-def address(root, tmp_path_factory):
-    consent = tmp_path_factory.mktemp("consent") / "consent.txt"
-    consent.write_text(CONSENT)
-    with pages(root, tmp_path_factory.mktemp("app"), "--consent", str(consent)) as service:
-        yield f"http://localhost:{service.port}"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    with chromium(tmp_path_factory.mktemp("browser")) as page:
-        yield page
-
-
-@pytest.fixture
-def tab(browser, address):
-    """The tab, which has complained of nothing at the end and asked nobody else."""
-    browser.events.clear()
-    yield browser
-    assert browser.complaints() == []
-    assert [url for url in browser.requests() if not url.startswith(address)] == []
 
 
 def forgive(tab, status: int) -> None:
@@ -102,6 +77,7 @@ def test_pages_fit_and_can_be_read(tab, address, width, scheme):
     for path in PAGES:
         tab.visit(address + path, width)
         assert tab.evaluate("document.documentElement.scrollWidth") == width, path
+        assert tab.evaluate(CUT_OFF) == [], path
         assert tab.evaluate(NAMELESS) == [], path
         assert tab.evaluate(PALE) == [], path
         assert tab.evaluate("document.querySelectorAll('h1').length") == 1, path
@@ -205,11 +181,9 @@ def test_landmarks_and_box_are_switched_on(tab, address):
 def test_a_photo_and_words_find_faces(tab, address, root):
     folder = root / json.loads((root / SERVING).read_text())["images"]
     tab.visit(f"{address}/app/find")
-    node = tab.send("DOM.getDocument")["root"]["nodeId"]
-    field = tab.send("DOM.querySelector", nodeId=node, selector="#file")["nodeId"]
     photos = (path for path in sorted(folder.glob("face_*.jpg")) if path.name != CHILD)
     (photo,) = with_a_score(root, photos, 1)
-    tab.send("DOM.setFileInputFiles", nodeId=field, files=[str(photo)])
+    choose_file(tab, "#file", photo)
     tab.wait("!document.getElementById('result').hidden")
     assert "combined" in tab.evaluate("document.getElementById('card').textContent")
     assert tab.evaluate("document.getElementById('picture').width") > 0
@@ -222,7 +196,7 @@ def test_a_photo_and_words_find_faces(tab, address, root):
     assert tab.evaluate("document.querySelectorAll('#similar li').length") == 12  # stay with it
     empty = root.parent / "empty.jpg"
     empty.write_bytes(b"no picture")
-    tab.send("DOM.setFileInputFiles", nodeId=field, files=[str(empty)])
+    choose_file(tab, "#file", empty)
     tab.wait("document.getElementById('state').textContent.length > 10")
     assert tab.evaluate("document.getElementById('result').hidden")
     forgive(tab, 415)
@@ -274,17 +248,6 @@ def test_labelling_by_keys(tab, address):
     tab.evaluate(SEEN)
     tab.press("z")
     tab.wait(f"{STATE} === {left} && {FACE} === {json.dumps(second)}")
-
-
-def begin_rating(tab, name):
-    tab.wait("!document.getElementById('start').hidden")
-    tab.evaluate(
-        f"(() => {{ document.getElementById('rater').value = {json.dumps(name)};"
-        "document.getElementById('agreed').checked = true;"
-        "document.querySelector('#start button').click(); })()"
-    )
-    tab.wait("!document.getElementById('work').hidden")
-    tab.evaluate(SEEN)
 
 
 def test_rating_by_keys(tab, address, root):

@@ -11,57 +11,19 @@ import yaml
 from PIL import Image
 
 import facestats
-from apps import HOSTILE, pages, rename_faces
-from browser import chromium
+from apps import HOSTILE, HTML
 from facestats.app.composing import STEPS
 from facestats.app.faces_table import FacesTable, inside
 from facestats.app.page_map import CLASSES, NONE, colour_columns, colours_of
 from facestats.app.query import parse_query
 from facestats.composites.params import Composite
-from facestats.core.layout import FINAL_TABLE
 from facestats.errors import InputError
 from facestats.groups.filters import filter_faces
 from facestats.groups.params import Filter
 from facestats.serving.composites import draw_composite
-from services import CHILD, with_a_child
 
 pytestmark = [pytest.mark.long, pytest.mark.server]
-HTML = {"Accept": "text/html"}
 BOTH = f"gender=female&pair=1&side=first&other={quote('gender=male')}"
-
-
-@pytest.fixture(scope="module")
-def root(built, tmp_path_factory):
-    root = with_a_child(built, tmp_path_factory.mktemp("drawn") / "project")
-    rename_faces(root, withheld=CHILD)
-    return root
-
-
-@pytest.fixture(scope="module")
-def service(root, tmp_path_factory):
-    with pages(root, tmp_path_factory.mktemp("app")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def table(root):
-    return pd.read_parquet(root / FINAL_TABLE).sort_values("filename", ignore_index=True)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    with chromium(tmp_path_factory.mktemp("browser")) as page:
-        yield page
-
-
-@pytest.fixture
-def tab(browser, service):
-    """The tab, which has complained of nothing at the end and asked nobody else."""
-    browser.events.clear()
-    yield browser
-    assert browser.complaints() == []
-    address = f"http://localhost:{service.port}"
-    assert [url for url in browser.requests() if not url.startswith((address, "blob:"))] == []
 
 
 def area_of(table: pd.DataFrame, share: float) -> tuple[str, list[str]]:
@@ -224,8 +186,7 @@ def test_the_lines_for_params_draw_the_same_faces(service, table):
 
 
 @pytest.mark.browser
-def test_a_lasso_leads_to_its_faces(tab, service):
-    address = f"http://localhost:{service.port}"
+def test_a_lasso_leads_to_its_faces(tab, address, service):
     tab.visit(f"{address}/app/map?colour=age_final")
     tab.wait("document.getElementById('state').textContent === ''")
     drawn = "document.getElementById('points').getContext('2d').getImageData(0, 0, 1200, 600).data"
@@ -267,8 +228,8 @@ def test_a_lasso_leads_to_its_faces(tab, service):
 
 
 @pytest.mark.browser
-def test_the_map_by_keyboard_and_its_names_are_text(tab, service, table):
-    tab.visit(f"http://localhost:{service.port}/app/map")
+def test_the_map_by_keyboard_and_its_names_are_text(tab, address, table):
+    tab.visit(f"{address}/app/map")
     tab.wait("document.getElementById('state').textContent === ''")
     tab.evaluate("document.getElementById('points').focus()")
     wanted, seen = set(table["filename"]), set()
@@ -284,8 +245,7 @@ def test_the_map_by_keyboard_and_its_names_are_text(tab, service, table):
 
 
 @pytest.mark.browser
-def test_two_faces_and_what_lies_between_them(tab, service):
-    address = f"http://localhost:{service.port}"
+def test_two_faces_and_what_lies_between_them(tab, address):
     tab.visit(f"{address}/app/compose")
     tab.evaluate("document.querySelector('input[name=gender][value=female]').click()")
     tab.wait("location.search.includes('gender=female')")

@@ -10,6 +10,7 @@ from facestats.app.site import Shown, address, words
 
 SCORE = "combined_score"
 _OF_CARD = ["score_withheld", "doubts", "gender_final", "age_final", SCORE, "attractiveness_score"]
+_SCORES = {SCORE, "attractiveness_score"}
 _NAMES = ("filename", "image")
 UNITS = {"age_final": "years", "yaw": "°", "pitch": "°", "roll": "°"}
 
@@ -32,37 +33,38 @@ def cards_of(shown: Shown, rows: np.ndarray, sort: str = "filename") -> list[dic
     rows : ndarray
         Row numbers.
     sort : str
-        The column whose value stands below; without one of its own, the score does.
+        The column whose value stands below; for names, the score does, where the run has scores.
 
     Returns
     -------
     list of dict
         `name`, `address` (the end of the paths of its page and pictures), `line` and `label`.
     """
-    column = sort.removeprefix("-")
-    own = [] if column in _NAMES else [column]
+    column, scored = sort.removeprefix("-"), _has_scores(shown)
+    below_it = column if column not in _NAMES else None if scored else "filename"
+    own = [] if below_it is None else [below_it]
     cells = shown.faces.values(rows, [*dict.fromkeys([*_OF_CARD, *own])])
     return [
         {
             "name": name,
             "address": address(name),
-            "line": _line(cell, own[0] if own else None),
-            "label": _label(name, cell),
+            "line": _score(cell) if below_it is None else shown_value(below_it, cell.get(below_it)),
+            "label": _label(name, cell, scored),
         }
         for name, cell in zip(shown.faces.names(rows), cells, strict=True)
     ]
 
 
-def below(sort: str) -> str:
+def below(shown: Shown, sort: str) -> str:
     """What stands below each face."""
     column = sort.removeprefix("-")
-    return words(SCORE if column in _NAMES else column)
+    if column in _NAMES:
+        column = SCORE if _has_scores(shown) else "filename"
+    return words(column)
 
 
-def _line(cell: dict[str, Any], column: str | None) -> str:
-    if column is not None:
-        return shown_value(column, cell.get(column))
-    return _score(cell)
+def _has_scores(shown: Shown) -> bool:
+    return not _SCORES.isdisjoint(shown.faces.scores)
 
 
 def _score(cell: dict[str, Any]) -> str:
@@ -73,14 +75,14 @@ def _score(cell: dict[str, Any]) -> str:
     return "no score" if value is None else f"{value:.0f}"
 
 
-def _label(name: str, cell: dict[str, Any]) -> str:
+def _label(name: str, cell: dict[str, Any], scored: bool) -> str:
     age = cell.get("age_final")
     score = _score(cell)
     parts = [
         name,
         cell.get("gender_final") or "",
         "" if age is None else f"{age:.0f} years",
-        score if score == "no score" else f"score {score}",
+        "" if not scored else score if score == "no score" else f"score {score}",
         f"doubtful: {cell['doubts']}" if cell.get("doubts") else "",
     ]
     return ", ".join(part for part in parts if part)

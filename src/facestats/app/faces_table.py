@@ -83,6 +83,11 @@ class Facet:
     low: float | None = None
     high: float | None = None
 
+    @property
+    def has_values(self) -> bool:
+        """Whether any face has a value."""
+        return self.kind in ("yes_no", "text") or bool(self.classes) or self.low is not None
+
 
 class FacesTable:
     """`attributes_final.parquet` of one run.

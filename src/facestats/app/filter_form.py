@@ -7,6 +7,7 @@ from typing import Any
 
 from facestats.app.faces_table import FacesTable, Facet
 from facestats.app.query import Query, open_ends
+from facestats.core.tables import UNKNOWN
 from facestats.groups.conditions import DECILE
 from facestats.groups.params import KEEP, MAIN
 
@@ -56,7 +57,7 @@ def fields_of(faces: FacesTable, query: Query, added: list[str]) -> list[Field]:
     fields: list[Field] = []
 
     def add(label: str, key: str, column: str, value: Any) -> None:
-        if column in faces.frame.columns:
+        if column in faces.frame.columns and (value is not None or _has_choice(faces, column)):
             made = _field(label, key, faces.facet(column), value)
             fields.extend([made] if made else [])
 
@@ -89,7 +90,7 @@ def further_columns(faces: FacesTable, fields: list[Field]) -> list[str]:
     return [
         name
         for name in faces.columns
-        if name != "filename" and f"columns.{name}" not in there and faces.facet(name).kind != ""
+        if name != "filename" and f"columns.{name}" not in there and faces.facet(name).has_values
     ]
 
 
@@ -111,6 +112,12 @@ def _age_words(query: Query) -> str:
     if not high:
         return f"{low} or older"
     return f"{low} to {high} years" if low else f"{high} or younger"
+
+
+def _has_choice(faces: FacesTable, column: str) -> bool:
+    """Whether a column tells faces apart: one where nothing is known does not."""
+    facet = faces.facet(column)
+    return facet.has_values and [name for name, _ in facet.classes] != [UNKNOWN]
 
 
 def _field(label: str, key: str, facet: Facet, value: Any) -> Field | None:

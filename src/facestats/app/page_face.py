@@ -14,7 +14,7 @@ from facestats.app.cards import SOURCES, cards_of, shown_value
 from facestats.app.labelling import Labelling
 from facestats.app.page_faces import meaning_of
 from facestats.app.pictures import photo_jpeg, picture_response
-from facestats.app.site import Shown, Site, make_router
+from facestats.app.site import Shown, Site, make_router, words
 from facestats.core.files import read_json
 from facestats.core.layout import REJECTED, REJECTED_INDEX
 from facestats.errors import FaceStatsError, ImageError
@@ -139,7 +139,7 @@ def _describe(shown: Shown, row: int, filename: str, labelling: Labelling) -> di
             if labelling.ethnicity or not flag["reason"].endswith(f"_{answers.SENSITIVE}")
         ],
         "facts": [
-            (name, shown_value(name, cells.get(name)))
+            (words(name), shown_value(name, cells.get(name)))
             for name in ("split", "cluster", "copy_group", "copy_rank", "person_group")
             if name in cells
         ],

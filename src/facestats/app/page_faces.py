@@ -107,32 +107,33 @@ def page_of(shown: Shown, query: FacesQuery, offset: int, limit: int) -> dict[st
         "version": shown.version,
         "counts": counts_of(query, found.matched, len(found.rows)),
         "hints": found.hints,
-        "below": below(query.sort),
+        "below": below(shown, query.sort),
         "faces": cards_of(shown, rows, query.sort),
     }
 
 
 def meaning_of(models: Models) -> dict[str, Any]:
     """What the run's scores are (`about`), and what is doubtful about them (`notes`)."""
+    about = about_scores(models.age_check)
     if models.serving["trained"]:
         notes = [str(verdict["text"]) for verdict in models.verdicts.values() if verdict["text"]]
-    else:
-        notes = [f"No scores: no regressor was trained ({models.serving['why']})."]
-    return {"about": about_scores(models.age_check), "notes": notes}
+        return {"about": about, "notes": notes}
+    none = f"no regressor was trained ({models.serving['why']})"
+    if models.traits:
+        return {"about": about, "notes": [f"No scores of the main rating: {none}"]}
+    return {"about": f"This run has no scores: {none}.", "notes": []}
 
 
 def _form(shown: Shown, query: FacesQuery, added: list[str]) -> dict[str, Any]:
     fields = fields_of(shown.faces, query, added)
-    sorts = ["filename", *shown.faces.scores, "age_final", "sharpness"]
-    column = query.sort.removeprefix("-")
+    known = [name for name in shown.faces.columns if shown.faces.facet(name).has_values]
+    first = ["filename", *shown.faces.scores, "age_final", "sharpness"]
+    chosen = query.sort.removeprefix("-")
+    there = {chosen, *known}
     return {
         "fields": fields,
         "further": further_columns(shown.faces, fields),
-        "sorts": [
-            name
-            for name in dict.fromkeys([*sorts, column, *shown.faces.columns])
-            if name in shown.faces.columns
-        ],
+        "sorts": [name for name in dict.fromkeys([*first, chosen, *known]) if name in there],
         "total": len(shown.faces),
     }
 

@@ -142,7 +142,7 @@ def colours_of(faces: FacesTable, column: str) -> Colours:
 
 def _has_colours(faces: FacesTable, column: str) -> bool:
     facet = faces.facet(column)
-    return facet.kind == "yes_no" or bool(facet.classes) or facet.low is not None
+    return facet.kind != "text" and facet.has_values
 
 
 def _of_classes(values: pd.Series, column: str, yes_no: bool) -> Colours:

@@ -44,7 +44,7 @@ function card({ score, attributes, warnings, errors, measurements }) {
   }
   const doubts = [...new Set([...(score?.warnings ?? []), ...(attributes?.warnings ?? [])])];
   if (doubts.length) parts.push(make("ul", { class: "warnings", "aria-label": "Warnings" }, ...doubts.map((doubt) => make("li", { class: "warning" }, doubt))));
-  for (const [name, error] of Object.entries(errors ?? {})) parts.push(make("p", { class: "warning" }, `${name}: ${error.message}`));
+  for (const [name, error] of Object.entries(errors ?? {})) parts.push(make("p", { class: "warning" }, `No ${name}: ${error.message}.`));
   if (measurements) {
     const rows = Object.entries(measurements).filter(([, value]) => typeof value === "number").map(([name, value]) => [name, number(value, 3)]);
     const fold = make("details", {}, make("summary", {}, "Measurements"), makeTable("Measurements", ["measurement", "value"], rows));

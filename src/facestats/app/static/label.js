@@ -55,7 +55,7 @@ async function show() {
   showQueue();
   showChanges();
   const number = faces.length === 1 ? "1 face" : `${faces.length} faces`;
-  $("state").textContent = face ? (list === "faces" ? `Face ${at + 1} of ${faces.length}` : `${number} left`) : { proposed: "No proposed face is left. The next run proposes others.",
+  $("state").textContent = face ? (list === "faces" ? `Face ${at + 1} of ${faces.length}` : `${number} left`) : { proposed: "No proposed face is left. The next run proposes others among faces without a label; “all, from the first” shows every face.",
     doubtful: `No label of ${title} is doubtful, or all have been looked at.`, faces: "No face is here." }[list];
   if (!face) return;
   const picture = $("picture");
@@ -64,7 +64,7 @@ async function show() {
   $("name").textContent = face.name;
   $("name").href = `/app/face/${face.address}`;
   $("question").textContent = attribute === "age" ? "How old?" : `Which ${title}?`;
-  $("said").textContent = [`So far: ${face.now}${face.source ? ` (${face.source})` : ""}`,
+  $("said").textContent = [`So far: ${face.now}`, face.source,
     face.by_hand ? `by hand, from the next run: ${face.by_hand}` : "", ...face.doubts].filter(Boolean).join(" · ");
   $("answers").hidden = $("another").hidden = !classes;
   $("number").hidden = Boolean(classes);
