@@ -37,6 +37,7 @@ LONG = (
     "test_full_disk.py",
     "test_service_fuzz.py",
     "test_service.py",
+    "test_app_runs.py",
     "test_package.py",
     "test_forget.py",
     "test_queue_after_a_kill.py",
