@@ -95,10 +95,29 @@ def test_dvc_is_asked_once_beside_the_page_and_again_after_a_change(project, mon
     assert patiently(dvc.stale).content == []
     assert dvc.stale().state == "done"
     assert len(asked) == 1
-    (project / "dvc.lock").write_text("new")
+    (project / "dvc.lock").write_text("schema: '2.0'\nstages: {}\n")
     assert dvc.stale().state == "asking"
     patiently(dvc.stale)
     assert len(asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        (".dvc/cache/files/md5/ab/c.dir", '[{"md5": "' + "0" * 32 + '", "relpath": "../../x"}]'),
+        ("dvc.lock", "schema: '2.0'\nstages: {a: {cmd: b, outs: [{path: ../x, md5: ../y}]}}\n"),
+    ],
+)
+def test_dvc_is_not_asked_where_it_would_be_led_astray(project, monkeypatch, file, content):
+    path = project / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+    monkeypatch.setattr(dvc_says, "_run", lambda *words: pytest.fail("DVC was asked"))
+    for ask in (DvcSays(project).stale, DvcSays(project).experiments):
+        answer = patiently(ask)
+        assert answer.state == "failed"
+        assert "`python -m facestats doctor --cache` names what to mend" in answer.why
+        assert str(project) not in answer.why
 
 
 def test_dvc_that_fails_or_takes_too_long_is_told(project, monkeypatch):

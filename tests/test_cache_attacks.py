@@ -13,8 +13,8 @@ from dvc.utils import dict_sha256
 
 from facestats.__main__ import main
 from facestats.cli import doctor_remote
-from facestats.cli.doctor_cache import examine_cache, require_sound_cache
 from facestats.cli.doctor_remote import examine
+from facestats.dvc_files.cache import examine_cache, require_sound_cache
 from facestats.errors import InputError
 from programs import run_program
 from resources import ROOT

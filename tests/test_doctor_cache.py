@@ -11,7 +11,7 @@ import yaml
 from dvc.utils import dict_sha256
 
 from facestats.__main__ import main
-from facestats.cli.doctor_cache import examine_cache, require_sound_cache
+from facestats.dvc_files.cache import examine_cache, require_sound_cache
 from programs import run_program
 
 HASH = "0123456789abcdef0123456789abcdef"
@@ -203,7 +203,7 @@ def test_a_site_cache_that_others_can_write_to_is_named(root, monkeypatch, tmp_p
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     monkeypatch.setattr(
-        "facestats.cli.doctor_cache.find_exposed",
+        "facestats.dvc_files.cache.find_exposed",
         lambda folder: None if "home" in folder.parts else folder.parent,
     )
     expected = Path("/var/tmp/dvc")
@@ -219,7 +219,7 @@ def test_a_site_cache_that_others_can_write_to_is_named(root, monkeypatch, tmp_p
     assert (tmp_path / "home/.cache/dvc-site").stat().st_mode & 0o777 == 0o700
     assert examine_cache(root).warnings == []
     way = "set DVC_SITE_CACHE_DIR to a folder that only you may enter"
-    monkeypatch.setattr("facestats.cli.doctor_cache.find_exposed", lambda folder: tmp_path)
+    monkeypatch.setattr("facestats.dvc_files.cache.find_exposed", lambda folder: tmp_path)
     assert way in warning(root)[1]  # in a home folder of several people the command does not help
     monkeypatch.setenv("DVC_SITE_CACHE_DIR", "/open")
     assert way in warning(root)[1]

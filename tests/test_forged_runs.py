@@ -13,11 +13,11 @@ import yaml
 from facestats.cli import compare_text
 from facestats.cli.compare_checks import check_predictions, plain_params, val_loss
 from facestats.cli.compare_runs import Run, read_run
-from facestats.cli.dvc_forms import ForeignError, load_yaml
 from facestats.comparison import differences
 from facestats.comparison.differences import compare
 from facestats.core import tables
 from facestats.crossvalidation.tables import CROSSVALIDATED
+from facestats.dvc_files.forms import ForeignError, load_yaml
 from facestats.errors import FaceStatsError, InputError
 from runs_to_compare import made_run, run_of, two_halves
 

@@ -35,7 +35,7 @@ FLOORS = (
     ("report",),
     ("params.project",),
     ("serving", "run"),
-    ("service", "export"),
+    ("service", "export", "dvc_files"),
     ("app",),
     ("cli",),
     ("__main__",),

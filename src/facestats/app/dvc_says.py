@@ -22,6 +22,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
+from facestats.dvc_files.cache import require_sound_cache
+from facestats.errors import FaceStatsError
 from facestats.serving.manifest import identity
 
 SECONDS = 120  # of one question
@@ -109,11 +111,23 @@ class DvcSays:
         stamp = [identity(self.root / path) for path in _WATCHED]
         with self._one_at_a_time:  # each takes a processor
             try:
+                _require_sound(self.root)
                 answer = Answer("done", read(_run(self.root, words)))
             except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
                 answer = Answer("failed", why=str(error) or type(error).__name__)
         with self._lock:
             kept.answer, kept.stamp, kept.time = answer, stamp, time.monotonic()
+
+
+def _require_sound(root: Path) -> None:
+    """Raise `ValueError` where DVC would follow what it has not written itself."""
+    try:
+        require_sound_cache(root)
+    except FaceStatsError:  # whose message names paths of this machine
+        raise ValueError(
+            "it was not asked, for its cache or its files hold what DVC does not write; "
+            "`python -m facestats doctor --cache` names what to mend"
+        ) from None
 
 
 def _run(root: Path, words: list[str]) -> str:

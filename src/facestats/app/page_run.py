@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from facestats.app.blocks import LinkedAlbum, plot_file
 from facestats.app.dvc_says import DvcSays
+from facestats.app.page_faces import meaning_of
 from facestats.app.pictures import picture_response
 from facestats.app.site import Page, Site, make_router
 from facestats.core.files import read_json
@@ -23,7 +24,6 @@ from facestats.report.material import read_run
 from facestats.report.section_traits import traits
 from facestats.service.answers import JsonResponse
 from facestats.service.errors import ServiceError, without_paths
-from facestats.service.schemas import about_scores
 from facestats.serving.run_manifest import why_of_another_run
 
 PAGE = Page("run", "Run", "/app/run")
@@ -39,7 +39,6 @@ def routes(site: Site) -> APIRouter:
 
     @router.get("/app/run")
     async def run(request: Request) -> Response:
-        models = site.state.run().models
         sections, why = await site.work(_sections, root)
         return site.page(
             request,
@@ -49,7 +48,7 @@ def routes(site: Site) -> APIRouter:
             why=why,
             album=LinkedAlbum(root),
             open_=_OPEN,
-            about=about_scores(models.age_check),
+            about=meaning_of(site.state.run().models)["about"],
         )
 
     @router.get("/app/api/run/stale")

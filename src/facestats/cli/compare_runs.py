@@ -13,10 +13,10 @@ from typing import Any
 import pandas as pd
 
 from facestats.cli.compare_checks import check_predictions, plain_params, val_loss
-from facestats.cli.dvc_forms import ForeignError, load_yaml
 from facestats.core import tables
 from facestats.core.layout import METRICS
 from facestats.crossvalidation.tables import CROSSVALIDATED
+from facestats.dvc_files.forms import ForeignError, load_yaml
 from facestats.errors import InputError, number_of, suggestion
 from facestats.labels.tables import SPLITS
 from facestats.machine.git import read_git

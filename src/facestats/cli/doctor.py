@@ -30,7 +30,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from facestats.cli.doctor_cache import examine_cache
 from facestats.cli.doctor_filters import unknown_columns
 from facestats.cli.doctor_inputs import SHOWN, Finding, Inputs, examine_inputs, folders_left_out
 from facestats.cli.doctor_remote import examine
@@ -48,6 +47,7 @@ from facestats.cli.doctor_surroundings import (
     examine_models,
     package_versions,
 )
+from facestats.dvc_files.cache import examine_cache
 from facestats.errors import InputError, number_of
 from facestats.labels.params import Data
 from facestats.machine.output import one_line, print_json

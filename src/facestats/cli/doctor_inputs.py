@@ -11,11 +11,12 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from facestats.cli.doctor_locks import cut_off, lost_entries
-from facestats.cli.doctor_places import made_by_stages, odd_files
-from facestats.cli.dvc_forms import MOST_YAML, ForeignError, load_yaml, read_regular
 from facestats.cli.forget_journal import unfinished_command
 from facestats.core.layout import PRETRAINED
 from facestats.core.photo_files import face_filename, links_out, list_images, printable
+from facestats.dvc_files.cache import Finding
+from facestats.dvc_files.forms import MOST_YAML, ForeignError, load_yaml, read_regular
+from facestats.dvc_files.places import made_by_stages, odd_files
 from facestats.errors import FaceStatsError, ImageError, nearest_names, number_of
 from facestats.labels.files import READ, STEMS, find_label_file, unread_files
 from facestats.labels.joining import JoinedLabels, join_labels
@@ -43,25 +44,6 @@ TABLES = frozenset(
 )
 _NO_FILE = "is no regular file (a pipe, a socket or a device); remove it"
 ALIKE = 0.78  # least similarity (`difflib`) of a name that may be meant for a label file's
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A problem or a warning.
-
-    Attributes
-    ----------
-    kind : str
-        For programs; docs/photos.md lists the kinds.
-    message : str
-        What is wrong, where, and the way out.
-    path : str or None
-        The file or folder.
-    """
-
-    kind: str
-    message: str
-    path: str | None = None
 
 
 @dataclass

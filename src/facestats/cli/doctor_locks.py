@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import psutil
 
-from facestats.cli.dvc_forms import MOST_YAML, ForeignError, load_yaml, read_regular
+from facestats.dvc_files.forms import MOST_YAML, ForeignError, load_yaml, read_regular
 from facestats.errors import InputError, number_of
 from facestats.machine.git import read_git
 

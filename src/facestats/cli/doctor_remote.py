@@ -16,8 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from facestats.cli.doctor_cache import CacheReport, examine_store
-from facestats.cli.dvc_forms import (
+from facestats.dvc_files.cache import CacheReport, examine_store
+from facestats.dvc_files.forms import (
     MOST_LISTING,
     MOST_YAML,
     DamagedListingError,

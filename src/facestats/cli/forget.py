@@ -34,8 +34,6 @@ from pathlib import Path
 from facestats.app.journal import Journal as LabelJournal
 from facestats.cli import forget_cache
 from facestats.cli import forget_traces as traces
-from facestats.cli.doctor_cache import require_sound_cache
-from facestats.cli.doctor_places import made_by_stages
 from facestats.cli.forget_journal import (
     Journal,
     Request,
@@ -54,6 +52,8 @@ from facestats.cli.forget_targets import (
 from facestats.cli.labels import find_root
 from facestats.core.layout import CROPS
 from facestats.core.photo_files import face_filename, list_images, printable
+from facestats.dvc_files.cache import require_sound_cache
+from facestats.dvc_files.places import made_by_stages
 from facestats.errors import FaceStatsError, InputError, number_of
 from facestats.labels.removal import LabelFile, Mentions, read_label_files
 from facestats.machine.output import print_line, shell_words

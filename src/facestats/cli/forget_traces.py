@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from facestats.cli.dvc_forms import MOST_YAML, ForeignError, load_yaml, read_regular
+from facestats.dvc_files.forms import MOST_YAML, ForeignError, load_yaml, read_regular
 from facestats.errors import FaceStatsError, number_of
 from facestats.machine.faults import fault, is_passing
 from facestats.machine.git import read_git

@@ -27,8 +27,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facestats.cli.doctor_cache import require_sound_cache
 from facestats.core.files import write_bytes, write_text
+from facestats.dvc_files.cache import require_sound_cache
 from facestats.errors import FaceStatsError, InputError, suggestion
 from facestats.importers.tree import is_archive
 from facestats.machine.git import read_git

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from facestats.cli.dvc_forms import Out, shortened
+from facestats.dvc_files.forms import Out, shortened
 
 _OTHERS = frozenset((".git", ".hg", ".dvc"))
 _KINDS = ("outs", "metrics", "plots")

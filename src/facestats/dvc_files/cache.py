@@ -19,9 +19,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from facestats.cli.doctor_inputs import Finding
-from facestats.cli.doctor_places import misplaced, places_of_stages
-from facestats.cli.dvc_forms import (
+from facestats.core.photo_files import printable
+from facestats.dvc_files.forms import (
     MOST_LISTING,
     MOST_YAML,
     DamagedListingError,
@@ -33,7 +32,7 @@ from facestats.cli.dvc_forms import (
     lock_outs,
     read_regular,
 )
-from facestats.core.photo_files import printable
+from facestats.dvc_files.places import misplaced, places_of_stages
 from facestats.errors import InputError, number_of
 from facestats.machine.git import read_git
 from facestats.machine.output import shell_words
@@ -51,6 +50,25 @@ _SILENT = "git does not say what its last commit holds"
 _NO_COMMIT = 1  # exit code of `git rev-parse -q --verify HEAD`
 _PATIENCE = 20  # seconds
 _LONGEST = 1000  # characters of a path that is shown whole
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A problem or a warning.
+
+    Attributes
+    ----------
+    kind : str
+        For programs; docs/photos.md lists the kinds.
+    message : str
+        What is wrong, where, and the way out.
+    path : str or None
+        The file or folder.
+    """
+
+    kind: str
+    message: str
+    path: str | None = None
 
 
 @dataclass

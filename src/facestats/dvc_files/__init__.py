@@ -1,0 +1,1 @@
+"""What DVC takes from its own files and its cache: checked before DVC is asked."""
