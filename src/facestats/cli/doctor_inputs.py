@@ -100,24 +100,7 @@ def examine_inputs(root: Path, params: Params) -> Inputs:
             f"{printable(str(manual))}: `labels merge` and `forget` do not write there"
         )
         inputs.warnings.append(Finding("link", message, params.data.manual_labels))
-    if not manual.is_file():
-        inputs.problems.append(
-            Finding(
-                "folder",
-                f"data.manual_labels = {params.data.manual_labels}: there is no such file; "
-                "make one with the header line filename,gender,ethnicity,age,rating,person",
-                params.data.manual_labels,
-            )
-        )
-    if not (root / params.data.manual_ratings).is_file():
-        inputs.problems.append(
-            Finding(
-                "folder",
-                f"data.manual_ratings = {params.data.manual_ratings}: there is no such file; "
-                f"make one with the header line {','.join(HEADER)}",
-                params.data.manual_ratings,
-            )
-        )
+    inputs.problems += _missing_files(root, params)
     images, labels = root / params.data.images, root / params.data.labels
     if images.is_dir() and any(path.is_file() for path in images.rglob("*")):
         try:
@@ -132,6 +115,23 @@ def examine_inputs(root: Path, params: Params) -> Inputs:
     if own:
         _name_unread_tables(inputs, root, params)
     return inputs
+
+
+def _missing_files(root: Path, params: Params) -> list[Finding]:
+    """Files of labels and ratings by hand that are not there."""
+    files = {
+        "manual_labels": "filename,gender,ethnicity,age,rating,person",
+        "manual_ratings": ",".join(HEADER),
+    }
+    return [
+        Finding(
+            "folder",
+            f"data.{key} = {path}: there is no such file; make one with the header line {header}",
+            path,
+        )
+        for key, header in files.items()
+        if not (root / (path := getattr(params.data, key))).is_file()
+    ]
 
 
 def _ignored(images: Path, known: list[str]) -> list[Finding]:
