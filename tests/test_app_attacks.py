@@ -22,7 +22,7 @@ from facestats.app.gate import COOKIE, Gate
 from facestats.app.journal import JOURNAL, Journal
 from facestats.app.rating import Rating, check_rater
 from facestats.app.site import Choices
-from facestats.core.layout import METADATA, REJECTED, REJECTED_INDEX
+from facestats.core.layout import CROPS, METADATA, REJECTED, REJECTED_INDEX
 from facestats.errors import InputError, LabelError
 from facestats.groups.bounds import check_bounds
 from facestats.labels.csv_text import read_csv
@@ -62,6 +62,17 @@ def test_a_photo_of_any_name_is_asked_for_once(tmp_path, monkeypatch, name):
     assert sorted(asked) == sorted([name, "z.jpg"])
     undone = made.undo(shown, "Ann", "", asked[-1])
     assert undone["face"]["name"] == asked[-1]
+
+
+def test_judgements_make_the_folder_of_their_file(tmp_path, monkeypatch):
+    made, shown = study(tmp_path / "new/study", ["a.jpg"], monkeypatch)
+    assert made.begin(shown, "Ann", "", True)["face"]["name"] == "a.jpg"
+    made.rate(shown, "Ann", "", "a.jpg", 3.0, 1.0, False)
+    assert rows_by_hand(tmp_path / "new/study/manual_ratings.csv")[0]["rating"] == "3"
+    (tmp_path / "file").write_text("")
+    made, shown = study(tmp_path / "file", ["a.jpg"], monkeypatch)
+    with pytest.raises(InputError, match="can't be used as a folder"):
+        made.begin(shown, "Ann", "", True)
 
 
 def test_no_rater_is_taken_for_a_line_of_a_survey():
@@ -214,25 +225,32 @@ def test_a_picture_of_a_photo_without_a_face_is_no_file_of_ones_own(root, servic
 @pytest.mark.long
 @pytest.mark.server
 def test_odd_files_of_a_run_stop_no_page(root, service):
+    def text(content):
+        return lambda path: path.write_text(content)
+
     label = "/app/api/label?attribute=gender&list=proposed"
-    odd = {
-        "data/manual_labels.csv": (os.mkfifo, label),
-        JOURNAL.as_posix(): (lambda path: path.write_text("[" * 100_000 + "\n"), label),
-        (METADATA / "labels_template.csv").as_posix(): (
-            lambda path: path.write_text("a\nb"),
-            label,
-        ),
-        "params.yaml": (lambda path: path.symlink_to(path.name), "/app/label"),
-        "metrics/attractiveness.json": (lambda path: path.mkdir(), "/app/run"),
-    }
-    for name, (make, page) in odd.items():
+    face = next(path.name for path in (root / CROPS).glob("*.jpg"))
+    odd = (
+        ("data/manual_labels.csv", os.mkfifo, label),
+        (JOURNAL, text("[" * 100_000 + "\n"), label),
+        (JOURNAL.parent, text(""), label),
+        (METADATA / "labels_template.csv", text("a\nb"), label),
+        ("params.yaml", lambda path: path.symlink_to(path.name), "/app/label"),
+        ("params.yaml", os.mkfifo, "/app/label"),
+        ("metrics/attractiveness.json", lambda path: path.mkdir(), "/app/run"),
+        (REJECTED / REJECTED_INDEX, os.mkfifo, "/app/rejected"),
+        (METADATA / "faces.parquet", os.mkfifo, "/app/rejected"),
+        (METADATA / "attributes_flags.parquet", os.mkfifo, f"/app/face/{quote(face)}"),
+        (CROPS / face, os.mkfifo, f"/app/crop/{quote(face)}"),
+    )
+    for name, make, page in odd:
         path, kept = root / name, root / "kept"
         if path.exists():
             path.rename(kept)
         path.parent.mkdir(parents=True, exist_ok=True)
         make(path)
         for _ in range(3):  # more than threads
-            assert service.get(page, Accept="text/html").status in (200, 422), name
+            assert service.get(page, Accept="text/html").status in (200, 404, 409, 422, 503), name
         path.rmdir() if path.is_dir() else path.unlink()
         if kept.exists():
             kept.rename(path)

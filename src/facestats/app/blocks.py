@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from PIL import Image
 
+from facestats.core.files import require_file
 from facestats.core.layout import METRICS
 from facestats.report.album import Picture
 from facestats.report.blocks import PLOT, Figure
@@ -30,6 +31,7 @@ class LinkedAlbum:
         if figure.of != PLOT or path is None or not path.is_relative_to(self.root / METRICS):
             return Picture(None, figure.alt)
         try:
+            require_file(path)
             with Image.open(path) as image:
                 size = image.size
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):

@@ -120,7 +120,7 @@ class Journal:
         """All entries in their order; a line that can't be read is passed over."""
         try:
             lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
         return [entry for line in lines if (entry := _read(line))]
 

@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from facestats.app.photo_facts import PhotoFacts
+from facestats.core.files import read_bytes
 from facestats.core.layout import CROPS
 from facestats.errors import FaceStatsError
 from facestats.faces.dedup import shows
@@ -73,7 +74,7 @@ class Pictures:
         if path is None:
             return None
         try:
-            data = path.read_bytes()
+            data = read_bytes(path)
             expected = facts.hash_of(filename)
         except (OSError, FaceStatsError):
             return None

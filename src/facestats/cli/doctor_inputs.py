@@ -70,14 +70,10 @@ class Inputs:
 
 def examine_inputs(root: Path, params: Params) -> Inputs:
     """Check everything that can be checked without reading a photo."""
-    inputs = Inputs(problems=[Finding("dvc", *found) for found in cut_off(root)])
+    inputs = Inputs(problems=_problems_for_dvc(root))
     inputs.warnings += [Finding("dvc", *found) for found in lost_entries(root)]
     if line := unfinished_command(root):
         inputs.warnings.append(Finding("forget", line))
-    inputs.problems += [
-        Finding("unreadable", f"{_below(path, root)} {_NO_FILE}", _below(path, root))
-        for path in odd_files(root)
-    ]
     made = made_by_stages(root)
     # The user's own folders; a stage writes its outs anew.
     own = {
@@ -165,6 +161,12 @@ def folders_left_out(root: Path, params: Params, inputs: Inputs) -> list[Finding
                     Finding("photo", f"{_below(path, root)} is left out: {error}", image)
                 )
     return findings
+
+
+def _problems_for_dvc(root: Path) -> list[Finding]:
+    problems = [Finding("dvc", *found) for found in cut_off(root)]
+    odd = [_below(path, root) for path in odd_files(root)]
+    return problems + [Finding("unreadable", f"{path} {_NO_FILE}", path) for path in odd]
 
 
 def _wrong_folder(root: Path, key: str, value: str) -> list[Finding]:

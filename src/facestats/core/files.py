@@ -6,12 +6,14 @@ DVC may have made an out a read-only link into its cache; writing through it wou
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import io
 import json
 import math
 import os
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -33,6 +35,7 @@ _FORMULA = re.compile(
 )
 # Numbers, and signs alone.
 _HARMLESS = re.compile(r"[+\-\u2212]*|[+\-\u2212]?\d+([.,]\d+)?([eE][+-]?\d+)?")
+NO_FILE = "is no regular file"
 DIGITS = 6  # significant ones of metrics and points of plots
 SAME = 1e-12  # smaller figures are 0 but for rounding
 
@@ -138,6 +141,28 @@ def write_image(path: Path, image: Image.Image, quality: int = 95) -> None:
     write_bytes(path, buffer.getvalue())
 
 
+def read_bytes(path: Path) -> bytes:
+    """Read a regular file whole: a pipe would be waited for, and `/dev/zero` has no end.
+
+    Raises
+    ------
+    OSError
+        It can't be read; for what is no file, ENXIO.
+    """
+    require_file(path)
+    with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):  # put there in this moment
+            raise OSError(errno.ENXIO, NO_FILE, str(path))
+        return file.read()
+
+
+def require_file(path: Path) -> None:
+    """Raise an `OSError` with ENXIO for what is neither a regular file nor a folder."""
+    mode = os.stat(path).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError(errno.ENXIO, NO_FILE, str(path))
+
+
 def read_json(path: Path, kind: type = dict) -> Any:
     """Read JSON that a stage wrote.
 
@@ -154,7 +179,7 @@ def read_json(path: Path, kind: type = dict) -> Any:
         The file is missing, damaged or of another type.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_bytes(path).decode("utf-8"))
         if not isinstance(content, kind):
             raise ValueError(f"a {type(content).__name__}, expected a {kind.__name__}")
         return content
@@ -164,6 +189,10 @@ def read_json(path: Path, kind: type = dict) -> Any:
         raise InputError(f"{path} is damaged ({error}); remove it and run `dvc repro`") from None
     except IsADirectoryError:
         raise InputError(f"{path} is a folder; remove it and run `dvc repro`") from None
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        raise InputError(f"{path} {NO_FILE}; remove it and run `dvc repro`") from None
 
 
 def write_json(path: Path, content: Any) -> None:

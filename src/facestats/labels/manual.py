@@ -96,7 +96,6 @@ def merge_labels(
     if not write:
         return _merge(path, answers, images, photos)[1]
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with alone(path.parent):
             table, changes = _merge(path, answers, images, photos)
             if check:
@@ -254,9 +253,14 @@ def alone(folder: Path) -> Iterator[None]:
     Raises
     ------
     InputError
-        Another process has held the lock for a minute, which is longer than a merge takes.
+        Another process has held the lock for a minute, which is longer than a merge takes; or there
+        is no such folder, and it can't be made.
     """
-    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise InputError(f"{folder} can't be used as a folder ({error.strerror})") from None
     try:
         for _ in range(int(PATIENCE / _LOOK_EVERY) + 1):
             try:

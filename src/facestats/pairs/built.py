@@ -67,6 +67,11 @@ class Built:
         }
 
 
+def _says_who(content: dict) -> bool:
+    members = content.get("members")
+    return isinstance(content.get("n"), int) and isinstance(members, list)
+
+
 def read_composite(folder: Path) -> Built:
     """Read a composite's folder.
 
@@ -93,13 +98,17 @@ def read_composite(folder: Path) -> Built:
                 built.image = np.asarray(image.convert("RGB"))
             if (folder / "shape.npy").exists():
                 built.shape = np.load(folder / "shape.npy", allow_pickle=False)
-    except DAMAGED_ARRAYS as error:
+    except (*DAMAGED_ARRAYS, RecursionError) as error:
         # The header of an array may claim any size.
         if is_of_machine(error) and not isinstance(error, MemoryError):
             raise fault(folder, error) from None
         raise InputError(
             f"{folder} is not the folder of a composite ({error}); `dvc repro` writes it"
         ) from None
+    if content["built"] and not _says_who(content):
+        raise InputError(
+            f"{folder / 'composite.json'}: n or members is missing; `dvc repro` writes it anew"
+        )
     for key in ("filter", "render"):
         if not isinstance(content.get(key), dict | None):
             raise InputError(

@@ -18,6 +18,7 @@ from facestats.attributes.params import Attributes
 from facestats.clip.params import Clip
 from facestats.clusters.params import Clusters
 from facestats.composites.params import Composite
+from facestats.core.files import read_bytes
 from facestats.errors import ParamsError
 from facestats.evaluation.params import Evaluate
 from facestats.faces.params import Preprocess
@@ -138,7 +139,7 @@ def load_params(path: str | Path = "params.yaml") -> Params:
     """
     path = Path(path)
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        raw = yaml.load(read_bytes(path).decode("utf-8"), _Loader)
         _count(raw)
     except FileNotFoundError:
         raise ParamsError(f"{path}: no such file; run this from the folder that holds it") from None

@@ -79,10 +79,10 @@ class TextEncoder:
             raise ModelError(
                 f"{model_dir}: its text tower can't be loaded ({error}); {WAY_OUT}"
             ) from None
-        if source["sha256"] != weights_sha256:
+        if str(source["sha256"]) != weights_sha256:
             raise ModelError(
-                f"{model_dir} holds other weights ({source['sha256'][:12]}) than those that made "
-                "the embeddings "
+                f"{model_dir} holds other weights ({str(source['sha256'])[:12]}) than those that "
+                "made the embeddings "
                 f"({weights_sha256[:12]}); run `dvc repro`"
             )
         scale = _logit_scale(model_dir)

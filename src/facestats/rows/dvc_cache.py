@@ -88,6 +88,15 @@ class DvcCache:
         """Whether dvc.lock exists and lists any out."""
         return bool(self._outs())
 
+    def hashes(self, but_of: str) -> dict[Path, str]:
+        """What each out is by dvc.lock, but for those of one stage, by its absolute path."""
+        own = [out["path"] for out in self._outs(but_of)]
+        return {
+            Path(os.path.abspath(self.root / out["path"])): out["md5"]
+            for out in self._outs()
+            if out["path"] not in own and is_md5(out.get("md5"))
+        }
+
     def _hash(self, out: str | Path) -> str | None:
         path = Path(os.path.abspath(out))
         for entry in self._outs():

@@ -12,9 +12,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing import current_process
 from pathlib import Path
-from typing import TypeVar
+from types import ModuleType
+from typing import Any, TypeVar
 
 from facestats.core.files import write_json
 from facestats.errors import FaceStatsError, InputError, of_file
@@ -28,8 +30,10 @@ from facestats.machine.output import (
     secure_output,
 )
 from facestats.params.project import load_params
+from facestats.run.inputs import changed_inputs
 
 Item = TypeVar("Item")
+_NAMED = 3  # changed files in a message
 _warnings: list[str] = []  # of this stage, as they were printed
 
 # A stage imports this module first, so that Ctrl-C during the other imports ends it silently, and
@@ -75,8 +79,8 @@ def run_stage(main: Callable, guarded: bool = True) -> None:
     there, and, if it is `guarded`, the name itself in the folder `keys` (dvc.yaml explains why). A
     stage that DVC started ends with DVC.
 
-    Exit code 0: done; 1: a `FaceStatsError`, a file that can't be used or a full disk, printed as
-    one message; 130: interrupted.
+    Exit code 0: done; 1: a `FaceStatsError`, a file that can't be used, a full disk or an input
+    that is not what the run wrote, printed as one message; 130: interrupted.
     """
     secure_output()
     plain_warnings()
@@ -92,15 +96,8 @@ def run_stage(main: Callable, guarded: bool = True) -> None:
         if interim:
             items = [value for value in arguments.values() if isinstance(value, StageItem)]
             _write_by_name(interim, Path(script.__file__ or "").stem, items, guarded)
-    except FaceStatsError as error:
-        sys.exit(f"error: {error}")
-    except OSError as error:
-        message = of_file(error)
-        if message is None:
-            raise
-        sys.exit(f"error: {message}")
-    except (MemoryError, RuntimeError) as error:  # the latter is torch's
-        message = way_out(error)
+    except Exception as error:
+        message = _message(error) or _suspects(error, arguments, script)
         if message is None:
             raise
         sys.exit(f"error: {message}")
@@ -110,6 +107,36 @@ def run_stage(main: Callable, guarded: bool = True) -> None:
     seconds = time.perf_counter() - started
     print(f"{summary or 'done'} seconds={seconds:.1f}")
     _leave()
+
+
+def _message(error: Exception) -> str | None:
+    """What to tell of an error that says itself what is wrong; None for others."""
+    if isinstance(error, FaceStatsError):
+        return str(error)
+    if isinstance(error, OSError):
+        return of_file(error)
+    # The latter is torch's.
+    return way_out(error) if isinstance(error, MemoryError | RuntimeError) else None
+
+
+def _suspects(error: Exception, arguments: dict[str, Any], script: ModuleType) -> str | None:
+    """Name the inputs that somebody has changed since the run; None where there are none."""
+    paths = [value for value in arguments.values() if isinstance(value, Path)]
+    with suppress(FaceStatsError, OSError):
+        changed = changed_inputs(paths, _stage_name() or Path(script.__file__ or "").stem)
+        if changed:
+            named = ", ".join(os.path.relpath(path) for path in changed[:_NAMED])
+            more = f" and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
+            return (
+                f"not what the run wrote: {named}{more}. The stage ends with "
+                f"{type(error).__name__} ({error}); remove what was changed, and run `dvc repro`"
+            )
+    return None
+
+
+def _stage_name() -> str:
+    """The stage that DVC runs; from another folder, DVC says `../dvc.yaml:select@women`."""
+    return os.environ.get("DVC_STAGE", "").rpartition(":")[2]
 
 
 def make_parser(main: Callable) -> argparse.ArgumentParser:
@@ -139,9 +166,7 @@ def make_parser(main: Callable) -> argparse.ArgumentParser:
 
 def _write_by_name(interim: Path, script: str, items: list[StageItem], guarded: bool) -> None:
     """Write the small outs that any stage may have: its warnings, and the key that it works on."""
-    stage = (
-        os.environ.get("DVC_STAGE", "").rpartition(":")[2].partition("@")[0] or script
-    )  # from another folder, DVC says `../dvc.yaml:select@women`
+    stage = _stage_name().partition("@")[0] or script
     if not items:
         write_json(interim / "warnings" / f"{stage}.json", _warnings)
     for item in items:

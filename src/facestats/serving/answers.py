@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from facestats.core.doubts import FACTS, Doubt, are_photographs
+from facestats.core.files import read_bytes
 from facestats.core.layout import CROPS
 from facestats.errors import FaceStatsError, ImageError, ModelError, WithheldError
 from facestats.serving.checks import whole_number
@@ -391,7 +392,7 @@ def _labelled_age(models: Models, crop: FaceCrop) -> dict[str, str | None] | Non
         if at in thumbnails:
             return thumbnails[at]
         try:
-            data = path.read_bytes()
+            data = read_bytes(path)
         except FileNotFoundError:  # with None, the answer would change during a run
             raise MixedPartsError(f"{path} is not there any more; {OF_TWO_RUNS}") from None
         if not shows(data, hashes[at]):

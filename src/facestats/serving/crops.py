@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facestats.core import tables
+from facestats.core.files import read_bytes
 from facestats.core.layout import CROPS
 from facestats.faces.dedup import shows
 from facestats.faces.tables import FACES
@@ -45,6 +46,6 @@ def check_crops(models: Models, names: Iterable[str]) -> None:
     hashes = faces.dropna().set_index("filename")["perceptual_hash"]
     for name, (file, now) in new.items():
         path, expected = models.root / file, np.frombuffer(bytes.fromhex(hashes[name]), np.uint8)
-        if not shows(path.read_bytes(), expected):
+        if not shows(read_bytes(path), expected):
             raise MixedPartsError(f"{path} is not the picture that was measured; {OF_TWO_RUNS}")
         models.compared_files[file] = now

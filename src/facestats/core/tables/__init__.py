@@ -25,7 +25,16 @@ import pyarrow.parquet as pq
 from facestats.core.files import replacing
 from facestats.core.layout import METADATA
 from facestats.core.tables.embeddings import EmbeddingTable
-from facestats.core.tables.parquet import group_rows, opened, read_rows, sort_by_key, vector_column
+from facestats.core.tables.parquet import (
+    ANEW,
+    check_keys,
+    group_rows,
+    opened,
+    read_rows,
+    require_column,
+    sort_by_key,
+    vector_column,
+)
 from facestats.errors import RenamedWarning, TableError
 
 _PATHS = ("filename", "image")  # columns with paths below a folder
@@ -215,10 +224,7 @@ def read(
             for name in names
         }
         for name, stored_name in stored.items():
-            if stored_name not in kinds.names:
-                raise TableError(
-                    f"{path}: column {name} is missing; it has {', '.join(kinds.names)}"
-                )
+            require_column(stored_name, kinds, path, name)
             expected = schema.columns.get(name)
             if expected is not None and not _same_type(kinds.field(stored_name).type, expected):
                 raise TableError(
@@ -232,7 +238,7 @@ def read(
     for name in {*_PATHS, schema.keys()[0]} & {*names}:
         _check_paths(table[stored[name]], f"{path}: column {name}")
     if (keys := schema.keys()) and {*keys} <= {*names}:
-        _check_keys(table, [stored[name] for name in keys], path)
+        check_keys(table, [stored[name] for name in keys], path)
     for name, stored_name in stored.items():
         if name != stored_name:
             warnings.warn(
@@ -259,18 +265,6 @@ def _check_paths(column: pa.ChunkedArray, where: str) -> None:
             f"{where} has {column.filter(outside)[0].as_py()!r}, which is not a path below a "
             "folder; remove the file and run `dvc repro`, and check who else can write it, or "
             "DVC's cache"
-        )
-
-
-def _check_keys(table: pa.Table, keys: list[str], path: Path) -> None:
-    """Refuse rows without a key, and keys of two rows, as `write` does."""
-    rows = table.select(keys)
-    wrong = "is empty in a row" if any(column.null_count for column in rows.columns) else ""
-    if not wrong and rows.group_by(keys, use_threads=False).aggregate([]).num_rows < len(rows):
-        wrong = "has two rows of one key"
-    if wrong:
-        raise TableError(
-            f"{path}: {' and '.join(keys)} {wrong}; remove the file and run `dvc repro`"
         )
 
 
@@ -358,8 +352,17 @@ def doubts_metadata(doubts: Mapping[str, str]) -> dict[str, str]:
 
 
 def read_doubts(path: str | Path) -> dict[str, str]:
-    """What `doubts_metadata` put into a table's file."""
-    return json.loads(file_metadata(path).get("doubts", "{}"))
+    """What `doubts_metadata` put into a table's file.
+
+    Raises
+    ------
+    TableError
+        It is damaged.
+    """
+    try:
+        return {**json.loads(file_metadata(path).get("doubts", "{}"))}
+    except (ValueError, TypeError, RecursionError):
+        raise TableError(f"{path}: its doubts are damaged; {ANEW}") from None
 
 
 def rating_scale(labels: str | Path) -> tuple[float, float] | None:
@@ -367,7 +370,10 @@ def rating_scale(labels: str | Path) -> tuple[float, float] | None:
     metadata = file_metadata(labels)
     if "rating_low" not in metadata:
         return None
-    return float(metadata["rating_low"]), float(metadata["rating_high"])
+    try:
+        return float(metadata["rating_low"]), float(metadata["rating_high"])
+    except (ValueError, KeyError):
+        raise TableError(f"{labels}: the ends of its scale are no numbers; {ANEW}") from None
 
 
 def _names(path: Path) -> list[str]:

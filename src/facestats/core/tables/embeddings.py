@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from facestats.core.tables.parquet import matrices, opened
+from facestats.core.tables.parquet import check_keys, matrices, opened, require_column
 from facestats.errors import TableError
 
 # Rows of a batch: 64 MB as float64 at 512 dimensions. Other batches would move last bits of sums.
@@ -44,10 +44,9 @@ class EmbeddingTable:
         with opened(self.path, "embed") as file:
             schema = file.schema_arrow
             for name in ("filename", "embedding"):
-                if name not in schema.names:
-                    raise TableError(
-                        f"{path}: column {name} is missing; it has {', '.join(schema.names)}"
-                    )
+                require_column(name, schema, self.path)
+            if not pa.types.is_string(schema.field("filename").type):
+                raise TableError(f"{path}: column filename is no text")
             kind = schema.field("embedding").type
             if not pa.types.is_fixed_size_list(kind):
                 raise TableError(
@@ -56,6 +55,7 @@ class EmbeddingTable:
             self.dimension: int = kind.list_size
             names = file.read(columns=["filename"]).column(0)
             names.validate(full=True)
+            check_keys(pa.table({"filename": names}), ["filename"], self.path)
             self.names = pd.Index(names.to_pandas(), name="filename")
             self.metadata = {
                 key.decode(): value.decode() for key, value in (schema.metadata or {}).items()

@@ -12,9 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from facestats.core.files import require_file
 from facestats.errors import TableError
 from facestats.machine.faults import fault, is_of_machine
 
+ANEW = "remove the file and run `dvc repro`"
 GROUP_ROWS = 65_536
 # 8 MiB of vectors: the landmarks of 60 of a million faces lie in 9 % of such groups.
 GROUP_BYTES = 2**23
@@ -33,6 +35,7 @@ def opened(path: Path, stage: str = "") -> Iterator[pq.ParquetFile]:
         The stage that makes it, for the error if it is missing.
     """
     try:
+        require_file(path)
         # Buffered ahead, pyarrow fetches all column chunks at once, up to the whole file: 200
         # instead of 13 MB for 100,000 embeddings.
         with pq.ParquetFile(path, pre_buffer=False, buffer_size=2**20) as file:
@@ -44,9 +47,44 @@ def opened(path: Path, stage: str = "") -> Iterator[pq.ParquetFile]:
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, UnicodeDecodeError) as error:
         if is_of_machine(error):
             raise fault(path, error) from None
+        raise TableError(f"{path}: not a readable parquet file ({error}); {ANEW}") from None
+
+
+def require_column(stored: str, schema: pa.Schema, path: Path, name: str | None = None) -> None:
+    """Refuse a table that lacks a column, or has two of its name.
+
+    Parameters
+    ----------
+    stored : str
+        Its name in the file.
+    schema : Schema
+        The file's own.
+    path : Path
+        For the message.
+    name : str, optional
+        What it is called now.
+
+    Raises
+    ------
+    TableError
+    """
+    there = schema.names.count(stored)
+    if there > 1:
+        raise TableError(f"{path}: two columns are called {stored}; {ANEW}")
+    if not there:
         raise TableError(
-            f"{path}: not a readable parquet file ({error}); remove it and run `dvc repro`"
-        ) from None
+            f"{path}: column {name or stored} is missing; it has {', '.join(schema.names)}"
+        )
+
+
+def check_keys(table: pa.Table, keys: list[str], path: Path) -> None:
+    """Refuse rows without a key, and keys of two rows, with a `TableError`."""
+    rows = table.select(keys)
+    wrong = "is empty in a row" if any(column.null_count for column in rows.columns) else ""
+    if not wrong and rows.group_by(keys, use_threads=False).aggregate([]).num_rows < len(rows):
+        wrong = "has two rows of one key"
+    if wrong:
+        raise TableError(f"{path}: {' and '.join(keys)} {wrong}; {ANEW}")
 
 
 def group_rows(schema: pa.Schema) -> int:
