@@ -31,7 +31,9 @@ def changed_inputs(paths: Iterable[Path], stage: str) -> list[Path]:
     """
     cache, changed = find_dvc_cache(), []
     tops = [Path(os.path.abspath(path)) for path in paths]
-    for out, md5 in cache.hashes(stage).items() if cache else ():
+    if cache is None:
+        return []
+    for out, md5 in cache.hashes(stage).items():
         if any(out.is_relative_to(top) for top in tops):
             changed += _differing(out, md5, cache)
     return changed
