@@ -4,28 +4,39 @@ the same.
 After every stage DVC reads all of dvc.lock with comments and layout and writes it anew, 0.35 s of a
 processor for the 32 stages of the small project; before every stage it parses params.yaml several
 times. A third of what `dvc repro` takes where nothing changed goes to reading the same YAML, the
-same expressions in dvc.yaml and the same lock of paths again. tests/test_warm.py holds the files
-against those of a fresh DVC.
+same expressions in dvc.yaml and the same lock of paths again, a quarter to hashing the same folders
+and to looking for parameters in all of params.yaml. A third of `dvc exp run` goes to writing git's
+index after each stage, though no file of it has changed. tests/test_warm.py holds the files against
+those of a fresh DVC.
 """
 
 import contextlib
+import copy
 import hashlib
 import io
 import json
 import os
 import pickle
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from stat import S_ISREG
 from types import SimpleNamespace
 
+import dpath
 import voluptuous
-from dvc import dvcfile, rwlock, schema
+from dulwich.index import IndexEntry, cleanup_mode
+from dulwich.worktree import WorkTree
+from dvc import dvcfile, output, rwlock, schema
+from dvc.dependency import param
+from dvc.dependency.base import Dependency
 from dvc.parsing import interpolate
 from dvc.stage import serialize
 from dvc.utils import strictyaml
 from dvc.utils.serialize import _yaml
+from dvc_objects.fs.base import FileSystem
 
 HEAD = "schema: '2.0'\nstages:\n"
 PLACES = (  # where a function of DVC's is called from
@@ -36,13 +47,20 @@ PLACES = (  # where a function of DVC's is called from
     (rwlock, "json"),
     (schema, "vol"),
     (strictyaml, "validate"),
+    (param, "dpath"),
+    (FileSystem, "isin"),
+    (output.Output, "_get_hash_meta"),
+    (WorkTree, "stage"),
+    (output, "get_cloud_fs"),
 )
-_own = [getattr(place, name) for place, name in PLACES]
+_own = [vars(place)[name] for place, name in PLACES]
 _dump_all, _parse, _check = (
     dvcfile.Lockfile.dump_stages,
     _yaml.parse_yaml,
     strictyaml.validate,
 )
+_is_in, _hash_of, _stage_all = FileSystem.isin, output.Output._get_hash_meta, WorkTree.stage
+_place_of = output.get_cloud_fs
 _shared: Path | None = None
 
 
@@ -57,6 +75,7 @@ def install(shared: str | None = None) -> None:
     _shared = Path(shared) if shared else None
     expression = cache(interpolate.parse_expr)
     new = (_dump_stages, _parse_yaml, _parse_yaml, expression, _JSON, _VOL, _validate)
+    new += (_DPATH, staticmethod(_is_below), _hash, _stage, _place)
     for (place, name), function in zip(PLACES, new, strict=True):
         setattr(place, name, function)
 
@@ -154,6 +173,89 @@ def _schema(source) -> voluptuous.Schema:
     return _SCHEMAS[id(source)][1]
 
 
+def _get(content, key: str, separator: str):
+    """Looks at the value alone; DVC's, at everything."""
+    found = content
+    for name in key.split(separator):
+        if not (isinstance(found, dict) and name in found and _NAME.fullmatch(name)):
+            return dpath.get(content, key, separator=separator)
+        found = found[name]
+    return found
+
+
+def _is_below(path: str, folder: str) -> bool:
+    if not (path.startswith("/") and folder.startswith("/")) or _ODD.search(f"{path}\n{folder}"):
+        return _is_in(path, folder)
+    return path.startswith(f"{folder}/")
+
+
+def _hash(self: output.Output):
+    """A folder of code is what many stages depend on."""
+    if not isinstance(self, Dependency) or not os.path.isdir(self.fs_path):
+        return _hash_of(self)
+    files = tuple(_files(self.fs_path))
+    known = _FOLDERS.get(self.fs_path)
+    if known is None or known[0] != files:
+        newest = max((changed for _, _, changed, _ in files), default=0)
+        known = files, _hash_of(self)
+        if time.time_ns() - newest < _SETTLED:  # it may change again and look the same
+            return known[1]
+        _FOLDERS[self.fs_path] = known
+    return copy.copy(known[1][0]), known[1][1]
+
+
+def _files(folder: str) -> Iterator[tuple[str, int, int, int]]:
+    for entry in os.scandir(folder):
+        if entry.is_dir():
+            yield from _files(entry.path)
+        facts = entry.stat()
+        yield entry.path, facts.st_ino, facts.st_ctime_ns, facts.st_size
+
+
+def _place(config: dict, url: str, **options) -> tuple:
+    """The file system of a path, and what it is called there."""
+    if options or "://" in url or config.get("core", {}).get("checksum_jobs"):
+        return _place_of(config, url=url, **options)
+    if url not in _PATHS:
+        _PATHS[url] = _place_of(config, url=url)
+    system, facts, path = _PATHS[url]
+    return system, dict(facts), path
+
+
+def _stage(self: WorkTree, paths, config=None) -> None:
+    """Git's index is written anew where a file has other bytes than the one in there."""
+    paths = [*map(os.fsencode, [paths] if isinstance(paths, (str, bytes)) else paths)]
+    place = self._repo.index_path()
+    with contextlib.suppress(OSError):
+        facts = os.stat(place)
+        stamp = facts.st_ino, facts.st_mtime_ns, facts.st_size
+        if _INDEX.get(place, ((), {}))[0] != stamp:
+            _INDEX[place] = stamp, dict(self._repo.open_index(config=config).items())
+        root, entries = os.fsencode(self.path), _INDEX[place][1]
+        if all(_is_staged(os.path.join(root, path), entries.get(path)) for path in paths):
+            return
+    _stage_all(self, paths, config)
+
+
+def _is_staged(path: bytes, entry: object) -> bool:
+    try:
+        mode = os.lstat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return entry is None
+    if not (isinstance(entry, IndexEntry) and entry.mode == cleanup_mode(mode) and S_ISREG(mode)):
+        return False
+    content = Path(os.fsdecode(path)).read_bytes()
+    blob = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False)
+    return not entry.extended_flags and blob.hexdigest().encode() == entry.sha
+
+
+_NAME = re.compile(r"[^\W\d][\w -]*")  # neither a pattern nor a number
+_ODD = re.compile("//|/[.]{1,2}(/|$)|/$", re.MULTILINE)  # not as `normpath` writes it
+_SETTLED = 50_000_000  # nanoseconds; files whose times differ by less may look the same
+_FOLDERS: dict[str, tuple] = {}  # their files, and the hash that DVC made of them
+_PATHS: dict[str, tuple] = {}
+_INDEX: dict[str, tuple] = {}  # facts of git's index, and its entries
+_DPATH = SimpleNamespace(get=_get)
 _SCHEMAS: dict[int, tuple[object, voluptuous.Schema]] = {}
 _JSON = SimpleNamespace(**{**vars(json), "dump": _dump_json})
 _VOL = SimpleNamespace(Schema=_schema)

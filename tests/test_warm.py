@@ -105,11 +105,16 @@ def test_a_changed_file_has_all_code_of_this_project_imported_anew(monkeypatch):
 
 @pytest.mark.slow
 def test_dvc_writes_the_same_files_as_a_fresh_one(tmp_path):
-    """Its lock above all, of which copies write only the stages that ran."""
+    """Its lock above all, of which copies write only the stages that ran; what git has, too."""
     params = {"a": 1, "b": {"c": "it's # no comment", "d": [0.5, 1e-9, None]}, "e": "123e4"}
     long = "x".join("echo" for _ in range(40))
     stages = {
-        "one": {"cmd": "echo 1 > one", "outs": ["one"], "params": ["a", "b"]},
+        "one": {
+            "cmd": "echo 1 > one && echo 2 > code/f",
+            "deps": ["code"],
+            "outs": ["one"],
+            "params": ["a", "b"],
+        },
         "each": {
             "foreach": ["0123", "it's", "ä b", "k" * 130],
             "do": {
@@ -119,27 +124,44 @@ def test_dvc_writes_the_same_files_as_a_fresh_one(tmp_path):
                 "params": ["e"],
             },
         },
-        "last": {"cmd": "echo 3 > last", "deps": ["one", "0123"], "outs": ["last"]},
+        "last": {
+            "cmd": "echo 3 > last",
+            "deps": ["one", "0123", "code"],
+            "outs": ["last"],
+            "params": ["b.c"],
+        },
     }
     locks = []
     for python in (PYTHON, sys.executable):
         folder, steps = tmp_path / str(len(locks)), []
         folder.mkdir()
         places = ("DVC_SITE_CACHE_DIR", "DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR")
-        given = os.environ | {"DVC_NO_ANALYTICS": "true"}
+        given = os.environ | {"DVC_NO_ANALYTICS": "true", "GIT_CONFIG_GLOBAL": os.devnull}
         given |= {name: str(tmp_path / f"{len(locks)} {name}") for name in places}
 
-        def dvc(*words, python=python, folder=folder, given=given):
-            return run_program([python, "-m", "dvc", *words], folder, given, check=True).stdout
+        def run(*words, folder=folder, given=given):
+            return run_program(words, folder, given, check=True).stdout
 
-        def step(*words, folder=folder, steps=steps, dvc=dvc):
-            output = dvc(*words)
-            steps.append((output, (folder / "dvc.lock").read_bytes()))
+        def step(*words, python=python, folder=folder, steps=steps, run=run):
+            output = run(python, "-m", "dvc", *words)
+            staged = run("git", "ls-files", "--stage")
+            staged += run("git", "for-each-ref", "refs/exps", "--format=%(tree)")
+            lines = sorted(output.splitlines())  # a fresh one keeps some of its own until the end
+            steps.append((lines, (folder / "dvc.lock").read_bytes(), staged))
 
-        dvc("init", "-q", "--no-scm")
+        run("git", "init", "-q")
+        for name in ("user.name", "user.email"):
+            run("git", "config", name, "t")
+        run(python, "-m", "dvc", "init", "-q")
+        (folder / "code").mkdir()
+        (folder / "code/f").write_text("1")
         (folder / "params.yaml").write_text(yaml.safe_dump(params))
         (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}, sort_keys=False))
         step("repro", "last")
+        run("git", "add", "-A")
+        run("git", "commit", "-q", "-m", "one")
+        (folder / "code/f").write_text("another size, which Dulwich sees in the same second")
+        step("exp", "run", "-n", "new", "-S", "a=2")
         step("repro")
         (folder / "params.yaml").write_text(yaml.safe_dump(params | {"e": "1_000"}))
         step("repro")
@@ -147,7 +169,8 @@ def test_dvc_writes_the_same_files_as_a_fresh_one(tmp_path):
         step("remove", "one")
         locks.append(steps)
     assert locks[0] == locks[1]
-    assert len({lock for _, lock in locks[0]}) == 4
+    assert len({lock for _, lock, _ in locks[0]}) == 4
+    assert len({staged for *_, staged in locks[0]}) >= 2
 
 
 @pytest.mark.parametrize(

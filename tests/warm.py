@@ -301,6 +301,7 @@ class Parent:
             with contextlib.suppress(ImportError):
                 importlib.import_module(name)
         importlib.import_module("fast_dvc").install(self.folder)
+        importlib.import_module("dvc.cli.parser").get_main_parser()  # which is kept; 0.1 s
         sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
         for name in _names_below(importlib.import_module(OWN)):
             with contextlib.suppress(ImportError):
