@@ -51,9 +51,10 @@ def test_names_and_parameters_are_read_once_for_all_labels(root, monkeypatch):
     assert page._labels(shown) == {}
 
 
-def test_the_order_of_a_rater_is_drawn_once(root, monkeypatch):
-    shown, drawn = shown_of(40), []
-    generator = np.random.default_rng
+def test_orders_and_lines_are_read_once_for_all_ratings(root, monkeypatch):
+    shown, drawn, read = shown_of(40), [], []
+    generator, reader = np.random.default_rng, rating.rows_by_hand
+    monkeypatch.setattr(rating, "rows_by_hand", lambda *it: read.append(it) or reader(*it))
     monkeypatch.setattr(rating.np.random, "default_rng", lambda s: drawn.append(s) or generator(s))
     choices = Choices(False, "Adults judge faces.", 0.1)
     study, seen = Rating(root, choices), []
@@ -63,7 +64,11 @@ def test_the_order_of_a_rater_is_drawn_once(root, monkeypatch):
         now = study.rate(shown, "zed", "", seen[-1], 4.0, 1.0, now["repeat"])
     assert (len(seen), len({*seen[:40]}), len({*seen[40:]})) == (44, 40, 4)
     assert len(drawn) == 1
+    assert len(read) == 3  # no file yet, then the one of consents
     assert seen[:3] == ["016.jpg", "024.jpg", "035.jpg"]
+    path = root / "data/manual_ratings.csv"
+    path.write_text("".join(path.read_text().splitlines(True)[:-1]))  # in an editor
+    assert study.begin(shown, "zed", "", True)["done"] == 43
     again = Rating(root, choices).begin(shown_of(40), "zoe", "", True)
     assert (again["done"], again["total"]) == (0, 44)
     assert again["face"]["name"] != seen[0]

@@ -6,12 +6,10 @@ them, on the few columns that each needs.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from threading import Lock
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from facestats.app.query import Query
+from facestats.app.recent import Recent
 from facestats.errors import InputError, suggestion
 from facestats.groups.conditions import check_conditions, steps
 from facestats.groups.filters import Selection, select_faces
@@ -29,7 +28,6 @@ from facestats.serving.answers import SENSITIVE_COLUMNS
 KEPT = 64  # answers of filters
 _ALWAYS = ("filename", "doubts", "copy_group", "copy_rank", "score_withheld")
 CLASSES = 60  # a column with more different texts is no choice of classes
-Kept = TypeVar("Kept")
 SEARCH, AREA = "search", "area"  # their names among the conditions that are counted
 PLACE = ("pc1", "pc2")  # of a face on the map
 
@@ -113,9 +111,8 @@ class FacesTable:
         self._orders: dict[str, np.ndarray] = {}
         self._values: dict[str, np.ndarray] = {}
         self._facets: dict[str, Facet] = {}
-        self._selected: OrderedDict[str, Selected] = OrderedDict()
-        self._filtered: OrderedDict[str, tuple[np.ndarray, Selection]] = OrderedDict()
-        self._lock = Lock()
+        self._selected: Recent[Selected] = Recent(KEPT)
+        self._filtered: Recent[tuple[np.ndarray, Selection]] = Recent(KEPT)
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -147,26 +144,13 @@ class FacesTable:
         InputError
             A condition that the table can't answer, or no such column to sort by.
         """
-        return self._once(self._selected, query.text, lambda: self._select(query))
-
-    def _once(self, kept: OrderedDict[str, Kept], key: str, make: Callable[[], Kept]) -> Kept:
-        """What is kept under a key, or is made now; the oldest goes."""
-        with self._lock:
-            if key in kept:
-                kept.move_to_end(key)
-                return kept[key]
-        answer = make()
-        with self._lock:
-            kept[key] = answer
-            while len(kept) > KEPT:
-                kept.popitem(last=False)
-        return answer
+        return self._selected.get(query.text, lambda: self._select(query))
 
     def _select(self, query: Query) -> Selected:
         order = self.order(query.sort)
         alone = replace(query, sort="filename", words="", area="")
         # Another order, or other words, of the same filter: it is not asked again.
-        mask, found = self._once(self._filtered, alone.text, lambda: self._filter(alone))
+        mask, found = self._filtered.get(alone.text, lambda: self._filter(alone))
         matched = dict(found.matched)
         if query.words:
             mask = mask & self._named(query.words)

@@ -16,6 +16,7 @@ import pandas as pd
 from facestats.app.cards import SOURCES, cards_of, shown_value
 from facestats.app.journal import Entry, Journal, standing
 from facestats.app.query import Query
+from facestats.app.recent import Recent
 from facestats.app.site import Shown, words
 from facestats.attributes.known_classes import check_label, known_classes
 from facestats.attributes.tables import FLAGS
@@ -72,7 +73,7 @@ class Labelling:
     def __init__(self, root: Path, ethnicity: bool):
         self.root, self.ethnicity = root, ethnicity
         self.journal = Journal(root)
-        self._by_hand: tuple[Any, dict[str, dict[str, str]]] = None, {}
+        self._by_hand: Recent[dict[str, dict[str, str]]] = Recent(1)
 
     def file(self) -> Path:
         """The file of `data.manual_labels`; raises `InputError` or `ParamsError`."""
@@ -105,12 +106,10 @@ class Labelling:
     def _labels(self, shown: Shown) -> dict[str, dict[str, str]]:
         """The labels by hand, by face and column; read again where the file is another one."""
         path = self.file()
-        now = shown.version, path, identity(path)
-        kept, by_hand = self._by_hand
-        if kept != now:
-            by_hand = labels_by_hand(path, shown.faces.faces_by_image, shown.faces.photos)
-            self._by_hand = now, by_hand
-        return by_hand
+        return self._by_hand.get(
+            (shown.version, path, identity(path)),
+            lambda: labels_by_hand(path, shown.faces.faces_by_image, shown.faces.photos),
+        )
 
     def _proposed(self) -> list[str]:
         sheet = read_csv(self.root / TEMPLATE)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from facestats.app.faces_table import plain
+from facestats.app.recent import Recent
 from facestats.attributes.tables import FLAGS
 from facestats.core import tables
 from facestats.core.landmarks import N_LANDMARKS
@@ -37,7 +38,7 @@ class PhotoFacts:
         self._lock, self._reading = threading.Lock(), threading.Lock()
         self._hashes: dict[str, str] | None = None
         self._rejected: pd.DataFrame | None = None
-        self._flags: tuple[Any, dict[str, list[dict[str, Any]]]] | None = None
+        self._flags: Recent[dict[str, list[dict[str, Any]]]] = Recent(1)
 
     def _path(self) -> Path:
         """Path of the table of faces; raises `ModelError` unless it is that of the run."""
@@ -91,15 +92,16 @@ class PhotoFacts:
         """Reasons to look at a face, the most serious first: `reason` and `value`."""
         path = self.models.root / METADATA / FLAGS.name
         now = identity(path)
-        kept = self._flags
-        if kept is None or kept[0] != now:
-            flags: dict[str, list[dict[str, Any]]] = {}
-            if now is not None:
-                for row in tables.read(path, FLAGS).itertuples():
-                    entry = {"reason": row.reason, "value": plain(row.value)}
-                    flags.setdefault(str(row.filename), []).append(entry)
-            kept = self._flags = (now, flags)
-        return kept[1].get(filename, [])
+        flags = self._flags.get(now, lambda: {} if now is None else _flags_in(path))
+        return flags.get(filename, [])
+
+
+def _flags_in(path: Path) -> dict[str, list[dict[str, Any]]]:
+    flags: dict[str, list[dict[str, Any]]] = {}
+    for row in tables.read(path, FLAGS).itertuples():
+        entry = {"reason": row.reason, "value": plain(row.value)}
+        flags.setdefault(str(row.filename), []).append(entry)
+    return flags
 
 
 def _numbers(values: Any) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ import numpy as np
 
 from facestats.app.labelling import labeller, params_of
 from facestats.app.query import Query
+from facestats.app.recent import Recent
 from facestats.app.site import Choices, Shown, address
 from facestats.core import tables
 from facestats.core.layout import METADATA
@@ -24,6 +26,7 @@ from facestats.labels.manual import alone, own_file
 from facestats.labels.rated_by_hand import AGAIN, HEADER, add_line, rows_by_hand, take_line
 from facestats.labels.tables import LABELS
 from facestats.labels.wide_ratings import MEAN_RATER_NAMES
+from facestats.serving.manifest import identity
 
 CONSENTS = "consents.csv"  # beside the ratings
 CONSENT_HEADER = ("rater", "time", "sha256")
@@ -150,13 +153,14 @@ class Rating:
         self.root, self.choices = root, choices
         # Faces that were put behind the others, by rater and trait, in their order.
         self._skipped: dict[tuple[str, str], dict[str, None]] = {}
-        self._orders: dict[tuple[str, str, str], tuple[np.ndarray, np.ndarray]] = {}
+        self._orders: Recent[tuple[np.ndarray, np.ndarray]] = Recent(KEPT_ORDERS)
+        self._rows: Recent[list[dict[str, str]]] = Recent(len((HEADER, CONSENT_HEADER)))
 
     def begin(self, shown: Shown, name: str, trait: str, agreed: bool) -> dict[str, Any]:
         """What a rater sees first: their next face, or the question whether they agree."""
         study = self._study(trait)
         with alone(study.path.resolve().parent):
-            rows = rows_by_hand(study.path)
+            rows = self._read(study.path)
             rater, has_agreed = self._rater(study, rows, name)
             if not has_agreed:
                 if not agreed:
@@ -203,7 +207,9 @@ class Rating:
                 "repeat": str(int(repeat)),
             }
             add_line(study.path, HEADER, row)
-        return self._answer(shown, [*rows, row], rater, trait)
+            rows = [*rows, row]
+            self._rows.put((study.path, identity(study.path)), rows)
+        return self._answer(shown, rows, rater, trait)
 
     def skip(self, shown: Shown, name: str, trait: str, face: str) -> dict[str, Any]:
         """Put a face behind all others, as long as this server runs, and give the next."""
@@ -226,12 +232,13 @@ class Rating:
         """
         study = self._study(trait)
         with alone(study.path.resolve().parent):
+            self._rows.clear()  # a line is found by its text in the file, not by what was given
             rows, rater = self._rows_of_rater(study, name)
             own = _own(rows, rater, trait)
             if not own or visible(own[-1]["image"]) != visible(shown.faces.images.get(face, "")):
                 raise InputError("this is not your last judgement any more; look again")
             take_line(study.path, own[-1])
-            rows = [row for row in rows if row is not own[-1]]
+            rows = self._read(study.path)
             self._skipped.get((rater, trait), {}).pop(face, None)
         return self._answer(shown, rows, rater, trait, face)
 
@@ -245,15 +252,19 @@ class Rating:
 
     def _rater(self, study: Study, rows: list[dict[str, str]], name: str) -> tuple[str, bool]:
         """A rater's name as the files have it, and whether they have agreed to this text."""
-        consents = rows_by_hand(self._consents(study), CONSENT_HEADER)
+        consents = self._read(self._consents(study), CONSENT_HEADER)
         rater = check_rater(name, {row["rater"] for row in [*rows, *consents]})
         return rater, any(
             (row["rater"], row["sha256"]) == (rater, self._hash()) for row in consents
         )
 
+    def _read(self, path: Path, header: Sequence[str] = HEADER) -> list[dict[str, str]]:
+        """The lines of a file, read again where it is another one; nobody changes them."""
+        return self._rows.get((path, identity(path)), lambda: rows_by_hand(path, header))
+
     def _rows_of_rater(self, study: Study, name: str) -> tuple[list[dict[str, str]], str]:
         """All lines of the file, and the name of a rater who has agreed."""
-        rows = rows_by_hand(study.path)
+        rows = self._read(study.path)
         rater, has_agreed = self._rater(study, rows, name)
         if not has_agreed:
             raise InputError("the consent was not given, or its text is another one now")
@@ -282,18 +293,15 @@ class Rating:
 
     def _order(self, shown: Shown, rater: str, trait: str) -> tuple[np.ndarray, np.ndarray]:
         """Rows of the faces in a rater's order, and of those that are shown again."""
-        key = shown.version, rater, trait
-        kept = self._orders.get(key)
-        if kept is None:
+
+        def draw() -> tuple[np.ndarray, np.ndarray]:
             faces = rows_to_rate(shown)
             seed = [*hashlib.sha256(f"{rater}\0{trait}".encode()).digest()]
             generator = np.random.default_rng(seed)
             order, twice = (generator.permutation(len(faces)) for _ in range(2))
-            repeated = twice[: self._repeats(len(faces))]
-            while len(self._orders) >= KEPT_ORDERS:
-                self._orders.pop(next(iter(self._orders)), None)
-            kept = self._orders[key] = faces[order], faces[repeated]
-        return kept
+            return faces[order], faces[twice[: self._repeats(len(faces))]]
+
+        return self._orders.get((shown.version, rater, trait), draw)
 
     def _answer(
         self,

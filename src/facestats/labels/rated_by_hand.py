@@ -272,9 +272,9 @@ def take_line(path: Path, row: Mapping[str, str]) -> None:
 def add_line(path: Path, header: Sequence[str], row: Mapping[str, str]) -> None:
     """Add a line to a CSV file, which is whole and on the disk when this returns.
 
-    The caller keeps others away (`manual.alone`). Cells are no formula to a spreadsheet. A file
-    that a spreadsheet has saved in another form becomes UTF-8 with commas, like one of labels by
-    hand.
+    The caller keeps others away (`manual.alone`), and has read the file. Cells are no formula to a
+    spreadsheet. A file that a spreadsheet has saved in another form becomes UTF-8 with commas, like
+    one of labels by hand.
 
     Raises
     ------
@@ -284,12 +284,14 @@ def add_line(path: Path, header: Sequence[str], row: Mapping[str, str]) -> None:
     path = path.resolve()
     try:
         before = path.read_bytes() if path.is_file() else b""
-        sheet = read_csv(path) if before.strip() else None
-        table = pd.DataFrame(columns=list(header), dtype="str") if sheet is None else sheet.table
-        columns = [*map(str, table.columns)]
-        if sheet is None:
-            before = (",".join(header) + "\n").encode()
-        if not _is_plain(before, columns):
+        columns, table = [*header], None
+        if not _is_plain(before, columns):  # else it needs no parsing: 10 ms a thousand lines
+            table = _table_of(path, before)
+            if table is None:
+                before = (",".join(header) + "\n").encode()
+            else:
+                columns = [*map(str, table.columns)]
+        if table is not None and not _is_plain(before, columns):
             rows = [*table.to_dict("records"), {name: row.get(name, "") for name in columns}]
             data = csv_text(pd.DataFrame(rows, columns=columns, dtype="str")).encode()
         else:
@@ -305,10 +307,16 @@ def add_line(path: Path, header: Sequence[str], row: Mapping[str, str]) -> None:
         ) from None
 
 
+def _table_of(path: Path, data: bytes) -> pd.DataFrame | None:
+    """The table of a file that holds `data`; None where it is empty."""
+    sheet = read_csv(path) if data.strip() else None
+    return None if sheet is None else sheet.table
+
+
 def _is_plain(data: bytes, columns: Sequence[str]) -> bool:
     """Whether a file is UTF-8 with commas, these columns in its first line."""
     try:
-        first = data.removeprefix(BOM_UTF8).decode("utf-8").splitlines()[0]
+        first = data.removeprefix(BOM_UTF8).decode("utf-8").partition("\n")[0]
     except UnicodeDecodeError:
         return False
-    return first == ",".join(columns)
+    return first.removesuffix("\r") == ",".join(columns)
