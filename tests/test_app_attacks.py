@@ -13,15 +13,20 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from apps import rename_faces
+from facestats.__main__ import main
 from facestats.app import rating
 from facestats.app.blocks import plot_file
+from facestats.app.composing import Wanted, params_lines
 from facestats.app.faces_table import FacesTable
 from facestats.app.gate import COOKIE, Gate
-from facestats.app.journal import JOURNAL, Journal
+from facestats.app.journal import JOURNAL, Entry, Journal
+from facestats.app.query import parse_query
 from facestats.app.rating import Rating, check_rater
 from facestats.app.site import Choices
+from facestats.composites.params import Render
 from facestats.core.layout import CROPS, METADATA, REJECTED, REJECTED_INDEX
 from facestats.errors import InputError, LabelError
 from facestats.groups.bounds import check_bounds
@@ -78,6 +83,40 @@ def test_judgements_make_the_folder_of_their_file(tmp_path, monkeypatch):
 def test_no_rater_is_taken_for_a_line_of_a_survey():
     with pytest.raises(InputError, match="no name of a rater"):
         check_rater(NAME, set())
+
+
+@pytest.mark.parametrize("sign", ["\u2028", "\u0085", "\r"])
+def test_an_entry_of_the_journal_is_one_line(tmp_path, sign):
+    entry = Entry("1", f"a{sign}b.jpg", "gender", "", "female", "", "", f"x{sign}y")
+    journal = Journal(tmp_path)
+    with journal.alone():
+        journal.append(entry)
+    assert journal.entries() == [entry]
+
+
+@pytest.mark.parametrize("sign", ["\r", "\n", "\u2028"])
+def test_a_judgement_is_one_record(tmp_path, sign):
+    path = tmp_path / "manual_ratings.csv"
+    path.write_text(",".join(HEADER) + "\n")
+    add_line(path, HEADER, ROW | {"trait": f"a{sign}b"})
+    add_line(path, HEADER, ROW)
+    assert [row["rating"] for row in rows_by_hand(path)] == ["4", "4"]
+
+
+@pytest.mark.parametrize("value", ["a\u0085b", "é", "a\u2028b"])
+def test_lines_for_params_are_read_back_as_they_were(value):
+    side = Wanted(parse_query([("attributes.smile", value)]), Render())
+    lines, _ = params_lines([side], [SimpleNamespace(rows=[])])
+    where = yaml.safe_load(lines)["composites"]["my_first"]["filter"]
+    assert where["attributes"]["smile"] == [value]
+
+
+@pytest.mark.parametrize("command", ["serve", "app"])
+def test_a_port_that_is_none_is_refused(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--port", "99999"])
+    assert ended.value.code == 2
+    assert "99999 is no port" in capsys.readouterr().err
 
 
 FORMS = {
@@ -214,11 +253,15 @@ def test_a_picture_of_a_photo_without_a_face_is_no_file_of_ones_own(root, servic
     index = root / REJECTED / REJECTED_INDEX
     entries = json.loads(index.read_text())
     index.unlink()
-    more = [{"image": name, "picture": name} for name in ("one.jpg", "pipe.jpg", "no\0ne.jpg")]
+    more = [
+        {"image": name, "picture": name}
+        for name in ("one.jpg", "two.jpg", "pipe.jpg", "no\0ne.jpg")
+    ]
     index.write_text(json.dumps([*entries, *more]))
     (root / REJECTED / "one.jpg").symlink_to(private)
+    (root / REJECTED / "two.jpg").symlink_to(root / "params.yaml")
     os.mkfifo(root / REJECTED / "pipe.jpg")
-    for name in ("one.jpg", "pipe.jpg", "no%00ne.jpg"):
+    for name in ("one.jpg", "two.jpg", "pipe.jpg", "no%00ne.jpg"):
         assert service.get(f"/app/rejected/picture/{name}").status == 404
 
 

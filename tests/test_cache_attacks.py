@@ -148,6 +148,8 @@ def test_a_listing_in_a_folder_of_another_name_is_named(root):
 ENDLESS = {
     "pipe as listing": lambda root: os.mkfifo(listing(root)),
     "pipe as dvc.lock": lambda root: os.mkfifo(root / "dvc.lock"),
+    "pipe as a dvc.yaml below": lambda root: os.mkfifo(root / "dvc.yaml"),
+    "device as dvc.yaml": lambda root: (root / "dvc.yaml").symlink_to("/dev/zero"),
     "device": lambda root: listing(root).symlink_to("/dev/zero"),
     "folder as listing": lambda root: listing(root).mkdir(),
     "aliases": lambda root: entry(root).write_text(aliases()),

@@ -428,6 +428,10 @@ def test_what_the_pages_wrote_of_a_person_goes(root, forget):
     assert "labelled.jsonl: 1 line removed" in output
     assert "manual_ratings.csv: 1 line removed" in output
     assert journal.read_text() == f"{lines[1]}\nno entry\n"
+    journal.rename(journal.with_name("elsewhere"))
+    journal.mkdir()
+    output = forget("other.jpg", code=2)
+    assert "labelled.jsonl is no regular file; remove it\nnothing was removed" in output
     assert "two.png" not in ratings.read_text()
 
 

@@ -12,9 +12,11 @@ from facestats.__main__ import main
 from facestats.attributes.proposals import COLUMNS
 from facestats.attributes.tables import PREDICTIONS
 from facestats.core import tables
+from facestats.errors import InputError
 from facestats.faces.tables import FACES
 from facestats.labels import manual
 from facestats.labels.joining import join_labels
+from facestats.labels.names import PhotoNames
 from facestats.labels.tables import LABELS
 from resources import ROOT
 
@@ -432,6 +434,22 @@ def test_a_merge_that_breaks_off_leaves_the_old_file(folder, merge, monkeypatch,
     assert (code, "could not be written (No space left on device)" in printed) == (2, True)
     assert by_hand(folder) == HEADER
     assert sorted(os.listdir(folder / "data")) == ["manual_labels.csv", "processed"]
+
+
+def test_what_a_killed_merge_has_left_goes_with_the_next(folder, merge):
+    (folder / "data/.manual_labels.csv.new").write_text("somebody's labels")
+    assert merge("b.jpg,20,,\n")[0] == 0
+    assert sorted(os.listdir(folder / "data")) == ["manual_labels.csv", "processed"]
+
+
+def test_a_label_for_a_name_that_is_read_as_another_photos_is_refused(folder):
+    twin = "a\u200b.png"
+    photos = PhotoNames({"a.png", twin})
+    path = folder / "data/manual_labels.csv"
+    with pytest.raises(InputError, match=r"a\\u200b\.png differs from the photo a\.png"):
+        manual.merge_labels(path, {twin: {"age": "30"}}, {}, photos=photos)
+    manual.merge_labels(path, {"a.png": {"age": "30"}}, {}, photos=photos)
+    assert "a.png,,,30" in path.read_text()
 
 
 def test_a_file_by_hand_that_is_broken_is_named(folder, merge):

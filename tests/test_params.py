@@ -434,6 +434,14 @@ def test_a_missing_or_broken_file_is_an_error(tmp_path):
         load_params(tmp_path / "params.yaml")
 
 
+@pytest.mark.parametrize("value", ["!!int ''", "!!bool x", "!!timestamp x", "!!set x", "!!int [1]"])
+def test_a_tag_that_its_value_does_not_fit_is_an_error(tmp_path, value):
+    path = tmp_path / "params.yaml"
+    path.write_text(f"sample: {{n: {value}}}\n")
+    with pytest.raises(ParamsError, match=r"params\.yaml (has a tag|is not valid YAML)"):
+        load_params(path)
+
+
 def _bomb(section: str, first: str) -> str:
     """A kilobyte of aliases that stand for billions of values."""
     return f"{section}:\n  b0: &b0 {first}\n" + "".join(

@@ -262,7 +262,10 @@ def params_lines(sides: list[Wanted], selected: list[Selected]) -> tuple[str, st
         first, second = names
         content["continua"] = {f"{first}_to_{second}": {"from": first, "to": second}}
         content["differences"] = {f"{second}_minus_{first}": {"of": second, "minus": first}}
-    return yaml.safe_dump(content, **_AS_IN_PARAMS), None
+    text = yaml.safe_dump(content, **_AS_IN_PARAMS)
+    if yaml.safe_load(text) != content:  # U+0085 is read as a blank
+        text = yaml.safe_dump(content, **_AS_IN_PARAMS | {"allow_unicode": False})
+    return text, None
 
 
 def _draw(shown: Shown, wanted: Wanted) -> Face:

@@ -119,7 +119,8 @@ class Journal:
     def entries(self) -> list[Entry]:
         """All entries in their order; a line that can't be read is passed over."""
         try:
-            lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
+            # Text is split at further signs, which a name may hold.
+            lines = self.path.read_bytes().decode("utf-8", "replace").split("\n")
         except (FileNotFoundError, NotADirectoryError):
             return []
         return [entry for line in lines if (entry := _read(line))]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from facestats.core.layout import REJECTED, REJECTED_INDEX
 from facestats.errors import FaceStatsError, ImageError
 from facestats.geometry.measurements import MEASUREMENTS
 from facestats.photos.reading import read_photo
+from facestats.rows.dvc_cache import find_dvc_cache
 from facestats.service.answers import JsonResponse
 from facestats.service.errors import ServiceError
 from facestats.serving import answers
@@ -27,7 +27,7 @@ from facestats.serving import answers
 NEAREST = 12
 REJECTED_A_PAGE = 200
 SHARES = (0.05, 0.25, 0.75, 0.95)  # quantiles that a measurement's bar shows
-_OBJECT = re.compile(r"/files/md5/[0-9a-f]{2}/[0-9a-f]{30}$")  # of DVC's cache
+_JPEG = b"\xff\xd8\xff"
 QUALITY = {
     "width": "width of the photo, px",
     "height": "height of the photo, px",
@@ -259,12 +259,16 @@ def _rejected_pictures(shown: Shown) -> dict[str, str]:
 
 
 def _rejected_picture(shown: Shown, name: str) -> bytes:
-    """A picture's bytes; a link leads to the project or to an object of DVC's cache alone."""
+    """A picture's bytes; a link leads to an object of the project's DVC cache alone."""
     root = shown.run.models.root
     try:
-        path = (root / REJECTED / name).resolve()
-        if path.is_relative_to(root.resolve()) or _OBJECT.search(path.as_posix()):
-            return read_photo(path)
+        folder = (root / REJECTED).resolve()
+        path = (folder / name).resolve()
+        if path.parent != folder and (cache := find_dvc_cache(root)):
+            folder = cache.folder.resolve()
+        data = read_photo(path) if path.is_relative_to(folder) else b""
+        if data.startswith(_JPEG):
+            return data
     except (ImageError, OSError, ValueError, RuntimeError):
         pass
     raise ServiceError(404, "no_picture", "there is no such picture")

@@ -257,6 +257,10 @@ def _check(place: Place, targets: Targets, labels: list[LabelFile]) -> None:
         for file, names in named
         if file.lines(names) and (why := _led_out(place, file) or file.obstacle(names))
     ]
+    try:
+        LabelJournal(place.root).forget(_faces(targets), write=False)
+    except (InputError, OSError) as error:
+        mistakes.append(str(error))
     if mistakes:
         raise InputError("\n".join([*mistakes, "nothing was removed"]))
 

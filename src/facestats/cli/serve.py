@@ -29,12 +29,18 @@ HELP = "answer over HTTP"
 PACKAGES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
 
 
+def _port(text: str) -> int:
+    if not 0 <= (port := int(text)) < 1 << 16:
+        raise argparse.ArgumentTypeError(f"{port} is no port; they go from 1 to {(1 << 16) - 1}")
+    return port
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--root", help="project folder whose models answer (default: the nearest upwards)"
     )
     parser.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=8000, help="port (default: %(default)s)")
+    parser.add_argument("--port", type=_port, default=8000, help="port (default: %(default)s)")
     parser.add_argument(
         "--token-file", metavar="FILE", help="secrets, one a line; each request must carry one"
     )

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from facestats.core.files import require_file
 from facestats.core.photo_files import printable
 from facestats.dvc_files.forms import (
     MOST_LISTING,
@@ -334,9 +335,10 @@ class _Store:
 
 def _outs_of(path: Path, root: Path, report: CacheReport) -> list[tuple[Path, Out]]:
     """The outs that a file of DVC's names, each with its place in the workspace."""
-    if path.name == PIPELINE:
-        return list(places_of_stages(path))
     try:
+        if path.name == PIPELINE:
+            require_file(path)
+            return list(places_of_stages(path))
         data = read_regular(path, MOST_YAML)
         if path.name == LOCK:
             outs, folder = lock_outs(data), path.parent
@@ -346,7 +348,9 @@ def _outs_of(path: Path, root: Path, report: CacheReport) -> list[tuple[Path, Ou
         return [(folder / out.path, out) for out in outs]
     except ForeignError as error:
         _add_project_file(path, str(error), root, report)
-        return []
+    except OSError as error:
+        _add_project_file(path, f"can't be read ({error.strerror})", root, report)
+    return []
 
 
 def _add_project_file(

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from facestats.core.files import read_bytes
 from facestats.dvc_files.forms import Out, shortened
 
 _OTHERS = frozenset((".git", ".hg", ".dvc"))
@@ -113,7 +114,7 @@ def _named(pipeline: Path, kinds: tuple[str, ...]) -> list[str]:
     """The outs of a dvc.yaml, with its own variables filled in, and keys as `${key}`."""
     try:
         content = yaml.load(
-            pipeline.read_text(encoding="utf-8"),
+            read_bytes(pipeline).decode("utf-8"),
             getattr(yaml, "CSafeLoader", yaml.SafeLoader),
         )
         stages = [stage.get("do") or stage for stage in content["stages"].values()]

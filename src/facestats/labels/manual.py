@@ -18,7 +18,7 @@ from facestats.core.tables import UNKNOWN
 from facestats.errors import InputError
 from facestats.labels.cells import EMPTY, NONE
 from facestats.labels.columns import LABELS, find_columns, key_column
-from facestats.labels.csv_text import WORKBOOKS, read_csv
+from facestats.labels.csv_text import WORKBOOKS, read_csv, visible
 from facestats.labels.label_file import COLUMNS, NUMBERS
 from facestats.labels.names import PhotoNames
 
@@ -152,6 +152,7 @@ def _merge(
                 for column, value in (("filename", name), ("image", image))
                 if column in row
             }
+            _refuse_twin(row[key], image, photos)
             rows_by_image[image] = [row]
             rows.append(row)
         for column, new in labels.items():
@@ -172,6 +173,17 @@ def _merge(
             empty = [row for row in rows_by_image[image] if not _says_anything(row, key)]
             rows = [row for row in rows if not any(row is other for other in empty)]
     return pd.DataFrame(rows, columns=table.columns, dtype="str"), changes
+
+
+def _refuse_twin(name: str, image: str, photos: PhotoNames) -> None:
+    """Refuse a name that is read back as another photo's: invisible signs are taken out then."""
+    shown = visible(name)
+    other = photos.read_all([shown], explain=0)[shown].image if shown != name else None
+    if other not in (None, image):
+        raise InputError(
+            f"{ascii(image)[1:-1]} differs from the photo {other} in invisible signs alone, so its "
+            "labels would be that one's; rename it"
+        )
 
 
 def _says_anything(row: Mapping[str, str], key: str) -> bool:
@@ -282,7 +294,8 @@ def alone(folder: Path) -> Iterator[None]:
 def replace_file(path: Path, data: bytes) -> None:
     """Write a new file to the disk and rename it: the name always leads to a whole file."""
     mode = path.stat().st_mode & 0o777 if path.exists() else None
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    # One name for all processes, which keep others away: what a kill has left goes with the next.
+    temporary = path.with_name(f".{path.name}.new")
     temporary.unlink(missing_ok=True)  # perhaps a link to another place
     try:
         with temporary.open("wb") as file:

@@ -297,9 +297,9 @@ def add_line(path: Path, header: Sequence[str], row: Mapping[str, str]) -> None:
         else:
             text = io.StringIO()
             cells = [with_apostrophe(row.get(name, "")) for name in columns]
-            csv.writer(text, lineterminator="\n").writerow(cells)
+            csv.writer(text).writerow(cells)  # with "\n" as the end, "\r" in a cell would be bare
             ended = b"" if before.endswith(b"\n") else b"\n"
-            data = before + ended + text.getvalue().encode()
+            data = before + ended + text.getvalue().removesuffix("\r\n").encode() + b"\n"
         replace_file(path, data)
     except OSError as error:
         raise InputError(

@@ -68,8 +68,11 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict:
         """Refuse a key that stands twice, as DVC does."""
+        if not isinstance(node, yaml.MappingNode):
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{node.value!r} is no mapping", node.start_mark
+            )
         seen = set()
-        assert isinstance(node, yaml.MappingNode)
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.value in seen:
                 raise yaml.constructor.ConstructorError(
@@ -162,6 +165,8 @@ def load_params(path: str | Path = "params.yaml") -> Params:
         ) from None
     except (yaml.YAMLError, ValueError) as error:  # ValueError: 2026-13-45 is not a date
         raise ParamsError(f"{path} is not valid YAML: {error}") from None
+    except (TypeError, KeyError, IndexError, AttributeError):  # of PyYAML, at `!!bool x`
+        raise ParamsError(f"{path} has a tag (!!) that its value does not fit; remove it") from None
     return check_params(raw, str(path))
 
 
