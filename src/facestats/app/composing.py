@@ -264,7 +264,7 @@ def params_lines(sides: list[Wanted], selected: list[Selected]) -> tuple[str, st
         content["differences"] = {f"{second}_minus_{first}": {"of": second, "minus": first}}
     text = yaml.safe_dump(content, **_AS_IN_PARAMS)
     if yaml.safe_load(text) != content:  # U+0085 is read as a blank
-        text = yaml.safe_dump(content, **_AS_IN_PARAMS | {"allow_unicode": False})
+        text = yaml.safe_dump(content, **{**_AS_IN_PARAMS, "allow_unicode": False})
     return text, None
 
 
