@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 from scipy.sparse import csr_array
+from threadpoolctl import threadpool_limits
 
 from facestats.composites.contours import LEFT_CORNERS, RIGHT_CORNERS
 from facestats.composites.mesh import Mesh
@@ -33,9 +34,11 @@ class Warper:
         self.size = size
         self._mesh = Mesh(target, outline)
         triangles = self._mesh.triangulation
+        with threadpool_limits(1):  # BLAS's threads wait 3 s for each other at 1,000 tiny systems
+            transforms = triangles.transform
         simplex = triangles.find_simplex(_pixel_centres(size), tol=1e-9)
         simplex = np.maximum(simplex, 0)  # a pixel on the very edge of the hull
-        transform = triangles.transform[simplex]
+        transform = transforms[simplex]
         first_two = np.einsum(
             "nij,nj->ni", transform[:, :2], _pixel_centres(size) - transform[:, 2]
         )
