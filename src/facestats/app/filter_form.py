@@ -42,6 +42,12 @@ class Field:
     hint: str = ""
 
 
+def form_of(faces: FacesTable, query: Query, added: list[str]) -> dict[str, Any]:
+    """What the template of the form names; arguments as of `fields_of`."""
+    fields = fields_of(faces, query, added)
+    return {"fields": fields, "further": further_columns(faces, fields), "keep": KEEP}
+
+
 def fields_of(faces: FacesTable, query: Query, added: list[str]) -> list[Field]:
     """The fields of a query's form.
 

@@ -23,19 +23,17 @@ from facestats.app.composing import (
     options_text,
     params_lines,
 )
-from facestats.app.filter_form import counts_of, fields_of, further_columns
+from facestats.app.filter_form import counts_of, form_of
 from facestats.app.page_faces import meaning_of
 from facestats.app.pictures import picture_response
-from facestats.app.query import MOST, parse_query
+from facestats.app.query import MOST
 from facestats.app.query import Query as FacesQuery
 from facestats.app.site import Page, Shown, Site, make_router
 from facestats.composites.params import Render
 from facestats.errors import InputError, number_of
-from facestats.groups.params import KEEP
 from facestats.pairs.continuum import shares
 from facestats.service.answers import JsonResponse
 from facestats.service.errors import ServiceError
-from facestats.service.faces import filters_by_ethnicity
 
 PAGE = Page("compose", "Compose", "/app/compose")
 _OF_PAGE = ("add", "side", "other", "pair", "step", "draw")
@@ -66,18 +64,15 @@ class Pair:
         fields = request.query_params.multi_items()
         single = dict(fields)
         self.render = options_of(single)
-        own = [(key, text) for key, text in fields if key not in (*_OF_PAGE, *OPTIONS)]
-        self.query = replace(parse_query(own), sort="filename")
+        self.query = replace(site.query(fields, (*_OF_PAGE, *OPTIONS)), sort="filename")
         self.other: FacesQuery | None = None
         if single.get("pair"):
             try:
                 further = parse_qsl(single.get("other", ""), max_num_fields=MOST)
             except ValueError:
                 raise InputError("the filter is too long") from None
-            self.other = replace(parse_query(further), sort="filename")
+            self.other = replace(site.query(further), sort="filename")
         self.side = 1 if self.other is not None and single.get("side") == NAMES[1] else 0
-        for query in self.queries:
-            site.state.check_ethnicity(filters_by_ethnicity(query.where), body_left=False)
 
     @property
     def queries(self) -> list[FacesQuery]:
@@ -126,9 +121,8 @@ def routes(site: Site) -> APIRouter:
             problem = str(error)
             pair = Pair(site, Request({**request.scope, "query_string": b""}))
             content = await site.work(_content, shown, pair)
-        fields = await site.work(
-            fields_of, shown.faces, pair.query, request.query_params.getlist("add")
-        )
+        added = request.query_params.getlist("add")
+        form = await site.work(form_of, shown.faces, pair.query, added)
         return site.page(
             request,
             "compose.html",
@@ -137,11 +131,9 @@ def routes(site: Site) -> APIRouter:
             pair=pair,
             content=content,
             problem=problem,
-            fields=fields,
-            further=further_columns(shown.faces, fields),
             choices=_CHOICES,
-            keep=KEEP,
             steps=STEPS,
+            **form,
             **meaning_of(shown.run.models),
         )
 

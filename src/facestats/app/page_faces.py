@@ -9,17 +9,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from facestats.app.cards import below, cards_of
-from facestats.app.filter_form import counts_of, fields_of, further_columns
+from facestats.app.filter_form import counts_of, form_of
 from facestats.app.photo_facts import PhotoFacts
 from facestats.app.pictures import picture_response
 from facestats.app.query import Query as FacesQuery
-from facestats.app.query import parse_query
 from facestats.app.site import Page, Shown, Site, make_router
 from facestats.errors import InputError
-from facestats.groups.params import KEEP
 from facestats.service.answers import JsonResponse
 from facestats.service.errors import ServiceError
-from facestats.service.faces import filters_by_ethnicity
 from facestats.service.schemas import about_scores
 from facestats.serving.models import Models
 
@@ -40,7 +37,7 @@ def routes(site: Site) -> APIRouter:
         shown = await site.shown()
         problem = None
         try:
-            query = query_of(site, request)
+            query = site.query(request.query_params.multi_items(), _OF_PAGE)
             page = await site.work(page_of, shown, query, 0, FIRST)
         except InputError as error:
             query, problem = FacesQuery(), str(error)
@@ -56,14 +53,21 @@ def routes(site: Site) -> APIRouter:
             page=page,
             problem=problem,
             **meaning_of(shown.run.models),
-            keep=KEEP,
             **values,
         )
 
     @router.get("/app/api/faces")
     async def rows(request: Request, offset: Offset = 0, limit: Limit = 100) -> JsonResponse:
         shown = await site.shown()
-        return JsonResponse(await site.work(page_of, shown, query_of(site, request), offset, limit))
+        return JsonResponse(
+            await site.work(
+                page_of,
+                shown,
+                site.query(request.query_params.multi_items(), _OF_PAGE),
+                offset,
+                limit,
+            )
+        )
 
     @router.get("/app/thumbnail/{filename:path}")
     async def thumbnail(request: Request, filename: str) -> Response:
@@ -76,24 +80,6 @@ def routes(site: Site) -> APIRouter:
         return await _picture(site, request, shown, filename, site.pictures.crop)
 
     return router
-
-
-def query_of(site: Site, request: Request) -> FacesQuery:
-    """The query of a request's address.
-
-    Raises
-    ------
-    InputError
-        It can't be read.
-    ServiceError
-        It asks for ethnicity where the server was started without it.
-    """
-    fields = [
-        (name, text) for name, text in request.query_params.multi_items() if name not in _OF_PAGE
-    ]
-    query = parse_query(fields)
-    site.state.check_ethnicity(filters_by_ethnicity(query.where), body_left=False)
-    return query
 
 
 def page_of(shown: Shown, query: FacesQuery, offset: int, limit: int) -> dict[str, Any]:
@@ -125,14 +111,12 @@ def meaning_of(models: Models) -> dict[str, Any]:
 
 
 def _form(shown: Shown, query: FacesQuery, added: list[str]) -> dict[str, Any]:
-    fields = fields_of(shown.faces, query, added)
     known = [name for name in shown.faces.columns if shown.faces.facet(name).has_values]
     first = ["filename", *shown.faces.scores, "age_final", "sharpness"]
     chosen = query.sort.removeprefix("-")
     there = {chosen, *known}
     return {
-        "fields": fields,
-        "further": further_columns(shown.faces, fields),
+        **form_of(shown.faces, query, added),
         "sorts": [name for name in dict.fromkeys([*first, chosen, *known]) if name in there],
         "total": len(shown.faces),
     }

@@ -11,12 +11,11 @@ from starlette.responses import Response
 
 from facestats.app.bodies import flag_of, json_body, text_of
 from facestats.app.labelling import LISTS, Attribute, ChangedError, Labelling
-from facestats.app.query import Query, parse_query
+from facestats.app.query import Query
 from facestats.app.site import Page, Shown, Site, make_router, words
 from facestats.errors import FaceStatsError
 from facestats.service.answers import JsonResponse
 from facestats.service.errors import ServiceError, without_paths
-from facestats.service.faces import filters_by_ethnicity
 
 PAGE = Page("label", "Label", "/app/label")
 _OWN = ("list", "attribute", "face")
@@ -50,7 +49,7 @@ def routes(site: Site) -> APIRouter:
             attribute=asked.get("attribute") if asked.get("attribute") in names else None,
             which=which if which in LISTS else LISTS[0],
             face=face,
-            query="" if face else _query_of(site, request).text,
+            query="" if face else site.query(request.query_params.multi_items(), _OWN).text,
             problem=problem,
             version=shown.version,
             file=file,
@@ -65,7 +64,7 @@ def routes(site: Site) -> APIRouter:
         )
         which = request.query_params.get("list", LISTS[0])
         face = request.query_params.get("face", "")
-        query = Query() if face else _query_of(site, request)
+        query = Query() if face else site.query(request.query_params.multi_items(), _OWN)
 
         def work() -> dict[str, Any]:
             row = shown.faces.row(face) if face else None
@@ -132,10 +131,3 @@ async def _attribute(site: Site, labelling: Labelling, shown: Shown, name: str) 
 
 def _changes(labelling: Labelling, shown: Shown) -> list[dict[str, Any]]:
     return [asdict(entry) for entry in labelling.changes(shown)]
-
-
-def _query_of(site: Site, request: Request) -> Query:
-    fields = [(k, text) for k, text in request.query_params.multi_items() if k not in _OWN]
-    query = parse_query(fields)
-    site.state.check_ethnicity(filters_by_ethnicity(query.where), body_left=False)
-    return query

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -20,10 +20,12 @@ from facestats.app.faces_table import FacesTable
 from facestats.app.gate import SIGN_IN, Gate
 from facestats.app.photo_facts import PhotoFacts
 from facestats.app.pictures import Pictures
+from facestats.app.query import Query, parse_query
 from facestats.core.layout import FINAL_TABLE
 from facestats.errors import FaceStatsError
 from facestats.report.document import html_environment
 from facestats.service.errors import ServiceError
+from facestats.service.faces import filters_by_ethnicity
 from facestats.service.models import Run
 from facestats.service.state import State
 from facestats.serving.manifest import identity
@@ -145,6 +147,20 @@ class Site:
         return await asyncio.get_running_loop().run_in_executor(
             self._writing, partial(function, *arguments)
         )
+
+    def query(self, fields: Iterable[tuple[str, str]], but: Collection[str] = ()) -> Query:
+        """The filter of an address, without the fields that are the page's own.
+
+        Raises
+        ------
+        InputError
+            It can't be read.
+        ServiceError
+            It asks for ethnicity where the server was started without it.
+        """
+        query = parse_query((name, text) for name, text in fields if name not in but)
+        self.state.check_ethnicity(filters_by_ethnicity(query.where), body_left=False)
+        return query
 
     def check_writing(self) -> None:
         """Refuse what writes where the server only shows."""
