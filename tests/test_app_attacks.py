@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from apps import rename_faces
-from facestats.__main__ import main
+from facestats.__main__ import main, make_parser
 from facestats.app import rating
 from facestats.app.blocks import plot_file
 from facestats.app.composing import Wanted, params_lines
@@ -26,7 +26,9 @@ from facestats.app.journal import JOURNAL, Entry, Journal
 from facestats.app.query import parse_query
 from facestats.app.rating import Rating, check_rater
 from facestats.app.site import Choices
+from facestats.cli.serve import settings_of
 from facestats.composites.params import Render
+from facestats.core.files import read_bytes
 from facestats.core.layout import CROPS, METADATA, REJECTED, REJECTED_INDEX
 from facestats.errors import InputError, LabelError
 from facestats.groups.bounds import check_bounds
@@ -116,7 +118,23 @@ def test_a_port_that_is_none_is_refused(command, capsys):
     with pytest.raises(SystemExit) as ended:
         main([command, "--port", "99999"])
     assert ended.value.code == 2
-    assert "99999 is no port" in capsys.readouterr().err
+    assert "'99999' is no port" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("host", ["bad..name", "a" * 64, "nosuch.invalid"])
+def test_a_host_that_is_none_is_refused(host, root):
+    words = ["serve", "--host", host, "--no-auth", "--root", str(root)]
+    options = make_parser().parse_args(words)
+    with pytest.raises(InputError, match=f"{host}:8000 can't be used"):
+        settings_of(options)
+
+
+def test_reading_a_folder_as_a_file_keeps_nothing_open(tmp_path):
+    before = os.listdir("/proc/self/fd")
+    for _ in range(3):
+        with pytest.raises(IsADirectoryError):
+            read_bytes(tmp_path)
+    assert len(os.listdir("/proc/self/fd")) == len(before)
 
 
 FORMS = {

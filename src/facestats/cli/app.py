@@ -20,7 +20,6 @@ import socket
 import threading
 import time
 import webbrowser
-from contextlib import closing
 from pathlib import Path
 
 from facestats.cli import serve
@@ -59,7 +58,6 @@ def run(options: argparse.Namespace) -> int:
     if settings.origins:
         raise InputError("--allow-origin is for `serve`: other sites may not use these pages")
     choices = _choices(options)
-    _check_port(settings.host, settings.port)
     host = "localhost" if settings.host in ("0.0.0.0", "::", "127.0.0.1", "::1") else settings.host
     address = f"http://{host}:{settings.port}/"
     print(f"FaceStats is at {address} (Ctrl-C ends it)", flush=True)
@@ -88,19 +86,6 @@ def _choices(options: argparse.Namespace):
                 f"--consent {options.consent}: expected a text of 1 to {LONGEST_CONSENT} characters"
             )
     return Choices(options.read_only, text, options.repeats)
-
-
-def _check_port(host: str, port: int) -> None:
-    """Raise `InputError` where another program listens: its page would be opened."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with closing(socket.socket(family)) as trial:
-        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            trial.bind((host.strip("[]"), port))
-        except OSError as error:
-            raise InputError(
-                f"{host}:{port} can't be used ({error.strerror}); another one: --port"
-            ) from None
 
 
 def _open_browser(host: str, port: int, address: str) -> None:

@@ -15,6 +15,8 @@ exit code: 0 ended by SIGTERM or Ctrl-C, 2 wrong usage or no models
 from __future__ import annotations
 
 import argparse
+import socket
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,14 +27,15 @@ from facestats.errors import InputError, ModelError
 if TYPE_CHECKING:
     from facestats.service.settings import Settings
 
+_PORTS = 65_535
 HELP = "answer over HTTP"
 PACKAGES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
 
 
 def _port(text: str) -> int:
-    if not 0 <= (port := int(text)) < 1 << 16:
-        raise argparse.ArgumentTypeError(f"{port} is no port; they go from 1 to {(1 << 16) - 1}")
-    return port
+    if not (text.isdecimal() and len(text) <= len(str(_PORTS)) and int(text) <= _PORTS):
+        raise argparse.ArgumentTypeError(f"{text!a} is no port; they go from 1 to {_PORTS}")
+    return int(text)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -107,13 +110,27 @@ def check_packages(command: str) -> None:
         )
 
 
+def _check_port(host: str, port: int) -> None:
+    """Raise `InputError` where the server can't listen, as where another program does."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with closing(socket.socket(family)) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((host.strip("[]"), port))
+        except (OSError, UnicodeError) as error:  # the latter where the name is too long
+            why = getattr(error, "strerror", None) or "it is no name of a host"
+            raise InputError(
+                f"{host}:{port} can't be used ({why}); choose with --host and --port"
+            ) from None
+
+
 def settings_of(options: argparse.Namespace) -> Settings:
     """What the server is told.
 
     Raises
     ------
     InputError
-        It would let other machines in without a token.
+        It would let other machines in without a token, or the address can't be used.
     ModelError
         The project folder has no models.
     """
@@ -122,6 +139,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
 
     tokens = read_tokens(Path(options.token_file)) if options.token_file else ()
     check_access(options.host, tokens, options.no_auth)
+    _check_port(options.host, options.port)
     root = Path(options.root or ".").expanduser().resolve()
     if options.root is None:
         root = next((each for each in (root, *root.parents) if (each / SERVING).is_file()), root)

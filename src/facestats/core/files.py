@@ -150,10 +150,14 @@ def read_bytes(path: Path) -> bytes:
         It can't be read; for what is no file, ENXIO.
     """
     require_file(path)
-    with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
+    with open(path, "rb", opener=_without_waiting) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):  # put there in this moment
             raise OSError(errno.ENXIO, NO_FILE, str(path))
         return file.read()
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def require_file(path: Path) -> None:

@@ -178,11 +178,10 @@ def _merge(
 def _refuse_twin(name: str, image: str, photos: PhotoNames) -> None:
     """Refuse a name that is read back as another photo's: invisible signs are taken out then."""
     shown = visible(name)
-    other = photos.read_all([shown], explain=0)[shown].image if shown != name else None
-    if other not in (None, image):
+    if shown != name and photos.read_all([shown], explain=0)[shown].image != image:
         raise InputError(
-            f"{ascii(image)[1:-1]} differs from the photo {other} in invisible signs alone, so its "
-            "labels would be that one's; rename it"
+            f"{ascii(image)[1:-1]} has invisible signs or blanks in its name, without which it "
+            f"is read as {shown}, which may be another photo; rename it"
         )
 
 
