@@ -331,6 +331,7 @@ def test_where_validation_can_not_choose_that_is_said(grid, capsys):
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
+@pytest.mark.long
 def test_differences_are_drawn(grid, capsys, tmp_path, suffix):
     path = tmp_path / f"plots/compare.{suffix}"
     printed(grid, capsys, "main", "narrow", "wide", "--plot", str(path))

@@ -168,6 +168,7 @@ def geometric(y, groups):
 
 
 @pytest.mark.parametrize("weights", [{"geometric": 0.6, "holistic": 0.4}, "learned"])
+@pytest.mark.long
 def test_the_combined_score_is_that_of_the_same_fold(weights):
     x, y = rated(160, 6, 0.5)
     groups = alone(160)

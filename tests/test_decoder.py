@@ -211,6 +211,7 @@ def test_pixels_of_another_process_can_be_written():
     assert not photo.rgb.any()
 
 
+@pytest.mark.long
 def test_a_photo_that_takes_too_long_is_refused_and_the_next_is_not(landmarker):
     noise = Image.fromarray(np.random.default_rng(1).integers(0, 255, (1200, 1200, 3), np.uint8))
     slow, limits = encode(noise, "JPEG2000"), {"max_seconds": 0.05}

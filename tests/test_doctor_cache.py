@@ -196,6 +196,7 @@ def test_the_cache_may_lie_elsewhere(root, tmp_path_factory):
 
 
 @pytest.mark.parametrize("level", ["global", "local"])
+@pytest.mark.long
 def test_a_site_cache_that_others_can_write_to_is_named(root, monkeypatch, tmp_path, level):
     """DVC unpickles what lies there; a project's own setting goes before the user's."""
     monkeypatch.delenv("DVC_SITE_CACHE_DIR")

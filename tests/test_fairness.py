@@ -299,6 +299,7 @@ def test_all_right_is_not_certain():
     assert figures["low"] ** 20 == pytest.approx(0.05)
 
 
+@pytest.mark.long
 def test_planted_bias_is_found_and_named():
     elsewhere = 0
     for seed in range(5):

@@ -104,6 +104,7 @@ class Failing:
 
 @pytest.mark.parametrize("after", [0, 1])
 @pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.long
 def test_a_disk_that_fails_stops_the_run_with_its_name(folder, tmp_path, monkeypatch, name, after):
     """Also where the photo could be read for its hash."""
     number = getattr(errno, name)

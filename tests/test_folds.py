@@ -55,6 +55,7 @@ def test_no_model_sees_the_ratings_that_it_predicts(faces, seen):
     assert table["fold"].value_counts().between(40, 80).all()
 
 
+@pytest.mark.long
 def test_a_faces_own_rating_changes_nothing_about_its_prediction(faces):
     x, y = faces
     before, changed = predict(faces), y.copy()
@@ -83,6 +84,7 @@ def test_a_group_is_never_on_two_sides(faces, seen):
         assert not {of_rating[v] for v in y} & {of_rating[v] for v in y_val}
 
 
+@pytest.mark.long
 def test_more_faces_move_no_one_to_another_fold(faces):
     some = np.arange(N) % 3 > 0
     few = predict((faces[0][some], faces[1][some]), ALONE[some])

@@ -107,6 +107,7 @@ def test_a_loss_that_is_none(data, said):
         val_loss(data.encode(), "summary.json of main")
 
 
+@pytest.mark.long
 def test_damaged_params_are_shown_or_refused():
     rng, other, refused = random.Random(1), of(), 0
     for i in range(400):
@@ -145,6 +146,7 @@ def test_repeats_that_lack_most_faces_are_refused():
         check_predictions(table, "main")
 
 
+@pytest.mark.long
 def test_damaged_predictions_are_compared_or_refused(monkeypatch):
     monkeypatch.setattr(differences, "RESAMPLES", 20)
     rng, (halves, actual, _), refused = random.Random(2), two_halves(20, 0), []
@@ -174,6 +176,7 @@ def test_damaged_predictions_are_compared_or_refused(monkeypatch):
     assert all(text.startswith("crossvalidated.parquet of main: ") for text in refused)
 
 
+@pytest.mark.long
 def test_a_damaged_workspace_is_read_or_refused(tmp_path):
     (first, _), actual, _ = two_halves(20, 0)
     made_run(tmp_path, run_of(first, actual))

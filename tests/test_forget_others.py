@@ -60,6 +60,7 @@ def test_a_workbook_made_to_hang_is_read_at_once():
     assert time.process_time() - start < 5  # it took hours
 
 
+@pytest.mark.long
 def test_a_workbook_that_unpacks_to_gigabytes_is_read_in_part():
     assert len(readable(workbook(8, b" " * (30 << 20)))) < 130 << 20
 

@@ -263,6 +263,7 @@ def test_without_appearance_no_crop_is_needed(stage):
 
 
 @pytest.mark.parametrize("rated", [0, 7])
+@pytest.mark.long
 def test_without_ratings_there_are_measurements_and_a_warning(stage, rated, capsys):
     stage.rows.loc[
         np.cumsum(stage.rows["rating"].notna() & (SPLIT == "train")) > rated, "rating"

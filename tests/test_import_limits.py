@@ -188,6 +188,7 @@ def test_a_mat_file_that_was_cut_off(tmp_path):
     refused(tmp_path, r"\.mat is damaged, or not that of IMDB-WIKI", "imdbwiki")
 
 
+@pytest.mark.long
 def test_a_mat_file_that_crashes_its_reader(tmp_path):
     """One byte makes an array of cells say that it is of another kind: SciPy reads past its end."""
     MAKERS["imdbwiki"](tmp_path / "s")

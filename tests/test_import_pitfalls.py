@@ -371,6 +371,7 @@ def test_lfw_folds_and_chosen_attributes(tmp_path):
     assert left_out[nameless] == ["Ann/Ann_0001.jpg"]
 
 
+@pytest.mark.long
 def test_imdbwiki_reads_both_halves_wherever_they_lie(tmp_path):
     def meta(paths, days, **more):
         n = len(paths)

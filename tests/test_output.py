@@ -97,6 +97,7 @@ def test_every_encoding_gets_what_it_can_show(stage, tmp_path, changes, shown, d
 
 
 @pytest.mark.parametrize("place", ["closed", "gone", "full"])
+@pytest.mark.long
 def test_a_stage_whose_output_nobody_takes_ends_well(stage, place):
     done = stage(place, ASCII)
     assert done.returncode == 0, done.stdout + done.stderr

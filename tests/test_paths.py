@@ -217,6 +217,7 @@ if __name__ == "__main__":
         ),
     ],
 )
+@pytest.mark.long
 def test_a_stage_learns_its_key_from_dvc_or_by_hand(
     tmp_path, monkeypatch, by_dvc, arguments, code, expected
 ):

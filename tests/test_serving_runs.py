@@ -204,6 +204,7 @@ def test_the_iris_model_is_that_of_the_landmarker(root):
 
 
 @pytest.mark.parametrize("name", [PARTS[0], PARTS[2], PARTS[6], PARTS[8]])
+@pytest.mark.long
 def test_a_part_of_another_run_is_refused_and_the_old_ones_are_kept(runs, root, name):
     kept = serving.load(root)
     with open(root / name, "ab") as file:
@@ -301,6 +302,7 @@ def test_a_child_stays_one_while_a_run_replaces_the_crops(root):
 
 
 @pytest.mark.parametrize("name", ["faces", "age_check"])
+@pytest.mark.long
 def test_no_child_is_unknown_to_a_fresh_process_while_a_run_replaces_tables(root, tmp_path, name):
     """It got a score while `preprocess` or `age_check` ran."""
     label_as_child(root)
