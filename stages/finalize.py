@@ -13,11 +13,12 @@ from facestats.run.stage import run_stage
 from facestats.attributes.tables import FLAGS
 from facestats.clusters.tables import WITH_CLUSTERS
 from facestats.core import tables
+from facestats.core.fingerprint import sha256_file
 from facestats.core.stats.identity import IDENTITY
 from facestats.faces.tables import FACES
 from facestats.geometry.tables import WITH_META
 from facestats.groups.final import OF_CLUSTERS, join_final
-from facestats.groups.tables import FINAL
+from facestats.groups.tables import FINAL, FLAGS_SHA256
 from facestats.labels.tables import LABELS
 from facestats.scores.tables import SCORES
 from facestats.traits.tables import TRAIT_SCORES
@@ -36,7 +37,8 @@ def main(_params, attributes, clusters, scores, traits, labels, faces, flags, fi
     doubts: dict[str, str] = {}
     for path in (attributes, scores, traits):
         doubts |= tables.read_doubts(path)
-    tables.write(table, final, FINAL, tables.doubts_metadata(doubts))
+    of_flags = {FLAGS_SHA256: sha256_file(flags)}
+    tables.write(table, final, FINAL, tables.doubts_metadata(doubts) | of_flags)
     doubtful = table["doubts"].notna().sum()
     return f"rows={len(table)} columns={len(table.columns)} doubtful={doubtful}"
 

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from browser import Page, chromium
+from facestats.attributes.tables import FLAGS
 from facestats.core.fingerprint import sha256_file
 from facestats.core.layout import (
     COMPOSITES_MANIFEST,
@@ -25,6 +26,7 @@ from facestats.core.layout import (
     METRICS_MANIFEST,
     SERVING,
 )
+from facestats.groups.tables import FLAGS_SHA256
 from facestats.pairs.manifest import models_sha256
 from services import CHILD, Answer, Service, serving, with_a_child
 
@@ -170,10 +172,13 @@ def rename_faces(
     renamed = dict(zip(usual, names, strict=False))
     manifest = json.loads((root / SERVING).read_text())
     (root / manifest["images"]).mkdir(exist_ok=True)
-    paths = [FINAL_TABLE, FACES_TABLE, EMBEDDINGS, METADATA / "attributes_flags.parquet"]
+    paths = [FINAL_TABLE, FACES_TABLE, EMBEDDINGS, METADATA / FLAGS.name]
     paths += map(Path, manifest["parts"]["ages"])
     for path in paths:
         _rename_in(root / path, renamed, "image" if path == FACES_TABLE else "filename")
+    table = pq.read_table(root / FINAL_TABLE)
+    facts = table.schema.metadata | {FLAGS_SHA256: sha256_file(root / METADATA / FLAGS.name)}
+    pq.write_table(table.replace_schema_metadata(facts), root / FINAL_TABLE, compression="zstd")
     for before, after in renamed.items():
         for folder in (root / CROPS, root / manifest["images"]):
             (folder / after).parent.mkdir(parents=True, exist_ok=True)

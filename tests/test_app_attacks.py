@@ -23,12 +23,14 @@ from facestats.app.composing import Wanted, params_lines
 from facestats.app.faces_table import FacesTable
 from facestats.app.gate import COOKIE, Gate
 from facestats.app.journal import JOURNAL, Entry, Journal
+from facestats.app.photo_facts import PhotoFacts
 from facestats.app.query import parse_query
 from facestats.app.rating import Rating, check_rater
 from facestats.app.site import Choices
 from facestats.cli.serve import settings_of
 from facestats.composites.params import Render
 from facestats.core.files import read_bytes
+from facestats.core.fingerprint import sha256_file
 from facestats.core.layout import CROPS, METADATA, REJECTED, REJECTED_INDEX
 from facestats.errors import InputError, LabelError
 from facestats.groups.bounds import check_bounds
@@ -360,3 +362,26 @@ def test_a_doubtful_label_of_ethnicity_is_not_told(root, service):
     page = service.get(f"/app/face/{quote(name)}", Accept="text/html").body.decode()
     assert "contradicts gender" in page
     assert "contradicts ethnicity" not in page
+
+
+def test_flags_of_another_run_are_not_told(root):
+    path = root / METADATA / "attributes_flags.parquet"
+    name = pq.read_table(path)["filename"][0].as_py()
+    models, content = SimpleNamespace(root=root), path.read_bytes()
+    facts = PhotoFacts(models, sha256_file(path))
+    assert facts.flags_of(name)
+    assert name in facts.flagged(facts.flags_of(name)[0]["reason"])
+    path.unlink()
+    assert facts.flags_of(name) is None
+    for other in (b"damaged", content):
+        path.write_bytes(other)
+        facts = PhotoFacts(models, sha256_file(root / "params.yaml"))
+        assert facts.flags_of(name) is None
+        assert facts.flagged("low_confidence") == []
+
+
+@pytest.mark.long
+@pytest.mark.server
+def test_what_is_said_of_a_face_is_of_its_own_run(root, service):
+    face = quote(pq.read_table(root / METADATA / "attributes_flags.parquet")["filename"][0].as_py())
+    assert "is not that of this run" not in service.get(f"/app/face/{face}").body.decode()

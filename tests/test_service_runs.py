@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pandas as pd
@@ -42,7 +43,8 @@ def test_faces_are_those_of_the_models_run(root, monkeypatch):
         composites.write_bytes(kept[composites])
         run._faces(models).loc[CHILD, "score_withheld"] = "labelled as under 18"
         composites.write_text(json.dumps(of_old_run))
-        assert isinstance(run._faces(models), pd.DataFrame)
+        assert isinstance(run._faces(replace(models)), pd.DataFrame)
+        assert run._table.models_before is models
         composites.write_bytes(kept[composites])
         final.write_bytes(kept[final] + b"of another run")
         assert isinstance(CurrentRun(root, ONE_BY_ONE, 1)._faces(models), FaceStatsError)

@@ -19,8 +19,6 @@ from facestats.app.query import Query
 from facestats.app.recent import Recent
 from facestats.app.site import Shown, words
 from facestats.attributes.known_classes import check_label, known_classes
-from facestats.attributes.tables import FLAGS
-from facestats.core import tables
 from facestats.core.layout import METADATA
 from facestats.core.tables import UNKNOWN
 from facestats.errors import InputError
@@ -92,7 +90,10 @@ class Labelling:
         """Row numbers of the faces of a list that are not labelled yet, in its order."""
         if which == "faces":
             return [int(row) for row in shown.faces.select(query).rows[:MOST]]
-        names = self._doubtful(column) if which == "doubtful" else self._proposed()
+        if which == "doubtful":
+            names = shown.facts.flagged(CONTRADICTS + column)
+        else:
+            names = self._proposed()
         by_hand = self._labels(shown)
         left = standing(self.journal.entries())
         unsure = {e.filename for e in left if e.column == column and not e.new and not e.old}
@@ -115,13 +116,6 @@ class Labelling:
         sheet = read_csv(self.root / TEMPLATE)
         return [] if sheet is None else [*sheet.table.get("filename", [])]
 
-    def _doubtful(self, column: str) -> list[str]:
-        path = self.root / METADATA / FLAGS.name
-        if not path.is_file():
-            return []
-        flags = tables.read(path, FLAGS, ["filename", "reason"])
-        return [*flags.loc[flags["reason"] == CONTRADICTS + column, "filename"]]
-
     def faces(self, shown: Shown, rows: list[int], column: str) -> list[dict[str, Any]]:
         """Faces as the page has them: what is said of them, and by whom."""
         by_hand = self._labels(shown)
@@ -142,7 +136,7 @@ class Labelling:
                     "by_hand": by_hand.get(card["name"], {}).get(column, ""),
                     "doubts": [
                         _doubt(flag)
-                        for flag in shown.facts.flags_of(card["name"])
+                        for flag in shown.facts.flags_of(card["name"]) or ()
                         if flag["reason"] == CONTRADICTS + column
                     ],
                 }

@@ -134,7 +134,7 @@ def routes(site: Site) -> APIRouter:
             choices=_CHOICES,
             steps=STEPS,
             **form,
-            **meaning_of(shown.run.models),
+            **meaning_of(shown.run.models_of_table),
         )
 
     _add_drawing(router, site, Composer(site))

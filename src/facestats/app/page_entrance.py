@@ -111,6 +111,8 @@ def _as_page(before, site: Site):
         )
         if loading:
             answer.headers["refresh"] = "1"
+        if error.body_left:  # who sends on and on does not keep the connection
+            answer.headers["connection"] = "close"
         return answer
 
     return handle

@@ -54,7 +54,8 @@ def routes(site: Site) -> APIRouter:
         shown = await site.shown()
         row = _row(shown, filename)
         values = await site.work(_describe, shown, row, filename, labelling)
-        return site.page(request, "face.html", "faces", **meaning_of(shown.run.models), **values)
+        meaning = meaning_of(shown.run.models_of_table)
+        return site.page(request, "face.html", "faces", **meaning, **values)
 
     @router.get("/app/api/face/{filename:path}")
     async def points(filename: str) -> JsonResponse:
@@ -120,6 +121,7 @@ def _describe(shown: Shown, row: int, filename: str, labelling: Labelling) -> di
         facts: dict[str, Any] = shown.facts.of_face(filename)
     except FaceStatsError:
         facts = {}
+    flags = shown.facts.flags_of(filename)
     return {
         "name": filename,
         "image": cells.get("image"),
@@ -135,9 +137,10 @@ def _describe(shown: Shown, row: int, filename: str, labelling: Labelling) -> di
         ],
         "flags": [
             {"reason": flag["reason"].replace("_", " "), "value": _number(flag["value"], 3)}
-            for flag in shown.facts.flags_of(filename)
+            for flag in flags or []
             if labelling.ethnicity or not flag["reason"].endswith(f"_{answers.SENSITIVE}")
         ],
+        "has_flags": flags is not None,
         "facts": [
             (words(name), shown_value(name, cells.get(name)))
             for name in ("split", "cluster", "copy_group", "copy_rank", "person_group")

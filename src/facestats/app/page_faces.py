@@ -52,7 +52,7 @@ def routes(site: Site) -> APIRouter:
             query=query,
             page=page,
             problem=problem,
-            **meaning_of(shown.run.models),
+            **meaning_of(shown.run.models_of_table),
             **values,
         )
 

@@ -14,6 +14,7 @@ from facestats.app.faces_table import plain
 from facestats.app.recent import Recent
 from facestats.attributes.tables import FLAGS
 from facestats.core import tables
+from facestats.core.fingerprint import sha256_file
 from facestats.core.landmarks import N_LANDMARKS
 from facestats.core.layout import METADATA
 from facestats.errors import FaceStatsError, TableError
@@ -21,6 +22,7 @@ from facestats.faces.tables import FACES
 from facestats.serving.manifest import faces_table, identity
 from facestats.serving.models import Models
 
+Flags = dict[str, list[dict[str, Any]]]  # by filename
 _VECTORS = ("box", "landmarks")
 _REJECTED = ["image", "filename", "status", "reason"]
 
@@ -31,14 +33,17 @@ class PhotoFacts:
     Parameters
     ----------
     models : Models
+    flags_sha256 : str or None
+        Of the run's `attributes_flags.parquet`.
     """
 
-    def __init__(self, models: Models):
+    def __init__(self, models: Models, flags_sha256: str | None):
         self.models = models
         self._lock, self._reading = threading.Lock(), threading.Lock()
         self._hashes: dict[str, str] | None = None
         self._rejected: pd.DataFrame | None = None
-        self._flags: Recent[dict[str, list[dict[str, Any]]]] = Recent(1)
+        self._flags: Recent[Flags | None] = Recent(1)
+        self._flags_sha256 = flags_sha256
 
     def _path(self) -> Path:
         """Path of the table of faces; raises `ModelError` unless it is that of the run."""
@@ -88,20 +93,37 @@ class PhotoFacts:
             self._rejected = out.sort_values("image", ignore_index=True)
         return self._rejected
 
-    def flags_of(self, filename: str) -> list[dict[str, Any]]:
-        """Reasons to look at a face, the most serious first: `reason` and `value`."""
+    def flags_of(self, filename: str) -> list[dict[str, Any]] | None:
+        """Reasons to look at a face, the most serious first: `reason` and `value`.
+
+        None where the table is not that of the run.
+        """
+        flags = self._all_flags()
+        return None if flags is None else flags.get(filename, [])
+
+    def flagged(self, reason: str) -> list[str]:
+        """The faces with a reason, in the order of the table; none where it is not the run's."""
+        return [
+            filename
+            for filename, flags in (self._all_flags() or {}).items()
+            if any(flag["reason"] == reason for flag in flags)
+        ]
+
+    def _all_flags(self) -> Flags | None:
         path = self.models.root / METADATA / FLAGS.name
-        now = identity(path)
-        flags = self._flags.get(now, lambda: {} if now is None else _flags_in(path))
-        return flags.get(filename, [])
+        return self._flags.get(identity(path), lambda: _flags_in(path, self._flags_sha256))
 
 
-def _flags_in(path: Path) -> dict[str, list[dict[str, Any]]]:
-    flags: dict[str, list[dict[str, Any]]] = {}
-    for row in tables.read(path, FLAGS).itertuples():
-        entry = {"reason": row.reason, "value": plain(row.value)}
-        flags.setdefault(str(row.filename), []).append(entry)
-    return flags
+def _flags_in(path: Path, sha256: str | None) -> Flags | None:
+    with suppress(OSError, FaceStatsError):
+        read = tables.read(path, FLAGS)
+        if sha256_file(path) == sha256:
+            flags: Flags = {}
+            for row in read.itertuples():
+                entry = {"reason": row.reason, "value": plain(row.value)}
+                flags.setdefault(str(row.filename), []).append(entry)
+            return flags
+    return None
 
 
 def _numbers(values: Any) -> np.ndarray:

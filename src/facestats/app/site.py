@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+import pandas as pd
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -23,6 +24,7 @@ from facestats.app.pictures import Pictures
 from facestats.app.query import Query, parse_query
 from facestats.core.layout import FINAL_TABLE
 from facestats.errors import FaceStatsError
+from facestats.groups.tables import FLAGS_SHA256
 from facestats.report.document import html_environment
 from facestats.service.errors import ServiceError
 from facestats.service.faces import filters_by_ethnicity
@@ -125,7 +127,7 @@ class Site:
                     return kept
                 build = partial(FacesTable, table, self.state.settings.ethnicity)
                 faces = await asyncio.get_running_loop().run_in_executor(self.pictures.pool, build)
-                kept = self._shown = Shown(run, faces, PhotoFacts(run.models), _version(run))
+                kept = self._shown = Shown(run, faces, _facts_of(run, table), _version(run))
                 self.pictures.pool.submit(kept.facts.prepare)
             return kept
 
@@ -214,6 +216,10 @@ def as_sentence(message: str) -> str:
 def make_router() -> APIRouter:
     """A router of pages, which the OpenAPI document does not name."""
     return APIRouter(include_in_schema=False)
+
+
+def _facts_of(run: Run, table: pd.DataFrame) -> PhotoFacts:
+    return PhotoFacts(run.models, table.attrs.get(FLAGS_SHA256))
 
 
 def _version(run: Run) -> str:

@@ -11,6 +11,7 @@ from facestats.labels.tables import LABELS
 from facestats.scores.tables import SCORES
 from facestats.traits.tables import TRAIT_SCORES
 
+FLAGS_SHA256 = "flags_sha256"  # in the metadata of the final table: of the flags of its run
 FINAL = Schema(
     "attributes_final.parquet",
     "All that you can filter by, one row a face.",

@@ -69,7 +69,11 @@ class Built:
 
 def _says_who(content: dict) -> bool:
     members = content.get("members")
-    return isinstance(content.get("n"), int) and isinstance(members, list)
+    return (
+        isinstance(content.get("n"), int)
+        and isinstance(members, list)
+        and all(isinstance(name, str) for name in members)
+    )
 
 
 def read_composite(folder: Path) -> Built:

@@ -117,7 +117,8 @@ def _add_list(router: APIRouter, state: State) -> None:
         page = partial(
             _page_of_faces, run, conditions, flags, copies, sort, offset, limit, ethnicity
         )
-        return state.answer(request, run, await state.in_time(request, state.engine.think(page)))
+        content = await state.in_time(request, state.engine.think(page))
+        return state.answer(request, run, content, of_table=True)
 
 
 def _add_face(router: APIRouter, state: State) -> None:
@@ -149,7 +150,8 @@ def _add_face(router: APIRouter, state: State) -> None:
         state.check_ethnicity(ethnicity)
         run = state.run()
         table = _known(run, filename)
-        return state.answer(request, run, {"face": row_of(table, filename, ethnicity)})
+        face = row_of(table, filename, ethnicity)
+        return state.answer(request, run, {"face": face}, of_table=True)
 
 
 def _add_search(router: APIRouter, state: State) -> None:

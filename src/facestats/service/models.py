@@ -16,7 +16,7 @@ from facestats.core import tables
 from facestats.core.layout import COMPOSITES_MANIFEST, FINAL_TABLE
 from facestats.errors import FaceStatsError, ModelError
 from facestats.faces.landmarks import Landmarker
-from facestats.groups.tables import FINAL
+from facestats.groups.tables import FINAL, FLAGS_SHA256
 from facestats.prompts.text import TextEncoder
 from facestats.serving.composites_manifest import CompositesManifest
 from facestats.serving.loading import current_models
@@ -75,7 +75,10 @@ class Run:
     text : TextEncoder or FaceStatsError
         The text tower, or why there is none.
     faces : DataFrame or FaceStatsError
-        `attributes_final.parquet` by filename, or why there is none.
+        `attributes_final.parquet` by filename, or why there is none. Its `attrs` have the sha256
+        of the flags of its run.
+    models_before : Models, optional
+        Those of the final table, where it is still that of the run before.
     """
 
     models: Models
@@ -83,6 +86,12 @@ class Run:
     landmarkers: SimpleQueue[Landmarker]
     text: TextEncoder | FaceStatsError
     faces: pd.DataFrame | FaceStatsError
+    models_before: Models | None = None
+
+    @property
+    def models_of_table(self) -> Models:
+        """The models of the final table's run: what is said of its rows is said of these."""
+        return self.models_before or self.models
 
     def texts(self) -> TextEncoder:
         """The text tower, or its error."""
@@ -104,6 +113,7 @@ class _Table:
     identities: tuple[Identity, Identity]
     models: Models
     value: pd.DataFrame | FaceStatsError
+    models_before: Models | None
 
 
 class CurrentRun:
@@ -156,8 +166,9 @@ class CurrentRun:
     def _build(
         self, models: Models, faces: pd.DataFrame | FaceStatsError, before: Run | None
     ) -> Run:
+        models_before = self._table and self._table.models_before
         if before is not None and models is before.models:
-            return replace(before, faces=faces)
+            return replace(before, faces=faces, models_before=models_before)
         folder = models.root / next(iter(models.parts.manifest.parts["landmarker"]))
         landmarkers: SimpleQueue[Landmarker] = SimpleQueue()
         same = before is not None and models.landmarker is before.models.landmarker
@@ -171,7 +182,8 @@ class CurrentRun:
         else:
             encoder = BatchEncoder(models.encoder, self.padding)
         _warm_up(models, encoder)
-        return Run(models, encoder, landmarkers, self._text(models, before), faces)
+        text = self._text(models, before)
+        return Run(models, encoder, landmarkers, text, faces, models_before)
 
     def _text(self, models: Models, before: Run | None) -> TextEncoder | FaceStatsError:
         """The text tower; read again only where the weights are others."""
@@ -192,10 +204,13 @@ class CurrentRun:
         if before is not None and before.identities == now and before.models is models:
             return before.value
         value: pd.DataFrame | FaceStatsError
+        models_before = None
         try:
             manifest = CompositesManifest.read(models)
-            value = tables.read_all(path, FINAL).set_index("filename", drop=False)
+            table = tables.read_all(path, FINAL).set_index("filename", drop=False)
+            table.attrs[FLAGS_SHA256] = tables.file_metadata(path).get(FLAGS_SHA256)
             manifest.check_final()
+            value = table
         except FaceStatsError as error:
             value = error
             if (
@@ -204,7 +219,8 @@ class CurrentRun:
                 and not _scores_a_child(before.value, models)
             ):
                 value = before.value
-        self._table = _Table(now, models, value)
+                models_before = before.models_before or before.models
+        self._table = _Table(now, models, value, models_before)
         return value
 
 

@@ -58,14 +58,17 @@ class State:
                 body_left,
             )
 
-    def answer(self, request: Request, run: Run, content: dict[str, Any]) -> JsonResponse:
-        """An answer with what is said beside every one."""
-        clip = run.models.serving["clip"]
+    def answer(
+        self, request: Request, run: Run, content: dict[str, Any], of_table: bool = False
+    ) -> JsonResponse:
+        """An answer with what is said beside every one; `of_table` for rows of the final table."""
+        models = run.models_of_table if of_table else run.models
+        clip = models.serving["clip"]
         meta = {
-            "about": about_scores(run.models.age_check),
+            "about": about_scores(models.age_check),
             "variant": clip["variant"],
             "weights_sha256": clip["weights_sha256"],
-            "precision": run.models.encoder.precision,
+            "precision": models.encoder.precision,
         }
         return JsonResponse({**content, "meta": meta, "request_id": request.scope[ID]})
 
