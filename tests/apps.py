@@ -159,11 +159,14 @@ def poster(service: Service) -> Callable[..., Answer]:
 
 
 def rename_faces(
-    root: Path, names: tuple[str, ...] = HOSTILE, withheld: str | None = None
+    root: Path,
+    names: tuple[str, ...] = HOSTILE,
+    withheld: str | None = None,
+    reasons: tuple[str, ...] = (),
 ) -> dict[str, str]:
     """Give faces of a built project other names, in all that pages read, and `withheld` no score.
 
-    Gives the names before by those after.
+    The last of them gets `reasons` to look at it. Gives the names before by those after.
     """
     final = pq.read_table(root / FINAL_TABLE)
     if withheld:
@@ -176,8 +179,10 @@ def rename_faces(
     paths += map(Path, manifest["parts"]["ages"])
     for path in paths:
         _rename_in(root / path, renamed, "image" if path == FACES_TABLE else "filename")
+    _flag(root / METADATA / FLAGS.name, names[-1], reasons)
     table = pq.read_table(root / FINAL_TABLE)
-    facts = table.schema.metadata | {FLAGS_SHA256: sha256_file(root / METADATA / FLAGS.name)}
+    sha256 = sha256_file(root / METADATA / FLAGS.name)
+    facts = table.schema.metadata | {FLAGS_SHA256.encode(): sha256}
     pq.write_table(table.replace_schema_metadata(facts), root / FINAL_TABLE, compression="zstd")
     for before, after in renamed.items():
         for folder in (root / CROPS, root / manifest["images"]):
@@ -194,6 +199,14 @@ def rename_faces(
             facts["files"][FINAL_TABLE.as_posix()] = sha256_file(root / FINAL_TABLE)
         (root / name).write_text(json.dumps(facts))
     return {after: before for before, after in renamed.items()}
+
+
+def _flag(path: Path, name: str, reasons: tuple[str, ...]) -> None:
+    flags = pq.read_table(path)
+    values = {"filename": [name] * len(reasons), "reason": list(reasons)}
+    columns = {one: values.get(one, [None] * len(reasons)) for one in flags.column_names}
+    more = pa.Table.from_pydict(columns, flags.schema)
+    pq.write_table(pa.concat_tables([flags, more]), path, compression="zstd")
 
 
 def _withhold(path: Path, name: str) -> None:

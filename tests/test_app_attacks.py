@@ -10,7 +10,6 @@ from types import SimpleNamespace
 from urllib.parse import quote
 
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -47,7 +46,8 @@ ROW = dict(zip(HEADER, ("Zoë", "a.jpg", "", "4", "1", "2.000", "0"), strict=Tru
 @pytest.fixture(scope="module")
 def root(built, tmp_path_factory):
     root = with_a_child(built, tmp_path_factory.mktemp("attacked") / "project")
-    rename_faces(root, (f"{NAME}.jpg", "soft\u00adhyphen.jpg"))
+    reasons = ("contradicts_ethnicity", "contradicts_gender")
+    rename_faces(root, (f"{NAME}.jpg", "soft\u00adhyphen.jpg"), reasons=reasons)
     return root
 
 
@@ -350,15 +350,8 @@ def test_pages_answer_while_somebody_else_holds_the_lock_of_the_labels(root, ser
 
 @pytest.mark.long
 @pytest.mark.server
-def test_a_doubtful_label_of_ethnicity_is_not_told(root, service):
-    flags = pq.read_table(root / METADATA / "attributes_flags.parquet")
-    path = root / METADATA / "attributes_flags.parquet"
+def test_a_doubtful_label_of_ethnicity_is_not_told(service):
     name = "soft\u00adhyphen.jpg"
-    values = {"filename": [name, name], "reason": ["contradicts_ethnicity", "contradicts_gender"]}
-    columns = {one: values.get(one, [None, None]) for one in flags.column_names}
-    more = pa.Table.from_pydict(columns, flags.schema)
-    path.unlink()
-    pq.write_table(pa.concat_tables([flags, more]), path)
     page = service.get(f"/app/face/{quote(name)}", Accept="text/html").body.decode()
     assert "contradicts gender" in page
     assert "contradicts ethnicity" not in page
@@ -378,10 +371,3 @@ def test_flags_of_another_run_are_not_told(root):
         facts = PhotoFacts(models, sha256_file(root / "params.yaml"))
         assert facts.flags_of(name) is None
         assert facts.flagged("low_confidence") == []
-
-
-@pytest.mark.long
-@pytest.mark.server
-def test_what_is_said_of_a_face_is_of_its_own_run(root, service):
-    face = quote(pq.read_table(root / METADATA / "attributes_flags.parquet")["filename"][0].as_py())
-    assert "is not that of this run" not in service.get(f"/app/face/{face}").body.decode()
