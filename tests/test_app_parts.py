@@ -361,7 +361,7 @@ def test_a_port_that_another_program_has_is_told(tmp_path, capsys):
         taken.listen()
         port = str(taken.getsockname()[1])
         assert main(["app", "--root", str(tmp_path), "--port", port, "--no-browser"]) == 2
-    assert "can't be used (Address already in use); another one: --port" in capsys.readouterr().err
+    assert "can't be used (Address already in use); choose with --host" in capsys.readouterr().err
 
 
 def test_without_its_packages_app_names_the_command(monkeypatch, capsys):

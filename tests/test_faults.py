@@ -275,6 +275,7 @@ FAILS = [errno.EIO, errno.EACCES]
 @pytest.mark.parametrize("number", FAILS, ids=errno.errorcode.get)
 def test_no_advice_to_write_a_file_anew_where_the_disk_failed(tmp_path, monkeypatch, number):
     (tmp_path / "composite.json").write_text('{"name": "a", "built": false}')
+    (tmp_path / "a.parquet").write_bytes(b"any")
     (tmp_path / "a.png").write_bytes(encode(Image.fromarray(backdrop(40, 30)), "PNG"))
     (tmp_path / "face_landmark.tflite").write_bytes(b"any")
     reads = {
@@ -469,8 +470,6 @@ def test_every_error_of_the_system_has_a_message(number):
 
 
 def test_a_table_or_workbook_on_a_disk_that_fails_is_not_called_damaged(tmp_path, monkeypatch):
-    from pathlib import Path
-
     import openpyxl
 
     from facestats.core.tables.parquet import opened
@@ -481,10 +480,11 @@ def test_a_table_or_workbook_on_a_disk_that_fails_is_not_called_damaged(tmp_path
 
     book = tmp_path / "labels.xlsx"
     openpyxl.Workbook().save(book)
+    (tmp_path / "x.parquet").write_bytes(b"any")
     monkeypatch.setattr(pq, "ParquetFile", fail)
     with (
         pytest.raises(FaultError, match=r"x\.parquet can't be read: Input/output error \(EIO\)"),
-        opened(Path("x.parquet")),
+        opened(tmp_path / "x.parquet"),
     ):
         pass
     monkeypatch.setattr(openpyxl, "load_workbook", fail)

@@ -124,7 +124,8 @@ def written(tmp_path, served, geometry):
     )
     pq.write_table(table, tmp_path / "embeddings.parquet")
     (tmp_path / "built").mkdir()
-    (tmp_path / "built/composite.json").write_text(json.dumps({"name": "x", "built": True}))
+    facts = {"name": "x", "built": True, "n": 1, "members": ["a.jpg"]}
+    (tmp_path / "built/composite.json").write_text(json.dumps(facts))
     Image.new("RGB", (8, 8)).save(tmp_path / "built/composite.jpg")
     np.save(tmp_path / "built/shape.npy", np.zeros((468, 2), np.float32))
     with RowStore(tmp_path / "store", "embed", "a" * 64, COLUMNS) as rows:
