@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from facestats.core.files import read_bytes
+from facestats.core.files import require_file
 from facestats.rows.dvc_cache import DvcCache, find_dvc_cache
 
 
@@ -41,7 +41,11 @@ def changed_inputs(paths: Iterable[Path], stage: str) -> list[Path]:
 
 def _differing(out: Path, md5: str, cache: DvcCache) -> list[Path]:
     expected = (
-        {out / name: each for name, each in cache.committed_files(out).items()}
+        {
+            out / name: each
+            for name, each in cache.committed_files(out).items()
+            if Path(os.path.normpath(out / name)).is_relative_to(out)  # somebody's, of a remote
+        }
         if md5.endswith(".dir")
         else {out: md5}
     )
@@ -50,6 +54,8 @@ def _differing(out: Path, md5: str, cache: DvcCache) -> list[Path]:
 
 def _md5(path: Path) -> str | None:
     try:
-        return hashlib.md5(read_bytes(path), usedforsecurity=False).hexdigest()
+        require_file(path)
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "md5").hexdigest()
     except OSError:
         return None
