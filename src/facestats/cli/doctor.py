@@ -56,7 +56,7 @@ from facestats.params.project import Params, load_params
 from facestats.rows.dvc_cache import find_dvc_cache
 
 # DVC would follow what is wrong in its cache, and remove or overwrite files.
-_NOT_ASKED = (None, ["dvc repro: what it will run is not told until that is mended"], [])
+_NOT_ASKED = (None, ["dvc repro: what it will run is not told until these problems are mended"], [])
 
 HELP = "check the photos, the labels and the set-up"
 
