@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 import warm
+from resources import OMI
 from seeds import SEED, seed_of_run
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # every stage would compile what it imports
@@ -121,6 +122,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if {"built", "project"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("long")
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        if OMI.is_dir() and parameters.get("photo_paths") == "drawn":
+            item.add_marker("thorough")  # drawn faces stand in for OMI's where there are none
         if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(SLOW))
 

@@ -37,7 +37,9 @@ THERE = {
 }
 
 
-@pytest.fixture(scope="module", params=[UNLABELLED, OF_OMI])
+@pytest.fixture(
+    scope="module", params=[UNLABELLED, pytest.param(OF_OMI, marks=pytest.mark.thorough)]
+)
 def run(request):
     return request.param
 

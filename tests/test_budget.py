@@ -24,6 +24,7 @@ from resources import encode, landmarker_dir
 SIDE = 1700  # px
 
 
+@pytest.mark.thorough
 @pytest.mark.long
 def test_a_photo_takes_no_more_memory_than_was_reckoned(tmp_path):
     """Each kind of bomb is decoded in a process of its own, whose peak the system knows."""

@@ -162,6 +162,7 @@ def test_the_labelling_loop(project):
     )
 
 
+@pytest.mark.thorough
 def test_embeddings_without_avx512_as_the_page_on_reproducibility_measures_them(project):
     output = run_documented(project, "docs/methods/reproducibility.md", "without AVX-512")
     assert (

@@ -8,7 +8,7 @@ import pytest
 from documented import run_documented
 from project import Project, executed
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 # What a model needs to be measured; composites and the like cost the time of `dvc`, and nothing
 # new.

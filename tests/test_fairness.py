@@ -316,13 +316,13 @@ def test_planted_bias_is_found_and_named():
 @pytest.mark.long
 def test_no_bias_is_seldom_found():
     """The largest of many gaps is always wide; its interval must allow for having been chosen."""
-    seeds = 40
+    seeds = 20
     reports = [measure(*faces(120, seed=seed))["largest_gaps"] for seed in range(seeds)]
     for name in ("bias", "mae", "mean_rating"):
         assert min(report[name]["compared"] for report in reports) > 30
         assert all(report["pearson"]["high"] <= 2 for report in reports)
         false_alarms = sum(report[name]["low"] > 0 for report in reports)
-        assert false_alarms <= 6  # 2 expected; more than 6 in 0.4 % of cases
+        assert false_alarms <= 4  # 1 expected; more than 4 in 0.3 % of cases
 
 
 # Pictures

@@ -235,7 +235,9 @@ def test_rows_saved_before_the_disk_was_full_are_found(mount, tmp_path, monkeypa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("full", ["data/processed", ".dvc/cache"])
+@pytest.mark.parametrize(
+    "full", [pytest.param("data/processed", marks=pytest.mark.thorough), ".dvc/cache"]
+)
 def test_repro_goes_on_where_the_disk_was_full(mount, tmp_path, full):
     """Workspace and cache on one small file system each.
 

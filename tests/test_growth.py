@@ -430,7 +430,7 @@ def test_made_up_landmarks_can_be_measured_and_tell_of_the_face():
     assert abs(np.corrcoef(measured["jaw_ratio"], latent[:, 5])[0, 1]) < 0.3
 
 
-@pytest.mark.long
+@pytest.mark.thorough
 def test_what_dvc_costs_is_measured_on_real_rebuilds(tmp_path):
     repository = dvc_cost.Repository(tmp_path / "r", "hardlink", 12, 5)
     costs = dvc_cost.cost(repository, 1)

@@ -82,7 +82,7 @@ def finished(tmp_path_factory) -> tuple[Project, dict[str, float]]:
         vision={
             "hidden_size": 384,
             "intermediate_size": 1536,
-            "num_hidden_layers": 16,
+            "num_hidden_layers": 6,
             "num_attention_heads": 6,
             "image_size": 224,
             "patch_size": 32,
@@ -310,7 +310,7 @@ def test_kills_at_random_moments_lose_nothing(finished, project, seed):
     assert project.dvc("status").stdout.strip() == "Data and pipelines are up to date."
 
 
-@pytest.mark.parametrize("moment", ["imports", "rows"])
+@pytest.mark.parametrize("moment", [pytest.param("imports", marks=pytest.mark.thorough), "rows"])
 def test_an_orphan_of_a_killed_dvc_does_no_harm(finished, project, moment):
     run = Repro(project, "preprocess")
     assert run.wait_for("preprocess")

@@ -56,7 +56,9 @@ def relink(project: Project, kind: str) -> None:
     assert not crop.stat().st_mode & 0o222
 
 
-@pytest.mark.parametrize("kind", ["hardlink,symlink", "symlink"])
+@pytest.mark.parametrize(
+    "kind", [pytest.param("hardlink,symlink", marks=pytest.mark.thorough), "symlink"]
+)
 def test_the_cache_is_never_written_through_links(copied, tmp_path, kind):
     project = copied[0].copy(tmp_path / "copy")
     relink(project, kind)
@@ -70,7 +72,7 @@ def test_the_cache_is_never_written_through_links(copied, tmp_path, kind):
     assert (project.folder / CROP).is_symlink() == (kind == "symlink")  # the new ones are links
 
 
-@pytest.mark.parametrize("kind", ["hardlink", "symlink"])
+@pytest.mark.parametrize("kind", [pytest.param("hardlink", marks=pytest.mark.thorough), "symlink"])
 def test_every_stage_replaces_links_that_dvc_did_not_remove(project, kind):
     """Stages run by hand, over outs that are links; one of them as a program, which writes its
     warnings and its key, too.

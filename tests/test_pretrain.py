@@ -196,7 +196,7 @@ def test_contrast_is_zero_where_the_cosines_tell_what_fits():
     assert float(contrast(embeddings.flip(0), embeddings, fit, torch.tensor(50.0))) > 1
 
 
-@pytest.mark.long
+@pytest.mark.thorough
 def test_training_twice_gives_the_same_bytes(tmp_path):
     for script in PRETRAIN.glob("*.py"):
         shutil.copy(script, tmp_path)

@@ -14,7 +14,7 @@ from processes import left_running
 from programs import end_programs, programs_of
 from project import Project
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 STAGES = (
     "stages:\n  wait:\n    cmd: echo $$ > {pid}; exec sleep 120\n    params: [a]\n    outs: [o]\n"

@@ -120,6 +120,7 @@ def follow(project: Project, name: str, deadline: float) -> str:
     return done.stdout
 
 
+@pytest.mark.thorough
 def test_two_queued_runs_at_once_compute_each_row_once(project, sizes):
     names = ("width5", "width6")
     for name in names:
@@ -148,6 +149,7 @@ def test_two_queued_runs_at_once_compute_each_row_once(project, sizes):
         assert sorted(stages) == [(total, 0, total), (total, total, 0)]
 
 
+@pytest.mark.thorough
 def test_a_clone_that_pulled_computes_one_row_for_one_image(project, sizes, tmp_path):
     photos, faces = sizes
     project.dvc("remote", "add", "--default", "shared", str(tmp_path / "remote"))

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.slow
 TWO_THREADS = {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
 
 
+@pytest.mark.thorough  # test_row_steps.py and test_threads.py hold it stage by stage
 def test_another_run_in_two_steps_gives_the_same_lock(built, tmp_path):
     """From an empty cache, the last photos first, with two threads instead of one.
 

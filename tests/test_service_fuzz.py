@@ -2,15 +2,18 @@
 that the document describes.
 """
 
+import os
+
 import pytest
 
+from seeds import SEED
 from services import serving
 
-pytestmark = [pytest.mark.long, pytest.mark.server]
-CASES = 1000
+pytestmark = [pytest.mark.long, pytest.mark.server, pytest.mark.soak]
+CASES = 1000 if SEED in os.environ else 250  # `make soak`
 
 
-def test_a_thousand_cases_of_the_openapi_document(built, tmp_path, seed):
+def test_cases_of_the_openapi_document(built, tmp_path, seed):
     schemathesis = pytest.importorskip(
         "schemathesis", reason="needs the packages of tests/requirements-servers.txt"
     )

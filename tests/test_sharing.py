@@ -46,6 +46,7 @@ def stored(office: Project, name: str):
     return storage(office) / "files/md5" / md5[:2] / md5[2:]
 
 
+@pytest.mark.thorough
 def test_an_experiment_that_is_older_than_the_remote_arrives_whole(office, tmp_path):
     def take(name: str) -> Project:
         other = colleague(office, tmp_path / name)
@@ -135,7 +136,7 @@ def doctor(monkeypatch, capfd):
     return run
 
 
-@pytest.mark.parametrize("harm", ["damaged", "missing"])
+@pytest.mark.parametrize("harm", [pytest.param("damaged", marks=pytest.mark.thorough), "missing"])
 def test_what_the_remote_lost_is_named_and_mended(office, doctor, tmp_path, harm):
     path = stored(office, FACE)
     good = path.read_bytes()

@@ -70,6 +70,7 @@ def test_ssh_through_a_tunnel_that_checks_the_host_key(office, tmp_path):
     assert len(list((tmp_path / "remote/files/md5").glob("*/*"))) > 200
 
 
+@pytest.mark.thorough
 def test_ssh_with_a_wrong_key_or_without_the_right_to_write(office, tmp_path):
     office = copy_office(office, tmp_path / "office")
     remote = tmp_path / "remote"

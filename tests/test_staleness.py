@@ -238,6 +238,7 @@ def test_one_target_trains_one_classifier(project):
     assert inputs(project, "train_attractiveness") == before
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_a_new_target_is_trained_and_a_removed_one_is_forgotten(project):
     outs = ["data/processed/metadata/attributes_final.parquet", "models/attributes.json"]

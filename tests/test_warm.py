@@ -186,6 +186,7 @@ def test_a_folder_with_modules_of_the_packages_names_gets_a_fresh_process(script
     assert run(script).stderr.startswith("False ")
 
 
+@pytest.mark.thorough
 def test_another_parent_has_other_variables_for_a_while(script):
     with warm.other_parent(OMP_NUM_THREADS="3"):
         given = os.environ | {"FACESTATS_X": "x", "OMP_NUM_THREADS": "3"}

@@ -116,6 +116,7 @@ def test_an_old_config_pools_at_the_highest_token_as_transformers_does(tmp_path)
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_a_full_size_checkpoint_reads_too(tmp_path):
     random_clip(tmp_path / "source", projection=512, vision={}, text={})
     write_tokenizer(tmp_path / "source", begin=49406, end=49407)
