@@ -9,6 +9,8 @@ import shutil
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from PIL import Image
@@ -18,6 +20,7 @@ from facestats.checkpoints.variants import FACTS
 from facestats.cli import doctor as doctor_command
 from facestats.cli import doctor_photos
 from facestats.cli.doctor_photos import Look, find_copies, spread
+from facestats.core.layout import FACES_TABLE
 from facestats.sample import write_sample
 from hubs import Hub, serving
 from resources import ROOT, backdrop, encode, landmarker_dir
@@ -392,3 +395,28 @@ def test_copies_are_found_by_bytes_and_by_faces():
         "f": Look("empty file"),
     }
     assert find_copies(looks, 512) == {"b": "a", "c": "a"}
+
+
+def test_a_damaged_table_of_the_last_run_spares_no_look(built, tmp_path):
+    """`doctor` is what one asks when a table is damaged: it ended in a traceback."""
+    path = tmp_path / FACES_TABLE
+    path.parent.mkdir(parents=True)
+    whole = pq.read_table(built.folder / FACES_TABLE)
+    pq.write_table(whole, path)
+    assert len(doctor_photos._last_run(tmp_path)) > 100
+    for column, value in {
+        "perceptual_hash": "zz",
+        "sha256": {"a": 1},
+        "face_count": "many",
+        "filename": 5,
+    }.items():
+        damaged = whole.set_column(
+            whole.column_names.index(column), column, pa.array([value] * len(whole))
+        )
+        pq.write_table(damaged, path)
+        assert doctor_photos._last_run(tmp_path) == {}, column
+    name = whole.set_column(
+        whole.column_names.index("filename"), "filename", pa.array(["x" * 5000] * len(whole))
+    )
+    pq.write_table(name, path)
+    assert {look.face for look in doctor_photos._last_run(tmp_path).values()} <= {None}

@@ -436,3 +436,10 @@ def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "m.pt")
     with pytest.raises(ModelError, match="is no file"):
         load_pretrained(tmp_path / "m.pt", 512, SCALE)
+
+
+def test_a_layer_of_thousands_of_digits_is_refused(tmp_path):
+    """Python makes no number of more than 4,300; only safetensors takes such a name."""
+    save_file({f"net.{'9' * 5000}.weight": torch.zeros(1, 8)}, tmp_path / "m.safetensors")
+    with pytest.raises(ModelError, match="a name of 5,011 letters; 1,000 are the most"):
+        load_pretrained(tmp_path / "m.safetensors", 8, SCALE)

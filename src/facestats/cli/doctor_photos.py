@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import numpy as np
 
 from facestats.core.layout import CROPS, FACES_TABLE, LANDMARKER
 from facestats.core.photo_files import printable
-from facestats.errors import FaultError, ImageError, number_of
+from facestats.errors import FaceStatsError, FaultError, ImageError, number_of
 from facestats.faces.comparison import read_thumbnail
 from facestats.faces.crop import NO_FACE, PreprocessConfig
 from facestats.faces.dedup import find_near_duplicates
@@ -307,13 +308,19 @@ def _models(root: Path, params: Params) -> Path | None:
 
 
 def _last_run(root: Path) -> dict[str, Look]:
-    """Results of the last run by sha256 of the photo; empty without one."""
+    """Results of the last run by sha256 of the photo; empty without one, or with a damaged one."""
     import pandas as pd
+
+    from facestats.core import tables
+    from facestats.faces.tables import FACES
 
     columns = ["sha256", "status", "reason", "face_count", "perceptual_hash", "filename"]
     try:
-        table = pd.read_parquet(root / FACES_TABLE, columns=columns).dropna(subset="sha256")
-    except (OSError, ValueError):
+        table = tables.read(root / FACES_TABLE, FACES, columns).dropna(subset="sha256")
+    except (OSError, FaceStatsError):
+        return {}
+    faces = table.dropna(subset="filename")
+    if not faces["perceptual_hash"].str.fullmatch("[0-9a-f]{64}").eq(True).all():
         return {}
     crops, looks = root / CROPS, {}
     for sha256, status, reason, count, phash, filename in table.itertuples(index=False):
@@ -325,6 +332,6 @@ def _last_run(root: Path) -> dict[str, Look]:
             sha256,
             0 if pd.isna(count) else int(count),
             phash,
-            face if face and face.is_file() else None,
+            face if face and os.path.isfile(face) else None,  # False for a name that is too long
         )
     return looks

@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from facestats.core.torch_files import ScriptError, Stranger, read_torch
+from facestats.core.torch_files import LONGEST_KEY, ScriptError, Stranger, read_torch
 from facestats.errors import ModelError
 from facestats.machine.faults import fault, is_of_machine
 
@@ -73,6 +73,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         )
     if not isinstance(content, dict):
         raise ModelError(f"{path} holds a {type(content).__name__}, expected a dict of tensors")
+    if long := [key for key in content if len(str(key)) > LONGEST_KEY]:
+        raise ModelError(
+            f"{path} has a name of {len(str(long[0])):,} letters; {LONGEST_KEY:,} are the most"
+        )
     for place, tensor in _tensors(content):
         if tensor.is_meta:
             raise ModelError(
