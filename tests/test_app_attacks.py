@@ -84,6 +84,15 @@ def test_judgements_make_the_folder_of_their_file(tmp_path, monkeypatch):
         made.begin(shown, "Ann", "", True)
 
 
+def test_a_place_of_thousands_of_digits_is_none(tmp_path, monkeypatch):
+    made, shown = study(tmp_path, ["a.jpg", "b.jpg"], monkeypatch)
+    row = ROW | {"rater": "Ann", "order": "9" * 5000}
+    (tmp_path / "manual_ratings.csv").write_text(f"{','.join(row)}\n{','.join(row.values())}\n")
+    assert made.begin(shown, "Ann", "", True)["face"]["name"] == "b.jpg"
+    made.rate(shown, "Ann", "", "b.jpg", 3.0, 1.0, False)
+    assert rows_by_hand(tmp_path / "manual_ratings.csv")[1]["order"] == "2"
+
+
 def test_no_rater_is_taken_for_a_line_of_a_survey():
     with pytest.raises(InputError, match="no name of a rater"):
         check_rater(NAME, set())

@@ -37,12 +37,12 @@ def by_measure(a: pd.DataFrame, b: pd.DataFrame) -> dict:
 def test_where_nothing_differs_the_interval_covers_0_as_often_as_it_says(quick):
     """Two halves of the features tell as much: neither is better, whichever seems so."""
     covered = dict.fromkeys(("pearson", "mae"), 0)
-    for seed in range(70):
+    for seed in range(100):
         (first, second), actual, _ = two_halves(N, seed)
         for measure, one in by_measure(run_of(first, actual), run_of(second, actual)).items():
             covered[measure] += one.minus["low"] <= 0 <= one.minus["high"]
-    assert all(count >= 60 for count in covered.values()), covered
-    assert covered["mae"] < 70
+    assert all(count >= 88 for count in covered.values()), covered
+    assert covered["mae"] < 100
 
 
 def test_several_faces_a_person_are_no_more_evidence_than_persons(quick):

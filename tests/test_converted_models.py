@@ -307,3 +307,11 @@ def test_a_name_of_no_letters_is_named(tmp_path):
     dump({"clf": fitted("logistic regression", 2), "encoder": encoder}, tmp_path / "m.pkl")
     with pytest.raises(ModelError, match="an array holds text that is none"):
         convert(tmp_path / "m.pkl", "gender")
+
+
+def test_an_array_without_a_dimension_is_named(tmp_path, capsys):
+    theirs = GaussianNB().fit(*unit(2, 60))
+    theirs.theta_ = np.array(1.0)
+    path = dump(theirs, tmp_path / "clf.pkl")
+    assert main(["models", "convert", str(path), "--trust", "-o", f"{tmp_path}/a.safetensors"]) == 2
+    assert "GaussianNB can't be taken apart" in capsys.readouterr().err

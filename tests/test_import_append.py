@@ -7,6 +7,8 @@ import openpyxl
 import pytest
 
 from datasets import MAKERS, put, write
+from facestats.__main__ import main
+from facestats.cli import importing
 from facestats.errors import InputError, LabelError
 from facestats.importers.content import Choices
 from facestats.importers.registry import DATASETS, KNOWN
@@ -185,3 +187,22 @@ def test_a_link_in_place_of_a_temporary_folder_is_refused(tmp_path, into, name):
         added(tmp_path)
     assert (into / "raw/anna/a.jpg").is_file()
     assert (tmp_path / "one/anna/a.jpg").is_file()
+
+
+def test_an_import_that_was_stopped_before_dvc_goes_on(tmp_path, into, monkeypatch, capsys):
+    """The folders were in place, and the same command said that they hold the dataset already."""
+    command = ["import", "csv", f"{tmp_path}/two", "--append", "--into", str(into)]
+    calls = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(importing, "_put_under_dvc", lambda *folders: calls.append(folders))
+    assert main(command) == 0
+    before = state(into)
+    monkeypatch.setattr(importing, "_are_new_to_dvc", lambda *folders: True)
+    capsys.readouterr()
+    assert main(command) == 0
+    assert "hold csv of an import that was stopped" in capsys.readouterr().out
+    assert len(calls) == 2
+    assert state(into) == before
+    monkeypatch.setattr(importing, "_are_new_to_dvc", lambda *folders: False)
+    assert main(command) == 2
+    assert "holds csv already" in capsys.readouterr().err

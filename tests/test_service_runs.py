@@ -6,10 +6,13 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 import facestats
+from facestats.app.site import _version
+from facestats.core.fingerprint import sha256_file
 from facestats.core.layout import COMPOSITES_MANIFEST, CROPS, FINAL_TABLE
 from facestats.errors import FaceStatsError
 from facestats.service.faces import _read_crop
@@ -63,3 +66,24 @@ def test_a_crop_of_another_run_is_not_shown(built, tmp_path):
     assert _read_crop(run, CHILD) is None
     Image.open(io.BytesIO(content)).rotate(180).save(path, quality=95)
     assert _read_crop(run, CHILD) is None
+
+
+def test_what_is_kept_by_version_is_of_the_table_that_was_shown(built, tmp_path):
+    """An average drawn of a table that was kept was served as that of the next run."""
+    root = built.copy(tmp_path / "copy").folder
+    final, composites = root / FINAL_TABLE, root / COMPOSITES_MANIFEST
+    models = facestats.load(root)
+    run = CurrentRun(root, ONE_BY_ONE, 1)
+    shown = SimpleNamespace(models=models)
+    before = _version(shown, run._faces(models))
+    whole = pq.read_table(final)
+    pq.write_table(whole.slice(1), final)
+    kept = run._faces(models)
+    assert len(kept) == len(whole)
+    assert _version(shown, kept) == before
+    facts = json.loads(composites.read_bytes())
+    facts["files"][FINAL_TABLE.as_posix()] = sha256_file(final)
+    composites.write_text(json.dumps(facts))
+    now = run._faces(models)
+    assert len(now) == len(whole) - 1
+    assert _version(shown, now) != before

@@ -34,6 +34,7 @@ MAIN = "attractive"  # what a trait without a name is called on the page
 MOST_POINTS = 11  # of a scale that is shown as buttons
 LONGEST_TIME = 86_400.0  # seconds
 KEPT_ORDERS = 64  # of raters
+DIGITS = 9  # of a place in the order that is believed; Python reads no number of 4,301
 
 
 @dataclass(frozen=True)
@@ -280,7 +281,8 @@ class Rating:
         if skipped := self._skipped.get((rater, trait)):
             last = shown.faces.rows_of(skipped)
             left = np.concatenate([left[~np.isin(left, last)], last[np.isin(last, left)]])
-        numbers = [int(row["order"]) for row in own if row["order"].isdecimal()]
+        places = [row["order"] for row in own]
+        numbers = [int(text) for text in places if text.isdecimal() and len(text) <= DIGITS]
         total = len(order) + len(twice)
         return Left(
             left,

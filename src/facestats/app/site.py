@@ -22,15 +22,13 @@ from facestats.app.gate import SIGN_IN, Gate
 from facestats.app.photo_facts import PhotoFacts
 from facestats.app.pictures import Pictures
 from facestats.app.query import Query, parse_query
-from facestats.core.layout import FINAL_TABLE
 from facestats.errors import FaceStatsError
 from facestats.groups.tables import FLAGS_SHA256
 from facestats.report.document import html_environment
 from facestats.service.errors import ServiceError
 from facestats.service.faces import filters_by_ethnicity
-from facestats.service.models import Run
+from facestats.service.models import TABLE_SHA256, Run
 from facestats.service.state import State
-from facestats.serving.manifest import identity
 
 TEMPLATES = Path(__file__).parent / "templates"
 POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -127,7 +125,7 @@ class Site:
                     return kept
                 build = partial(FacesTable, table, self.state.settings.ethnicity)
                 faces = await asyncio.get_running_loop().run_in_executor(self.pictures.pool, build)
-                kept = self._shown = Shown(run, faces, _facts_of(run, table), _version(run))
+                kept = self._shown = Shown(run, faces, _facts_of(run, table), _version(run, table))
                 self.pictures.pool.submit(kept.facts.prepare)
             return kept
 
@@ -222,7 +220,7 @@ def _facts_of(run: Run, table: pd.DataFrame) -> PhotoFacts:
     return PhotoFacts(run.models, table.attrs.get(FLAGS_SHA256))
 
 
-def _version(run: Run) -> str:
-    """Changes with the models, and with the final table."""
-    facts = run.models.parts.manifest.parts, identity(run.models.root / FINAL_TABLE)
+def _version(run: Run, table: pd.DataFrame) -> str:
+    """Changes with the models, and with the table that is shown, which may be of the run before."""
+    facts = run.models.parts.manifest.parts, table.attrs[TABLE_SHA256]
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:12]

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -27,10 +28,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facestats.core.files import write_bytes, write_text
+from facestats.core.files import read_json, write_bytes, write_text
 from facestats.dvc_files.cache import require_sound_cache
 from facestats.errors import FaceStatsError, InputError, suggestion
 from facestats.importers.tree import is_archive
+from facestats.labels.dataset import FACTS, read_dataset
 from facestats.machine.git import read_git
 from facestats.machine.output import print_line
 from facestats.rows.dvc_cache import find_dvc_cache
@@ -131,25 +133,28 @@ def run(options: argparse.Namespace) -> int:
     source, table = options.source, options.table
     if dataset.name == "csv" and source.is_file() and not is_archive(source.name):
         source, table = source.parent, source.name
-    done = import_dataset(
-        dataset,
-        KNOWN,
-        source,
-        options.into,
-        Choices(
-            tuple(options.trait),
-            options.subfolders,
-            columns,
-            table,
-            tuple(options.scale) if options.scale else None,
-        ),
-        link=options.link,
-        limit=options.limit,
-        partial=options.partial,
-        append=options.append,
-        again=not options.append and not _is_tracked(raw, labels),
-    )
-    print(done.report(raw, labels))
+    if options.append and _lacks_dvc_alone(dataset.name, raw, labels):
+        print(f"{raw} and {labels} hold {dataset.name} of an import that was stopped")
+    else:
+        done = import_dataset(
+            dataset,
+            KNOWN,
+            source,
+            options.into,
+            Choices(
+                tuple(options.trait),
+                options.subfolders,
+                columns,
+                table,
+                tuple(options.scale) if options.scale else None,
+            ),
+            link=options.link,
+            limit=options.limit,
+            partial=options.partial,
+            append=options.append,
+            again=not options.append and not _is_tracked(raw, labels),
+        )
+        print(done.report(raw, labels))
     _put_under_dvc(raw, labels)
     print(
         "next:\n"
@@ -211,6 +216,26 @@ def _setting(key: str, path: Path) -> str:
         if re.fullmatch(r"[\w./-]+", value, re.ASCII)
         else shlex.quote(f'{key}="{value}"')
     )
+
+
+def _lacks_dvc_alone(name: str, raw: Path, labels: Path) -> bool:
+    """Whether the last --append was of this dataset, and ended before DVC knew its files."""
+    facts = labels / FACTS
+    if not facts.is_file():
+        return False
+    read_dataset(labels)  # names what is damaged
+    appended = read_json(facts).get("appended", [])
+    return bool(appended) and appended[-1]["name"] == name and _are_new_to_dvc(raw, labels)
+
+
+def _are_new_to_dvc(*folders: Path) -> bool:
+    """Whether each folder holds something else than its .dvc file says."""
+    pointers = [str(folder.with_suffix(".dvc")) for folder in folders]
+    if not all(map(os.path.isfile, pointers)):
+        return False
+    command = [sys.executable, "-m", "dvc", "status", "--json", *pointers]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done.returncode == 0 and len(json.loads(done.stdout)) == len(folders)
 
 
 def _is_tracked(raw: Path, labels: Path) -> bool:

@@ -25,6 +25,7 @@ from facestats.serving.models import Models
 from facestats.serving.parts import Encoding
 from facestats.serving.run_manifest import RunMetrics, read_metrics
 
+TABLE_SHA256 = "sha256"  # among the attributes of a table: of the file that it was read from
 METRICS = ("attractiveness", "attributes")  # files of held-out figures, by their names
 
 
@@ -210,6 +211,7 @@ class CurrentRun:
             table = tables.read_all(path, FINAL).set_index("filename", drop=False)
             table.attrs[FLAGS_SHA256] = tables.file_metadata(path).get(FLAGS_SHA256)
             manifest.check_final()
+            table.attrs[TABLE_SHA256] = manifest.files[FINAL_TABLE.as_posix()]
             value = table
         except FaceStatsError as error:
             value = error

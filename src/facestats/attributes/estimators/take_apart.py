@@ -92,6 +92,14 @@ def take_apart(estimator: Any) -> Parts:
     try:
         steps = take_steps(steps_before(estimator))
         head, classes = _head(estimator_of(estimator), notes)
+        state = state_of(estimator_of(estimator))
+        dimension = state.get("n_features_in_", state.get("n_features_"))
+        return Parts.of(
+            Node("pipeline", {}, {}, [*steps, head]),
+            classes,
+            None if dimension is None else int(dimension),
+            notes,
+        )
     except MissingError as error:
         raise ModelError(
             f"{name_of(error.estimator)} has no {error.attribute}: it was not fitted, or was "
@@ -106,14 +114,6 @@ def take_apart(estimator: Any) -> Parts:
         RecursionError,
     ) as error:
         raise ModelError(f"{name_of(estimator)} can't be taken apart ({error})") from None
-    state = state_of(estimator_of(estimator))
-    dimension = state.get("n_features_in_", state.get("n_features_"))
-    return Parts.of(
-        Node("pipeline", {}, {}, [*steps, head]),
-        classes,
-        None if dimension is None else int(dimension),
-        notes,
-    )
 
 
 def _head(model: Any, notes: list[str]) -> tuple[Node, np.ndarray | None]:
