@@ -183,6 +183,14 @@ def test_a_name_that_is_too_long(command, capsys, built, monkeypatch):
     )
 
 
+def test_a_working_folder_that_is_gone_is_named(tmp_path, monkeypatch, capsys):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert main(["results"]) == 2
+    assert "the working folder is gone" in capsys.readouterr().err
+
+
 def test_mending_without_a_remote_is_not_taken_for_done(capsys):
     assert main(["doctor", "--mend"]) == 2
     assert "--mend goes with --remote NAME" in capsys.readouterr().err

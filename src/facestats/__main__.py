@@ -88,6 +88,11 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code (2: wrong usage, or nothing could be done)."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        print("error: the working folder is gone; change to another one (`cd`)", file=sys.stderr)
+        return 2
     options = make_parser().parse_args(arguments)
     try:
         return options.run(options)
