@@ -12,6 +12,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 import facestats
+from facestats.__main__ import main
 from facestats.core.fingerprint import sha256_file
 from facestats.core.layout import FACES_TABLE
 from facestats.errors import DoubtWarning, ImageError, InputError, ModelError
@@ -158,6 +159,28 @@ def test_the_most_similar_face_is_the_face_itself(here):
     assert faces["similarity"].is_monotonic_decreasing
     with pytest.raises(InputError, match="k = 0"):
         facestats.find_similar(here / PHOTO, k=0)
+
+
+def test_faces_are_found_by_a_name_and_by_words(here, capsys):
+    by_name = facestats.find_similar(face="face_0001.jpg", k=3)
+    by_photo = facestats.find_similar(here / PHOTO, k=4)
+    assert by_name["filename"].tolist() == by_photo["filename"].tolist()[1:]
+    by_words = facestats.find_similar(words="a person with glasses", k=3)
+    assert by_words["similarity"].is_monotonic_decreasing
+    vector = facestats.load().text.encode(["a person with glasses"])[0]
+    names, embeddings = facestats.load().embeddings
+    assert by_words["filename"].iloc[0] == names[np.argmax(embeddings @ vector)]
+    assert main(["similar", "--words", "a person with glasses", "-k", "3", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert [row["filename"] for row in answer["similar"]] == by_words["filename"].tolist()
+    assert answer["words"] == "a person with glasses"
+    with pytest.raises(InputError, match=r"fase_0001.jpg: no such face.*face_0001.jpg"):
+        facestats.find_similar(face="fase_0001.jpg")
+    for wrong in ({}, {"image": here / PHOTO, "words": "glasses"}):
+        with pytest.raises(InputError, match="one is needed of an image, words, and"):
+            facestats.find_similar(**wrong)
+    with pytest.raises(InputError, match="words = ' ' is not possible"):
+        facestats.find_similar(words=" ")
 
 
 def test_ethnicity_is_left_out_unless_asked(here):

@@ -1,4 +1,4 @@
-"""Find the faces of the pipeline that are most similar to a photo.
+"""Find the faces of the pipeline that are most similar to a photo, or to one of them, or fit words.
 
 Each line has the cosine similarity and the photo that the face came from, best
 first, and the face's own name if it differs. Doubts about the photo go to stderr.
@@ -6,6 +6,8 @@ first, and the face's own name if it differs. Doubts about the photo go to stder
 examples:
   python -m facestats similar photo.jpg -k 10
   python -m facestats similar photo.jpg --json     one JSON object: image, similar, warnings
+  python -m facestats similar --words "a smiling woman"
+  python -m facestats similar --face face_0001.jpg
 """
 
 from __future__ import annotations
@@ -16,11 +18,13 @@ import sys
 from facestats.machine.output import print_json, print_line
 from facestats.serving.loading import load
 
-HELP = "find the faces that are most similar to a photo"
+HELP = "find the faces that are most similar to a photo or a face, or fit words"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", metavar="IMAGE", help="image file")
+    parser.add_argument("image", metavar="IMAGE", nargs="?", help="image file")
+    parser.add_argument("--words", metavar="TEXT", help="what to look for, in place of an image")
+    parser.add_argument("--face", metavar="NAME", help="a face of the pipeline, or its photo")
     parser.add_argument("-k", type=int, default=10, help="how many (default: %(default)s)")
     parser.add_argument(
         "--json", action="store_true", help="one JSON object for programs, with `warnings`"
@@ -31,12 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    faces = load(options.root).similar(options.image, options.k)
+    asked = {"image": options.image, "words": options.words, "face": options.face}
+    faces = load(options.root).similar(k=options.k, **asked)
     doubts = faces.attrs["warnings"]
     if options.json:
-        print_json(
-            {"image": options.image, "similar": faces.to_dict("records"), "warnings": doubts}
-        )
+        given = {name: value for name, value in asked.items() if value is not None}
+        print_json({**given, "similar": faces.to_dict("records"), "warnings": doubts})
         return 0
     for doubt in doubts:
         print_line(f"warning: {doubt}", sys.stderr)

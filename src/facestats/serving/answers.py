@@ -306,8 +306,10 @@ def measurements(
     )
 
 
-def nearest(models: Models, vector: np.ndarray, k: int) -> pd.DataFrame:
+def nearest(models: Models, vector: np.ndarray, k: int, but: str | None = None) -> pd.DataFrame:
     """The `k` faces of the pipeline that are nearest to a vector of unit norm (d,).
+
+    The face called `but` is left out.
 
     Returns
     -------
@@ -322,7 +324,8 @@ def nearest(models: Models, vector: np.ndarray, k: int) -> pd.DataFrame:
     k = whole_number("k", k, 1)
     filenames, embeddings = models.embeddings
     similarity = embeddings @ vector
-    order = np.argsort(-similarity, kind="stable")[:k]
+    order = np.argsort(-similarity, kind="stable")[: k + (but is not None)]
+    order = order[filenames[order] != but][:k]
     names = filenames[order]
     return pd.DataFrame(
         {

@@ -211,15 +211,22 @@ def calculate_attractiveness_score(image: Any) -> float:
     return load().combined_score(image)
 
 
-def find_similar(image: Any, k: int = 10) -> pd.DataFrame:
-    """Find the faces of the pipeline that are most similar to the largest face of an image.
+def find_similar(
+    image: Any = None, k: int = 10, *, words: str | None = None, face: str | None = None
+) -> pd.DataFrame:
+    """Find the faces of the pipeline that are most similar to a face, or fit words best.
 
     Parameters
     ----------
-    image : path, bytes, PIL image or uint8 array (height, width, 3)
-        The photo; its largest face counts.
+    image : path, bytes, PIL image or uint8 array (height, width, 3), optional
+        A photo; its largest face counts.
     k : int, default 10
         Number of faces, at least 1.
+    words : str, optional
+        In place of an image; what CLIP's text tower makes of them is compared.
+    face : str, optional
+        In place of an image; the name of a face of the pipeline, or of its photo. The face itself
+        is left out.
 
     Returns
     -------
@@ -237,13 +244,14 @@ def find_similar(image: Any, k: int = 10) -> pd.DataFrame:
     ImageError
         The image can't be read, or it has no face.
     InputError
-        It is no image, there is no such file, or `k` is no such number.
+        It is no image, there is no such file or face, `k` is no such number, or not exactly one of
+        an image, words and a face is given.
     TableError
         There is no table of embeddings.
     ModelError
-        It was computed with other weights than `models/clip` holds.
+        It was computed with other weights than `models/clip` holds; or the words can't be read.
     """
-    faces = load().similar(image, k)
+    faces = load().similar(image, k, words=words, face=face)
     for text in faces.attrs["warnings"]:
         warnings.warn(text, DoubtWarning, stacklevel=2)
     return faces

@@ -21,6 +21,13 @@ def whole_number(name: str, value: Any, least: int) -> int:
     return int(value)
 
 
+def text_of(name: str, value: Any) -> str:
+    """Check a text; raises `InputError` unless it is one with letters."""
+    if not isinstance(value, str) or not value.strip():
+        raise InputError(f"{name} = {value!r} is not possible: a text is needed")
+    return value
+
+
 def one_of(name: str, value: Any, choices: tuple[str, ...]) -> str:
     """Check that a value is one of several words; raises `InputError` otherwise."""
     if not isinstance(value, str) or value not in choices:

@@ -25,11 +25,13 @@ from facestats.errors import (
     ModelError,
     TableError,
     WithheldError,
+    did_you_mean,
+    nearest_names,
 )
 from facestats.labels.names import SLASHES, UNICODE, PhotoNames, Reading, suggestion
 from facestats.serving import answers
 from facestats.serving.answers import Face
-from facestats.serving.checks import whole_number
+from facestats.serving.checks import text_of, whole_number
 from facestats.serving.manifest import Identity
 from facestats.serving.parts import Parts, TraitModels
 from facestats.serving.types import Attributes, Measurements, Score
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from facestats.faces.irises import Irises
     from facestats.faces.landmarks import Landmarker
     from facestats.geometry.regressor import GeometryModel
+    from facestats.prompts.text import TextEncoder
     from facestats.scores.blending import BlendWeights
     from facestats.scores.regressor import Regressor
 
@@ -186,6 +189,14 @@ class Models:
         """Names (n) and embeddings (n, d) of all faces of the pipeline."""
         return self.parts.get("embeddings")
 
+    @cached_property
+    def text(self) -> TextEncoder:
+        """CLIP's text tower."""
+        from facestats.prompts.text import TextEncoder
+
+        folder = (self.root / next(iter(self.parts.manifest.parts["clip"]))).parent
+        return TextEncoder(folder, self.serving["clip"]["weights_sha256"])
+
     @property
     def images(self) -> pd.Series:
         """Path of the photo by the name of its face, of all faces of the pipeline."""
@@ -321,13 +332,30 @@ class Models:
         return answers.measurements(self, crop, self.jpeg(crop), ethnicity)
 
     @_one_at_a_time
-    def similar(self, image: Any, k: int = 10) -> pd.DataFrame:
+    def similar(
+        self, image: Any = None, k: int = 10, *, words: str | None = None, face: str | None = None
+    ) -> pd.DataFrame:
         """See `facestats.find_similar`."""
         k = whole_number("k", k, 1)
-        _ = self.embeddings  # raises its own error
-        crop = self.crop(image)
-        table = answers.nearest(self, self.embed(crop), k)
-        table.attrs["warnings"] = [doubt.text for doubt in self.doubts(crop)]
+        if sum(given is not None for given in (image, words, face)) != 1:
+            raise InputError("one is needed of an image, words, and the name of a face")
+        filenames, embeddings = self.embeddings
+        doubts: list[str] = []
+        name = None
+        if words is not None:
+            vector = self.text.encode([text_of("words", words)])[0]
+        elif face is not None:
+            (name,) = self.faces([text_of("face", face)]).values()
+            if name not in filenames:
+                raise InputError(
+                    f"{face}: no such face{did_you_mean(nearest_names(face, filenames))}"
+                )
+            vector = embeddings[filenames.get_loc(name)]
+        else:
+            crop = self.crop(image)
+            vector, doubts = self.embed(crop), [doubt.text for doubt in self.doubts(crop)]
+        table = answers.nearest(self, vector, k, but=name)
+        table.attrs["warnings"] = doubts
         return table
 
     def _face(self, crop: FaceCrop) -> Face:
