@@ -20,7 +20,8 @@ from documented_commands import (
 )
 from facestats.__main__ import COMMANDS
 from facestats.params.project import Params
-from facestats.rows.store import NO_REUSE, PLACE
+from facestats.rows.place import PLACE
+from facestats.rows.store import NO_REUSE
 from resources import CACHE, ROOT
 from seeds import SEED
 

@@ -14,7 +14,8 @@ from facestats.cli.doctor_stale import (
     stale_stages,
 )
 from facestats.rows.dvc_cache import find_dvc_cache
-from facestats.rows.store import find_store, recipes
+from facestats.rows.place import find_store
+from facestats.rows.store import recipes
 
 LAYOUT = [
     {"changed deps": {"stages/embed.py": "modified", "src/facestats/clip": "deleted"}},

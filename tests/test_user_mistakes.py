@@ -26,7 +26,7 @@ from facestats.errors import (
 )
 from facestats.labels.joining import join_labels
 from facestats.params.project import load_params
-from facestats.rows.store import PLACE
+from facestats.rows.place import PLACE
 from facestats.scores.live import TrainingLog
 from facestats.scores.regressor import FORMAT, load_regressor
 from programs import run_program

@@ -12,7 +12,8 @@ from facestats.core.layout import CLIP, LANDMARKER
 from facestats.errors import ModelError, number_of
 from facestats.params.project import Params
 from facestats.rows.dvc_cache import find_dvc_cache
-from facestats.rows.store import find_store, recipes
+from facestats.rows.place import find_store
+from facestats.rows.store import recipes
 
 if TYPE_CHECKING:
     from dvc.repo import Repo

@@ -23,8 +23,9 @@ from facestats.rows.dvc_cache import find_dvc_cache
 from facestats.rows.files import FOLDER as FILES
 from facestats.rows.files import is_sound
 from facestats.rows.folder import open_below
+from facestats.rows.place import find_store
 from facestats.rows.segments import MD5, DamagedSegmentError, list_segments, read_any_segment
-from facestats.rows.store import find_store, recipes
+from facestats.rows.store import recipes
 
 HUB = "https://huggingface.co"
 TIMEOUT = 3.0  # seconds

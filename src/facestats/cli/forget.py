@@ -59,8 +59,8 @@ from facestats.labels.removal import LabelFile, Mentions, read_label_files
 from facestats.machine.output import print_line, shell_words
 from facestats.params.project import load_params
 from facestats.rows.dvc_cache import find_dvc_cache
+from facestats.rows.place import find_store
 from facestats.rows.removal import forget_rows
-from facestats.rows.store import find_store
 
 HELP = (
     "remove people on request: photos, labels, rows; with --cache also from DVC's cache and a "
@@ -121,9 +121,7 @@ def run(options: argparse.Namespace) -> int:
     for line in targets.alike:
         print_line(f"warning: {line}")
     for recipe, why in busy.items():
-        print_line(
-            f"warning: {recipe} {why} and was left; give the same command again when that is over"
-        )
+        print_line(f"warning: {recipe} {why}; give the same command again when that is over")
     left = 0
     made_anew = options.cache and not busy and not options.dry_run
     if made_anew:

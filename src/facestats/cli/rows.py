@@ -31,7 +31,8 @@ from typing import TYPE_CHECKING
 from facestats.errors import InputError
 from facestats.machine.output import print_json, print_line, shell_words
 from facestats.rows.dvc_cache import DvcCache, find_dvc_cache
-from facestats.rows.store import NO_REUSE, PLACE, find_store, release_all
+from facestats.rows.place import PLACE, find_store
+from facestats.rows.store import NO_REUSE, release_all
 from facestats.rows.usage import Usage, measure, prune
 
 if TYPE_CHECKING:

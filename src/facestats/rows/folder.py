@@ -11,6 +11,8 @@ import errno
 import hashlib
 import os
 import re
+import secrets
+import socket
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,7 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-_TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.\d+")  # as `Folder.write` names them
+import psutil
+
+# As `Draft` names them, with a hash of the host; older versions left that out.
+_TEMPORARY = re.compile(r"\.[0-9a-f]{32}(?:\.([0-9a-f]{16}))?\.(\d{1,9})")
+_TRIES = 5  # to write a file whose draft others remove
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _ABSENT = {
     errno.ENOENT,
@@ -144,30 +150,27 @@ class Folder:
         with open(self.opened(name), "rb") as file:
             return read_open(file, name, most)
 
-    def write(self, name: str, data: bytes) -> tuple[int, int]:
-        """Write a file by temporary file and rename; returns its device and inode."""
-        temporary = (
-            f".{hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()}.{os.getpid()}"
-        )
-        self.remove(temporary)
-        descriptor = self.opened(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-        try:
-            left = memoryview(data)
-            while left:
-                left = left[os.write(descriptor, left) :]
-            if self.sharing.file is not None:
-                os.fchmod(descriptor, self.sharing.file)
-            written = os.fstat(descriptor)
-            os.rename(
-                temporary, _bare(name), src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor
-            )
-        except OSError as error:
-            error.filename, error.filename2 = str(self.path / name), None
-            self.remove(temporary)
-            raise
-        finally:
-            os.close(descriptor)
-        return written.st_dev, written.st_ino
+    def draft(self) -> Draft:
+        """Begin a file that has no name of the store yet."""
+        return Draft(self)
+
+    def write(self, name: str, data: bytes, lasting: bool = False) -> tuple[int, int]:
+        """Write a file by temporary file and rename; returns its device and inode.
+
+        With `lasting`, it is complete or absent also after the power fails.
+        """
+        for left in reversed(range(_TRIES)):
+            with self.draft() as draft:
+                try:
+                    return draft.finish(name, data, lasting)
+                except FileNotFoundError:  # the draft was taken for a killed run's
+                    if not left or self.is_removed():
+                        raise
+        raise AssertionError
+
+    def is_removed(self) -> bool:
+        """Whether this folder was removed since it was opened."""
+        return os.fstat(self._descriptor).st_nlink == 0
 
     def link(self, name: str, target: Path, which: tuple[int, int]) -> bool:
         """Make a hard link to a file of this folder at an unused path.
@@ -184,6 +187,10 @@ class Folder:
         os.unlink(target)
         return False
 
+    def rename(self, name: str, new: str) -> None:
+        """Give a file of this folder another name, also that of another file, which is lost."""
+        os.rename(name, _bare(new), src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
+
     def remove(self, name: str) -> None:
         """Remove a file or a link; what can't be removed, such as a folder, stays."""
         with suppress(OSError):
@@ -194,10 +201,17 @@ class Folder:
         with suppress(OSError):
             os.rmdir(_bare(name), dir_fd=self._descriptor)
 
-    def remove_temporary(self) -> None:
-        """Remove the half-written files of a killed run."""
+    def remove_temporary(self, everyones: bool = False) -> None:
+        """Remove what killed processes of this machine left half-written.
+
+        With `everyones`, also what others write now: a rewrite then gives up, and any other writer
+        begins anew.
+        """
         for name in self.names(_TEMPORARY):
-            self.remove(name)
+            if (parts := _TEMPORARY.fullmatch(name)) and (
+                everyones or (parts[1] in (None, _host()) and not psutil.pid_exists(int(parts[2])))
+            ):
+                self.remove(name)
 
     def _open(self, name: str, flags: int, mode: int = 0o777) -> int:
         try:
@@ -207,6 +221,55 @@ class Folder:
             if error.errno in (errno.ENOTDIR, errno.ELOOP) and os.path.islink(error.filename):
                 error.strerror = f"{error.filename} is a link; the store has none, so remove it"
             raise
+
+
+class Draft:
+    """A file that is written under a name which no reader takes for the store's.
+
+    A context manager: what is not finished is removed at its end.
+    """
+
+    def __init__(self, folder: Folder):
+        self._folder = folder
+        self._name = f".{secrets.token_hex(16)}.{_host()}.{os.getpid()}"
+        self._descriptor = folder.opened(self._name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+
+    def __enter__(self) -> Draft:
+        return self
+
+    def __exit__(self, *_) -> None:
+        os.close(self._descriptor)
+        self._folder.remove(self._name)
+
+    def finish(self, name: str, data: bytes, lasting: bool = False) -> tuple[int, int]:
+        """Write the bytes and give the file its name; returns its device and inode.
+
+        Raises
+        ------
+        FileNotFoundError
+            Somebody has removed the draft, or the folder.
+        OSError
+            The file can't be written.
+        """
+        try:
+            left = memoryview(data)
+            while left:
+                left = left[os.write(self._descriptor, left) :]
+            if self._folder.sharing.file is not None:
+                os.fchmod(self._descriptor, self._folder.sharing.file)
+            if lasting:
+                os.fsync(self._descriptor)
+            written = os.fstat(self._descriptor)
+            self._folder.rename(self._name, name)
+        except OSError as error:
+            error.filename, error.filename2 = str(self._folder.path / name), None
+            raise
+        return written.st_dev, written.st_ino
+
+
+def _host() -> str:
+    """A short hash of this machine's name."""
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:16]
 
 
 def open_store(store: Path, sharing: Sharing = ALONE, make: bool = False) -> Folder:

@@ -1,4 +1,8 @@
-"""The lock of a recipe: one run at a time uses its rows, and no run waits for ever."""
+"""The lock of a recipe, a courtesy: no row is computed twice on one machine for want of patience.
+
+Nothing that is written rests on it. A run that misses rows waits while another one has the lock,
+and then takes that one's rows. One of many writers of a shard shares the lock, and waits for none.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +13,14 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import psutil
 
 from facestats.rows.folder import ALONE, Folder, Sharing, open_below
 
-PATIENCE = 300.0  # seconds without a new row or file after which a waiting run computes alone
+PATIENCE = 300.0  # seconds without a new row or file after which a waiting run goes on
 _LOOK_EVERY = 0.2  # seconds
 _TRIES = 5  # to open a lock's file that others remove
 _MOST = 1000  # bytes that a holder writes about itself
@@ -41,8 +45,8 @@ def lock_name(recipe: str) -> str:
     return f"{recipe}.lock"
 
 
-def take(stage: Folder, recipe: str) -> RowLock:
-    """Take the lock of a recipe, without waiting.
+def take(stage: Folder, recipe: str, shared: bool = False) -> RowLock:
+    """Take the lock of a recipe, without waiting; several processes may share it.
 
     Whoever can open the file can hold the lock, so only those who may write the rows can open it.
 
@@ -58,7 +62,8 @@ def take(stage: Folder, recipe: str) -> RowLock:
         with suppress(FileNotFoundError):  # removed meanwhile
             descriptor, writable = _open(stage, name)
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+                fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
                 if _is_at(stage, name, descriptor):
                     if writable:
                         _say(descriptor)
@@ -81,8 +86,11 @@ def wait(
     signs_of_life: Callable[[], object],
     patience: float,
     warn: Callable[[str], None],
-) -> RowLock:
+    are_there: Callable[[], bool] = lambda: False,
+) -> RowLock | None:
     """Take the lock of a recipe, waiting as long as another run has it and works.
+
+    Returns None once the rows are there that this run waits for.
 
     Parameters
     ----------
@@ -96,6 +104,8 @@ def wait(
         Seconds to wait for a change.
     warn : callable
         Called with a message when the wait begins.
+    are_there : callable, optional
+        Whether the wanted rows are there; called after each sign of life.
 
     Raises
     ------
@@ -112,27 +122,43 @@ def wait(
             if not warned:
                 warn(
                     f"another run computes rows of the same kind ({error}): waiting until it "
-                    "ends, to reuse them"
+                    "ends or has those that are missing"
                 )
             warned = True
             if (now := signs_of_life()) != seen:
                 seen, since = now, time.monotonic()
+                if are_there():
+                    return None
             if time.monotonic() - since >= patience:
                 raise
         time.sleep(min(_LOOK_EVERY, patience))
 
 
 @contextmanager
-def using(recipe: Path, sharing: Sharing = ALONE) -> Iterator[Folder]:
-    """Open and lock a recipe's folder; remove it if it is empty afterwards. Raises as `take`."""
-    with open_below(recipe.parent.parent, recipe.parent.name, sharing=sharing) as stage:
-        lock = take(stage, recipe.name)
+def using(recipe: Path, sharing: Sharing = ALONE) -> Iterator[tuple[Folder, str]]:
+    """Open a recipe's folder, and lock it if nobody else has; remove it if it is empty afterwards.
+
+    Yields
+    ------
+    folder : Folder
+    holder : str
+        Who else has the lock; empty if nobody has, or if the file system has no locks.
+    """
+    with (
+        open_below(recipe.parent.parent, recipe.parent.name, sharing=sharing) as stage,
+        ExitStack() as held,
+    ):
+        holder = ""
         try:
-            with stage.below(recipe.name) as folder:
-                yield folder
+            held.callback(take(stage, recipe.name).release)
+        except HeldError as error:
+            holder = str(error)
+        except OSError:  # no lock of ours, or none at all: the folder says whether it is writable
+            pass
+        with stage.below(recipe.name) as folder:
+            yield folder, holder
+        if not holder:
             stage.remove_folder(recipe.name)
-        finally:
-            lock.release()
 
 
 def _open(stage: Folder, name: str) -> tuple[int, bool]:

@@ -10,18 +10,21 @@ import pyarrow.compute as pc
 
 from facestats.rows.dvc_cache import DvcCache
 from facestats.rows.folder import Folder
+from facestats.rows.rewriting import rewrite
 from facestats.rows.segments import (
     KEY,
     DamagedSegmentError,
     files_of,
     list_segments,
     read_any_segment,
-    write_segments,
+    remove_lone_manifests,
+    remove_segment,
 )
 from facestats.rows.store import select_rows
-from facestats.rows.usage import current_tables, idle_recipes, remove_files
+from facestats.rows.usage import current_tables, recipes_to_change, remove_files
 
 _HASH = "sha256"  # column with the hash of a row's photo
+_ROUNDS = 20  # through what others have written meanwhile
 
 
 def forget_rows(
@@ -55,7 +58,7 @@ def forget_rows(
     counts : dict of str to int
         Number of removed rows by stage.
     left : dict of Path to str
-        Recipes that could not be changed, each with the reason.
+        Recipes that could not be changed, or that a run uses, each with the reason.
 
     Raises
     ------
@@ -64,9 +67,11 @@ def forget_rows(
     """
     counts: dict[str, int] = {}
     left: dict[Path, str] = {}
-    for folder in idle_recipes(store, cache, left):
+    for folder in recipes_to_change(store, cache, left, held=True):
         stage = folder.path.parent.name
         counts[stage] = counts.get(stage, 0) + _forget(folder, cache, sha256, faces, write)
+        if write and folder.path in left:
+            left[folder.path] += "; it may write such rows again"
     return counts, left
 
 
@@ -77,33 +82,42 @@ def _forget(
     faces: Collection[str],
     write: bool,
 ) -> int:
+    """Remove rows while others write; see `rewriting`. Returns the number of keys."""
     others = _keys_of_others(cache, folder.path.parent.name, faces)
-    removed, files = 0, set()
-    for name in list_segments(folder):
-        try:
-            table = read_any_segment(folder, name)
-        except FileNotFoundError:
-            continue
-        except DamagedSegmentError:  # nobody knows whose rows it held
-            if write:
-                folder.remove(name)
-            continue
+    removed, files, seen = set(), set(), set()
+
+    def keep(table: pa.Table) -> pa.Table:
         if _HASH in table.column_names:
-            own = pc.is_in(table[_HASH], pa.array(sorted(sha256), pa.string()))
-            kept, gone = table.filter(pc.invert(own)), table.filter(own)
-        else:
-            kept = select_rows(table, others)
-            gone = table.filter(pc.invert(pc.is_in(table[KEY], others)))
-        removed += len(gone)
-        files |= files_of(kept)
-        if write and len(gone):
-            if len(kept):
-                write_segments(folder, kept)
-            folder.remove(name)
+            return table.filter(
+                pc.invert(pc.is_in(table[_HASH], pa.array(sorted(sha256), pa.string())))
+            )
+        return select_rows(table, others)
+
+    for first in (True, *[False] * _ROUNDS):
+        if write:
+            folder.remove_temporary(everyones=True)
+        names = [name for name in list_segments(folder) if name not in seen]
+        if not names and not first:
+            break
+        for name in names:
+            seen.add(name)
+            try:
+                table = read_any_segment(folder, name)
+            except FileNotFoundError:
+                continue
+            except DamagedSegmentError:  # nobody knows whose rows it held
+                if write:
+                    remove_segment(folder, name)
+                continue
+            kept = keep(table)
+            files |= files_of(kept)
+            if len(kept) < len(table):
+                removed |= {*table[KEY].to_pylist()} - {*kept[KEY].to_pylist()}
+                seen |= rewrite(folder, [name], keep).keys() if write else set()
     if write:
-        folder.remove_temporary()
+        remove_lone_manifests(folder)
         remove_files(folder, files)
-    return removed
+    return len(removed)
 
 
 def _keys_of_others(cache: DvcCache | None, stage: str, faces: Collection[str]) -> pa.Array:

@@ -10,13 +10,15 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+from collections.abc import Iterable
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from facestats.machine.faults import is_passing, patiently
-from facestats.rows.folder import Folder
+from facestats.rows.folder import Draft, Folder
+from facestats.rows.manifests import Manifest, manifest_name, write_manifest
 from facestats.rows.pages import chunks, pages
 
 KEY = "key"
@@ -26,6 +28,7 @@ MD5 = re.compile(r"[0-9a-f]{32}")  # names of rows' files and of recipes' folder
 
 _FILE = "crop"  # column with the MD5 of a row's file
 _TEXTS = (KEY, "sha256", _FILE)
+_MANIFEST = re.compile(r"[0-9a-f]{64}\.json")
 _ANY = re.compile(r"[^.].*\.parquet", re.DOTALL)
 _LARGEST = 2**29  # bytes of a segment, read with twice as much memory; 4096 rows take 25 MB
 _KINDS = (
@@ -49,20 +52,38 @@ def list_segments(folder: Folder) -> list[str]:
     return folder.names(_ANY)
 
 
-def write_segments(folder: Folder, table: pa.Table) -> dict[str, int]:
-    """Write rows as segments; the same rows give the same files.
+def write_segments(
+    folder: Folder, table: pa.Table, where: str = "", drafts: Iterable[Draft] | None = None
+) -> dict[str, int]:
+    """Write rows as segments with their manifests; the same rows give the same files.
+
+    Parameters
+    ----------
+    folder : Folder
+        The recipe's folder.
+    table : pa.Table
+        The rows.
+    where : str, default ""
+        Kind of machine that computed them; empty if unknown.
+    drafts : iterable of Draft, optional
+        What becomes the segments; by default, new ones.
 
     Returns
     -------
     dict of str to int
         Number of rows, by the segment's name.
+
+    Raises
+    ------
+    FileNotFoundError
+        Somebody has removed the folder, or one of `drafts`.
     """
     vectors = [
         f"{field.name}.list.element"
         for field in table.schema
         if pa.types.is_fixed_size_list(field.type)
     ]
-    written = {}
+    written, begun = {}, iter(drafts) if drafts is not None else None
     for start in range(0, len(table), FULL):
         part, buffer = table.slice(start, FULL), io.BytesIO()
         # Byte streams are split: landmarks then take 20 % less, embeddings 10 %.
@@ -71,9 +92,38 @@ def write_segments(folder: Folder, table: pa.Table) -> dict[str, int]:
         )
         data = buffer.getvalue()
         name = f"{hashlib.sha256(data).hexdigest()}.parquet"
-        folder.write(name, data)
+        write_manifest(folder, name, len(data), manifest_of(part, where))
+        try:
+            if begun is None:
+                folder.write(name, data, lasting=True)
+            else:
+                next(begun).finish(name, data, lasting=True)
+        except OSError:
+            if not folder.has(name):
+                folder.remove(manifest_name(name))
+            raise
         written[name] = len(part)
     return written
+
+
+def remove_segment(folder: Folder, name: str) -> None:
+    """Remove a segment, and then its manifest."""
+    folder.remove(name)
+    folder.remove(manifest_name(name))
+
+
+def remove_lone_manifests(folder: Folder) -> None:
+    """Remove the manifests that have no segment."""
+    stored = {manifest_name(name) for name in list_segments(folder)}
+    for name in folder.names(_MANIFEST):
+        if name not in stored:
+            folder.remove(name)
+
+
+def manifest_of(table: pa.Table, where: str = "") -> Manifest:
+    """What the manifest of a segment with these rows holds."""
+    files = table[_FILE].to_pylist() if _FILE in table.column_names else []
+    return Manifest(table[KEY].combine_chunks(), files, where)
 
 
 def read_segment(folder: Folder, name: str, schema: pa.Schema) -> pa.Table:

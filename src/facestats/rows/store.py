@@ -1,12 +1,14 @@
 """The store of finished rows, by what they were computed from: none is computed twice.
 
-    <store>/<stage>/<recipe>.lock              held by the one run that reads and writes these rows
+    <store>/<stage>/<recipe>.lock              a courtesy between runs, see `lock`
     <store>/<stage>/<recipe>/<sha256>.parquet  rows, see `segments`
+    <store>/<stage>/<recipe>/<sha256>.json     what is in that segment, see `manifests`
     <store>/<stage>/<recipe>/files/<md5>       files of rows, see `files`
 
 `<recipe>` hashes the parameters, the weights, the code and the library versions; a row's key hashes
 the recipe and the bytes of the image. Rows are saved every few seconds, by temporary file and
-rename.
+rename. Any number of processes may read and write at once, on any number of machines: two that
+computed one row wrote the same, and a reader takes either.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -27,51 +29,28 @@ from facestats.errors import FULL_DISK
 from facestats.rows.dvc_cache import DvcCache
 from facestats.rows.files import FOLDER as FILES
 from facestats.rows.files import RowFiles, release
-from facestats.rows.folder import ALONE, Sharing, open_below, open_store, unless_absent
-from facestats.rows.lock import PATIENCE, HeldError, wait
+from facestats.rows.folder import Folder, open_below, open_store, unless_absent
+from facestats.rows.lock import PATIENCE, HeldError, take, wait
+from facestats.rows.manifests import read_manifest
+from facestats.rows.merging import SmallSegments
+from facestats.rows.place import PLACE, find_store, sharing_of
+from facestats.rows.rewriting import rewrite, unique_rows
 from facestats.rows.segments import (
-    FULL,
     KEY,
     MD5,
     DamagedSegmentError,
     list_segments,
     read_segment,
+    remove_segment,
     write_segments,
 )
 
-PLACE = "FACESTATS_ROWS"  # environment: another folder for the store
 NO_REUSE = "FACESTATS_NO_REUSE"  # environment: 1 computes every row anew
-FOLDER = "facestats-rows"  # beside DVC's cache
+STRICT = "FACESTATS_ROWS_STRICT"  # environment: 1 refuses rows of other kinds of machines
 
 _SAVE_EVERY = 2.0  # seconds of work that a kill may cost
-_MANY = 16  # more segments that are not full are merged
+_LOOKS = 10  # at the segments, as long as others merge them meanwhile
 _STAGE = re.compile("[a-z_]{1,40}")
-
-
-def find_store(cache: DvcCache | None) -> Path | None:
-    """The folder of the store; None outside of a DVC project.
-
-    It is FACESTATS_ROWS, else beside DVC's cache, or inside it if a shared cache lies in a folder
-    that we can't write.
-    """
-    if place := os.environ.get(PLACE):
-        return Path(place).expanduser().absolute()
-    if cache is None:
-        return None
-    beside, inside = cache.folder.parent / FOLDER, cache.folder / FOLDER
-    # One that exists counts, whoever made it: people who share a cache have different rights.
-    existing = next((place for place in (beside, inside) if place.is_dir()), None)
-    return existing or (beside if os.access(beside.parent, os.W_OK) else inside)
-
-
-def sharing_of(cache: DvcCache | None) -> Sharing:
-    """Who may write the store: with `cache.shared group`, the group of DVC's cache."""
-    if cache is None or not cache.shared:
-        return ALONE
-    group = None
-    with suppress(OSError):  # not there yet
-        group = cache.folder.stat().st_gid
-    return Sharing(0o664, 0o2775, group)
 
 
 def open_rows(
@@ -81,18 +60,33 @@ def open_rows(
     cache: DvcCache | None,
     warn: Callable[[str], None],
     check: Callable[[pa.Table], str | None] = lambda _: None,
+    where: str = "",
+    together: bool = False,
 ) -> RowStore:
     """The project's store, by the environment variables above; see `RowStore`."""
-    reuse = os.environ.get(NO_REUSE, "").lower() in ("", "0", "false", "no")
     return RowStore(
-        find_store(cache), stage, recipe, columns, cache=cache, reuse=reuse, warn=warn, check=check
+        find_store(cache),
+        stage,
+        recipe,
+        columns,
+        cache=cache,
+        reuse=not _is_set(NO_REUSE),
+        warn=warn,
+        check=check,
+        where=where,
+        strict=_is_set(STRICT),
+        together=together,
     )
+
+
+def _is_set(variable: str) -> bool:
+    return os.environ.get(variable, "").lower() not in ("", "0", "false", "no")
 
 
 class RowStore:
     """The rows of one recipe during one run; a context manager.
 
-    A second run with the same recipe waits until the first one ends, and then finds its rows. If
+    A run that misses rows waits as long as another one computes such rows, and takes that one's. If
     the store can't be written, there is one warning, and no further row is kept; a full disk is an
     error.
 
@@ -114,11 +108,19 @@ class RowStore:
         Returns why the stage can't have written some rows; None if it can.
     patience : float, default PATIENCE
         Seconds to wait for a sign of life of another run.
+    where : str, optional
+        Kind of this machine, see `kind_of_machine`; by default, nobody asks where a row is from.
+    strict : bool, default False
+        Whether rows of other kinds of machines, and those of which it is unknown, are not used.
+    together : bool, default False
+        Whether this is one of several writers at once, which waits for none.
 
     Attributes
     ----------
     files : RowFiles
         The files that belong to the rows.
+    elsewhere : int
+        Number of rows that lookups have found and that are not known to be of this kind of machine.
     """
 
     def __init__(
@@ -133,19 +135,28 @@ class RowStore:
         warn: Callable[[str], None] = print,
         check: Callable[[pa.Table], str | None] = lambda _: None,
         patience: float = PATIENCE,
+        where: str = "",
+        strict: bool = False,
+        together: bool = False,
     ):
         self.schema = _row_schema(stage, recipe, columns)
         self.reuse = reuse
         self.files = RowFiles(None, cache)
+        self.elsewhere = 0
         self._cache = cache
         self._warn = warn
         self._check = check
         self._patience = patience
+        self._where = where
+        self._strict = strict
+        self._together = together
         self._path = store / stage / recipe[:32] if store else None
         self._folder: Any = None  # a `Folder` while it is open
+        self._above: Folder | None = None  # that of the stage, while another run has the lock
         self._keeps = False  # whether rows can be written
         self._open = ExitStack()  # what is to be closed
-        self._small: dict[str, int] = {}  # segments that are not full, with their rows
+        self._alone = False  # whether this run has the lock
+        self._small = SmallSegments(self._read)
         self._pending: list[dict] = []
         self._saved = time.monotonic()
 
@@ -155,11 +166,6 @@ class RowStore:
                 self._take(self._path)
             except OSError as error:
                 self._give_up(error)
-            except HeldError as error:
-                self._warn(
-                    f"the rows {self._path} are held by another run ({error}) that added none for "
-                    f"{self._patience:g} s: this run computes alone, and keeps no row"
-                )
             if self._folder is None:
                 with suppress(OSError):  # none yet, or not readable
                     self._folder = self._open.enter_context(open_below(*self._names(self._path)))
@@ -169,11 +175,24 @@ class RowStore:
     def __exit__(self, kind, error, trace) -> None:
         try:
             self._save()
+            if self._keeps:
+                self._write(self.schema.empty_table(), self._where)  # merges what others have left
         except OSError:
             if kind is None:
                 raise
         finally:
             self._open.close()
+        if self.elsewhere and kind is None:
+            self._warn(
+                f"{self.elsewhere} stored rows are not known to be of this kind of machine "
+                f"({self._where}): last digits may differ from what is computed here; "
+                f"{STRICT}=1 computes them anew"
+            )
+
+    @property
+    def keeps(self) -> bool:
+        """Whether rows are kept."""
+        return self._keeps
 
     def lookup(
         self,
@@ -198,13 +217,19 @@ class RowStore:
             self.forget(keys)
             return packed(self.schema.empty_table())
         stored = self._stored(key_array, packed)
-        if len(stored) < len(key_array) and (other := earlier()) is not None:
+        if len(stored) < len(key_array) and not self._strict and (other := earlier()) is not None:
             present = pc.is_in(key_array, stored[KEY].combine_chunks())
             missing = key_array.filter(pc.invert(present))
             taken = self._checked(unique_rows(select_rows(other, missing)))
             if len(taken):
-                self._write(taken)
+                self._write(taken, "")
+                self.elsewhere += len(taken) if self._where else 0
             stored = pa.concat_tables([stored, packed(taken)])
+        if len(stored) < len(key_array) and self._above:
+            present = pc.is_in(key_array, stored[KEY].combine_chunks())
+            missing = key_array.filter(pc.invert(present))
+            self._wait(missing)
+            stored = pa.concat_tables([stored, self._stored(missing, packed)])
         return stored
 
     def add(self, row: dict) -> None:
@@ -216,37 +241,39 @@ class RowStore:
 
     def forget(self, keys: Collection[str]) -> None:
         """Remove rows that will be computed again."""
-        for name, table in self._segments() if keys and self._keeps else ():
-            others = table.filter(
-                pc.invert(pc.is_in(table[KEY], pa.array(sorted(keys), pa.string())))
+        gone = pa.array(sorted(keys), pa.string())
+        for name in list_segments(self._folder) if keys and self._keeps else ():
+            manifest = read_manifest(self._folder, name)
+            table = self._read(name)
+            if table is None or not pc.any(pc.is_in(table[KEY], gone)).as_py():
+                continue
+            written = rewrite(
+                self._folder,
+                [name],
+                lambda rows: rows.filter(pc.invert(pc.is_in(rows[KEY], gone))),
+                self._read,
             )
-            if len(others) < len(table):
-                if len(others):
-                    self._write(others)
-                self._remove(name)
+            self._small.note(written, manifest.where if manifest else "")
 
     @staticmethod
     def _names(recipe: Path) -> tuple[Path, str, str]:
         return recipe.parent.parent, recipe.parent.name, recipe.name
 
     def _take(self, path: Path) -> None:
-        """Open the recipe's folder, take its lock, and remove what a killed run left there."""
+        """Open the recipe's folder, and remove what a killed run left there."""
         store, stage, recipe = self._names(path)
         sharing = sharing_of(self._cache)
         with open_store(store, sharing, make=True) as top:
             if not top.has(".gitignore"):
                 top.write(".gitignore", b"*\n")
             above = self._open.enter_context(top.below(stage, make=True))
-        with above.below(recipe, make=True) as folder, folder.below(FILES, make=True) as files:
-            lock = wait(
-                above,
-                recipe,
-                lambda: (folder.changed(), files.changed()),
-                self._patience,
-                self._warn,
-            )
-        self._open.callback(lock.release)
-        # Opened again, for `rows prune` may have removed it before we had the lock.
+        try:
+            self._open.callback(take(above, recipe, self._together).release)
+            self._alone = not self._together
+        except HeldError:
+            self._above = None if self._together else above
+        except OSError:  # no locks here, or this one is another's: it is a courtesy
+            pass
         folder = self._open.enter_context(above.below(recipe, make=True))
         with folder.below(FILES, make=True) as files:
             for part in (folder, files):
@@ -257,12 +284,45 @@ class RowStore:
         if self._cache:
             release_all(store, self._cache)
 
+    def _wait(self, missing: pa.Array) -> None:
+        """Wait until another run ends, or has these rows; go on if it shows no sign of life."""
+        above, self._above = self._above, None
+        left, seen = set(missing.to_pylist()), set()
+
+        def are_there() -> bool:
+            for name in list_segments(self._folder):
+                if name not in seen and (manifest := read_manifest(self._folder, name)):
+                    left.difference_update(manifest.keys.to_pylist())
+                seen.add(name)
+            return not left
+
+        try:
+            with self._folder.below(FILES, make=True) as files:
+                lock = wait(
+                    above,
+                    self._path.name,
+                    lambda: (self._folder.changed(), files.changed()),
+                    self._patience,
+                    self._warn,
+                    are_there,
+                )
+            if lock:
+                self._open.callback(lock.release)
+        except HeldError as error:
+            self._warn(
+                f"the rows {self._path} are held by another run ({error}) that added none for "
+                f"{self._patience:g} s: this run computes them, too"
+            )
+        except OSError:  # the lock is a courtesy
+            pass
+
     def _give_up(self, error: OSError) -> None:
         """Keep no further row, for nothing can be written."""
         if error.errno in FULL_DISK:
             raise error
         if self._folder is None:
             self._open.close()  # with the lock, should it be taken
+            self._above = None
         self._keeps, self._pending = False, []
         self.files = RowFiles(self._path, self._cache, keeps=False)
         self._warn(
@@ -272,14 +332,58 @@ class RowStore:
         )
 
     def _stored(self, keys: pa.Array, packed: Callable[[pa.Table], pa.Table]) -> pa.Table:
-        """Rows with these keys from all segments."""
-        parts = [packed(self.schema.empty_table())]
-        self._small = {}
-        for name, table in self._segments():
-            if len(table) < FULL:
-                self._small[name] = len(table)
-            parts.append(packed(select_rows(table, keys)))
-        return unique_rows(pa.concat_tables(parts))
+        """Rows with these keys from all segments, those of this kind of machine first."""
+        parts, found = [packed(self.schema.empty_table())], np.zeros(len(keys), bool)
+        seen: set[str] = set()
+        for _ in range(_LOOKS):
+            names = [name for name in self._listed() if name not in seen]
+            seen.update(names)
+            gone = [
+                self._add_rows(name, keys, found, parts, packed) for name in self._sorted(names)
+            ]
+            if not any(gone):
+                break
+        return pa.concat_tables(parts)
+
+    def _add_rows(self, name: str, keys: pa.Array, found: np.ndarray, parts: list, packed) -> bool:
+        """Add a segment's rows that are wanted and not found yet; True if it is gone."""
+        manifest = read_manifest(self._folder, name)
+        where = manifest.where if manifest else ""
+        if manifest:
+            self._note_stored(name, len(manifest.keys), where)
+            if not (~found[_places(manifest.keys, keys)]).any():
+                return False
+        if self._strict and where != self._where:
+            return False
+        table = self._read(name)
+        if table is None:
+            return not self._folder.has(name)
+        if not manifest:
+            self._note_stored(name, len(table), where)
+        rows = unique_rows(select_rows(table, keys))
+        rows = rows.filter(pa.array(~found[_places(rows[KEY].combine_chunks(), keys)]))
+        found[_places(rows[KEY].combine_chunks(), keys)] = True
+        self.elsewhere += len(rows) if where != self._where and self._where else 0
+        parts.append(packed(rows))
+        return False
+
+    def _note_stored(self, name: str, rows: int, where: str) -> None:
+        """Note a segment to merge; while others write, each merges its own."""
+        if self._alone:
+            self._small.note({name: rows}, where)
+
+    def _listed(self) -> list[str]:
+        return list_segments(self._folder) if self._folder else []
+
+    def _sorted(self, names: list[str]) -> list[str]:
+        """Segments of this kind of machine first, for the reader takes the first row of a key."""
+        if not self._where:
+            return names
+        manifests = {name: read_manifest(self._folder, name) for name in names}
+        return sorted(
+            names,
+            key=lambda name: (found := manifests[name]) is None or found.where != self._where,
+        )
 
     def _checked(self, rows: pa.Table) -> pa.Table:
         """Rows of an earlier out, if this stage can have written them."""
@@ -293,11 +397,6 @@ class RowStore:
                 f"the rows of the last committed run are left out: {why}; they are computed again"
             )
         return self.schema.empty_table() if why else rows
-
-    def _segments(self) -> Iterator[tuple[str, pa.Table]]:
-        for name in list_segments(self._folder) if self._folder else []:
-            if (table := self._read(name)) is not None:
-                yield name, table
 
     def _read(self, name: str) -> pa.Table | None:
         """A segment's rows; a damaged one is reported and removed."""
@@ -319,34 +418,32 @@ class RowStore:
 
     def _remove(self, name: str) -> None:
         if self._keeps:
-            self._folder.remove(name)
+            remove_segment(self._folder, name)
 
     def _save(self) -> None:
         if self._pending:
-            self._write(unique_rows(pa.Table.from_pylist(self._pending, schema=self.schema)))
+            rows = unique_rows(pa.Table.from_pylist(self._pending, schema=self.schema))
+            self._write(rows, self._where)
             self._pending = []
         self._saved = time.monotonic()
 
-    def _write(self, rows: pa.Table) -> None:
+    def _write(self, rows: pa.Table, where: str) -> None:
         """Write segments, and merge small ones if there are many."""
         if not self._keeps:
             return
         try:
-            self._note(write_segments(self._folder, rows))
-            if len(self._small) > _MANY:
-                tables = {
-                    name: table for name in self._small if (table := self._read(name)) is not None
-                }
-                self._small = {}
-                kept = write_segments(self._folder, unique_rows(pa.concat_tables(tables.values())))
-                for name in tables.keys() - kept.keys():
-                    self._remove(name)
-                self._note(kept)
+            try:
+                written = write_segments(self._folder, rows, where)
+            except FileNotFoundError:  # `rows prune` on another machine has removed the folder
+                names, sharing = self._names(self._path), sharing_of(self._cache)
+                self._folder = self._open.enter_context(
+                    open_below(*names, sharing=sharing, make=True)
+                )
+                written = write_segments(self._folder, rows, where)
+            self._small.note(written, where)
+            self._small.merge(self._folder)
         except OSError as error:
             self._give_up(error)
-
-    def _note(self, written: dict[str, int]) -> None:
-        self._small |= {name: rows for name, rows in written.items() if rows < FULL}
 
 
 def read_rows(store: Path, stage: str, recipe: str, columns: dict[str, pa.DataType]) -> pa.Table:
@@ -395,11 +492,6 @@ def select_rows(table: pa.Table, keys: pa.Array) -> pa.Table:
     return table.filter(pc.is_in(table[KEY], keys))
 
 
-def unique_rows(table: pa.Table) -> pa.Table:
-    """The first row of each key."""
-    first = (
-        pa.table({KEY: table[KEY], "row": np.arange(len(table))})
-        .group_by(KEY)
-        .aggregate([("row", "min")])
-    )
-    return table if len(first) == len(table) else table.take(first["row_min"])
+def _places(rows: pa.Array, keys: pa.Array) -> np.ndarray:
+    """Places in `keys` of those keys of rows that are in it."""
+    return pc.drop_null(pc.index_in(rows, value_set=keys)).to_numpy(zero_copy_only=False)

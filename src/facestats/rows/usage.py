@@ -16,17 +16,22 @@ from facestats.machine.faults import fault, is_fault, patiently
 from facestats.rows.dvc_cache import DvcCache
 from facestats.rows.files import FOLDER as FILES
 from facestats.rows.folder import Folder, is_absent, open_below, unless_absent
-from facestats.rows.lock import HeldError, using
+from facestats.rows.lock import using
+from facestats.rows.manifests import read_manifest
+from facestats.rows.place import sharing_of
+from facestats.rows.rewriting import rewrite
 from facestats.rows.segments import (
     KEY,
     MD5,
     DamagedSegmentError,
     files_of,
     list_segments,
+    manifest_of,
     read_any_segment,
-    write_segments,
+    remove_lone_manifests,
+    remove_segment,
 )
-from facestats.rows.store import recipes, select_rows, sharing_of
+from facestats.rows.store import recipes, select_rows
 
 
 @dataclass
@@ -131,13 +136,15 @@ def _measure(folder: Folder, keys: pa.Array, usage: Usage) -> None:
     files: set[str] = set()
     for name in list_segments(folder):
         with suppress(DamagedSegmentError, PermissionError), unless_absent():
-            table = read_any_segment(folder, name)
-            kept, size = select_rows(table, keys), folder.size(name)
-            usage.rows += len(table)
-            usage.used += len(kept)
+            stored = read_manifest(folder, name) or manifest_of(read_any_segment(folder, name))
+            used, size = pc.is_in(stored.keys, keys), folder.size(name)
+            count = pc.sum(used).as_py() or 0
+            usage.rows += len(stored.keys)
+            usage.used += count
             usage.size += size
-            usage.used_size += size * len(kept) // max(1, len(table))
-            files |= files_of(kept)
+            usage.used_size += size * count // max(1, len(stored.keys))
+            if stored.files:
+                files |= {*pc.filter(pa.array(stored.files, pa.string()), used).to_pylist()}
     with suppress(PermissionError), unless_absent(), folder.below(FILES) as below:
         for name in below.names(MD5):
             with unless_absent():
@@ -168,7 +175,7 @@ def prune(store: Path, cache: DvcCache | None) -> dict[Path, str]:
             "after `dvc repro`, or remove the folder yourself"
         )
     left: dict[Path, str] = {}
-    for folder in idle_recipes(store, cache, left):
+    for folder in recipes_to_change(store, cache, left):
         tables, lost = current_tables(cache, folder.path.parent.name, [KEY])
         if lost:
             raise InputError(
@@ -179,10 +186,12 @@ def prune(store: Path, cache: DvcCache | None) -> dict[Path, str]:
     return left
 
 
-def idle_recipes(store: Path, cache: DvcCache | None, left: dict[Path, str]) -> Iterator[Folder]:
-    """Yield the recipes that no run uses, each locked meanwhile.
+def recipes_to_change(
+    store: Path, cache: DvcCache | None, left: dict[Path, str], held: bool = False
+) -> Iterator[Folder]:
+    """Yield the recipes that no run uses, each locked meanwhile; with `held`, also those in use.
 
-    The others, or a store of somebody else, are added to `left` with the reason.
+    Those in use, and what somebody else alone may write, are added to `left` with the reason.
     """
     try:
         stored = recipes(store)
@@ -191,13 +200,14 @@ def idle_recipes(store: Path, cache: DvcCache | None, left: dict[Path, str]) -> 
         return
     for recipe in stored:
         try:
-            with using(recipe, sharing_of(cache)) as folder:
+            with using(recipe, sharing_of(cache)) as (folder, holder):
                 folder.check_writable()
-                yield folder
+                if holder:
+                    left[recipe] = f"is in use by a run ({holder})"
+                if held or not holder:
+                    yield folder
         except FileNotFoundError:  # removed meanwhile
             continue
-        except HeldError as error:
-            left[recipe] = f"is in use by a run ({error})"
         except OSError as error:
             left[recipe] = f"can't be written ({error.strerror})"
 
@@ -210,15 +220,14 @@ def _prune_recipe(folder: Folder, keys: pa.Array) -> None:
         except FileNotFoundError:
             continue
         except DamagedSegmentError:
-            folder.remove(name)
+            remove_segment(folder, name)
             continue
         kept = select_rows(table, keys)
         files |= files_of(kept)
         if len(kept) < len(table):
-            if len(kept):
-                write_segments(folder, kept)
-            folder.remove(name)
-    folder.remove_temporary()
+            rewrite(folder, [name], lambda rows: select_rows(rows, keys))
+    folder.remove_temporary(everyones=True)
+    remove_lone_manifests(folder)
     remove_files(folder, files)
     folder.remove_folder(FILES)
 
@@ -226,7 +235,7 @@ def _prune_recipe(folder: Folder, keys: pa.Array) -> None:
 def remove_files(folder: Folder, kept: Collection[str]) -> None:
     """Remove the files that are not in `kept`, and temporary ones."""
     with unless_absent(), folder.below(FILES) as below:
-        below.remove_temporary()
+        below.remove_temporary(everyones=True)
         for name in below.names(MD5):
             if name not in kept:
                 below.remove(name)

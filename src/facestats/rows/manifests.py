@@ -1,0 +1,84 @@
+"""Manifests: what is in a segment, so that whoever looks for rows need not read it.
+
+    <sha256>.json    beside the segment <sha256>.parquet
+
+A manifest is written before its segment. It may be absent, as in stores of older versions, or of
+a killed writer and without its segment: a listing goes by the segments. It may be false, as any
+file of the store; then rows are computed again.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from facestats.rows.folder import Folder
+
+_MOST = 2**20  # bytes; 4096 keys and names of crops take 420 kB
+_WHERE = 200  # most characters of a kind of machine
+_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The facts of a segment.
+
+    Attributes
+    ----------
+    keys : pa.Array
+        Key of each row (text).
+    files : list of (str or None)
+        MD5 of each row's file; empty where rows have none.
+    where : str
+        Kind of machine that computed the rows; empty if unknown.
+    """
+
+    keys: pa.Array
+    files: list[str | None]
+    where: str
+
+
+def manifest_name(segment: str) -> str:
+    """Name of a segment's manifest."""
+    return f"{segment.removesuffix('.parquet')}.json"
+
+
+def write_manifest(folder: Folder, segment: str, size: int, manifest: Manifest) -> None:
+    """Write the manifest of a segment of `size` bytes that is about to be written."""
+    facts = {
+        "sha256": segment.removesuffix(".parquet"),
+        "bytes": size,
+        "where": manifest.where,
+        "rows": len(manifest.keys),
+        "keys": manifest.keys.to_pylist(),
+        "files": manifest.files,
+    }
+    folder.write(manifest_name(segment), json.dumps(facts).encode(), lasting=True)
+
+
+def read_manifest(folder: Folder, segment: str) -> Manifest | None:
+    """The manifest of a segment; None if it has none that fits, so that its rows are to be read."""
+    try:
+        facts = json.loads(folder.read(manifest_name(segment), _MOST))
+        keys, files, where = facts["keys"], facts["files"], facts["where"]
+        if (
+            facts["sha256"] == segment.removesuffix(".parquet")
+            and facts["bytes"] == folder.size(segment)
+            and _are_texts(keys)
+            and _are_texts([name for name in files if name is not None])
+            and facts["rows"] == len(keys) <= _ROWS
+            and len(files) in (0, len(keys))
+            and isinstance(where, str)
+            and where.isprintable()
+            and len(where) <= _WHERE
+        ):
+            return Manifest(pa.array(keys, pa.string()), files, where)
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        pass
+    return None
+
+
+def _are_texts(values: object) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)
