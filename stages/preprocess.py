@@ -5,7 +5,7 @@ Writes  data/processed/preproc/ (faces), data/processed/metadata/faces.parquet (
 Alone   dvc repro -sf preprocess
 """
 
-from facestats.run.stage import row_summary, run_stage, start_clean, warn, warn_once
+from facestats.run.stage import run_stage, start_clean, warn, warn_once
 
 from pathlib import Path
 
@@ -18,24 +18,32 @@ def main(params, landmarker, crops, faces):
     from facestats.faces.crop import PreprocessConfig
     from facestats.faces.keys import recipe_hash
     from facestats.faces.tables import FACES
+    from facestats.machine.kind import kind_of_machine
     from facestats.rows.checks import check_photo_rows
     from facestats.rows.dvc_cache import find_dvc_cache
+    from facestats.rows.fill import row_summary
     from facestats.rows.store import open_rows
 
     images, cache = Path(params.data.images), find_dvc_cache()
     refuse_links_out(images, cache and cache.folder)
     config = PreprocessConfig(**params.preprocess.model_dump())
-
-    def earlier():
-        if cache is None or (before := cache.committed(faces)) is None:
-            return None
-        return preprocess.earlier_rows(before, cache.committed_files(crops))
-
-    columns, recipe = preprocess.ROW_COLUMNS, recipe_hash(config, landmarker)
     start_clean(crops)
-    with open_rows(preprocess.STAGE, recipe, columns, cache, warn_once, check_photo_rows) as rows:
+    with open_rows(
+        preprocess.STAGE,
+        recipe_hash(config, landmarker),
+        preprocess.ROW_COLUMNS,
+        cache,
+        warn_once,
+        check_photo_rows,
+        kind_of_machine(),
+    ) as rows:
         frame = preprocess.preprocess_folder(
-            images, crops, config, landmarker, rows=rows, earlier=earlier
+            images,
+            crops,
+            config,
+            landmarker,
+            rows=rows,
+            earlier=lambda: preprocess.committed_rows(cache, faces, crops),
         )
     tables.write(frame, faces, FACES)
     if message := preprocess.rejection_warning(frame, images):

@@ -1,5 +1,5 @@
-"""Show the size of the row store, prune unused rows, or verify rows by computing
-them again.
+"""Show the size of the row store, prune unused rows, verify rows by computing them
+again, or fill in those that are missing.
 
 Stages that work image by image (`preprocess`, `embed`) keep their rows in a
 folder beside DVC's cache, so that one more photo costs one row. Rows of removed
@@ -12,10 +12,15 @@ Anybody who can write into a store can write false rows into it. `verify` comput
 the rows of the current photos and faces again, with the current parameters,
 models and code, and compares; `--sample N` takes N of each kind, at random.
 
+`fill` computes rows before `dvc repro`, which then only puts them together. Any
+number of machines that share the store do so at once, each with a `--shard` of its
+own. Without a stage, it fills `preprocess` and, for the same photos, `embed`.
+
 examples:
   python -m facestats rows
   python -m facestats rows prune
   python -m facestats rows verify --sample 200
+  python -m facestats rows fill --shard 0/4
 
 exit code: 0 done, 1 some rows were left because a run uses them, or differ, or
 end the process that reads them (`verify`), 2 no store, or nothing to compare with
@@ -32,6 +37,7 @@ from facestats.errors import InputError
 from facestats.machine.output import print_json, print_line, shell_words
 from facestats.rows.dvc_cache import DvcCache, find_dvc_cache
 from facestats.rows.place import PLACE, find_store
+from facestats.rows.shard import Shard, parse_shard
 from facestats.rows.store import NO_REUSE, release_all
 from facestats.rows.usage import Usage, measure, prune
 
@@ -40,8 +46,9 @@ if TYPE_CHECKING:
 
 HELP = (
     "show the size of the row store; `rows prune` removes unused rows, `rows verify` computes "
-    "rows again"
+    "rows again, `rows fill` those that are missing"
 )
+STAGES = ("preprocess", "embed")  # that work row by row
 SHOWN = 20  # rows that differ, named one by one
 
 
@@ -52,13 +59,30 @@ def number(text: str) -> int:
     return n
 
 
+def shard(text: str) -> Shard:
+    """Parse a shard for argparse."""
+    try:
+        return parse_shard(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "action",
         nargs="?",
-        choices=("prune", "verify"),
+        choices=("prune", "verify", "fill"),
         help="prune: remove the rows that the current outs do not use; verify: compute rows again "
-        "and compare",
+        "and compare; fill: compute those that are missing",
+    )
+    parser.add_argument(
+        "stage", nargs="?", choices=STAGES, help="with fill: whose rows (default: both)"
+    )
+    parser.add_argument(
+        "--shard",
+        type=shard,
+        metavar="I/N",
+        help="with fill: the I-th of N parts of the rows, counted from 0 (default: all)",
     )
     parser.add_argument(
         "--sample",
@@ -82,10 +106,18 @@ def run(options: argparse.Namespace) -> int:
             f"{options.root.resolve()} lies in no DVC project, so it has no row store; --root or "
             f"{PLACE} names one"
         )
+    if options.action != "fill" and (options.stage or options.shard):
+        raise InputError("a stage and --shard go with `rows fill`")
     if options.action == "verify":
         return _verify(options, store, cache)
     if options.sample is not None or options.json:
         raise InputError("--sample and --json go with `rows verify`")
+    if options.action == "fill":
+        from facestats.cli.rows_fill import fill_rows
+
+        for line in fill_rows(options.root, cache, options.stage, options.shard or Shard()):
+            print_line(line)
+        return 0
     print(f"row store: {store}")
     if cache:
         release_all(store, cache)

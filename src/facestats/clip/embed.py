@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import torch
 from tqdm import tqdm
 
 from facestats.clip.encoder import ImageEncoder, read_face
@@ -20,7 +21,9 @@ from facestats.core.fingerprint import code_sha256, sha256_json, versions
 from facestats.core.tables.parquet import opened, vectors_of
 from facestats.errors import InputError, TableError
 from facestats.machine.faults import patiently, starting_threads
-from facestats.rows.fill import fill
+from facestats.machine.kind import kind_of_machine
+from facestats.rows.dvc_cache import DvcCache
+from facestats.rows.fill import FilledRows, fill
 from facestats.rows.store import RowStore
 
 STAGE = "embed"
@@ -82,6 +85,20 @@ def table_metadata(encoder: ImageEncoder) -> dict[str, str]:
     }
 
 
+def kind_of_encoder(encoder: ImageEncoder) -> str:
+    """Where its rows are computed, see `kind_of_machine`."""
+    device = encoder.device
+    if device.type != "cuda":
+        return kind_of_machine(device.type)
+    return kind_of_machine(f"cuda {torch.cuda.get_device_name(device)}")
+
+
+def committed_rows(cache: DvcCache | None, table: Path, dimension: int) -> pa.Table | None:
+    """Rows of the last committed run, whose table is in DVC's cache; None if there are none."""
+    before = cache.committed(table) if cache else None
+    return earlier_rows(before, dimension) if before else None
+
+
 def earlier_rows(table: Path, dimension: int) -> pa.Table | None:
     """Rows of an earlier `embeddings_clip.parquet` in DVC's cache; None for another dimension."""
     columns = row_columns(dimension)
@@ -116,16 +133,48 @@ def embed_faces(
     -------
     pd.DataFrame
         `filename`, `embedding` (float32, unit norm) and `key`, sorted by `filename`. `.attrs`
-        counts the rows taken from the store (`reused`) and the others (`computed`).
+        counts the rows taken from the store (`reused`), those of them that are not known to be of
+        this kind of machine (`elsewhere`), and the others (`computed`).
 
     Raises
     ------
     InputError
         There are no faces, or an embedding is not finite.
     """
+    rows = rows or RowStore(None, STAGE, recipe_hash(encoder), row_columns(encoder.dimension))
+    keys = _keys(folder, encoder)
+    filled = _fill(folder, encoder, rows, keys, earlier)
+    matrix = vectors_of(filled.table["embedding"])
+    frame = pd.DataFrame(
+        {
+            "filename": list(keys),
+            "embedding": list(matrix[filled.places]),
+            "key": list(keys.values()),
+        }
+    )
+    frame.attrs |= filled.counts()
+    return frame
+
+
+def fill_faces(
+    folder: Path,
+    encoder: ImageEncoder,
+    rows: RowStore,
+    is_wanted: Callable[[str], bool],
+    earlier: Callable[[], pa.Table | None] = lambda: None,
+) -> FilledRows:
+    """Compute and store the rows of the faces below `folder` whose keys are wanted.
+
+    Parameters and errors are those of `embed_faces`.
+    """
+    keys = {name: key for name, key in _keys(folder, encoder).items() if is_wanted(key)}
+    return _fill(folder, encoder, rows, keys, earlier)
+
+
+def _keys(folder: Path, encoder: ImageEncoder) -> dict[str, str]:
+    """The key of each face's row, by the face's name, sorted."""
     names = list_faces(folder)
     fingerprint = row_fingerprint(encoder)
-    rows = rows or RowStore(None, STAGE, recipe_hash(encoder), row_columns(encoder.dimension))
 
     def key_of(name: str) -> str:
         return sha256_json(
@@ -136,9 +185,18 @@ def embed_faces(
         )
 
     with starting_threads(), ThreadPoolExecutor() as pool:
-        keys = dict(zip(names, pool.map(key_of, names), strict=True))
+        return dict(zip(names, pool.map(key_of, names), strict=True))
+
+
+def _fill(
+    folder: Path,
+    encoder: ImageEncoder,
+    rows: RowStore,
+    keys: dict[str, str],
+    earlier: Callable[[], pa.Table | None],
+) -> FilledRows:
     try:
-        filled = fill(rows, keys, lambda missing: _compute(missing, folder, encoder), earlier)
+        return fill(rows, keys, lambda missing: _compute(missing, folder, encoder), earlier)
     except OSError as error:
         if error.errno is not None:  # the system's; Pillow's has none
             raise
@@ -146,12 +204,6 @@ def embed_faces(
             f"a face in {folder} can't be read as an image; `dvc repro -f preprocess` cuts the "
             "faces anew"
         ) from None
-    matrix = vectors_of(filled.table["embedding"])
-    frame = pd.DataFrame(
-        {"filename": names, "embedding": list(matrix[filled.places]), "key": list(keys.values())}
-    )
-    frame.attrs |= {"reused": filled.reused, "computed": filled.computed}
-    return frame
 
 
 def _compute(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,9 @@ from facestats.machine.faults import starting_threads
 from facestats.machine.limits import CrashError, OverLimitError
 from facestats.machine.pool import count_workers, ordered_map
 from facestats.photos.reading import hash_photo
-from facestats.rows.fill import fill
+from facestats.rows.dvc_cache import DvcCache
+from facestats.rows.files import RowFiles
+from facestats.rows.fill import FilledRows, fill
 from facestats.rows.store import RowStore
 
 STAGE = "preprocess"
@@ -83,8 +86,9 @@ def preprocess_folder(
     -------
     pd.DataFrame
         One row an image, sorted by `image`, rejected ones included, with the columns of
-        `faces.parquet`. `.attrs` counts the rows taken from the store (`reused`) and those
-        `computed`; images that can't be read, or whose names can't be used, are neither.
+        `faces.parquet`. `.attrs` counts the rows taken from the store (`reused`), those of them
+        that are not known to be of this kind of machine (`elsewhere`), and those `computed`;
+        images that can't be read, or whose names can't be used, are neither.
 
     Raises
     ------
@@ -116,7 +120,7 @@ def preprocess_folder(
 
     def compute(missing: dict[str, list[str]]) -> Iterator[dict]:
         tasks = _tasks(missing, sha256, images, out_dir)
-        return _compute(tasks, list(missing), limited, config, model_dir, rows, workers)
+        return _compute(tasks, list(missing), limited, config, model_dir, rows.files, workers)
 
     def place(name: str, stored: pa.Table, row: int) -> bool:
         crop = stored["crop"][row].as_py()
@@ -134,8 +138,59 @@ def preprocess_folder(
     )
     frame = _by_image(filled.table.take(pa.array(filled.places)), list(keys), reasons)
     _mark_copies(frame, out_dir, config.size)
-    frame.attrs |= {"reused": filled.reused, "computed": filled.computed}
+    frame.attrs |= filled.counts()
     return frame
+
+
+def fill_photos(
+    images: Path,
+    config: PreprocessConfig,
+    model_dir: Path,
+    rows: RowStore,
+    is_wanted: Callable[[str], bool],
+    earlier: Callable[[], pa.Table | None] = lambda: None,
+) -> FilledRows:
+    """Compute and store the rows of the photos whose keys are wanted, and their crops.
+
+    The crops lie in the row store alone. Parameters and errors are those of `preprocess_folder`.
+    """
+    names = list_images(images)
+    Landmarker(model_dir)  # raises for a broken file, of which a worker would only die
+    recipe, unusable = recipe_hash(config, model_dir), check_names(names)
+    limited, files = limited_recipe(recipe, config), replace(rows.files, places=False)
+    readable = [name for name in names if name not in unusable]
+    sha256 = {
+        name: digest
+        for name, (digest, _) in _digests(images, readable, config.max_megabytes)
+        if digest is not None and is_wanted(row_key(digest, recipe))
+    }
+
+    def compute(missing: dict[str, list[str]]) -> Iterator[dict]:
+        tasks = (
+            PhotoTask(str(images / same[0]), sha256[same[0]], (same[0],))
+            for same in missing.values()
+        )
+        return _compute(tasks, list(missing), limited, config, model_dir, files, None)
+
+    def has_crop(_: str, stored: pa.Table, row: int) -> bool:
+        crop = stored["crop"][row].as_py()
+        return crop is None or files.read(crop) is not None
+
+    return fill(
+        rows,
+        {name: row_key(digest, recipe) for name, digest in sha256.items()},
+        compute,
+        earlier,
+        other_keys=lambda name: row_key(sha256[name], limited),
+        place=has_crop,
+        packed=without_room,
+    )
+
+
+def committed_rows(cache: DvcCache | None, table: Path, crops: Path) -> pa.Table | None:
+    """Rows of the last committed run, whose outs are in DVC's cache; None if there are none."""
+    before = cache.committed(table) if cache else None
+    return earlier_rows(before, cache.committed_files(crops)) if cache and before else None
 
 
 def earlier_rows(table: Path, crops: dict[str, str]) -> pa.Table | None:
@@ -231,7 +286,7 @@ def _compute(
     limited: str,
     config: PreprocessConfig,
     model_dir: str | Path,
-    rows: RowStore,
+    files: RowFiles,
     workers: int | None,
 ) -> Iterator[dict]:
     """The row of each photo, in order, with the key under which it holds."""
@@ -251,7 +306,7 @@ def _compute(
         tasks,
         count_workers(len(keys), workers),
         set_up,
-        (config, str(model_dir), rows.files),
+        (config, str(model_dir), files),
         limits_of(config),
         over,
         lambda task: task.source,

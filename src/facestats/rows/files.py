@@ -36,17 +36,20 @@ class RowFiles:
         Who may write them.
     keeps : bool, default True
         Whether new ones are kept.
+    places : bool, default True
+        Whether new ones are written at their targets, too.
     """
 
     recipe: Path | None
     cache: DvcCache | None = None
     sharing: Sharing = ALONE
     keeps: bool = True
+    places: bool = True
 
     def save(self, data: bytes, target: str | Path) -> str:
         """Write bytes to `target` and keep them, by hard link if the file system has these.
 
-        A file that can't be kept is written nevertheless.
+        A file that can't be kept is written nevertheless, if it has a place.
 
         Returns
         -------
@@ -56,7 +59,7 @@ class RowFiles:
         Raises
         ------
         OSError
-            The disk is full.
+            The disk is full, or the file can neither be kept nor has a place.
         """
         md5 = _md5(data)
         try:
@@ -64,10 +67,12 @@ class RowFiles:
                 with open_below(
                     *_names(self.recipe), FOLDER, sharing=self.sharing, make=True
                 ) as folder:
-                    _place(folder, md5, folder.write(md5, data), Path(target), data)
+                    written = folder.write(md5, data)
+                    if self.places:
+                        _place(folder, md5, written, Path(target), data)
                 return md5
         except OSError as error:
-            if error.errno in FULL_DISK:
+            if error.errno in FULL_DISK or not self.places:
                 raise
         write_bytes(Path(target), data)
         return md5

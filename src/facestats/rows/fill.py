@@ -28,12 +28,27 @@ class FilledRows:
         Number of each item's row, in the order of the items.
     reused, computed : int
         Number of items with a stored row, and of the others.
+    elsewhere : int
+        Number of stored rows that are not known to be of this kind of machine.
     """
 
     table: pa.Table
     places: np.ndarray
     reused: int
     computed: int
+    elsewhere: int
+
+    def counts(self) -> dict[str, int]:
+        """What `row_summary` says of them."""
+        return {"reused": self.reused, "computed": self.computed, "elsewhere": self.elsewhere}
+
+
+def row_summary(
+    rows: int, reused: int, computed: int, elsewhere: int = 0, rejected: int = 0
+) -> str:
+    """The last line of whatever works row by row."""
+    more = f" elsewhere={elsewhere}" if elsewhere else ""
+    return f"rows={rows} reused={reused} computed={computed} rejected={rejected}{more}"
 
 
 def fill(
@@ -98,7 +113,7 @@ def fill(
     table = pa.concat_tables([*parts, pa.Table.from_pylist(computed, stored.schema)])
     new = sum(map(len, missing.values()))
     places = np.array([at[key] for key in keys.values()], np.int64)
-    return FilledRows(table, places, len(keys) - new, new)
+    return FilledRows(table, places, len(keys) - new, new, rows.elsewhere)
 
 
 def _places(table: pa.Table) -> dict[str, int]:

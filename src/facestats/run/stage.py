@@ -188,11 +188,6 @@ def _leave() -> None:
     os._exit(0)
 
 
-def row_summary(rows: int, reused: int, computed: int, rejected: int = 0) -> str:
-    """The last line of a stage that works row by row."""
-    return f"rows={rows} reused={reused} computed={computed} rejected={rejected}"
-
-
 def start_clean(out: Path) -> None:
     """Remove what a stage that outlived its DVC has left in a folder.
 

@@ -1,0 +1,158 @@
+"""`rows fill`: compute missing rows of photos and faces, also on many machines at once."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow.compute as pc
+
+from facestats.core.layout import CLIP, CROPS, EMBEDDINGS, FACES_TABLE, LANDMARKER
+from facestats.core.photo_files import refuse_links_out
+from facestats.errors import InputError
+from facestats.faces import preprocess
+from facestats.faces.crop import PreprocessConfig
+from facestats.faces.keys import recipe_hash
+from facestats.machine.kind import kind_of_machine
+from facestats.machine.output import print_line
+from facestats.params.project import load_params
+from facestats.rows.checks import check_face_rows, check_photo_rows
+from facestats.rows.dvc_cache import DvcCache
+from facestats.rows.files import RowFiles
+from facestats.rows.fill import FilledRows, row_summary
+from facestats.rows.shard import Shard
+from facestats.rows.store import RowStore, open_rows
+
+if TYPE_CHECKING:
+    from facestats.params.project import Params
+
+
+def fill_rows(root: Path, cache: DvcCache | None, stage: str | None, shard: Shard) -> Iterator[str]:
+    """Compute the rows of a shard that nobody has; without a stage, of photos and their faces.
+
+    The faces of a photo then are of its own shard, whatever their keys.
+
+    Yields
+    ------
+    str
+        The line that ends each stage.
+
+    Raises
+    ------
+    InputError
+        There are no photos or faces, or the store can't be written.
+    ModelError
+        The files of a model are missing or broken.
+    """
+    params = load_params(root / "params.yaml")
+    if stage == "embed":
+        yield _fill_faces(root, params, cache, root / CROPS, shard, shard.has)
+        return
+    began = time.monotonic()
+    filled, files = _fill_photos(root, params, cache, shard)
+    rejected = pc.sum(pc.equal(filled.table["status"].take(filled.places), "rejected")).as_py()
+    yield _line(preprocess.STAGE, shard, filled, began, rejected=rejected or 0)
+    if stage is None:
+        above = root / ".dvc" / "tmp"
+        above.mkdir(exist_ok=True, parents=True) if cache else None
+        with tempfile.TemporaryDirectory(dir=above if cache else None) as folder:
+            crops = {*filled.table["crop"].take(filled.places).drop_null().to_pylist()}
+            for crop in crops:
+                files.place(crop, Path(folder) / f"{crop}.jpg")
+            if crops:
+                yield _fill_faces(root, params, cache, Path(folder), shard, lambda _: True)
+
+
+def _fill_photos(
+    root: Path, params: Params, cache: DvcCache | None, shard: Shard
+) -> tuple[FilledRows, RowFiles]:
+    images, models = root / params.data.images, root / LANDMARKER
+    refuse_links_out(images, cache and cache.folder)
+    config = PreprocessConfig(**params.preprocess.model_dump())
+    with open_rows(
+        preprocess.STAGE,
+        recipe_hash(config, models),
+        preprocess.ROW_COLUMNS,
+        cache,
+        _warn,
+        check_photo_rows,
+        kind_of_machine(),
+        together=True,
+    ) as rows:
+        return _keeping(
+            rows,
+            lambda: preprocess.fill_photos(
+                images,
+                config,
+                models,
+                rows,
+                shard.has,
+                lambda: preprocess.committed_rows(cache, root / FACES_TABLE, root / CROPS),
+            ),
+        ), rows.files
+
+
+def _fill_faces(
+    root: Path,
+    params: Params,
+    cache: DvcCache | None,
+    folder: Path,
+    shard: Shard,
+    is_wanted: Callable[[str], bool],
+) -> str:
+    from facestats.clip import embed
+    from facestats.clip.load import load_encoder
+
+    began = time.monotonic()
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder}: no such folder; `dvc repro preprocess` makes it, or fill both stages at "
+            "once: `rows fill` without a stage"
+        )
+    encoder = load_encoder(root / CLIP, params.clip.precision, params.clip.batch_size)
+    with open_rows(
+        embed.STAGE,
+        embed.recipe_hash(encoder),
+        embed.row_columns(encoder.dimension),
+        cache,
+        _warn,
+        check_face_rows,
+        embed.kind_of_encoder(encoder),
+        together=True,
+    ) as rows:
+        filled = _keeping(
+            rows,
+            lambda: embed.fill_faces(
+                folder,
+                encoder,
+                rows,
+                is_wanted,
+                lambda: embed.committed_rows(cache, root / EMBEDDINGS, encoder.dimension),
+            ),
+        )
+    return _line(embed.STAGE, shard, filled, began)
+
+
+def _keeping(rows: RowStore, fill: Callable[[], FilledRows]) -> FilledRows:
+    """Fill rows, if they are kept."""
+    filled = fill() if rows.keeps else None
+    if filled is None or not rows.keeps:
+        raise InputError(
+            "the row store can't be written, so rows that are computed here would be lost; mend "
+            "its permissions, or name another folder with FACESTATS_ROWS"
+        )
+    return filled
+
+
+def _line(stage: str, shard: Shard, filled: FilledRows, began: float, **more: int) -> str:
+    counts = row_summary(len(filled.places), **filled.counts(), **more)
+    seconds = time.monotonic() - began
+    return f"{stage} shard={shard.number}/{shard.count} {counts} seconds={seconds:.1f}"
+
+
+def _warn(message: str) -> None:
+    print_line(f"warning: {message}", sys.stderr)

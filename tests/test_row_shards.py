@@ -1,0 +1,112 @@
+"""`rows fill --shard`: several processes fill one store; `dvc repro` puts rows together."""
+
+import re
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from facestats.cli import rows_fill
+from facestats.errors import InputError
+from facestats.rows.shard import Shard
+from project import Project
+from resources import landmarker_dir, write_params
+from test_row_runs import counts
+
+pytestmark = pytest.mark.slow
+LINE = re.compile(
+    r"^(preprocess|embed) shard=(\d)/(\d) rows=(\d+) reused=(\d+) computed=(\d+) rejected=\d+ sec",
+    re.MULTILINE,
+)
+
+
+@pytest.fixture(scope="module")
+def fresh(built, tmp_path_factory) -> Project:
+    """A project whose `preprocess` and `embed` have rows to compute, all of them."""
+    project = built.copy(tmp_path_factory.mktemp("fresh") / "copy")
+    project.keep_stages("fetch_clip", "fetch_landmarker", "preprocess", "embed")
+    project.set_params({"preprocess.size": 64})
+    project.commit("other crops")
+    return project
+
+
+@pytest.fixture(scope="module")
+def undisturbed(fresh, tmp_path_factory) -> tuple[bytes, list[tuple[int, int, int]]]:
+    """dvc.lock and counts of one process that nobody disturbs."""
+    project = fresh.copy(tmp_path_factory.mktemp("undisturbed") / "copy")
+    output = project.dvc("repro", "embed").stdout
+    return project.read("dvc.lock"), counts(output)
+
+
+def copies(fresh: Project, folder: Path, number: int) -> list[Project]:
+    """Clones that share one row store, as machines do."""
+    projects = [fresh.copy(folder / str(n)) for n in range(number)]
+    for project in projects:
+        project.environment["FACESTATS_ROWS"] = str(folder / "rows")
+    return projects
+
+
+def filled(output: str) -> dict[str, list[int]]:
+    """Rows, reused and computed ones of each stage."""
+    return {stage: list(map(int, facts[2:5])) for stage, *facts in LINE.findall(output)}
+
+
+def test_four_shards_and_two_runs_at_once_write_what_one_process_does(fresh, undisturbed, tmp_path):
+    first, second = copies(fresh, tmp_path, 2)
+    with ThreadPoolExecutor() as pool:
+        shards = [
+            pool.submit(first.facestats, "rows", "fill", "--shard", f"{number}/4")
+            for number in range(4)
+        ]
+        runs = [pool.submit(project.dvc, "repro", "embed") for project in (first, second)]
+        parts = [filled(shard.result().stdout) for shard in shards]
+        assert [run.result().returncode for run in runs] == [0, 0]
+    lock, [(photos, *_), (faces, *_)] = undisturbed
+    assert sum(part["preprocess"][0] for part in parts) == photos
+    assert first.read("dvc.lock") == second.read("dvc.lock") == lock
+    again = first.dvc("repro", "embed", "--force", "--no-run-cache")
+    assert counts(again.stdout)[-2:] == [(photos, photos, 0), (faces, faces, 0)]
+    assert first.read("dvc.lock") == lock
+
+
+def test_shards_of_one_stage_after_the_other_leave_nothing_to_compute(fresh, undisturbed, tmp_path):
+    (project,) = copies(fresh, tmp_path, 1)
+    lock, [(photos, *_), (faces, *_)] = undisturbed
+    fill = [f"{number}/2" for number in range(2)]
+    for shard in fill:
+        project.facestats("rows", "fill", "preprocess", "--shard", shard)
+    assert counts(project.dvc("repro", "preprocess").stdout) == [(photos, photos, 0)]
+    parts = [project.facestats("rows", "fill", "embed", "--shard", shard).stdout for shard in fill]
+    assert sum(filled(part)["embed"][0] for part in parts) == faces
+    assert counts(project.dvc("repro", "embed").stdout)[-1] == (faces, faces, 0)
+    assert project.read("dvc.lock") == lock
+    again = filled(project.facestats("rows", "fill").stdout)
+    assert (again["preprocess"][2], again["embed"][2]) == (0, 0)
+
+
+def test_two_versions_of_the_code_fill_one_store(fresh, tmp_path):
+    for project, change in zip(copies(fresh, tmp_path, 2), ("", "# of each row\n"), strict=True):
+        project.environment["PYTHONPATH"] = str(project.folder / "src")
+        with open(project.folder / "src/facestats/faces/quality.py", "a") as file:
+            file.write(change)
+        part = filled(project.facestats("rows", "fill", "preprocess", "--shard", "0/2").stdout)
+        assert part["preprocess"][1] == 0
+    folders = [path for path in (tmp_path / "rows/preprocess").iterdir() if path.is_dir()]
+    assert len(folders) == 2
+
+
+def test_a_store_that_cant_be_written_and_other_misuse_are_errors(tmp_path, monkeypatch):
+    write_params(tmp_path, {"data": {"images": "photos"}})
+    (tmp_path / "photos").mkdir()
+    shutil.copytree(landmarker_dir(), tmp_path / "models/landmarker")
+    (tmp_path / "photos/none.jpg").write_bytes(b"none")
+    (tmp_path / "a file").write_bytes(b"")
+    monkeypatch.setenv("FACESTATS_ROWS", str(tmp_path / "a file"))
+    with pytest.raises(InputError, match="the row store can't be written, so rows"):
+        list(rows_fill.fill_rows(tmp_path, None, "preprocess", Shard()))
+    with pytest.raises(InputError, match="data/processed/preproc: no such folder; `dvc repro"):
+        list(rows_fill.fill_rows(tmp_path, None, "embed", Shard()))
+    monkeypatch.setenv("FACESTATS_ROWS", str(tmp_path / "rows"))
+    [line] = rows_fill.fill_rows(tmp_path, None, None, Shard())  # no face to embed
+    assert line.startswith("preprocess shard=0/1 rows=1 reused=0 computed=1 rejected=1 seconds=")
