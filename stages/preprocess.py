@@ -16,34 +16,21 @@ def main(params, landmarker, crops, faces):
     from facestats.core.photo_files import refuse_links_out
     from facestats.faces import preprocess
     from facestats.faces.crop import PreprocessConfig
-    from facestats.faces.keys import recipe_hash
     from facestats.faces.tables import FACES
-    from facestats.machine.kind import kind_of_machine
-    from facestats.rows.checks import check_photo_rows
     from facestats.rows.dvc_cache import find_dvc_cache
     from facestats.rows.fill import row_summary
-    from facestats.rows.store import open_rows
 
     images, cache = Path(params.data.images), find_dvc_cache()
     refuse_links_out(images, cache and cache.folder)
     config = PreprocessConfig(**params.preprocess.model_dump())
     start_clean(crops)
-    with open_rows(
-        preprocess.STAGE,
-        recipe_hash(config, landmarker),
-        preprocess.ROW_COLUMNS,
-        cache,
-        warn_once,
-        check_photo_rows,
-        kind_of_machine(),
-    ) as rows:
+
+    def earlier():
+        return preprocess.committed_rows(cache, faces, crops)
+
+    with preprocess.open_photo_rows(config, landmarker, cache, warn_once) as rows:
         frame = preprocess.preprocess_folder(
-            images,
-            crops,
-            config,
-            landmarker,
-            rows=rows,
-            earlier=lambda: preprocess.committed_rows(cache, faces, crops),
+            images, crops, config, landmarker, rows=rows, earlier=earlier
         )
     tables.write(frame, faces, FACES)
     if message := preprocess.rejection_warning(frame, images):

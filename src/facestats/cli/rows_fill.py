@@ -16,16 +16,13 @@ from facestats.core.photo_files import refuse_links_out
 from facestats.errors import InputError
 from facestats.faces import preprocess
 from facestats.faces.crop import PreprocessConfig
-from facestats.faces.keys import recipe_hash
-from facestats.machine.kind import kind_of_machine
 from facestats.machine.output import print_line
 from facestats.params.project import load_params
-from facestats.rows.checks import check_face_rows, check_photo_rows
 from facestats.rows.dvc_cache import DvcCache
 from facestats.rows.files import RowFiles
 from facestats.rows.fill import FilledRows, row_summary
 from facestats.rows.shard import Shard
-from facestats.rows.store import RowStore, open_rows
+from facestats.rows.store import RowStore
 
 if TYPE_CHECKING:
     from facestats.params.project import Params
@@ -73,16 +70,7 @@ def _fill_photos(
     images, models = root / params.data.images, root / LANDMARKER
     refuse_links_out(images, cache and cache.folder)
     config = PreprocessConfig(**params.preprocess.model_dump())
-    with open_rows(
-        preprocess.STAGE,
-        recipe_hash(config, models),
-        preprocess.ROW_COLUMNS,
-        cache,
-        _warn,
-        check_photo_rows,
-        kind_of_machine(),
-        together=True,
-    ) as rows:
+    with preprocess.open_photo_rows(config, models, cache, _warn, together=True) as rows:
         return _keeping(
             rows,
             lambda: preprocess.fill_photos(
@@ -114,16 +102,7 @@ def _fill_faces(
             "once: `rows fill` without a stage"
         )
     encoder = load_encoder(root / CLIP, params.clip.precision, params.clip.batch_size)
-    with open_rows(
-        embed.STAGE,
-        embed.recipe_hash(encoder),
-        embed.row_columns(encoder.dimension),
-        cache,
-        _warn,
-        check_face_rows,
-        embed.kind_of_encoder(encoder),
-        together=True,
-    ) as rows:
+    with embed.open_face_rows(encoder, cache, _warn, together=True) as rows:
         filled = _keeping(
             rows,
             lambda: embed.fill_faces(

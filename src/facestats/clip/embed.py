@@ -22,9 +22,10 @@ from facestats.core.tables.parquet import opened, vectors_of
 from facestats.errors import InputError, TableError
 from facestats.machine.faults import patiently, starting_threads
 from facestats.machine.kind import kind_of_machine
+from facestats.rows.checks import check_face_rows
 from facestats.rows.dvc_cache import DvcCache
 from facestats.rows.fill import FilledRows, fill
-from facestats.rows.store import RowStore
+from facestats.rows.store import RowStore, open_rows
 
 STAGE = "embed"
 # The files that compute a row's bits: no other change makes rows stale. tests/test_layout.py
@@ -85,12 +86,18 @@ def table_metadata(encoder: ImageEncoder) -> dict[str, str]:
     }
 
 
-def kind_of_encoder(encoder: ImageEncoder) -> str:
-    """Where its rows are computed, see `kind_of_machine`."""
-    device = encoder.device
-    if device.type != "cuda":
-        return kind_of_machine(device.type)
-    return kind_of_machine(f"cuda {torch.cuda.get_device_name(device)}")
+def open_face_rows(
+    encoder: ImageEncoder,
+    cache: DvcCache | None,
+    warn: Callable[[str], None],
+    together: bool = False,
+) -> RowStore:
+    """The project's store with the rows of `embed`; see `RowStore`."""
+    device, columns = encoder.device.type, row_columns(encoder.dimension)
+    if device == "cuda":
+        device += f" {torch.cuda.get_device_name(encoder.device)}"
+    recipe, where = recipe_hash(encoder), kind_of_machine(device)
+    return open_rows(STAGE, recipe, columns, cache, warn, check_face_rows, where, together=together)
 
 
 def committed_rows(cache: DvcCache | None, table: Path, dimension: int) -> pa.Table | None:

@@ -31,13 +31,15 @@ from facestats.faces.photo import (
 )
 from facestats.faces.tables import FACES
 from facestats.machine.faults import starting_threads
+from facestats.machine.kind import kind_of_machine
 from facestats.machine.limits import CrashError, OverLimitError
 from facestats.machine.pool import count_workers, ordered_map
 from facestats.photos.reading import hash_photo
+from facestats.rows.checks import check_photo_rows
 from facestats.rows.dvc_cache import DvcCache
 from facestats.rows.files import RowFiles
 from facestats.rows.fill import FilledRows, fill
-from facestats.rows.store import RowStore
+from facestats.rows.store import RowStore, open_rows
 
 STAGE = "preprocess"
 # Copies with more than this share of the sharpest one's sharpness, and of the largest one's size,
@@ -140,6 +142,20 @@ def preprocess_folder(
     _mark_copies(frame, out_dir, config.size)
     frame.attrs |= filled.counts()
     return frame
+
+
+def open_photo_rows(
+    config: PreprocessConfig,
+    model_dir: str | Path,
+    cache: DvcCache | None,
+    warn: Callable[[str], None],
+    together: bool = False,
+) -> RowStore:
+    """The project's store with the rows of `preprocess`; see `RowStore`."""
+    recipe, where = recipe_hash(config, model_dir), kind_of_machine()
+    return open_rows(
+        STAGE, recipe, ROW_COLUMNS, cache, warn, check_photo_rows, where, together=together
+    )
 
 
 def fill_photos(
