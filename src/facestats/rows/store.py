@@ -228,7 +228,7 @@ class RowStore:
         if len(stored) < len(key_array) and self._above:
             present = pc.is_in(key_array, stored[KEY].combine_chunks())
             missing = key_array.filter(pc.invert(present))
-            self._wait(missing)
+            self._wait(self._above, missing)
             stored = pa.concat_tables([stored, self._stored(missing, packed)])
         return stored
 
@@ -284,9 +284,9 @@ class RowStore:
         if self._cache:
             release_all(store, self._cache)
 
-    def _wait(self, missing: pa.Array) -> None:
+    def _wait(self, above: Folder, missing: pa.Array) -> None:
         """Wait until another run ends, or has these rows; go on if it shows no sign of life."""
-        above, self._above = self._above, None
+        self._above = None
         left, seen = set(missing.to_pylist()), set()
 
         def are_there() -> bool:
@@ -300,7 +300,7 @@ class RowStore:
             with self._folder.below(FILES, make=True) as files:
                 lock = wait(
                     above,
-                    self._path.name,
+                    self._folder.path.name,
                     lambda: (self._folder.changed(), files.changed()),
                     self._patience,
                     self._warn,
@@ -435,7 +435,7 @@ class RowStore:
             try:
                 written = write_segments(self._folder, rows, where)
             except FileNotFoundError:  # `rows prune` on another machine has removed the folder
-                names, sharing = self._names(self._path), sharing_of(self._cache)
+                names, sharing = self._names(self._folder.path), sharing_of(self._cache)
                 self._folder = self._open.enter_context(
                     open_below(*names, sharing=sharing, make=True)
                 )
