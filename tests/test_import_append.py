@@ -1,5 +1,6 @@
 """`import --append` beside files of the user's own: none is lost, and no scales are mixed."""
 
+import hashlib
 import json
 import os
 
@@ -13,6 +14,8 @@ from facestats.errors import InputError, LabelError
 from facestats.importers.content import Choices
 from facestats.importers.registry import DATASETS, KNOWN
 from facestats.importers.run import import_dataset
+from facestats.labels.dataset import FACTS
+from facestats.rows.dvc_cache import DvcCache
 from test_import_datasets import state, table
 
 
@@ -194,15 +197,31 @@ def test_an_import_that_was_stopped_before_dvc_goes_on(tmp_path, into, monkeypat
     command = ["import", "csv", f"{tmp_path}/two", "--append", "--into", str(into)]
     calls = []
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(importing, "require_sound_cache", lambda root: None)
+    cache = DvcCache(tmp_path, tmp_path / "cache")
+    monkeypatch.setattr(importing, "find_dvc_cache", lambda: cache)
     monkeypatch.setattr(importing, "_put_under_dvc", lambda *folders: calls.append(folders))
+
+    def put_under_dvc(facts: bytes) -> None:
+        md5 = hashlib.md5(facts).hexdigest()
+        listing = json.dumps([{"md5": md5, "relpath": FACTS}]).encode()
+        folder = hashlib.md5(listing).hexdigest() + ".dir"
+        write(tmp_path, f"cache/files/md5/{folder[:2]}/{folder[2:]}", listing.decode())
+        write(into, "labels.dvc", f"outs:\n- md5: {folder}\n  path: labels\n  hash: md5\n")
+
+    put_under_dvc((into / "labels" / FACTS).read_bytes())
     assert main(command) == 0
     before = state(into)
-    monkeypatch.setattr(importing, "_are_new_to_dvc", lambda *folders: True)
     capsys.readouterr()
     assert main(command) == 0
     assert "hold csv of an import that was stopped" in capsys.readouterr().out
     assert len(calls) == 2
     assert state(into) == before
-    monkeypatch.setattr(importing, "_are_new_to_dvc", lambda *folders: False)
+    put_under_dvc((into / "labels" / FACTS).read_bytes())
+    write(into, "labels/notes.txt", "of the user's own, later")
     assert main(command) == 2
+    assert "holds csv already" in capsys.readouterr().err
+    (into / "labels.dvc").write_text("outs:\n- path: labels\n")
+    write(tmp_path, "two/t.csv", "image,gender\nc.jpg,male\n")
+    assert main(command) == 2  # another table of that name
     assert "holds csv already" in capsys.readouterr().err

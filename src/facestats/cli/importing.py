@@ -18,8 +18,8 @@ examples:
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
-import os
 import re
 import shlex
 import subprocess
@@ -28,14 +28,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facestats.core.files import read_json, write_bytes, write_text
+from facestats.core.files import read_bytes, write_bytes, write_text
 from facestats.dvc_files.cache import require_sound_cache
+from facestats.dvc_files.forms import ForeignError, dvc_file_outs, listed_files
 from facestats.errors import FaceStatsError, InputError, suggestion
+from facestats.importers.appending import AlreadyThereError
 from facestats.importers.tree import is_archive
-from facestats.labels.dataset import FACTS, read_dataset
+from facestats.labels.dataset import FACTS
 from facestats.machine.git import read_git
 from facestats.machine.output import print_line
-from facestats.rows.dvc_cache import find_dvc_cache
+from facestats.rows.dvc_cache import DvcCache, find_dvc_cache
 
 if TYPE_CHECKING:
     from facestats.importers.content import Dataset
@@ -121,7 +123,8 @@ def run(options: argparse.Namespace) -> int:
         return 0
     dataset = _named(options, DATASETS)
     raw, labels = options.into / "raw", options.into / "labels"
-    if cache := find_dvc_cache():
+    cache = find_dvc_cache()
+    if cache:
         require_sound_cache(cache.root)
     if options.link:
         _require_copies()
@@ -133,9 +136,7 @@ def run(options: argparse.Namespace) -> int:
     source, table = options.source, options.table
     if dataset.name == "csv" and source.is_file() and not is_archive(source.name):
         source, table = source.parent, source.name
-    if options.append and _lacks_dvc_alone(dataset.name, raw, labels):
-        print(f"{raw} and {labels} hold {dataset.name} of an import that was stopped")
-    else:
+    try:
         done = import_dataset(
             dataset,
             KNOWN,
@@ -154,6 +155,11 @@ def run(options: argparse.Namespace) -> int:
             append=options.append,
             again=not options.append and not _is_tracked(raw, labels),
         )
+    except AlreadyThereError:
+        if not (_is_new_to_dvc(labels / FACTS, cache) or _is_unstaged(raw, labels)):
+            raise
+        print(f"{raw} and {labels} hold {dataset.name} of an import that was stopped")
+    else:
         print(done.report(raw, labels))
     _put_under_dvc(raw, labels)
     print(
@@ -218,24 +224,21 @@ def _setting(key: str, path: Path) -> str:
     )
 
 
-def _lacks_dvc_alone(name: str, raw: Path, labels: Path) -> bool:
-    """Whether the last --append was of this dataset, and ended before DVC knew its files."""
-    facts = labels / FACTS
-    if not facts.is_file():
-        return False
-    read_dataset(labels)  # names what is damaged
-    appended = read_json(facts).get("appended", [])
-    return bool(appended) and appended[-1]["name"] == name and _are_new_to_dvc(raw, labels)
+def _is_new_to_dvc(file: Path, cache: DvcCache | None) -> bool:
+    """Whether the .dvc file of a file's folder means another one; False where none can tell.
 
-
-def _are_new_to_dvc(*folders: Path) -> bool:
-    """Whether each folder holds something else than its .dvc file says."""
-    pointers = [str(folder.with_suffix(".dvc")) for folder in folders]
-    if not all(map(os.path.isfile, pointers)):
+    `dvc add` writes the one of the photos first: whoever asks for the labels asks for both.
+    """
+    pointer = file.parent.with_suffix(".dvc")
+    if cache is None or not pointer.is_file():
+        return cache is not None
+    try:
+        (out,), _ = dvc_file_outs(read_bytes(pointer))
+        listed = dict(listed_files(read_bytes(cache.object(out.md5 or ""))))
+        now = hashlib.md5(read_bytes(file), usedforsecurity=False).hexdigest()
+    except (OSError, ValueError, FaceStatsError, ForeignError):
         return False
-    command = [sys.executable, "-m", "dvc", "status", "--json", *pointers]
-    done = subprocess.run(command, capture_output=True, text=True)
-    return done.returncode == 0 and len(json.loads(done.stdout)) == len(folders)
+    return listed.get(file.name) != now
 
 
 def _is_tracked(raw: Path, labels: Path) -> bool:
@@ -248,6 +251,16 @@ def _is_tracked(raw: Path, labels: Path) -> bool:
         return read_git(raw.parent, "ls-files", "--error-unmatch", *names).returncode == 0
     except FileNotFoundError:
         return False
+
+
+def _is_unstaged(raw: Path, labels: Path) -> bool:
+    """Whether git knows another content of one of the .dvc files."""
+    names = [str(folder.with_suffix(".dvc").absolute()) for folder in (raw, labels)]
+    try:
+        listed = read_git(raw.parent, "ls-files", "--modified", "--", *names)
+    except FileNotFoundError:
+        return False
+    return listed.returncode == 0 and bool(listed.stdout.strip())
 
 
 def _is_kept_back(pointer: Path) -> bool:

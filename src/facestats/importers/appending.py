@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from facestats.labels.files import find_label_file, read_sheet
 from facestats.labels.traits import trait_column
 
 COMMON = (0.0, 100.0)  # scale of ratings that come from different ones
+# What tells two imports of datasets of one name apart in `dataset.json`.
+_OF_SOURCE = ("label_files", "files", "labels", "judgements", "limit")
 
 
 @dataclass(frozen=True)
@@ -45,14 +47,30 @@ class Earlier:
             carry_over(self.into / part, folder)
 
 
-def read_earlier(into: Path, name: str) -> Earlier:
+class AlreadyThereError(InputError):
+    """The last dataset that was added is just the one to add."""
+
+
+def read_earlier(into: Path, added: Mapping[str, Any], photos: Collection[str]) -> Earlier:
     """Read the import that is in place.
+
+    Parameters
+    ----------
+    into : Path
+        Holds `raw` and `labels`.
+    added : mapping
+        What `dataset.json` would say of the dataset to add.
+    photos : collection of str
+        Names of its photos.
 
     Raises
     ------
+    AlreadyThereError
+        It has this dataset already, with the same photos and label files.
     InputError
-        There is none, it is damaged, or it has this dataset already.
+        There is none, it is damaged, or it has another dataset of this name.
     """
+    name = added["name"]
     raw, labels = into / "raw", into / "labels"
     if not raw.is_dir() or not (labels / FACTS).is_file():
         raise InputError(
@@ -63,7 +81,11 @@ def read_earlier(into: Path, name: str) -> Earlier:
     dataset = read_json(labels / FACTS)
     names = [dataset["name"], *(part["name"] for part in dataset.get("appended", []))]
     if name in names or os.path.lexists(raw / name):
-        raise InputError(f"{into} holds {name} already")
+        last, own = (dataset.get("appended") or [{}])[-1], raw / name
+        same = all(last.get(key) == added[key] for key in ("name", *_OF_SOURCE)) and {
+            path.relative_to(own).as_posix() for path in own.rglob("*") if not path.is_dir()
+        } == {*photos}
+        raise (AlreadyThereError if same else InputError)(f"{into} holds {name} already")
     return Earlier(into, dataset)
 
 

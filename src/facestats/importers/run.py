@@ -122,10 +122,10 @@ def import_dataset(
     tree, content = _read(dataset, others, Tree(source), choices or Choices())
     _check_whole(tree, dataset, content, partial)
     _choose(content, limit)
-    earlier = read_earlier(into, dataset.name) if append else Earlier()
+    dataset_facts = _facts(dataset, tree, content, limit)
+    earlier = read_earlier(into, dataset_facts, content.photos) if append else Earlier()
     _require_space(tree, content, into, link)
     with replacing_folders(into, again, append) as folders:
-        dataset_facts = _facts(dataset, tree, content, limit)
         merged, all_facts = joined(earlier, content, dataset_facts)
         for name, table in (("labels.csv", merged.labels), ("ratings.csv", merged.ratings)):
             if table is not None:
