@@ -3,12 +3,14 @@
 Each test has a small file system of its own in memory, which takes root to mount.
 """
 
+import gc
 import json
 import os
 import random
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from facestats.clip.embed import list_faces
 from facestats.clip.tables import embeddings_schema
 from facestats.core import tables
 from facestats.core.files import write_bytes
+from facestats.export.excel import write_workbook
 from facestats.faces.tables import FACES
 from facestats.rows.store import KEY, RowStore
 from facestats.sample import write_sample
@@ -102,8 +105,15 @@ def write_noise(path: Path, seed: int) -> None:
     write_bytes(path, np.random.default_rng(seed).bytes(200_000))
 
 
-@pytest.mark.parametrize("write", [write_noise, write_table, write_model])
-def test_what_was_there_before_stays_when_the_disk_is_full(mount, tmp_path, write):
+def write_sheet(path: Path, seed: int) -> None:
+    values = np.random.default_rng(seed).normal(size=(2000, 4))
+    write_workbook(path, {"faces": pd.DataFrame(values, columns=list("abcd"))})
+
+
+@pytest.mark.parametrize("write", [write_noise, write_table, write_model, write_sheet])
+def test_what_was_there_before_stays_when_the_disk_is_full(mount, tmp_path, write, monkeypatch):
+    ignored = []
+    monkeypatch.setattr(sys, "unraisablehook", ignored.append)
     disk = mount(tmp_path / "disk", "1m")
     target = disk.folder / "models" / "out.parquet"
     write(target, 1)
@@ -113,6 +123,9 @@ def test_what_was_there_before_stays_when_the_disk_is_full(mount, tmp_path, writ
         write(target, 2)
     assert raised.value.filename == str(target)
     assert disk.files() == before  # no temporary file either
+    del raised
+    gc.collect()
+    assert not ignored
     disk.grow()
     write(target, 2)
     assert disk.files().keys() == before.keys()

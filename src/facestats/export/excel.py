@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from openpyxl.cell import WriteOnlyCell
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 from openpyxl.styles import Font
 
-from facestats.core.files import replacing, with_apostrophe
+from facestats.core.files import with_apostrophe, write_bytes
 from facestats.errors import InputError
 
 MOST_ROWS = 1_048_575  # below the header line
@@ -54,8 +55,10 @@ def write_workbook(path: Path, sheets: dict[str, pd.DataFrame]) -> None:
         sheet.append(header)
         for row in table.itertuples(index=False, name=None):
             sheet.append([_cell(sheet, value) for value in row])
-    with replacing(path) as temporary:
-        workbook.save(temporary)
+    # Where the disk is full, `save` leaves its file to Python, which closes it with a traceback.
+    content = io.BytesIO()
+    workbook.save(content)
+    write_bytes(path, content.getvalue())
 
 
 def _cell(sheet: Any, value: Any) -> Any:
