@@ -11,12 +11,13 @@ import pytest
 from PIL import Image
 
 import facestats
-from facestats.app.site import _version
+from facestats.app.site import _facts_of, _version
 from facestats.core.fingerprint import sha256_file
-from facestats.core.layout import COMPOSITES_MANIFEST, CROPS, FINAL_TABLE
+from facestats.core.layout import COMPOSITES_MANIFEST, CROPS, FACES_TABLE, FINAL_TABLE, SERVING
 from facestats.errors import FaceStatsError
-from facestats.service.faces import _read_crop
+from facestats.service.faces import _draw, _read_crop
 from facestats.service.models import CurrentRun
+from facestats.service.schemas import CompositeRequest
 from facestats.serving.manifest import MixedPartsError
 from facestats.serving.parts import ONE_BY_ONE
 from services import CHILD, with_a_child
@@ -58,7 +59,8 @@ def test_faces_are_those_of_the_models_run(root, monkeypatch):
 
 def test_a_crop_of_another_run_is_not_shown(built, tmp_path):
     root = built.copy(tmp_path / "copy").folder
-    run = SimpleNamespace(models=facestats.load(root))
+    models = facestats.load(root)
+    run = SimpleNamespace(models=models, models_of_table=models)
     path = root / CROPS / CHILD
     content = path.read_bytes()
     assert _read_crop(run, CHILD) == content
@@ -87,3 +89,28 @@ def test_what_is_kept_by_version_is_of_the_table_that_was_shown(built, tmp_path)
     now = run._faces(models)
     assert len(now) == len(whole) - 1
     assert _version(shown, now) != before
+
+
+def test_a_row_of_the_run_before_has_no_picture_of_the_run_under_way(built, tmp_path):
+    """Photos were replaced under their names: somebody's score stood beside another person."""
+    root = built.copy(tmp_path / "copy").folder
+    current = CurrentRun(root, ONE_BY_ONE, 1)
+    current.update()
+    before = current.run
+    assert before.names_agree
+    assert _read_crop(before, CHILD)
+    faces = pq.read_table(root / FACES_TABLE)
+    pq.write_table(faces.replace_schema_metadata({"run": "another"}), root / FACES_TABLE)
+    manifest = json.loads((root / SERVING).read_bytes())
+    manifest["parts"]["faces"][FACES_TABLE.as_posix()] = sha256_file(root / FACES_TABLE)
+    (root / SERVING).write_text(json.dumps(manifest))
+    assert current.update()
+    run = current.run
+    assert run.models is not before.models
+    assert run.models_of_table is before.models
+    assert not run.names_agree
+    assert _read_crop(run, CHILD) is None
+    with pytest.raises(MixedPartsError):
+        _facts_of(run, run.table()).hash_of(CHILD)
+    with pytest.raises(MixedPartsError):
+        _draw(run, CompositeRequest.model_validate({"filter": {"gender": "female"}}))

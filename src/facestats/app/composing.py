@@ -282,7 +282,7 @@ def _draw(shown: Shown, wanted: Wanted) -> Face:
         options["max_yaw"] = 90.0
     number = None if len(table) <= MOST_MEMBERS else MOST_MEMBERS
     drawn = average_group(
-        shown.run.models, table, options, number, where.seed, where.flags, where.copies
+        shown.run.models_of_table, table, options, number, where.seed, where.flags, where.copies
     )
     if drawn.facts.n < LEAST:
         reasons = "; ".join(f"{len(names)} {why}" for why, names in drawn.facts.left_out.items())

@@ -231,9 +231,10 @@ def _measurements(shown: Shown, cells: dict[str, Any]) -> list[dict[str, Any]]:
 def _nearest(shown: Shown, filename: str) -> list[dict[str, Any]]:
     """The most similar faces, best first."""
     try:
-        filenames, embeddings = shown.run.models.embeddings
+        models = shown.run.models_of_table
+        filenames, embeddings = models.embeddings
         at = filenames.get_loc(filename)
-        table = answers.nearest(shown.run.models, embeddings[at], NEAREST + 1)
+        table = answers.nearest(models, embeddings[at], NEAREST + 1)
     except (KeyError, FaceStatsError):
         return []
     pairs = [

@@ -88,7 +88,8 @@ def _similar(shown: Shown, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     pairs = [
         (at, row["similarity"])
         for row in rows
-        if (at := shown.faces.row(row["filename"])) is not None
+        if shown.run.names_agree  # else they are other people's until the run has ended
+        and (at := shown.faces.row(row["filename"])) is not None
     ]
     cards = cards_of(shown, np.array([at for at, _ in pairs], np.int32))
     return [

@@ -217,7 +217,7 @@ def make_router() -> APIRouter:
 
 
 def _facts_of(run: Run, table: pd.DataFrame) -> PhotoFacts:
-    return PhotoFacts(run.models, table.attrs.get(FLAGS_SHA256))
+    return PhotoFacts(run.models_of_table, table.attrs.get(FLAGS_SHA256))
 
 
 def _version(run: Run, table: pd.DataFrame) -> str:

@@ -250,7 +250,7 @@ def _page_of_faces(
 def _read_crop(run: Run, filename: str) -> bytes | None:
     """The picture of a row; None where it is not there, or that of another run."""
     try:
-        check_crops(run.models, [filename])
+        check_crops(run.models_of_table, [filename])
         return read_bytes(run.models.root / CROPS / filename)
     except (OSError, ModelError):
         return None
@@ -315,7 +315,7 @@ def _draw(run: Run, options: schemas.CompositeRequest) -> tuple[bytes, dict[str,
     if render["background"] == "transparent" and options.format != "png":
         raise InputError("a JPEG can't be transparent; set format: png")
     image = draw_composite(
-        run.models,
+        run.models_of_table,
         selection.rows,
         **render,
         flags=where.flags,

@@ -94,6 +94,13 @@ class Run:
         """The models of the final table's run: what is said of its rows is said of these."""
         return self.models_before or self.models
 
+    @property
+    def names_agree(self) -> bool:
+        """Whether a face's name means the same to the models as to the final table."""
+        theirs = self.models_of_table.parts.manifest.parts
+        ours = self.models.parts.manifest.parts
+        return all(ours.get(part) == theirs.get(part) for part in ("faces", "embeddings"))
+
     def texts(self) -> TextEncoder:
         """The text tower, or its error."""
         return _or_raise(self.text)
