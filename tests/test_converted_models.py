@@ -11,6 +11,7 @@ import joblib
 import numpy as np
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import (
     LinearRegression,
     LogisticRegression,
@@ -314,4 +315,16 @@ def test_an_array_without_a_dimension_is_named(tmp_path, capsys):
     theirs.theta_ = np.array(1.0)
     path = dump(theirs, tmp_path / "clf.pkl")
     assert main(["models", "convert", str(path), "--trust", "-o", f"{tmp_path}/a.safetensors"]) == 2
-    assert "GaussianNB can't be taken apart" in capsys.readouterr().err
+    assert "an array has too few dimensions" in capsys.readouterr().err
+
+
+def test_a_forest_of_more_numbers_than_embeddings_have_is_named(tmp_path, capsys):
+    theirs = RandomForestClassifier(2).fit(*unit(2, 60))
+    for dimension in (2**63, 10**5000, 0):
+        theirs.n_features_in_ = dimension
+        path = dump(theirs, tmp_path / "clf.pkl")
+        assert (
+            main(["models", "convert", str(path), "--trust", "-o", f"{tmp_path}/a.safetensors"])
+            == 2
+        )
+        assert "vectors of more than 65,536 numbers, or of none" in capsys.readouterr().err

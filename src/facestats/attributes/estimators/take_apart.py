@@ -41,6 +41,8 @@ from facestats.attributes.estimators.sklearn_kinds import (
 from facestats.attributes.estimators.unpickle import Remains
 from facestats.errors import MisfitError, ModelError
 
+MOST = 65_536  # numbers of an embedding
+
 
 class Parts(NamedTuple):
     """An estimator taken apart.
@@ -66,9 +68,21 @@ class Parts(NamedTuple):
     def of(
         cls, node: Node, classes: np.ndarray | None, dimension: int | None, notes: list[str]
     ) -> Parts:
-        """Build it with the dimension of the first array, else with the one given."""
-        counted = _dimension(node)
-        return cls(node, classes, dimension if counted is None else counted, notes)
+        """Build it with the dimension of the first array, else with the one given.
+
+        Raises
+        ------
+        ModelError
+            An array has too few dimensions, or the dimension is none that embeddings have.
+        """
+        try:
+            counted = _dimension(node)
+        except LookupError:
+            raise ModelError("an array has too few dimensions: its file is damaged") from None
+        dimension = dimension if counted is None else counted
+        if dimension is not None and not 0 < dimension <= MOST:
+            raise ModelError(f"it takes vectors of more than {MOST:,} numbers, or of none")
+        return cls(node, classes, dimension, notes)
 
 
 def take_apart(estimator: Any) -> Parts:
