@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,22 @@ def convert(
         `classes` does not name each of the model's classes once.
     """
     content = read_pickle(path)
+    try:
+        return _converted(path, content, target, classes)
+    except (
+        TypeError,
+        ValueError,
+        LookupError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:  # of names and arrays that fit no classifier
+        raise ModelError(f"{path} can't be taken apart ({error})") from None
+
+
+def _converted(
+    path: Path, content: Any, target: str, classes: list[str] | None
+) -> tuple[AttributeModel, list[str]]:
     contents = list(_find(content))
     estimators = [(place, item) for place, item in contents if name_of(item) in ESTIMATORS]
     if not estimators:
@@ -333,7 +350,7 @@ def _names_in_file(contents: list, content: Any) -> dict[int, Any] | None:
 
 
 def _are_numbers(keys: Iterable[Any]) -> bool:
-    return all(str(key).lstrip("-").isdigit() for key in keys)
+    return all(re.fullmatch(r"-?[0-9]{1,9}", str(key)) for key in keys)
 
 
 def _text(name: Any) -> str:
