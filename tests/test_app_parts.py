@@ -25,6 +25,7 @@ from facestats.app.site import Choices, Site
 from facestats.cli import app as command
 from facestats.core.layout import CROPS, SERVING
 from facestats.service.errors import ServiceError
+from facestats.service.models import TABLE_SHA256
 from facestats.service.schemas import about_scores
 from servers import free_port
 
@@ -184,9 +185,10 @@ def test_the_token_of_pages_is_new_with_each_server():
 
 def test_pages_show_the_run_in_use(tmp_path, monkeypatch):
     table = pd.DataFrame({"filename": ["a.jpg", "b.jpg"], "image": ["a.jpg", "b.jpg"]})
+    table.attrs[TABLE_SHA256] = "of a file"
 
     def run(models, faces):
-        made = SimpleNamespace(models=models, faces=faces)
+        made = SimpleNamespace(models=models, models_of_table=models, faces=faces)
         made.table = lambda: made.faces
         return made
 

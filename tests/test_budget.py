@@ -279,11 +279,11 @@ def test_a_photo_over_a_limit_is_a_row_of_that_limit_or_of_this_run(folder, tmp_
             "for"
         ),
     }
-    assert frame.attrs == {"reused": 0, "computed": 3}
+    assert frame.attrs == {"reused": 0, "computed": 3, "elsewhere": 0}
     again = run(
         folder, tmp_path / "store", PreprocessConfig(size=96, max_pixels=30_000_000, max_seconds=60)
     )
-    assert again.attrs == {"reused": 3, "computed": 0}
+    assert again.attrs == {"reused": 3, "computed": 0, "elsewhere": 0}
     assert again.equals(frame)
     (folder / "scans.jpg").unlink()
     frame = run(folder, tmp_path / "store", PreprocessConfig(size=96, max_seconds=0.2))
@@ -291,7 +291,7 @@ def test_a_photo_over_a_limit_is_a_row_of_that_limit_or_of_this_run(folder, tmp_
         "no face found",
         "took more than 0.2 s of a processor, the limit that preprocess.max_seconds sets",
     ]
-    assert frame.attrs == {"reused": 1, "computed": 1}
+    assert frame.attrs == {"reused": 1, "computed": 1, "elsewhere": 0}
     assert frame["sha256"].notna().all()
     assert frame["key"].notna().tolist() == [True, False]
 

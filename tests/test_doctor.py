@@ -8,7 +8,6 @@ import os
 import shutil
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -21,6 +20,7 @@ from facestats.cli import doctor as doctor_command
 from facestats.cli import doctor_photos
 from facestats.cli.doctor_photos import Look, find_copies, spread
 from facestats.core.layout import FACES_TABLE
+from facestats.faces.tables import FACES
 from facestats.sample import write_sample
 from hubs import Hub, serving
 from resources import ROOT, backdrop, encode, landmarker_dir
@@ -170,18 +170,18 @@ def test_faces_labels_and_raters_are_counted(root, doctor, drawn, monkeypatch):
     }
 
     hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in raw.iterdir()]
-    run = pd.DataFrame(
-        {
-            "sha256": hashes,
-            "status": "ok",
-            "reason": None,
-            "face_count": 1,
-            "perceptual_hash": None,
-            "filename": None,
-        }
-    )
-    (root / "data/processed/metadata").mkdir(parents=True)
-    run.to_parquet(root / "data/processed/metadata/faces.parquet")
+    n = len(hashes)
+    run = {
+        "sha256": hashes,
+        "status": ["ok"] * n,
+        "reason": [None] * n,
+        "face_count": [1] * n,
+        "perceptual_hash": [None] * n,
+        "filename": [None] * n,
+    }
+    columns = {name: pa.array(values, FACES.columns[name]) for name, values in run.items()}
+    (root / FACES_TABLE).parent.mkdir(parents=True)
+    pq.write_table(pa.table(columns), root / FACES_TABLE)
     monkeypatch.setattr(
         doctor_photos, "process_photo", None
     )  # what the last run found is not computed again
