@@ -22,7 +22,7 @@ from facestats.attributes.estimators.preprocessing_steps import (
     take_steps,
 )
 from facestats.attributes.estimators.sklearn_kinds import put_together
-from facestats.attributes.estimators.take_apart import Parts, take_apart
+from facestats.attributes.estimators.take_apart import DAMAGE, Parts, take_apart
 from facestats.attributes.estimators.unpickle import Remains, read_pickle
 from facestats.attributes.model import AttributeModel, numeric_labels
 from facestats.attributes.training import ENOUGH, Training
@@ -79,14 +79,7 @@ def convert(
     content = read_pickle(path)
     try:
         return _converted(path, content, target, classes)
-    except (
-        TypeError,
-        ValueError,
-        LookupError,
-        AttributeError,
-        ArithmeticError,
-        RecursionError,
-    ) as error:  # of names and arrays that fit no classifier
+    except DAMAGE as error:
         raise ModelError(f"{path} can't be taken apart ({error})") from None
 
 

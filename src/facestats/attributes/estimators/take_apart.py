@@ -42,6 +42,15 @@ from facestats.attributes.estimators.unpickle import Remains
 from facestats.errors import MisfitError, ModelError
 
 MOST = 65_536  # numbers of an embedding
+# What a pickle ends in whose arrays and names fit no estimator.
+DAMAGE = (
+    TypeError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
 
 
 class Parts(NamedTuple):
@@ -119,14 +128,7 @@ def take_apart(estimator: Any) -> Parts:
             f"{name_of(error.estimator)} has no {error.attribute}: it was not fitted, or was "
             "saved by a version of scikit-learn that is too old or too new"
         ) from None
-    except (
-        TypeError,
-        ValueError,
-        LookupError,
-        AttributeError,
-        ArithmeticError,
-        RecursionError,
-    ) as error:
+    except DAMAGE as error:
         raise ModelError(f"{name_of(estimator)} can't be taken apart ({error})") from None
 
 
