@@ -288,8 +288,8 @@ def pipeline_picture(mermaid: str) -> str:
     )
 
 
-def readme(text: str) -> str:
-    """README.md with the picture as it is now between its two marks."""
+def methods(text: str) -> str:
+    """The index of docs/methods with the picture as it is now between its two marks."""
     dag = subprocess.run(
         [sys.executable, "-m", "dvc", "dag", "--mermaid"],
         cwd=FOLDER.parent,
@@ -307,13 +307,13 @@ def readme(text: str) -> str:
 
 def pages() -> dict[Path, str]:
     """Each page's path and text."""
-    front = FOLDER.parent / "README.md"
+    index = FOLDER / "methods" / "README.md"
     return {
         FOLDER / "parameters.md": parameters_page(),
         FOLDER / "tables.md": tables_page(),
         FOLDER / "api.md": api_page(),
         FOLDER / "datasets.md": datasets_page(),
-        front: readme(front.read_text(encoding="utf-8")),
+        index: methods(index.read_text(encoding="utf-8")),
     }
 
 

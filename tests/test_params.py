@@ -52,6 +52,19 @@ def test_a_number_may_be_written_in_any_way(tmp_path, written):
     ] * 3  # the same bits, for hashes are made of them
 
 
+@pytest.mark.parametrize("commit", ["7e12345", "1234567"])
+def test_a_commit_that_dvc_takes_for_a_number_is_to_be_quoted(tmp_path, commit):
+    usual = (ROOT / "params.yaml").read_text()
+    for written in (commit, f"'{commit}'"):
+        (tmp_path / "params.yaml").write_text(
+            usual.replace("revision: null", f"revision: {written}")
+        )
+        if written == commit:
+            with pytest.raises(ParamsError, match=r"clip\.revision = .*put it in quotes"):
+                load_params(tmp_path / "params.yaml")
+    assert load_params(tmp_path / "params.yaml").clip.revision == commit
+
+
 @pytest.mark.parametrize(
     "written", ["100", "1e2", "1E+2", "+100", "1_00", "100.0", "100.", "0100", "'100'"]
 )
@@ -180,7 +193,7 @@ def test_raters_may_be_named_by_numbers(raw):
         ("labels.rating_scale", [5, 1], ["labels.rating_scale = [5, 1]", "5.0 is above 1.0"]),
         ("labels.rating_scale", [1, 1], ["labels.rating_scale = [1, 1]", "must differ"]),
         ("labels.drop_raters", "ann", ["labels.drop_raters = 'ann'", "'auto'", "valid list"]),
-        ("labels.drop_raters", [7.5], ["labels.drop_raters.0 = 7.5", "valid string"]),
+        ("labels.drop_raters", [7.5], ["labels.drop_raters.0 = 7.5", "valid string", "in quotes"]),
         ("split.val", 0.9, ["split = ", "val + test must stay below 1"]),
         (
             "score.weights.geometric",

@@ -1,5 +1,5 @@
-"""docs/parameters.md, docs/tables.md and README.md's picture are what schemas and `dvc dag` say,
-and every key and column is described.
+"""docs/parameters.md, docs/tables.md and the picture in docs/methods/README.md are what schemas
+and `dvc dag` say, and every key and column is described.
 """
 
 import re
@@ -71,7 +71,7 @@ def test_the_picture_has_every_stage_once_and_no_arrow_that_follows_from_others(
         if "foreach" in stage and not reduce(getitem, stage["foreach"][2:-1].split("."), params)
     }
     picture = (
-        (ROOT / "README.md")
+        (ROOT / "docs/methods/README.md")
         .read_text(encoding="utf-8")
         .partition("```mermaid")[2]
         .partition("```")[0]

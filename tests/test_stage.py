@@ -130,5 +130,6 @@ def test_a_stage_that_fails_names_the_inputs_that_are_not_the_runs(
 
 def test_a_stage_that_fails_on_what_the_run_wrote_shows_where(after_a_run, monkeypatch):
     monkeypatch.setattr("facestats.run.stage.end_in_time", lambda: None)
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError) as raised:
         run_stage(fails)
+    assert "--no-run-cache" in "".join(raised.value.__notes__)

@@ -126,6 +126,13 @@ def _explain(
     if any(error["type"] == "value_error" for error in errors):
         # The value has the right type, so other members of the union were not meant.
         errors = [error for error in errors if error["type"] != "literal_error"]
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        errors = [
+            {**error, "msg": f"{error['msg']}; where it is one, put it in quotes"}
+            if error["type"] == "string_type"
+            else error
+            for error in errors
+        ]
     messages = [
         f"input should be a mapping of {', '.join(_known_keys(location, raw, root))}"
         if error["type"] == "model_type"

@@ -84,6 +84,11 @@ class _Loader(yaml.SafeLoader):
 
 for _kind in ("int", "float"):
     _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _Loader.construct_number)
+# 1e5 is text in YAML 1.1. DVC, whose YAML is 1.2, takes it for a number, and a commit 7e12345 for
+# infinity, like any other of that form.
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+[eE][-+]?\d+"), list("-+0123456789")
+)
 
 
 class Params(Section):

@@ -34,6 +34,10 @@ from facestats.run.inputs import changed_inputs
 
 Item = TypeVar("Item")
 _NAMED = 3  # changed files in a message
+_FAULT = (
+    "This is a fault of FaceStats; or, where a cache or its run cache is shared, an input is not "
+    "what its stage writes: `dvc repro --force --no-run-cache` computes all outs here."
+)
 _warnings: list[str] = []  # of this stage, as they were printed
 
 # A stage imports this module first, so that Ctrl-C during the other imports ends it silently, and
@@ -99,6 +103,7 @@ def run_stage(main: Callable, guarded: bool = True) -> None:
     except Exception as error:
         message = _message(error) or _suspects(error, arguments, script)
         if message is None:
+            error.add_note(_FAULT)
             raise
         sys.exit(f"error: {message}")
     except KeyboardInterrupt:
