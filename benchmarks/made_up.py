@@ -23,7 +23,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from facestats.clip.tables import embeddings_schema
 from facestats.composites.contours import FACE_OVAL
@@ -40,6 +39,9 @@ from facestats.params.project import load_params
 
 DIMENSION = 512
 MOST_LABELLED = 100_000  # nobody labels a million faces
+MOST_SHAPED = 1_000_000  # faces with landmarks of their own: 5.6 GB
+FEWER_SHAPED = 100_000  # where there are more faces
+REPEATED = 64
 EMPTY = 0.2  # share of the labels' cells
 BLOCK = 8192  # rows that are drawn at a time; a face is the same whatever the number of faces
 LATENT, NOISE = 6, 1.0
@@ -52,31 +54,26 @@ DRAWN = 20  # faces behind the members of a composite, each under many names
 
 def make_project(n: int, folder: Path) -> None:
     """All that the stages after `embed` read, below `folder`."""
-    sha256 = _write_clip(folder)
-    latent, vectors = np.empty((n, LATENT)), np.empty((n, DIMENSION), np.float32)
-    for i, (z, x) in enumerate(_blocks(n)):
-        latent[i * BLOCK :][:BLOCK], vectors[i * BLOCK :][:BLOCK] = z, x
-    names = face_names(n)
-    tables.write(
-        pd.DataFrame({"filename": names, "key": "made up"}),
-        folder / EMBEDDINGS,
-        embeddings_schema(DIMENSION),
-        {
-            "variant": "made up",
-            "revision": "",
-            "weights_sha256": sha256,
-            "precision": "float32",
-            "dimension": str(DIMENSION),
-        },
-        vectors={"embedding": vectors},
-    )
-    _write_labels(names, latent, folder / "data/labels/labels.csv")
-    _write_faces(names, latent, folder / METADATA / FACES.name)
+    facts = {
+        "variant": "made up",
+        "revision": "",
+        "weights_sha256": _write_clip(folder),
+        "precision": "float32",
+        "dimension": str(DIMENSION),
+    }
+    latent = np.empty((n, LATENT))
+    with tables.writing(folder / EMBEDDINGS, embeddings_schema(DIMENSION), facts) as writer:
+        for start, (z, x) in zip(range(0, n, BLOCK), _blocks(n), strict=True):
+            latent[start : start + len(z)] = z
+            names = face_names(np.arange(start, start + len(z)))
+            writer.write(pd.DataFrame({"filename": names, "key": "made up"}), {"embedding": x})
+    _write_labels(latent, folder / "data/labels/labels.csv")
+    _write_faces(latent, folder / METADATA / FACES.name)
 
 
-def face_names(n: int) -> np.ndarray:
-    """Sorted names in folders of 1,000."""
-    rows = pd.Series(np.arange(n)).astype("str").str.zfill(7)
+def face_names(numbers: np.ndarray) -> np.ndarray:
+    """Names in folders of 1,000, sorted as the numbers of the faces are."""
+    rows = pd.Series(numbers).astype("str").str.zfill(7)
     return (rows.str[:4] + "/" + rows + ".jpg").to_numpy(dtype=object)
 
 
@@ -91,9 +88,9 @@ def _blocks(n: int):
         yield z, (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
 
 
-def _write_labels(names: np.ndarray, z: np.ndarray, path: Path) -> None:
+def _write_labels(z: np.ndarray, path: Path) -> None:
     rng = np.random.default_rng(2)
-    rows = np.unique(np.linspace(0, len(names) - 1, min(len(names), MOST_LABELLED)).astype(int))
+    rows = np.unique(np.linspace(0, len(z) - 1, min(len(z), MOST_LABELLED)).astype(int))
     doubt = rng.normal(0, 0.3, (len(rows), 4))
     path.parent.mkdir(parents=True)
     table = pd.DataFrame(
@@ -106,7 +103,7 @@ def _write_labels(names: np.ndarray, z: np.ndarray, path: Path) -> None:
         }
     )
     table = table.mask(rng.random(table.shape) < EMPTY)
-    table.insert(0, "image", names[rows])
+    table.insert(0, "image", face_names(rows))
     table.to_csv(path, index=False)
 
 
@@ -148,18 +145,22 @@ def shapes(latent: np.ndarray) -> np.ndarray:
     ).astype(np.float32)
 
 
-def _write_faces(names: np.ndarray, latent: np.ndarray, path: Path) -> None:
-    """`faces.parquet`, written group by group, for the landmarks of a million faces are 5.6 GB."""
-    schema = pa.schema(FACES.columns)
-    path.parent.mkdir(parents=True)
-    rows = group_rows(schema)
-    with pq.ParquetWriter(path, schema, compression="zstd") as file:
-        for start in range(0, len(names), rows):
-            some = names[start : start + rows]
-            n, rng = len(some), np.random.default_rng([4, start])
-            place = np.arange(start, start + n)
+def _write_faces(latent: np.ndarray, path: Path) -> None:
+    """`faces.parquet`, written group by group, for the landmarks of a million faces are 5.6 GB.
+
+    Of more faces, those after the first `FEWER_SHAPED` have the landmarks of `REPEATED` of them in
+    turn, which take hardly any room once they are compressed.
+    """
+    rows, count = group_rows(pa.schema(FACES.columns)), len(latent)
+    own = count if count <= MOST_SHAPED else FEWER_SHAPED
+    repeated = shapes(latent[:REPEATED])
+    with tables.writing(path, FACES) as writer:
+        for start in range(0, count, rows):
+            place = np.arange(start, min(start + rows, count))
+            n, rng = len(place), np.random.default_rng([4, start])
+            some = face_names(place)
             copies = rng.random(n) < 0.01
-            before = names[np.maximum(place - 1, 0)]
+            before = face_names(np.maximum(place - 1, 0))
             number = {
                 name: rng.normal(0, 10, n).astype(np.float32) for name in ("yaw", "pitch", "roll")
             }
@@ -182,26 +183,18 @@ def _write_faces(names: np.ndarray, latent: np.ndarray, path: Path) -> None:
                 "copy_rank": np.where(copies & (place > 0), 2, 1),
                 "key": "made up",
             }
-            frame = pd.DataFrame(columns, index=range(n)).reindex(columns=schema.names)
             vectors = {
                 "box": np.zeros((n, 4), np.float32),
-                "landmarks": shapes(latent[start : start + rows]),
-            }
-            file.write_table(
-                pa.Table.from_arrays(
+                "landmarks": np.concatenate(
                     [
-                        pa.FixedSizeListArray.from_arrays(
-                            pa.array(vectors[field.name].ravel()), type=field.type
-                        )
-                        if field.name in vectors
-                        else pa.array(
-                            frame[field.name].to_numpy(), type=field.type, from_pandas=True
-                        )
-                        for field in schema
-                    ],
-                    schema=schema,
-                )
-            )
+                        shapes(latent[start : min(start + n, own)]),
+                        repeated[place[place >= own] % REPEATED],
+                    ]
+                ),
+            }
+            others = [name for name in FACES.columns if name not in vectors]
+            frame = pd.DataFrame(columns, index=range(n)).reindex(columns=others)
+            writer.write(frame, vectors)
 
 
 def _write_clip(folder: Path) -> str:
@@ -232,7 +225,7 @@ def make_members(n: int, folder: Path) -> None:
 
     write_sample(folder / "drawn", n=DRAWN, size=512, seed=0, progress=False)
     drawn = sorted((folder / "drawn/images").glob("face_*.jpg"))[:DRAWN]
-    names = face_names(n)
+    names = face_names(np.arange(n))
     for i, name in enumerate(names):
         target = folder / "faces" / name
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -13,8 +13,8 @@ from facestats.run.stage import run_stage
 from facestats.attributes.tables import FLAGS
 from facestats.clusters.tables import WITH_CLUSTERS
 from facestats.core import tables
-from facestats.core.fingerprint import sha256_file
 from facestats.core.stats.identity import IDENTITY
+from facestats.core.tables.parts import sha256_table
 from facestats.faces.tables import FACES
 from facestats.geometry.tables import WITH_META
 from facestats.groups.final import OF_CLUSTERS, join_final
@@ -37,7 +37,7 @@ def main(_params, attributes, clusters, scores, traits, labels, faces, flags, fi
     doubts: dict[str, str] = {}
     for path in (attributes, scores, traits):
         doubts |= tables.read_doubts(path)
-    of_flags = {FLAGS_SHA256: sha256_file(flags)}
+    of_flags = {FLAGS_SHA256: sha256_table(flags)}
     tables.write(table, final, FINAL, tables.doubts_metadata(doubts) | of_flags)
     doubtful = table["doubts"].notna().sum()
     return f"rows={len(table)} columns={len(table.columns)} doubtful={doubtful}"

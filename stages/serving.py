@@ -11,6 +11,7 @@ Alone   dvc repro -sf serving
 from facestats.run.stage import run_stage
 
 from facestats.attributes.model import model_path
+from facestats.core.tables.parts import listed_files
 from facestats.labels.traits import read_traits
 from facestats.serving.checks import read_facts
 from facestats.serving.manifest import check_kinds, files_in, model_facts, write_manifest
@@ -28,10 +29,10 @@ def main(params, models, embeddings, faces, ages, manifest):
         "attributes": [attributes],
         "classifiers": [model_path(models / "attributes", target) for target in targets],
         "zeroshot": [models / "zeroshot.npz"],
-        "embeddings": [embeddings],
-        "faces": [faces],
+        "embeddings": listed_files(embeddings),
+        "faces": listed_files(faces),
         "age_check": [models / "age_check.json"],
-        "ages": [ages],
+        "ages": listed_files(ages),
         "traits": files_in(models / "traits") if read_traits(models / "traits")[1:] else [],
     }
     check_kinds(parts)

@@ -14,9 +14,9 @@ from facestats.app.faces_table import plain
 from facestats.app.recent import Recent
 from facestats.attributes.tables import FLAGS
 from facestats.core import tables
-from facestats.core.fingerprint import sha256_file
 from facestats.core.landmarks import N_LANDMARKS
 from facestats.core.layout import METADATA
+from facestats.core.tables.parts import sha256_table
 from facestats.errors import FaceStatsError, TableError
 from facestats.faces.tables import FACES
 from facestats.serving.manifest import faces_table, identity
@@ -117,7 +117,7 @@ class PhotoFacts:
 def _flags_in(path: Path, sha256: str | None) -> Flags | None:
     with suppress(OSError, FaceStatsError):
         read = tables.read(path, FLAGS)
-        if sha256_file(path) == sha256:
+        if sha256_table(path) == sha256:
             flags: Flags = {}
             for row in read.itertuples():
                 entry = {"reason": row.reason, "value": plain(row.value)}

@@ -63,7 +63,7 @@ def known_classes(
     headers = {name: name for name in map(str, manual.columns)}
     headers |= {} if manual.empty else find_columns(manual.columns, LABELS, into)
     predictions = root / METADATA / PREDICTIONS.name
-    columns = _columns(predictions) if predictions.is_file() else []
+    columns = _columns(predictions) if predictions.exists() else []
     known = {}
     for target in targets:
         words = {*labels[target].dropna().unique()} if target in labels else set()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from facestats.dvc_files.forms import ForeignError, load_yaml
 from facestats.errors import InputError, number_of, suggestion
 from facestats.labels.tables import SPLITS
 from facestats.machine.git import read_git
-from facestats.rows.dvc_cache import DvcCache, find_dvc_cache, is_md5
+from facestats.rows.dvc_cache import DvcCache, find_dvc_cache, is_md5, md5_of_table
 
 WORKSPACE = "workspace"
 LOCK, PARAMS, STAGE = "dvc.lock", "params.yaml", CROSSVALIDATED.stage
@@ -97,7 +96,7 @@ def changed_params(a: Run, b: Run) -> dict[str, tuple[Any, Any]]:
 
 def _workspace(root: Path) -> Run:
     table = root / CROSSVALIDATED.location
-    if not table.is_file():
+    if not table.exists():
         raise InputError(
             f"{table}: no such table; `dvc repro {STAGE}` makes it, or `dvc checkout` brings it"
         )
@@ -111,7 +110,7 @@ def _workspace(root: Path) -> Run:
         check_predictions(tables.read(table, CROSSVALIDATED), str(table)),
         dict(_flat(params)),
         val_loss(_file(root / SUMMARY), str(SUMMARY)),
-        _val(root / SPLITS.location),
+        _val([root / SPLITS.location]),
     )
 
 
@@ -127,8 +126,8 @@ def _committed(root: Path, cache: DvcCache, name: str) -> Run:
             f"{name} has no cross-validated predictions: its dvc.lock has no stage `{STAGE}`. It "
             "is from before that stage, or its run was not committed"
         )
-    path = _cached(cache, stages, CROSSVALIDATED.location)
-    if path is None:
+    paths = _cached(cache, stages, CROSSVALIDATED.location)
+    if not paths:
         raise InputError(
             f"the cross-validated predictions of {name} are not in DVC's cache: `dvc fetch "
             "--all-commits` brings those of commits, `dvc exp pull` those of an experiment"
@@ -138,7 +137,7 @@ def _committed(root: Path, cache: DvcCache, name: str) -> Run:
     return Run(
         name,
         commit,
-        check_predictions(tables.read(path, CROSSVALIDATED), f"{CROSSVALIDATED.name} of {name}"),
+        check_predictions(_read(paths, CROSSVALIDATED), f"{CROSSVALIDATED.name} of {name}"),
         dict(_flat(params)),
         val_loss(content(SUMMARY), f"{SUMMARY} of {name}"),
         _val(_cached(cache, stages, SPLITS.location)),
@@ -231,11 +230,14 @@ def _outs(stages: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, str]]
     }
 
 
-def _cached(cache: DvcCache, stages: Mapping[str, Mapping[str, Any]], out: str) -> Path | None:
-    """The object of an out (a file) in DVC's cache; None where it is not there."""
+def _cached(cache: DvcCache, stages: Mapping[str, Mapping[str, Any]], out: str) -> list[Path]:
+    """The files of a table in DVC's cache, one or its parts; none where it is not there."""
     _, md5 = _outs(stages).get(out, ("", ""))
-    path = cache.object(md5) if md5 and not md5.endswith(".dir") else None
-    return path if path and path.is_file() else None
+    return cache.table(md5) if md5 else []
+
+
+def _read(paths: Sequence[Path], schema: tables.Schema) -> pd.DataFrame:
+    return pd.concat([tables.read(path, schema) for path in paths], ignore_index=True)
 
 
 def _why_stale(table: Path, stages: Mapping[str, Mapping[str, Any]], params: dict) -> str | None:
@@ -244,9 +246,7 @@ def _why_stale(table: Path, stages: Mapping[str, Mapping[str, Any]], params: dic
     By `dvc.lock` alone, which needs no photos. That code has changed is not noticed.
     """
     outs = _outs(stages)
-    with table.open("rb") as file:
-        md5 = hashlib.file_digest(file, "md5").hexdigest()
-    if outs.get(CROSSVALIDATED.location, ("", ""))[1] != md5:
+    if outs.get(CROSSVALIDATED.location, ("", ""))[1] != md5_of_table(table):
         return (
             f"{CROSSVALIDATED.name} is not the one of dvc.lock. `dvc checkout` brings that, `dvc "
             "repro` makes one"
@@ -298,8 +298,8 @@ def _flat(params: Any, above: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]
         yield from _flat(value, (*above, str(key)))
 
 
-def _val(path: Path | None) -> frozenset[str] | None:
-    if path is None or not path.is_file():
+def _val(paths: Sequence[Path]) -> frozenset[str] | None:
+    if not all(path.exists() for path in paths) or not paths:
         return None
-    splits = tables.read(path, SPLITS)
+    splits = _read(paths, SPLITS)
     return frozenset(splits["filename"][splits["split"] == "val"])

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from facestats.cli.doctor_inputs import Finding
 from facestats.core.layout import FINAL_TABLE
-from facestats.errors import suggestion
+from facestats.core.tables.parquet import opened
+from facestats.errors import FaceStatsError, suggestion
 from facestats.params.project import Params
 
 KIND = "composites"
@@ -22,8 +21,9 @@ def unknown_columns(root: Path, params: Params) -> Iterator[Finding]:
     """
     path = root / FINAL_TABLE
     try:
-        known = pq.read_schema(path).names
-    except (OSError, ValueError):  # no run yet, or a damaged table, which others name
+        with opened(path) as file:
+            known = file.schema_arrow.names
+    except FaceStatsError:  # no run yet, or a damaged table, which others name
         return
     for name, composite in params.composites.items():
         where = composite.filter

@@ -179,7 +179,7 @@ def _current(cache: DvcCache) -> set[str]:
             "the table of faces that `dvc repro` wrote is not there; DVC's cache and the remote "
             "are as they were"
         )
-    return set().union(*(pd.read_parquet(path)["image"] for path in tables))
+    return set().union(*(pd.read_parquet(path)["image"] for paths in tables for path in paths))
 
 
 def _gc(remote: str | None) -> list[str]:

@@ -269,11 +269,11 @@ def _last_run(place: Place) -> pd.DataFrame:
     """Columns of the last run's table of faces; empty without a run."""
     columns = ["image", "filename", "sha256", "duplicate_of", "near_duplicate_of"]
     tables = place.cache.tables("preprocess") if place.cache else []
-    for path in [place.root / FACES_TABLE, *tables]:
+    for paths in [[place.root / FACES_TABLE], *tables]:
         try:
-            table = pd.read_parquet(path, columns=columns)
+            table = pd.concat([pd.read_parquet(path, columns=columns) for path in paths])
             return table.drop_duplicates("image")
         except (OSError, ValueError) as error:  # missing or damaged
             if isinstance(error, OSError) and is_fault(error) and not is_absent(error):
-                raise fault(path, error) from None
+                raise fault(paths[0], error) from None
     return pd.DataFrame(columns=columns, dtype="str")

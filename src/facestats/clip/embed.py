@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -102,17 +102,27 @@ def open_face_rows(
 
 def committed_rows(cache: DvcCache | None, table: Path, dimension: int) -> pa.Table | None:
     """Rows of the last committed run, whose table is in DVC's cache; None if there are none."""
-    before = cache.committed(table) if cache else None
+    before = cache.committed_table(table) if cache else []
     return earlier_rows(before, dimension) if before else None
 
 
-def earlier_rows(table: Path, dimension: int) -> pa.Table | None:
-    """Rows of an earlier `embeddings_clip.parquet` in DVC's cache; None for another dimension."""
-    columns = row_columns(dimension)
+def earlier_rows(files: Sequence[Path], dimension: int) -> pa.Table | None:
+    """Rows of an earlier `embeddings_clip.parquet` in DVC's cache; None for another dimension.
+
+    Parameters
+    ----------
+    files : sequence of Path
+        The file, or its parts.
+    dimension : int
+        Of an embedding.
+    """
+    columns, read = row_columns(dimension), []
     try:
-        with opened(table) as file:
-            rows = file.read(columns=list(columns)).select(list(columns))
-    except (TableError, KeyError):
+        for path in files:
+            with opened(path) as file:
+                read.append(file.read(columns=list(columns)).select(list(columns)))
+        rows = pa.concat_tables(read)
+    except (TableError, KeyError, pa.ArrowInvalid):
         return None
     return rows if rows.schema.types == list(columns.values()) else None
 

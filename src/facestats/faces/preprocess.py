@@ -1,6 +1,6 @@
 """A folder of photos to aligned faces and the table `faces.parquet`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -205,23 +205,23 @@ def fill_photos(
 
 def committed_rows(cache: DvcCache | None, table: Path, crops: Path) -> pa.Table | None:
     """Rows of the last committed run, whose outs are in DVC's cache; None if there are none."""
-    before = cache.committed(table) if cache else None
+    before = cache.committed_table(table) if cache else []
     return earlier_rows(before, cache.committed_files(crops)) if cache and before else None
 
 
-def earlier_rows(table: Path, crops: dict[str, str]) -> pa.Table | None:
+def earlier_rows(files: Sequence[Path], crops: dict[str, str]) -> pa.Table | None:
     """Rows of an earlier `faces.parquet`; None if it lacks a column.
 
     Parameters
     ----------
-    table : Path
-        The earlier file, out of DVC's cache.
+    files : sequence of Path
+        The earlier file, or its parts, out of DVC's cache.
     crops : dict[str, str]
         MD5 of each crop by its filename, as DVC's cache lists them.
     """
     columns = [name for name in ROW_COLUMNS if name != "crop"]
     try:
-        frame = tables.read(table, FACES, [*columns, "filename"])
+        frame = pd.concat([tables.read(path, FACES, [*columns, "filename"]) for path in files])
     except tables.TableError:
         return None
     frame = frame[

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from facestats.core.files import read_json, write_json
 from facestats.core.fingerprint import sha256_file, sha256_json
+from facestats.core.tables.parts import listed_files
 from facestats.errors import InputError
 
 # What is read of a composite or difference.
@@ -43,7 +44,7 @@ def write_composites_manifest(
     InputError
         `serving` is missing or damaged.
     """
-    files = [final, *(folder / name for folder in sorted(folders) for name in FILES)]
+    files = [*listed_files(final), *(folder / name for folder in sorted(folders) for name in FILES)]
     return write_run_manifest(path, serving, files)
 
 

@@ -6,6 +6,7 @@ the hash in `dvc.lock`.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from typing import TypeGuard
 
 import yaml
 
+from facestats.core.tables.parts import listed_files
 from facestats.errors import InputError
 from facestats.machine.faults import fault, patiently
 from facestats.rows.folder import is_absent
@@ -56,31 +58,36 @@ class DvcCache:
     def committed_files(self, out: str | Path) -> dict[str, str]:
         """MD5 of each file of an out (a folder), by its path below it; empty if not cached."""
         listing = self.committed(out)
-        if listing is None:
-            return {}
-        content = _read(listing)
-        try:
-            return {
-                entry["relpath"]: entry["md5"]
-                for entry in json.loads(content)
-                if is_md5(entry["md5"])
-            }
-        except (ValueError, TypeError, KeyError, RecursionError):  # damaged
-            return {}
+        return _listed(listing) if listing else {}
 
-    def tables(self, stage: str) -> list[Path]:
-        """The parquet files that a stage last wrote: in the workspace, and as committed."""
-        return [path for copies in self.copies(stage).values() for path in copies]
+    def committed_table(self, out: str | Path) -> list[Path]:
+        """The cached files of a table by dvc.lock; see `table`."""
+        md5 = self._hash(out)
+        return self.table(md5) if md5 and is_md5(md5) else []
 
-    def copies(self, stage: str) -> dict[Path, list[Path]]:
-        """Where the parquet files that a stage last wrote are, by out: nowhere, here, cached."""
+    def table(self, md5: str) -> list[Path]:
+        """The cached files of a table with this hash, in order: one, or its parts.
+
+        None if any is not cached.
+        """
+        paths = [self.object(md5)]
+        if md5.endswith(".dir") and _is_file(paths[0]):
+            paths = [self.object(part) for _, part in sorted(_listed(paths[0]).items())]
+        return paths if all(map(_is_file, paths)) else []
+
+    def tables(self, stage: str) -> list[list[Path]]:
+        """The tables that a stage last wrote, in the workspace and as committed: their files."""
+        return [paths for copies in self.copies(stage).values() for paths in copies]
+
+    def copies(self, stage: str) -> dict[Path, list[list[Path]]]:
+        """The files of the tables that a stage last wrote, by out: of none, that here, cached."""
         outs = [
             self.root / out["path"]
             for out in self._outs(stage)
             if str(out.get("path", "")).endswith(".parquet")
         ]
         return {
-            out: [path for path in (out, self.committed(out)) if path and _is_file(path)]
+            out: [paths for paths in (_files_here(out), self.committed_table(out)) if paths]
             for out in outs
         }
 
@@ -133,6 +140,38 @@ def _depth(content: bytes) -> int:
         if deepest > _MOST_DEPTH:
             break
     return deepest
+
+
+def md5_of_table(table: Path) -> str:
+    """The MD5 that DVC has for a table: of its file, or of the list of its parts."""
+    files = listed_files(table)
+    if files == [table]:
+        return _md5(table)
+    entries = [{"md5": _md5(path), "relpath": path.name} for path in files]
+    listing = json.dumps(entries, sort_keys=True).encode()
+    return hashlib.md5(listing, usedforsecurity=False).hexdigest() + ".dir"
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
+
+
+def _listed(listing: Path) -> dict[str, str]:
+    """MD5 of each file of a folder, by its path below it; empty if the list is damaged."""
+    content = _read(listing)
+    try:
+        return {
+            entry["relpath"]: entry["md5"] for entry in json.loads(content) if is_md5(entry["md5"])
+        }
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return {}
+
+
+def _files_here(table: Path) -> list[Path]:
+    """A table's file, or its parts in order; none where it is absent."""
+    files = listed_files(table)
+    return files if all(map(_is_file, files)) else []
 
 
 def _is_file(path: Path) -> bool:

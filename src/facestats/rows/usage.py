@@ -83,9 +83,12 @@ def current_tables(
     """
     tables, lost = [], []
     for out, copies in cache.copies(stage).items() if cache else ():
-        parts = [part for path in copies if (part := _read_columns(path, columns)) is not None]
-        tables += [part for part in parts if part.num_columns == len(columns)]
-        lost += [] if parts else [out]
+        whole = False
+        for paths in copies:
+            parts = [part for path in paths if (part := _read_columns(path, columns)) is not None]
+            tables += [part for part in parts if part.num_columns == len(columns)]
+            whole = whole or len(parts) == len(paths)
+        lost += [] if whole else [out]
     return tables, lost
 
 

@@ -218,7 +218,7 @@ class CurrentRun:
             table = tables.read_all(path, FINAL).set_index("filename", drop=False)
             table.attrs[FLAGS_SHA256] = tables.file_metadata(path).get(FLAGS_SHA256)
             manifest.check_final()
-            table.attrs[TABLE_SHA256] = manifest.files[FINAL_TABLE.as_posix()]
+            table.attrs[TABLE_SHA256] = manifest.final_sha256()
             value = table
         except FaceStatsError as error:
             value = error

@@ -385,7 +385,7 @@ def _doubts(
 ) -> list[str]:
     """What is doubtful about the columns that a frame was filtered by."""
     final = models.root / METADATA / FINAL.name
-    if table is None or not conditions or not final.is_file():
+    if table is None or not conditions or not final.exists():
         return []
     return column_doubts(
         table[table["filename"].isin(names)], conditions, tables.read_doubts(final)

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from facestats.core.fingerprint import sha256_json
 from facestats.core.layout import COMPOSITES, COMPOSITES_MANIFEST, FINAL_TABLE
+from facestats.core.tables.parts import listed_files, table_of
 from facestats.pairs.manifest import FILES
 from facestats.serving.manifest import OF_TWO_RUNS, MixedPartsError, check
 from facestats.serving.run_manifest import read_run_manifest
@@ -60,7 +62,14 @@ class CompositesManifest:
 
     def check_final(self) -> None:
         """Check the final table; raises `MixedPartsError` for that of another run."""
-        self._check([FINAL_TABLE])
+        self._check(file.relative_to(self.root) for file in listed_files(self.root / FINAL_TABLE))
+
+    def final_sha256(self) -> str:
+        """What tells the run's final table from others."""
+        hashes = [
+            sha256 for path, sha256 in self.files.items() if table_of(Path(path)) == FINAL_TABLE
+        ]
+        return hashes[0] if len(hashes) == 1 else sha256_json(hashes)
 
     def _check(self, paths: Iterable[Path]) -> None:
         wanted = [path.as_posix() for path in paths]

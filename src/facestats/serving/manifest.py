@@ -21,6 +21,7 @@ from facestats.core.files import write_json
 from facestats.core.fingerprint import sha256_file
 from facestats.core.layout import SERVING
 from facestats.core.tables.embeddings import EmbeddingTable
+from facestats.core.tables.parts import table_of
 from facestats.errors import InputError, ModelError
 from facestats.faces.params import Preprocess
 from facestats.faces.tables import FACES
@@ -341,9 +342,8 @@ def faces_table(models: Models) -> Path:
     It is hashed once, and again only where the file is another one.
     """
     files = models.parts.manifest.parts["faces"]
-    name = next(iter(files))
-    now = identity(models.root / name)
-    if now is None or models.compared_files.get(name) != now:
+    now = {name: identity(models.root / name) for name in files}
+    if None in now.values() or any(models.compared_files.get(name) != now[name] for name in now):
         check(models.root, files)
-        models.compared_files[name] = now
-    return models.root / name
+        models.compared_files.update(now)
+    return table_of(models.root / next(iter(files)))

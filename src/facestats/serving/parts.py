@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 from facestats.age.tables import AGE_CHECK
 from facestats.core import tables
 from facestats.core.layout import CROPS, SERVING
+from facestats.core.tables.parts import table_of
 from facestats.errors import FaceStatsError, FaultError, ModelError
 from facestats.faces.tables import FACES
 from facestats.params.errors import explain
@@ -347,7 +348,7 @@ def _zeroshot(root: Path, files: list[Path], manifest: Manifest, values: Mapping
 def _embeddings(
     root: Path, files: list[Path], manifest: Manifest, values: Mapping[str, Any]
 ) -> Any:
-    filenames, embeddings, metadata = tables.read_embeddings(files[0])
+    filenames, embeddings, metadata = tables.read_embeddings(table_of(files[0]))
     if metadata.get("weights_sha256") != manifest.facts["clip"]["weights_sha256"]:
         raise ModelError(
             f"{files[0]} was computed with other weights than those of {root / SERVING}; run `dvc "
@@ -359,7 +360,7 @@ def _embeddings(
 
 def _faces(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str, Any]) -> Any:
     return (
-        tables.read(files[0], FACES, ["image", "filename", "perceptual_hash"])
+        tables.read(table_of(files[0]), FACES, ["image", "filename", "perceptual_hash"])
         .dropna(subset="filename")
         .set_index("filename")
     )
@@ -384,7 +385,7 @@ def _ages(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str
     without_faces = isinstance(values["faces"], FaceStatsError)
     if without_faces and not files[0].is_file():  # models alone
         return nobody
-    labelled = tables.read(files[0], AGE_CHECK)
+    labelled = tables.read(table_of(files[0]), AGE_CHECK)
     labelled = labelled[labelled["age_checked"].notna() & (labelled["age_checked"] != MODEL)]
     if without_faces:  # a run replaces them, and a labelled child would not be known
         if labelled.empty:

@@ -1,8 +1,8 @@
 """Tables: their schemas, and reading and writing with validation.
 
-Every table is a parquet file (zstd), sorted by its key (only the flags stand worst first), without
-pandas' metadata: the same rows give the same bytes. All code goes through `read` and `write`, which
-check the columns.
+Every table is a parquet file (zstd), or the parts of one (`parts`), sorted by its key (only the
+flags stand worst first), without pandas' metadata: the same rows give the same bytes. All code goes
+through `read` and `write`, which check the columns.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,21 +21,17 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from facestats.core.files import replacing
 from facestats.core.layout import METADATA
+from facestats.core.tables.blocks import BlockWriter, TableWriter, in_blocks
 from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.core.tables.parquet import (
-    ANEW,
     check_keys,
-    group_rows,
     opened,
     read_rows,
     require_column,
-    sort_by_key,
-    vector_column,
 )
+from facestats.core.tables.parts import ANEW
 from facestats.errors import RenamedWarning, TableError
 
 _PATHS = ("filename", "image")  # columns with paths below a folder
@@ -169,15 +166,32 @@ def write(
     TableError
         A missing, surplus or wrongly typed column, a null or repeated key.
     """
+    with writing(path, schema, metadata) as writer:
+        for some, vectors_of_some in in_blocks(frame, vectors or {}, schema, str(path)):
+            writer.write(some, vectors_of_some)
+
+
+@contextmanager
+def writing(
+    path: str | Path, schema: Schema, metadata: Mapping[str, str] | None = None
+) -> Iterator[BlockWriter]:
+    """Write a table block by block, in the order of its key; the bytes are those of `write`.
+
+    Parameters
+    ----------
+    path, schema, metadata
+        See `write`.
+
+    Raises
+    ------
+    TableError
+        As `write`; what stood at `path` stays.
+    """
     path = Path(path)
     if path.suffix != ".parquet":  # as where two paths of a stage were swapped
         raise TableError(f"{path}: expected a file *.parquet for {schema.name}")
-    table = _to_arrow(frame, vectors or {}, schema, str(path))
-    table = table.replace_schema_metadata({k: str(v) for k, v in sorted((metadata or {}).items())})
-    with replacing(path) as temporary:
-        pq.write_table(
-            table, temporary, compression="zstd", row_group_size=group_rows(table.schema)
-        )
+    with TableWriter(path) as writer:
+        yield BlockWriter(writer, path, schema, metadata or {})
 
 
 def read_all(path: str | Path, schema: Schema) -> pd.DataFrame:
@@ -385,48 +399,3 @@ def _same_type(kind: pa.DataType, expected: pa.DataType) -> bool:
     if pa.types.is_fixed_size_list(expected):
         return pa.types.is_fixed_size_list(kind) and kind.list_size == expected.list_size
     return kind == expected
-
-
-def _to_arrow(
-    frame: pd.DataFrame, vectors: Mapping[str, np.ndarray], schema: Schema, where: str
-) -> pa.Table:
-    columns = [*frame.columns, *vectors]
-    missing = [name for name in schema.columns if name not in columns]
-    surplus = [name for name in columns if name not in schema.columns]
-    if missing or (surplus and not schema.extra):
-        raise TableError(
-            f"{where}: missing columns {missing}, unexpected columns "
-            f"{surplus if not schema.extra else []}"
-        )
-    keys = list(schema.keys())
-    if frame[keys].isna().any(axis=None):
-        raise TableError(f"{where}: a row has no {' / '.join(keys)}")
-    arrays, fields = [], []
-    for name in [*schema.columns, *surplus]:
-        try:
-            array = _column(
-                vectors[name] if name in vectors else frame[name], schema.columns.get(name)
-            )
-        except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError, TypeError) as error:
-            raise TableError(f"{where}: column {name}: {error}") from None
-        if len(array) != len(frame):
-            raise TableError(
-                f"{where}: column {name} has {len(array)} rows, the table {len(frame)}"
-            )
-        arrays.append(array)
-        fields.append(pa.field(name, array.type))
-    table = pa.Table.from_arrays(arrays, schema=pa.schema(fields))
-    try:
-        in_order = sort_by_key(table, keys)
-        return table if schema.ordered else in_order
-    except ValueError as error:
-        raise TableError(f"{where}: {error}") from None
-
-
-def _column(column: pd.Series | np.ndarray, kind: pa.DataType | None) -> pa.Array:
-    if kind is not None and pa.types.is_fixed_size_list(kind):
-        return vector_column(column, kind)
-    if kind is None:
-        kind = TEXT if not pd.api.types.is_numeric_dtype(column) else None
-    array = pa.array(column, type=kind, from_pandas=True)
-    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from facestats.core.files import require_file
+from facestats.core.tables.parts import ANEW, TableFile, files_of, reading
 from facestats.errors import TableError
-from facestats.machine.faults import fault, is_of_machine
 
-ANEW = "remove the file and run `dvc repro`"
 GROUP_ROWS = 65_536
 # 8 MiB of vectors: the landmarks of 60 of a million faces lie in 9 % of such groups.
 GROUP_BYTES = 2**23
@@ -24,30 +21,18 @@ READ_BYTES = 2**16  # of vectors at a time; decoding them takes ten times as muc
 
 
 @contextmanager
-def opened(path: Path, stage: str = "") -> Iterator[pq.ParquetFile]:
-    """Open a parquet file; problems with it, now or while it is read, raise a `TableError`.
+def opened(path: Path, stage: str = "") -> Iterator[TableFile]:
+    """Open a table; problems with it, now or while it is read, raise a `TableError`.
 
     Parameters
     ----------
     path : Path
-        The file.
+        The file, or the folder of its parts.
     stage : str
         The stage that makes it, for the error if it is missing.
     """
-    try:
-        require_file(path)
-        # Buffered ahead, pyarrow fetches all column chunks at once, up to the whole file: 200
-        # instead of 13 MB for 100,000 embeddings.
-        with pq.ParquetFile(path, pre_buffer=False, buffer_size=2**20) as file:
-            yield file
-    except FileNotFoundError:
-        raise TableError(
-            f"{path}: no such table; `{f'dvc repro {stage}'.strip()}` makes it"
-        ) from None
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, UnicodeDecodeError) as error:
-        if is_of_machine(error):
-            raise fault(path, error) from None
-        raise TableError(f"{path}: not a readable parquet file ({error}); {ANEW}") from None
+    with reading(path, stage), closing(TableFile(files_of(path))) as file:
+        yield file
 
 
 def require_column(stored: str, schema: pa.Schema, path: Path, name: str | None = None) -> None:
@@ -81,6 +66,8 @@ def check_keys(table: pa.Table, keys: list[str], path: Path) -> None:
     """Refuse rows without a key, and keys of two rows, with a `TableError`."""
     rows = table.select(keys)
     wrong = "is empty in a row" if any(column.null_count for column in rows.columns) else ""
+    if not wrong and is_in_order(rows, keys):
+        return  # a hash of each key of ten million would take half a gigabyte
     if not wrong and rows.group_by(keys, use_threads=False).aggregate([]).num_rows < len(rows):
         wrong = "has two rows of one key"
     if wrong:
@@ -172,7 +159,7 @@ def _listed(values: pa.Array) -> pa.Array:
     return pc.if_else(pa.array(valid), lists, pa.scalar(None, lists.type))
 
 
-def read_batches(file: pq.ParquetFile, columns: list[str]) -> Iterator[pa.RecordBatch]:
+def read_batches(file: TableFile, columns: list[str]) -> Iterator[pa.RecordBatch]:
     """The rows of a file that may be larger than memory; few at a time if they hold vectors."""
     kinds = pa.schema([file.schema_arrow.field(column) for column in columns])
     return file.iter_batches(
@@ -180,7 +167,7 @@ def read_batches(file: pq.ParquetFile, columns: list[str]) -> Iterator[pa.Record
     )
 
 
-def matrices(file: pq.ParquetFile, column: str, rows: int) -> Iterator[np.ndarray]:
+def matrices(file: TableFile, column: str, rows: int) -> Iterator[np.ndarray]:
     """Yield a column of vectors as float32 matrices (`rows`, width); the last may be shorter.
 
     Raises
@@ -188,7 +175,7 @@ def matrices(file: pq.ParquetFile, column: str, rows: int) -> Iterator[np.ndarra
     ArrowInvalid
         A vector, or a number of one, is null.
     """
-    left, filled = file.metadata.num_rows, 0
+    left, filled = file.num_rows, 0
     matrix = np.empty((0, 0), dtype=np.float32)
     for batch in read_batches(file, [column]):
         vectors = batch.column(0)
@@ -206,7 +193,7 @@ def matrices(file: pq.ParquetFile, column: str, rows: int) -> Iterator[np.ndarra
                 filled = 0
 
 
-def read_rows(file: pq.ParquetFile, columns: list[str], only: Collection[str]) -> pa.Table:
+def read_rows(file: TableFile, columns: list[str], only: Collection[str]) -> pa.Table:
     """The rows whose `filename` is among `only`; row groups without any are not decoded."""
     filenames = pa.array(only, type=pa.string())
     kinds = pa.schema([file.schema_arrow.field(column) for column in columns])
@@ -226,9 +213,21 @@ def sort_by_key(table: pa.Table, keys: list[str]) -> pa.Table:
     ValueError
         A key repeats.
     """
+    order = key_order(table, keys)
+    return table if order is None else table.take(order)
+
+
+def key_order(table: pa.Table, keys: list[str]) -> pa.Array | None:
+    """The numbers of the rows in the order of their key; None if they are in that order.
+
+    Raises
+    ------
+    ValueError
+        A key repeats.
+    """
+    if is_in_order(table, keys):
+        return None
     first = table.column(keys[0])
-    if len(keys) == 1 and pc.all(pc.less(first[:-1], first[1:])).as_py() is not False:
-        return table
     order = pc.sort_indices(table.select(keys), sort_keys=[(key, "ascending") for key in keys])
     repeats = None
     for key in keys:
@@ -239,7 +238,13 @@ def sort_by_key(table: pa.Table, keys: list[str]) -> pa.Table:
     if count:
         example = first.take(order)[1:].filter(repeats)[0].as_py()
         raise ValueError(f"{count} rows repeat a {' / '.join(keys)}, for example {example!r}")
-    return table.take(order)
+    return order
+
+
+def is_in_order(table: pa.Table, keys: list[str]) -> bool:
+    """Whether rows are sorted by their one key, and none repeats."""
+    first = table.column(keys[0])
+    return len(keys) == 1 and pc.all(pc.less(first[:-1], first[1:])).as_py() is not False
 
 
 def vectors_of(column: pa.ChunkedArray) -> np.ndarray:
