@@ -95,28 +95,8 @@ def ordered_map(
         setup(*arguments)
         yield from map(function, items)
         return
-    pool = _Pool(function, workers, setup, arguments, limits)
-    try:
-        left, queue = iter(items), deque()
-        while True:
-            while len(queue) < workers * _PER_WORKER and (some := list(islice(left, _TOGETHER))):
-                queue.append(_Batch(some))
-                pool.waiting.append(queue[-1])
-            if not queue:
-                return
-            while not queue[0].done:
-                pool.step()
-            for item, result in zip(queue[0].items, queue.popleft().results, strict=True):
-                if isinstance(result, OverLimitError | CrashError) and over:
-                    yield over(item, result)
-                elif isinstance(result, KilledError):
-                    raise KilledError(f"{name(item)}: {result}")
-                elif isinstance(result, BaseException):
-                    raise result
-                else:
-                    yield result
-    finally:
-        pool.close()
+    with Processes(function, workers, setup, arguments, limits) as processes:
+        yield from processes.map(items, over, name)
 
 
 class _Batch:
@@ -159,8 +139,11 @@ class _Worker:
         self.line.close()
 
 
-class _Pool:
-    """The processes, and the batches that wait for one."""
+class Processes:
+    """Processes that map a function over one run of items after another; a context manager.
+
+    Parameters are those of `ordered_map`. A process is started when there is work for it.
+    """
 
     def __init__(
         self,
@@ -168,36 +151,70 @@ class _Pool:
         workers: int,
         setup: Callable,
         arguments: tuple,
-        limits: Limits | None,
+        limits: Limits | None = None,
     ):
         self._start = lambda: _Worker(function, setup, arguments, limits)
         self._limits = limits
         self._most = workers
-        self.workers: list[_Worker] = []
-        self.waiting: deque[_Batch] = deque()
+        self._workers: list[_Worker] = []
+        self._waiting: deque[_Batch] = deque()
 
-    def step(self) -> None:
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(self, *error) -> None:
+        """End all processes without waiting for items under way, which may be large."""
+        for worker in self._workers:
+            worker.end()
+
+    def map(
+        self,
+        items: Iterable,
+        over: Callable[[Any, Any], Any] | None = None,
+        name: Callable[[Any], str] = str,
+        errors: tuple[type[Exception], ...] = (OverLimitError, CrashError),
+    ) -> Iterator:
+        """Yield `function(item)` for each item, in order; to be taken to its end.
+
+        `over(item, error)` gives the result of an item that ends in one of `errors`. Other
+        parameters and errors are those of `ordered_map`.
+        """
+        left, queue = iter(items), deque()
+        while True:
+            while len(queue) < self._most * _PER_WORKER and (some := list(islice(left, _TOGETHER))):
+                queue.append(_Batch(some))
+                self._waiting.append(queue[-1])
+            if not queue:
+                return
+            while not queue[0].done:
+                self._step()
+            for item, result in zip(queue[0].items, queue.popleft().results, strict=True):
+                if over and isinstance(result, errors):
+                    yield over(item, result)
+                elif isinstance(result, KilledError):
+                    raise KilledError(f"{name(item)}: {result}")
+                elif isinstance(result, BaseException):
+                    raise result
+                else:
+                    yield result
+
+    def _step(self) -> None:
         """Hand out waiting batches, then wait for results and take them."""
-        while self.waiting and (free := self._free()):
-            free.batch = self.waiting.popleft()
+        while self._waiting and (free := self._free()):
+            free.batch = self._waiting.popleft()
             with suppress(OSError):  # it has just ended, which its line shows next
                 free.line.send(free.batch.items[len(free.batch.results) :])
-        busy = {worker.line: worker for worker in self.workers if worker.batch}
+        busy = {worker.line: worker for worker in self._workers if worker.batch}
         ready = set(wait(list(busy)))
         for line, worker in busy.items():
             if line in ready:
                 self._receive(worker)
 
-    def close(self) -> None:
-        """End all processes without waiting for items under way, which may be large."""
-        for worker in self.workers:
-            worker.end()
-
     def _free(self) -> _Worker | None:
-        free = next((worker for worker in self.workers if worker.batch is None), None)
-        if free is None and len(self.workers) < self._most:
+        free = next((worker for worker in self._workers if worker.batch is None), None)
+        if free is None and len(self._workers) < self._most:
             free = self._start()
-            self.workers.append(free)
+            self._workers.append(free)
         return free
 
     def _receive(self, worker: _Worker) -> None:
@@ -209,7 +226,7 @@ class _Pool:
         assert worker.batch is not None
         if isinstance(result, OverLimitError) and not worker.fresh:  # earlier items may hold memory
             self._end(worker)
-            self.waiting.appendleft(worker.batch)
+            self._waiting.appendleft(worker.batch)
             return
         worker.fresh = False
         worker.batch.add(result)
@@ -217,7 +234,7 @@ class _Pool:
             worker.batch = None
 
     def _end(self, worker: _Worker) -> None:
-        self.workers.remove(worker)
+        self._workers.remove(worker)
         worker.end()
 
     def _bury(self, worker: _Worker) -> None:
@@ -249,7 +266,7 @@ class _Pool:
                 )
                 batch.add(error)
         if not batch.done:
-            self.waiting.appendleft(batch)
+            self._waiting.appendleft(batch)
 
 
 def signal_of_crash(code: int | None, limits: Limits | None) -> str | None:
