@@ -14,13 +14,17 @@ models and code, and compares; `--sample N` takes N of each kind, at random.
 
 `fill` computes rows before `dvc repro`, which then only puts them together. Any
 number of machines that share the store do so at once, each with a `--shard` of its
-own. Without a stage, it fills `preprocess` and, for the same photos, `embed`.
+own, or all of a Ray cluster with `--engine ray`. Without a stage, it fills
+`preprocess` and, for the same photos, `embed`. `--photos` names a parquet or CSV
+file with the column `uri` (path, relative to the project's folder, or s3:// address)
+and, to spare a hash of each photo's bytes, `sha256`.
 
 examples:
   python -m facestats rows
   python -m facestats rows prune
   python -m facestats rows verify --sample 200
   python -m facestats rows fill --shard 0/4
+  python -m facestats rows fill --engine ray --address auto
 
 exit code: 0 done, 1 some rows were left because a run uses them, or differ, or
 end the process that reads them (`verify`), 2 no store, or nothing to compare with
@@ -29,6 +33,7 @@ end the process that reads them (`verify`), 2 no store, or nothing to compare wi
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,6 +90,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with fill: the I-th of N parts of the rows, counted from 0 (default: all)",
     )
     parser.add_argument(
+        "--engine",
+        choices=("processes", "ray"),
+        help="with fill: `processes` of this machine (the default), or `ray`: all machines of a "
+        "cluster",
+    )
+    parser.add_argument(
+        "--address",
+        help="with --engine ray: `auto` (the default), the cluster that this machine is in; "
+        "`local`, this machine alone; or HOST:PORT of a cluster's head",
+    )
+    parser.add_argument(
+        "--photos",
+        type=Path,
+        metavar="FILE",
+        help="with fill: a list of photos instead of the folder data.images",
+    )
+    parser.add_argument(
         "--sample",
         type=number,
         metavar="N",
@@ -106,16 +128,15 @@ def run(options: argparse.Namespace) -> int:
             f"{options.root.resolve()} lies in no DVC project, so it has no row store; --root or "
             f"{PLACE} names one"
         )
-    if options.action != "fill" and (options.stage or options.shard):
-        raise InputError("a stage and --shard go with `rows fill`")
+    given = (options.stage, options.shard, options.engine, options.address, options.photos)
+    if options.action != "fill" and any(given):
+        raise InputError("a stage, --shard, --engine, --address and --photos go with `rows fill`")
     if options.action == "verify":
         return _verify(options, store, cache)
     if options.sample is not None or options.json:
         raise InputError("--sample and --json go with `rows verify`")
     if options.action == "fill":
-        from facestats.cli.rows_fill import fill_rows
-
-        for line in fill_rows(options.root, cache, options.stage, options.shard or Shard()):
+        for line in _fill(options, cache):
             print_line(line)
         return 0
     print(f"row store: {store}")
@@ -136,6 +157,27 @@ def run(options: argparse.Namespace) -> int:
     for recipe, why in left.items():
         print(f"left: {recipe} {why}")
     return 1 if left else 0
+
+
+def _fill(options: argparse.Namespace, cache: DvcCache | None) -> Iterator[str]:
+    root, stage, photos = options.root, options.stage, options.photos
+    if photos and stage == "embed":
+        raise InputError("--photos are to be cut first: leave `embed` away, or --photos")
+    if options.engine == "ray":
+        from facestats.cli.rows_engine import fill_on_cluster
+
+        if options.shard:
+            raise InputError("--shard goes without Ray, which shares out the rows itself")
+        return fill_on_cluster(root, cache, stage, options.address or "auto", photos)
+    if options.address:
+        raise InputError("--address goes with --engine ray")
+    if photos:
+        from facestats.cli.rows_engine import fill_listed
+
+        return fill_listed(root, cache, stage, options.shard or Shard(), photos)
+    from facestats.cli.rows_fill import fill_rows
+
+    return fill_rows(root, cache, stage, options.shard or Shard())
 
 
 def _verify(options: argparse.Namespace, store: Path, cache: DvcCache | None) -> int:

@@ -7,15 +7,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import pyarrow.compute as pc
+from typing import TYPE_CHECKING, TypeVar
 
 from facestats.core.layout import CLIP, CROPS, EMBEDDINGS, FACES_TABLE, LANDMARKER
-from facestats.core.photo_files import refuse_links_out
-from facestats.errors import InputError
+from facestats.core.photo_files import printable, refuse_links_out
+from facestats.errors import FaultError, InputError
 from facestats.faces import preprocess
 from facestats.faces.crop import PreprocessConfig
+from facestats.faces.filling import FilledPhotos, fill_photos
 from facestats.machine.output import print_line
 from facestats.params.project import load_params
 from facestats.rows.dvc_cache import DvcCache
@@ -23,6 +22,12 @@ from facestats.rows.files import RowFiles
 from facestats.rows.fill import FilledRows, row_summary
 from facestats.rows.shard import Shard
 from facestats.rows.store import RowStore
+
+Filled = TypeVar("Filled")
+NOT_KEPT = (
+    "the row store can't be written, so rows that are computed here would be lost; mend its "
+    "permissions, or name another folder with FACESTATS_ROWS"
+)
 
 if TYPE_CHECKING:
     from facestats.params.project import Params
@@ -50,30 +55,30 @@ def fill_rows(root: Path, cache: DvcCache | None, stage: str | None, shard: Shar
         yield _fill_faces(root, params, cache, root / CROPS, shard, shard.has)
         return
     began = time.monotonic()
-    filled, files = _fill_photos(root, params, cache, shard)
-    rejected = pc.sum(pc.equal(filled.table["status"].take(filled.places), "rejected")).as_py()
-    yield _line(preprocess.STAGE, shard, filled, began, rejected=rejected or 0)
+    photos, files = _fill_photos(root, params, cache, shard)
+    yield _line(preprocess.STAGE, shard, photos.rows, began, rejected=photos.rejected)
     if stage is None:
         above = root / ".dvc" / "tmp"
         above.mkdir(exist_ok=True, parents=True) if cache else None
         with tempfile.TemporaryDirectory(dir=above if cache else None) as folder:
-            crops = {*filled.table["crop"].take(filled.places).drop_null().to_pylist()}
-            for crop in crops:
+            for crop in photos.crops:
                 files.place(crop, Path(folder) / f"{crop}.jpg")
-            if crops:
+            if photos.crops:
                 yield _fill_faces(root, params, cache, Path(folder), shard, lambda _: True)
+    if photos.failed:
+        raise FaultError(failures(photos.failed))
 
 
 def _fill_photos(
     root: Path, params: Params, cache: DvcCache | None, shard: Shard
-) -> tuple[FilledRows, RowFiles]:
+) -> tuple[FilledPhotos, RowFiles]:
     images, models = root / params.data.images, root / LANDMARKER
     refuse_links_out(images, cache and cache.folder)
     config = PreprocessConfig(**params.preprocess.model_dump())
     with preprocess.open_photo_rows(config, models, cache, _warn, together=True) as rows:
         return _keeping(
             rows,
-            lambda: preprocess.fill_photos(
+            lambda: fill_photos(
                 images,
                 config,
                 models,
@@ -116,14 +121,21 @@ def _fill_faces(
     return _line(embed.STAGE, shard, filled, began)
 
 
-def _keeping(rows: RowStore, fill: Callable[[], FilledRows]) -> FilledRows:
+def failures(failed: dict[str, str]) -> str:
+    """The message about photos that could not be processed, each with its reason."""
+    (name, reason), *others = sorted(failed.items())
+    more = f"; so do {len(others)} more" if others else ""
+    return (
+        f"{printable(name)} has no row ({reason}){more}. All others have theirs; mend that, and "
+        "fill again"
+    )
+
+
+def _keeping(rows: RowStore, fill: Callable[[], Filled]) -> Filled:
     """Fill rows, if they are kept."""
     filled = fill() if rows.keeps else None
     if filled is None or not rows.keeps:
-        raise InputError(
-            "the row store can't be written, so rows that are computed here would be lost; mend "
-            "its permissions, or name another folder with FACESTATS_ROWS"
-        )
+        raise InputError(NOT_KEPT)
     return filled
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +37,7 @@ from facestats.photos.reading import hash_photo
 from facestats.rows.checks import check_photo_rows
 from facestats.rows.dvc_cache import DvcCache
 from facestats.rows.files import RowFiles
-from facestats.rows.fill import FilledRows, fill
+from facestats.rows.fill import fill
 from facestats.rows.store import RowStore, open_rows
 
 STAGE = "preprocess"
@@ -155,51 +154,6 @@ def open_photo_rows(
     recipe, where = recipe_hash(config, model_dir), kind_of_machine()
     return open_rows(
         STAGE, recipe, ROW_COLUMNS, cache, warn, check_photo_rows, where, together=together
-    )
-
-
-def fill_photos(
-    images: Path,
-    config: PreprocessConfig,
-    model_dir: Path,
-    rows: RowStore,
-    is_wanted: Callable[[str], bool],
-    earlier: Callable[[], pa.Table | None] = lambda: None,
-) -> FilledRows:
-    """Compute and store the rows of the photos whose keys are wanted, and their crops.
-
-    The crops lie in the row store alone. Parameters and errors are those of `preprocess_folder`.
-    """
-    names = list_images(images)
-    Landmarker(model_dir)  # raises for a broken file, of which a worker would only die
-    recipe, unusable = recipe_hash(config, model_dir), check_names(names)
-    limited, files = limited_recipe(recipe, config), replace(rows.files, places=False)
-    readable = [name for name in names if name not in unusable]
-    sha256 = {
-        name: digest
-        for name, (digest, _) in _digests(images, readable, config.max_megabytes)
-        if digest is not None and is_wanted(row_key(digest, recipe))
-    }
-
-    def compute(missing: dict[str, list[str]]) -> Iterator[dict]:
-        tasks = (
-            PhotoTask(str(images / same[0]), sha256[same[0]], (same[0],))
-            for same in missing.values()
-        )
-        return _compute(tasks, list(missing), limited, config, model_dir, files, None)
-
-    def has_crop(_: str, stored: pa.Table, row: int) -> bool:
-        crop = stored["crop"][row].as_py()
-        return crop is None or files.read(crop) is not None
-
-    return fill(
-        rows,
-        {name: row_key(digest, recipe) for name, digest in sha256.items()},
-        compute,
-        earlier,
-        other_keys=lambda name: row_key(sha256[name], limited),
-        place=has_crop,
-        packed=without_room,
     )
 
 

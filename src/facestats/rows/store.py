@@ -174,7 +174,7 @@ class RowStore:
 
     def __exit__(self, kind, error, trace) -> None:
         try:
-            self._save()
+            self.save()
             if self._keeps:
                 self._write(self.schema.empty_table(), self._where)  # merges what others have left
         except OSError:
@@ -237,7 +237,15 @@ class RowStore:
         if self._keeps:
             self._pending.append(row)
             if time.monotonic() - self._saved >= _SAVE_EVERY:
-                self._save()
+                self.save()
+
+    def save(self) -> None:
+        """Write the finished rows that are not written yet."""
+        if self._pending:
+            rows = unique_rows(pa.Table.from_pylist(self._pending, schema=self.schema))
+            self._write(rows, self._where)
+            self._pending = []
+        self._saved = time.monotonic()
 
     def forget(self, keys: Collection[str]) -> None:
         """Remove rows that will be computed again."""
@@ -419,13 +427,6 @@ class RowStore:
     def _remove(self, name: str) -> None:
         if self._keeps:
             remove_segment(self._folder, name)
-
-    def _save(self) -> None:
-        if self._pending:
-            rows = unique_rows(pa.Table.from_pylist(self._pending, schema=self.schema))
-            self._write(rows, self._where)
-            self._pending = []
-        self._saved = time.monotonic()
 
     def _write(self, rows: pa.Table, where: str) -> None:
         """Write segments, and merge small ones if there are many."""

@@ -1,0 +1,238 @@
+"""Rows of photos that are computed before `preprocess` puts them together."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+import pyarrow as pa
+from tqdm import tqdm
+
+from facestats.core.photo_files import check_names, list_images
+from facestats.core.tables.parquet import without_room
+from facestats.errors import FaultError, ImageError
+from facestats.faces.crop import PreprocessConfig
+from facestats.faces.keys import limited_recipe, recipe_hash, row_key
+from facestats.faces.landmarks import Landmarker
+from facestats.faces.photo import (
+    BY_BYTES,
+    BY_LIMITS,
+    BY_MACHINE,
+    PhotoTask,
+    limits_of,
+    over_limit,
+    process_task,
+    set_up,
+)
+from facestats.faces.preprocess import STAGE
+from facestats.machine.faults import starting_threads
+from facestats.machine.limits import CrashError, OverLimitError
+from facestats.machine.pool import KilledError, Processes, count_workers
+from facestats.photos.reading import hash_photo
+from facestats.rows.fill import FilledRows, fill
+from facestats.rows.store import RowStore
+
+_AHEAD = 64  # files that threads fetch or hash ahead
+_ERRORS = (OverLimitError, CrashError, KilledError, FaultError)
+
+
+@dataclass(frozen=True)
+class FilledPhotos:
+    """Rows of photos, and the photos that have none.
+
+    Attributes
+    ----------
+    rows : FilledRows
+        Of the photos that are wanted and could be hashed.
+    failed : dict of str to str
+        Photos of which nothing is known, each with the reason; those that were hashed before they
+        failed are among the rows, as rejected ones.
+    """
+
+    rows: FilledRows
+    failed: dict[str, str]
+
+    @property
+    def crops(self) -> list[str]:
+        """MD5 of the crops of accepted photos, sorted, each once."""
+        taken = self.rows.table["crop"].take(pa.array(self.rows.places))
+        return sorted({*taken.drop_null().to_pylist()})
+
+    @property
+    def rejected(self) -> int:
+        """Number of photos whose rows are rejected."""
+        return (
+            self.rows.table["status"].take(pa.array(self.rows.places)).to_pylist().count("rejected")
+        )
+
+
+class PhotoFiller:
+    """Computes and stores the rows of one batch of photos after another; a context manager.
+
+    The crops lie in the row store alone. Its processes, with their models, stay between batches.
+
+    Parameters
+    ----------
+    config : PreprocessConfig
+    model_dir : Path
+        Folder of the landmarker's three files.
+    rows : RowStore
+        The open row store.
+    workers : int
+        Number of processes.
+
+    Raises
+    ------
+    ModelError
+        The landmarker's files are missing or broken.
+    """
+
+    def __init__(self, config: PreprocessConfig, model_dir: Path, rows: RowStore, workers: int):
+        Landmarker(model_dir)  # raises for a broken file, of which a process would only die
+        self._config, self._rows = config, rows
+        self.recipe = recipe_hash(config, model_dir)
+        self._limited = limited_recipe(self.recipe, config)
+        files = replace(rows.files, places=False)
+        self._processes = Processes(
+            process_task, workers, set_up, (config, str(model_dir), files), limits_of(config)
+        )
+
+    def __enter__(self) -> PhotoFiller:
+        return self
+
+    def __exit__(self, *error) -> None:
+        self._processes.__exit__(*error)
+
+    def fill(
+        self,
+        photos: Mapping[str, str | None],
+        path_of: Callable[[str], Path],
+        is_wanted: Callable[[str], bool] = lambda _: True,
+        earlier: Callable[[], pa.Table | None] = lambda: None,
+        bar: bool = True,
+    ) -> FilledPhotos:
+        """Fill the rows of photos whose keys are wanted.
+
+        Parameters
+        ----------
+        photos : mapping of str to (str or None)
+            The sha256 (hex) of each photo, by its name; None: it is hashed here.
+        path_of : callable
+            The file of a photo, by its name; called in threads.
+        is_wanted : callable, optional
+            Whether the row with a key is to be there.
+        earlier : callable, optional
+            See `RowStore.lookup`.
+        bar : bool, default True
+            Whether to show progress on a terminal.
+        """
+        failed: dict[str, str] = {}
+        sha256 = {
+            name: digest
+            for name, digest in self._hashed(photos, path_of, failed).items()
+            if is_wanted(row_key(digest, self.recipe))
+        }
+        filled = fill(
+            self._rows,
+            {name: row_key(digest, self.recipe) for name, digest in sha256.items()},
+            lambda missing: self._compute(missing, sha256, path_of, failed, bar),
+            earlier,
+            other_keys=lambda name: row_key(sha256[name], self._limited),
+            place=self._has_crop,
+            packed=without_room,
+        )
+        return FilledPhotos(filled, failed)
+
+    def _hashed(
+        self,
+        photos: Mapping[str, str | None],
+        path_of: Callable[[str], Path],
+        failed: dict[str, str],
+    ) -> dict[str, str]:
+        """The sha256 of the photos that can be read, as far as it is not known."""
+
+        def digest(name: str) -> str | None:
+            if known := photos[name]:
+                return known
+            try:
+                return hash_photo(path_of(name), self._config.max_megabytes)
+            except ImageError:  # `preprocess` says why in its row
+                return None
+            except FaultError as error:
+                failed[name] = str(error)
+                return None
+
+        with starting_threads(), ThreadPoolExecutor() as pool:
+            found = zip(photos, _ahead(pool, digest, photos), strict=True)
+            return {name: sha256 for name, sha256 in found if sha256}
+
+    def _compute(
+        self,
+        missing: dict[str, list[str]],
+        sha256: dict[str, str],
+        path_of: Callable[[str], Path],
+        failed: dict[str, str],
+        bar: bool,
+    ) -> Iterator[dict]:
+        """The row of each photo, in order, with the key under which it holds."""
+
+        def over(task: PhotoTask, error: Exception) -> dict:
+            if isinstance(error, OverLimitError | CrashError):
+                reason = over_limit(self._config, error)
+            else:
+                reason = str(error)
+                failed.setdefault(task.targets[0], reason)
+            rejected = {"status": "rejected", "reason": reason, "basis": BY_MACHINE}
+            return rejected | {"sha256": task.sha256}
+
+        def task(name: str) -> PhotoTask:
+            try:
+                path = str(path_of(name))
+            except (ImageError, FaultError) as error:
+                failed[name], path = str(error), ""
+            return PhotoTask(path, sha256[name], (name,))
+
+        names = [same[0] for same in missing.values()]
+        with starting_threads(), ThreadPoolExecutor() as pool:
+            results = self._processes.map(_ahead(pool, task, names), over, errors=_ERRORS)
+            progress = tqdm(results, STAGE, len(names), unit="photo", disable=None if bar else True)
+            for key, row in zip(missing, progress, strict=True):
+                by_basis = {BY_BYTES: key, BY_LIMITS: row_key(row["sha256"], self._limited)}
+                yield row | {"key": by_basis.get(row.pop("basis"))}
+
+    def _has_crop(self, _: str, stored: pa.Table, row: int) -> bool:
+        crop = stored["crop"][row].as_py()
+        return crop is None or self._rows.files.read(crop) is not None
+
+
+def fill_photos(
+    images: Path,
+    config: PreprocessConfig,
+    model_dir: Path,
+    rows: RowStore,
+    is_wanted: Callable[[str], bool],
+    earlier: Callable[[], pa.Table | None] = lambda: None,
+) -> FilledPhotos:
+    """Compute and store the rows of the photos of a folder whose keys are wanted, and their crops.
+
+    Parameters and errors are those of `preprocess_folder`; see `PhotoFiller.fill`.
+    """
+    names = list_images(images)
+    unusable = check_names(names)
+    readable = [name for name in names if name not in unusable]
+    with PhotoFiller(config, model_dir, rows, count_workers(len(readable))) as filler:
+        return filler.fill(dict.fromkeys(readable), lambda name: images / name, is_wanted, earlier)
+
+
+def _ahead(pool: ThreadPoolExecutor, function: Callable, items: Iterable) -> Iterator:
+    """Yield `function(item)` of each item, in order, a few of them computed ahead in threads."""
+    left = iter(items)
+    waiting = deque(pool.submit(function, item) for item in islice(left, _AHEAD))
+    while waiting:
+        result = waiting.popleft().result()
+        waiting.extend(pool.submit(function, item) for item in islice(left, 1))
+        yield result
