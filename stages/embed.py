@@ -2,7 +2,8 @@
 
 Reads   data/processed/preproc/ (faces), models/clip/, stored rows;
         params `clip.precision`, `clip.batch_size`
-Writes  data/processed/embeddings/embeddings_clip.parquet
+Writes  data/processed/embeddings/: embeddings_clip.parquet; and the same as a matrix to search in,
+        embeddings_clip.f16.npy and embeddings_clip.rest.npy
 Alone   dvc repro -sf embed
 """
 
@@ -12,11 +13,13 @@ from facestats.clip.embed import committed_rows, embed_faces, open_face_rows, ta
 from facestats.clip.load import load_encoder
 from facestats.clip.tables import embeddings_schema
 from facestats.core import tables
+from facestats.core.tables.embeddings import EmbeddingTable
+from facestats.core.tables.matrix import write_matrix
 from facestats.rows.dvc_cache import find_dvc_cache
 from facestats.rows.fill import row_summary
 
 
-def main(params, crops, clip, embeddings):
+def main(params, crops, clip, embeddings, half, rest):
     encoder = load_encoder(clip, params.clip.precision, params.clip.batch_size)
     cache = find_dvc_cache()
     with open_face_rows(encoder, cache, warn_once) as rows:
@@ -25,6 +28,7 @@ def main(params, crops, clip, embeddings):
         )
     schema = embeddings_schema(encoder.dimension)
     tables.write(table, embeddings, schema, table_metadata(encoder))
+    write_matrix(EmbeddingTable(embeddings), half, rest)
     return (
         f"{row_summary(len(table), **table.attrs)} dimension={encoder.dimension} "
         f"precision={encoder.precision} device={encoder.device.type}"

@@ -2,7 +2,8 @@
 
 Reads   models/ (landmarker/, clip/, attributes/, attractiveness_regressor.pt, blend.json,
         attributes.json, geometry_regressor.safetensors, zeroshot.npz, age_check.json, traits/),
-        embeddings_clip, faces, age_check (tables); params `preprocess`, `data.images`
+        embeddings_clip (table and matrix), faces, age_check (tables); params `preprocess`, `index`,
+        `data.images`
 Writes  models/serving.json: the crop, the CLIP variant, whether a regressor was trained, and the
         sha256 of every file above
 Alone   dvc repro -sf serving
@@ -17,7 +18,7 @@ from facestats.serving.checks import read_facts
 from facestats.serving.manifest import check_kinds, files_in, model_facts, write_manifest
 
 
-def main(params, models, embeddings, faces, ages, manifest):
+def main(params, models, embeddings, half, rest, faces, ages, manifest):
     attributes, regressor = models / "attributes.json", models / "attractiveness_regressor.pt"
     targets = read_facts(attributes, "targets")["targets"]
     parts = {
@@ -29,15 +30,19 @@ def main(params, models, embeddings, faces, ages, manifest):
         "attributes": [attributes],
         "classifiers": [model_path(models / "attributes", target) for target in targets],
         "zeroshot": [models / "zeroshot.npz"],
-        "embeddings": listed_files(embeddings),
+        "embeddings": [*listed_files(embeddings), half, rest],
         "faces": listed_files(faces),
         "age_check": [models / "age_check.json"],
         "ages": listed_files(ages),
         "traits": files_in(models / "traits") if read_traits(models / "traits")[1:] else [],
     }
     check_kinds(parts)
-    crop = {"crop": params.preprocess.model_dump(), "images": params.data.images}
-    write_manifest(manifest, crop | model_facts(regressor, embeddings), parts)
+    chosen = {
+        "crop": params.preprocess.model_dump(),
+        "images": params.data.images,
+        "index": params.index.model_dump(),
+    }
+    write_manifest(manifest, chosen | model_facts(regressor, embeddings, half, rest), parts)
     return f"files={sum(map(len, parts.values()))}"
 
 

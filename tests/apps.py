@@ -22,10 +22,14 @@ from facestats.core.layout import (
     EMBEDDINGS,
     FACES_TABLE,
     FINAL_TABLE,
+    HALF_EMBEDDINGS,
     METADATA,
     METRICS_MANIFEST,
+    REST_EMBEDDINGS,
     SERVING,
 )
+from facestats.core.tables.embeddings import EmbeddingTable
+from facestats.core.tables.matrix import write_matrix
 from facestats.groups.tables import FLAGS_SHA256
 from facestats.pairs.manifest import models_sha256
 from services import CHILD, Answer, Service, serving, with_a_child
@@ -179,6 +183,8 @@ def rename_faces(
     paths += map(Path, manifest["parts"]["ages"])
     for path in paths:
         _rename_in(root / path, renamed, "image" if path == FACES_TABLE else "filename")
+    halves = root / HALF_EMBEDDINGS, root / REST_EMBEDDINGS
+    write_matrix(EmbeddingTable(root / EMBEDDINGS), *halves)
     _flag(root / METADATA / FLAGS.name, names[-1], reasons)
     table = pq.read_table(root / FINAL_TABLE)
     sha256 = sha256_file(root / METADATA / FLAGS.name)

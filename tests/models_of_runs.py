@@ -17,6 +17,8 @@ from facestats.clip.encoder import ImageEncoder
 from facestats.clip.tables import embeddings_schema
 from facestats.core import tables
 from facestats.core.files import read_json, write_json
+from facestats.core.layout import EMBEDDINGS, HALF_EMBEDDINGS, REST_EMBEDDINGS
+from facestats.core.tables.matrix import write_matrix
 from facestats.faces.tables import FACES
 from facestats.geometry.measurements import SIGNS, ZScore
 from facestats.geometry.regressor import GeometryModel
@@ -55,13 +57,15 @@ def write_models(root: Path, run: int, clip: Path, landmarker: Path) -> None:
     }
     save_classifiers(models / "zeroshot.npz", prompts, facts["sha256"])
     names = [f"{run}_{i}.jpg" for i in range(3)]
+    vectors = np.eye(3, d, dtype=np.float32)
     tables.write(
         pd.DataFrame({"filename": names, "key": names}),
-        data / "embeddings/embeddings_clip.parquet",
+        EMBEDDINGS,
         embeddings_schema(d),
         {"weights_sha256": facts["sha256"]},
-        {"embedding": np.eye(3, d, dtype=np.float32)},
+        {"embedding": vectors},
     )
+    write_matrix(vectors, HALF_EMBEDDINGS, REST_EMBEDDINGS)
     faces = pd.DataFrame({"image": names, "filename": names, "status": "ok"}).reindex(
         columns=list(FACES.columns)
     )
@@ -101,7 +105,7 @@ def write_models(root: Path, run: int, clip: Path, landmarker: Path) -> None:
             "attributes": [models / "attributes.json"],
             "classifiers": [model_path(models / "attributes", "age")],
             "zeroshot": [models / "zeroshot.npz"],
-            "embeddings": [data / "embeddings/embeddings_clip.parquet"],
+            "embeddings": [EMBEDDINGS, HALF_EMBEDDINGS, REST_EMBEDDINGS],
             "faces": [data / "metadata/faces.parquet"],
             "age_check": [models / "age_check.json"],
             "ages": [data / "metadata/age_check.parquet"],

@@ -8,9 +8,9 @@ from urllib.parse import quote
 import pandas as pd
 import pytest
 
-import facestats
 from apps import HOSTILE, HTML, PAGES, csrf, pages
-from facestats.core.layout import SERVING
+from facestats.core import tables
+from facestats.core.layout import EMBEDDINGS, SERVING
 from facestats.geometry.measurements import NAMES
 from facestats.groups.filters import filter_faces
 from facestats.groups.params import Filter
@@ -133,10 +133,9 @@ def test_one_face_is_told_whole(service, root, table):
     assert "not the worth of a person" in page
     assert all(name.replace("_", " ") in page for name in NAMES)
     assert page.count("<svg") >= len([name for name in NAMES if not pd.isna(row[name])]) - 3
-    nearest = facestats.load(root).embeddings
-    at = nearest[0].get_loc(row["filename"])
-    order = (-(nearest[1] @ nearest[1][at])).argsort(kind="stable")
-    best = next(name for name in nearest[0][order] if name != row["filename"])
+    names, embeddings, _ = tables.read_embeddings(root / EMBEDDINGS)
+    order = (-(embeddings @ embeddings[names.get_loc(row["filename"])])).argsort(kind="stable")
+    best = next(name for name in names[order] if name != row["filename"])
     shown = re.findall(r'href="/app/face/([^"]+)"', page.partition('id="nearest"')[2])
     assert shown[0] == quote(best)
     points = service.get(f"/app/api/face/{address}").json

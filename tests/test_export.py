@@ -20,6 +20,7 @@ from facestats.attributes.model import AttributeModel
 from facestats.attributes.training import train_classifier, train_regression
 from facestats.core import tables
 from facestats.core.files import csv_text, without_apostrophe
+from facestats.core.layout import EMBEDDINGS
 from facestats.core.stats.scale import to_pct, to_score
 from facestats.errors import InputError
 from facestats.export import excel, project
@@ -310,16 +311,14 @@ def test_the_lines_of_use_run_without_facestats(exported, built, tmp_path):
     assert len([line for line in lines.splitlines() if line]) <= 20
     place = shutil.copytree(exported / "model", tmp_path / "model")
     models = load(built.folder)
-    names, _ = models.embeddings
+    names, embeddings, _ = tables.read_embeddings(built.folder / EMBEDDINGS)
     crop = built.folder / "data/processed/preproc" / names[0]
     shutil.copyfile(crop, place / "face.jpg")
     blocked = "import sys; sys.modules['facestats'] = None\n"
     done = run_program([sys.executable, "-c", blocked + lines], place, check=True)
     (line,) = [text for text in done.stdout.splitlines() if text.startswith("attractiveness ")]
     given = json.loads(line.removeprefix("attractiveness ").replace("'", '"'))
-    assert given["raw"] == pytest.approx(
-        models.regressor.predict(models.embeddings[1][:1])[0], abs=1e-3
-    )
+    assert given["raw"] == pytest.approx(models.regressor.predict(embeddings[:1])[0], abs=1e-3)
 
 
 def test_the_readme_is_a_model_card_of_the_hub(exported):

@@ -204,6 +204,8 @@ def test_embed_goes_on_where_the_disk_was_full(mount, photos, clip_models, tmp_p
         "crops": faces,
         "clip": clip_models["tiny"],
         "embeddings": out,
+        "half": places["outs"] / "e.f16.npy",
+        "rest": places["outs"] / "e.rest.npy",
         "rows": places["rows"],
     }
     done = stage(tmp_path, "embed", **options)

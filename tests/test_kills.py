@@ -390,6 +390,7 @@ def test_ctrl_c_does_not_wait_for_a_batch_that_takes_long(tmp_path):
         (ROOT / "params.yaml").read_text().replace("batch_size: 32 ", "batch_size: 512 ")
     )
     paths = {"crops": "faces", "clip": "clip", "embeddings": "embeddings.parquet"}
+    paths |= {"half": "e.f16.npy", "rest": "e.rest.npy"}
     command = [sys.executable, *stage_command("embed", **paths)[1:]]
     run = start_program(
         command,

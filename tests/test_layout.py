@@ -22,7 +22,7 @@ FLOORS = (
     ("core",),
     ("params",),
     ("rows", "photos", "sample", "checkpoints"),
-    ("faces", "clip"),
+    ("faces", "clip", "neighbours"),
     ("landmarker", "prompts", "labels"),
     ("importers", "attributes"),
     ("age", "clusters", "scores", "geometry"),

@@ -13,8 +13,9 @@ from PIL import Image, ImageFilter
 
 import facestats
 from facestats.__main__ import main
+from facestats.core import tables
 from facestats.core.fingerprint import sha256_file
-from facestats.core.layout import FACES_TABLE
+from facestats.core.layout import EMBEDDINGS, FACES_TABLE
 from facestats.errors import DoubtWarning, ImageError, InputError, ModelError
 from facestats.geometry.columns import COLUMNS
 from facestats.importers.omi import import_omi
@@ -168,7 +169,7 @@ def test_faces_are_found_by_a_name_and_by_words(here, capsys):
     by_words = facestats.find_similar(words="a person with glasses", k=3)
     assert by_words["similarity"].is_monotonic_decreasing
     vector = facestats.load().text.encode(["a person with glasses"])[0]
-    names, embeddings = facestats.load().embeddings
+    names, embeddings, _ = tables.read_embeddings(here / EMBEDDINGS)
     assert by_words["filename"].iloc[0] == names[np.argmax(embeddings @ vector)]
     assert main(["similar", "--words", "a person with glasses", "-k", "3", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)

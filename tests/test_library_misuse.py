@@ -42,7 +42,7 @@ def other(built, tmp_path, monkeypatch):
     """
     names = [
         *(built.folder / "models").iterdir(),
-        built.folder / "data/processed/embeddings/embeddings_clip.parquet",
+        *(built.folder / "data/processed/embeddings").glob("embeddings_clip.*"),
     ]
     for path in names:
         link = tmp_path / path.relative_to(built.folder)

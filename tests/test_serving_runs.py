@@ -48,6 +48,7 @@ PARTS = (
     "models/clip/facestats.json",
     "models/landmarker/face_landmark.tflite",
     "data/processed/embeddings/embeddings_clip.parquet",
+    "data/processed/embeddings/embeddings_clip.f16.npy",
     "data/processed/metadata/faces.parquet",
     "models/age_check.json",
 )
@@ -254,6 +255,7 @@ def test_what_was_not_pulled_fails_those_alone_who_need_it(runs, root, name):
         "facestats.json": photo[2:],
         "face_landmark.tflite": photo,
         "embeddings_clip.parquet": ["similar"],
+        "embeddings_clip.f16.npy": ["similar"],
         "faces.parquet": ["similar"],
     }
     assert fails == needed[Path(name).name]

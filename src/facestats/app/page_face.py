@@ -232,16 +232,15 @@ def _nearest(shown: Shown, filename: str) -> list[dict[str, Any]]:
     """The most similar faces, best first."""
     try:
         models = shown.run.models_of_table
-        filenames, embeddings = models.embeddings
-        at = filenames.get_loc(filename)
-        table = answers.nearest(models, embeddings[at], NEAREST + 1)
+        vector = models.neighbours.vector(filename)
+        table = answers.nearest(models, vector, NEAREST, but=filename)
     except (KeyError, FaceStatsError):
         return []
     pairs = [
         (row, float(similarity))
         for name, similarity in zip(table["filename"], table["similarity"], strict=True)
-        if name != filename and (row := shown.faces.row(name)) is not None
-    ][:NEAREST]
+        if (row := shown.faces.row(name)) is not None
+    ]
     cards = cards_of(shown, np.array([row for row, _ in pairs], np.int32))
     return [
         {**card, "line": f"{similarity:.3f}"}

@@ -26,6 +26,7 @@ from facestats.geometry.params import Geometry
 from facestats.groups.params import check_scores
 from facestats.labels.params import Data, Labels, Split
 from facestats.landmarker.params import Landmarker
+from facestats.neighbours.params import Index
 from facestats.pairs.params import Continuum, Difference, check_pairs
 from facestats.params.errors import explain
 from facestats.params.names import FolderName
@@ -130,6 +131,8 @@ class Params(Section):
     """where two composites differ, in colour and in shape; {} for none"""
     stimuli: dict[FolderName, Stimuli] = Field(default_factory=dict)
     """faces moved in shape, colour and texture, each in its own picture; {} for none"""
+    index: Index = Field(default_factory=Index)
+    """how the most similar faces are found"""
     evaluate: Evaluate
     """how the metrics are measured"""
     report: Report

@@ -250,7 +250,7 @@ def _warm_up(models: Models, encoder: BatchEncoder) -> None:
         "geometry",
         "blend",
         "attribute_models",
-        "embeddings",
+        "neighbours",
         "names",
         "irises",
     ):

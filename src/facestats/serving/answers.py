@@ -322,16 +322,12 @@ def nearest(models: Models, vector: np.ndarray, k: int, but: str | None = None) 
         `k` is no whole number from 1 on.
     """
     k = whole_number("k", k, 1)
-    filenames, embeddings = models.embeddings
-    similarity = embeddings @ vector
-    order = np.argsort(-similarity, kind="stable")[: k + (but is not None)]
-    order = order[filenames[order] != but][:k]
-    names = filenames[order]
+    names, similarity = models.neighbours.nearest(vector, k, but=but)
     return pd.DataFrame(
         {
             "image": models.images.reindex(names).to_numpy(),
             "filename": names,
-            "similarity": similarity[order],
+            "similarity": similarity,
         }
     )
 

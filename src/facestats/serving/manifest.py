@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from facestats.age.tables import AGE_CHECK
 from facestats.core import tables
@@ -21,11 +21,13 @@ from facestats.core.files import write_json
 from facestats.core.fingerprint import sha256_file
 from facestats.core.layout import SERVING
 from facestats.core.tables.embeddings import EmbeddingTable
+from facestats.core.tables.matrix import matrix_of
 from facestats.core.tables.parts import table_of
 from facestats.errors import InputError, ModelError
 from facestats.faces.params import Preprocess
 from facestats.faces.tables import FACES
 from facestats.machine.faults import fault, is_passing
+from facestats.neighbours.params import Index
 from facestats.params.errors import explain
 from facestats.serving.checks import read_facts
 
@@ -88,6 +90,7 @@ class Facts(BaseModel):
     model_config = ConfigDict(strict=True)
     crop: Preprocess
     images: str
+    index: Index = Field(default_factory=Index)
     clip: Clip
     trained: bool
     why: str | None
@@ -100,7 +103,7 @@ class Manifest:
     Attributes
     ----------
     facts : dict
-        All but the parts: `crop`, `images`, `clip`, `trained`, `why`.
+        All but the parts: `crop`, `images`, `index`, `clip`, `trained`, `why`.
     parts : dict of str to dict of str to str
         By name of the part, sha256 by path.
     """
@@ -124,7 +127,8 @@ class Manifest:
         if isinstance(parts, dict):
             parts.setdefault(FURTHER, {})
         try:
-            facts["crop"] = Facts.model_validate(facts).crop.model_dump()
+            checked = Facts.model_validate(facts)
+            facts |= {"crop": checked.crop.model_dump(), "index": checked.index.model_dump()}
         except ValidationError as error:
             wrong = "; ".join(explain(error.errors(include_url=False), facts, Facts))
             raise ModelError(
@@ -155,7 +159,7 @@ class Manifest:
         return [path for files in self.parts.values() for path in files]
 
 
-def model_facts(regressor: Path, embeddings: Path) -> dict[str, Any]:
+def model_facts(regressor: Path, embeddings: Path, half: Path, rest: Path) -> dict[str, Any]:
     """What a manifest says of the models: `clip`, `trained` and `why`.
 
     Parameters
@@ -164,6 +168,8 @@ def model_facts(regressor: Path, embeddings: Path) -> dict[str, Any]:
         `attractiveness_regressor.pt`.
     embeddings : Path
         `embeddings_clip.parquet`.
+    half, rest : Path
+        The same as a matrix.
 
     Returns
     -------
@@ -179,10 +185,11 @@ def model_facts(regressor: Path, embeddings: Path) -> dict[str, Any]:
     from facestats.scores.regressor import load_regressor
 
     load_regressor(regressor)
-    checkpoint, metadata = read_checkpoint(regressor), EmbeddingTable(embeddings).metadata
+    checkpoint, table = read_checkpoint(regressor), EmbeddingTable(embeddings)
+    matrix_of(table, half, rest)
     names = ("variant", "revision", "weights_sha256", "precision", "dimension")
     return {
-        "clip": {name: metadata[name] for name in names},
+        "clip": {name: table.metadata[name] for name in names},
         "trained": checkpoint["trained"],
         "why": checkpoint.get("why"),
     }

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from facestats.faces.irises import Irises
     from facestats.faces.landmarks import Landmarker
     from facestats.geometry.regressor import GeometryModel
+    from facestats.neighbours.search import Neighbours
     from facestats.prompts.text import TextEncoder
     from facestats.scores.blending import BlendWeights
     from facestats.scores.regressor import Regressor
@@ -185,8 +186,8 @@ class Models:
         return self.parts.get("ages")
 
     @property
-    def embeddings(self) -> tuple[pd.Index, np.ndarray]:
-        """Names (n) and embeddings (n, d) of all faces of the pipeline."""
+    def neighbours(self) -> Neighbours:
+        """All faces of the pipeline, to search among."""
         return self.parts.get("embeddings")
 
     @cached_property
@@ -339,18 +340,18 @@ class Models:
         k = whole_number("k", k, 1)
         if sum(given is not None for given in (image, words, face)) != 1:
             raise InputError("one is needed of an image, words, and the name of a face")
-        filenames, embeddings = self.embeddings
+        faces = self.neighbours
         doubts: list[str] = []
         name = None
         if words is not None:
             vector = self.text.encode([text_of("words", words)])[0]
         elif face is not None:
             (name,) = self.faces([text_of("face", face)]).values()
-            if name not in filenames:
+            if name not in faces.names:
                 raise InputError(
-                    f"{face}: no such face{did_you_mean(nearest_names(face, filenames))}"
+                    f"{face}: no such face{did_you_mean(nearest_names(face, faces.names))}"
                 )
-            vector = embeddings[filenames.get_loc(name)]
+            vector = faces.vector(name)
         else:
             crop = self.crop(image)
             vector, doubts = self.embed(crop), [doubt.text for doubt in self.doubts(crop)]

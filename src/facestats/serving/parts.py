@@ -21,6 +21,8 @@ from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 from facestats.age.tables import AGE_CHECK
 from facestats.core import tables
 from facestats.core.layout import CROPS, SERVING
+from facestats.core.tables.embeddings import EmbeddingTable
+from facestats.core.tables.matrix import HALF, REST, matrix_of
 from facestats.core.tables.parts import table_of
 from facestats.errors import FaceStatsError, FaultError, ModelError
 from facestats.faces.tables import FACES
@@ -348,14 +350,22 @@ def _zeroshot(root: Path, files: list[Path], manifest: Manifest, values: Mapping
 def _embeddings(
     root: Path, files: list[Path], manifest: Manifest, values: Mapping[str, Any]
 ) -> Any:
-    filenames, embeddings, metadata = tables.read_embeddings(table_of(files[0]))
-    if metadata.get("weights_sha256") != manifest.facts["clip"]["weights_sha256"]:
+    from facestats.neighbours.search import Neighbours
+
+    by_suffix = {"".join(path.suffixes): path for path in files}
+    missing = [ending for ending in (".parquet", HALF, REST) if ending not in by_suffix]
+    if missing:
         raise ModelError(
-            f"{files[0]} was computed with other weights than those of {root / SERVING}; run `dvc "
-            "repro`"
+            f"{root / SERVING} names no embeddings *{missing[0]}; another version of the pipeline "
+            "wrote it, run `dvc repro`"
         )
-    embeddings.flags.writeable = False
-    return filenames, embeddings
+    table = EmbeddingTable(table_of(by_suffix[".parquet"]))
+    if table.metadata.get("weights_sha256") != manifest.facts["clip"]["weights_sha256"]:
+        raise ModelError(
+            f"{table.path} was computed with other weights than those of {root / SERVING}; run "
+            "`dvc repro`"
+        )
+    return Neighbours(table.names, matrix_of(table, by_suffix[HALF], by_suffix[REST]))
 
 
 def _faces(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str, Any]) -> Any:

@@ -1,0 +1,1 @@
+"""Neighbours: the faces whose embeddings lie nearest to a vector."""

@@ -1,0 +1,170 @@
+"""Neighbours: those of float32 embeddings, found in a matrix of half their size."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from facestats.clip.tables import embeddings_schema
+from facestats.core import tables
+from facestats.core.tables.embeddings import EmbeddingTable
+from facestats.core.tables.matrix import EmbeddingMatrix, matrix_of, write_matrix
+from facestats.errors import TableError
+from facestats.neighbours import exact
+from facestats.neighbours.search import Neighbours
+
+N, D, K = 3000, 64, 10
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+@pytest.fixture(scope="module")
+def vectors() -> np.ndarray:
+    """Embeddings in groups, and many so near to each other that float16 mixes them up."""
+    rng = np.random.default_rng(0)
+    near = unit(np.ones((N // 3, D)) + 1e-4 * rng.standard_normal((N // 3, D)))
+    return unit(np.concatenate([near, rng.standard_normal((N - len(near), D))])).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def files(vectors, tmp_path_factory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("matrix")
+    paths = folder / "e.f16.npy", folder / "e.rest.npy"
+    write_matrix(vectors, *paths)
+    return paths
+
+
+@pytest.fixture(scope="module")
+def faces(files) -> Neighbours:
+    return Neighbours(pd.Index([f"{i:04}.jpg" for i in range(N)]), EmbeddingMatrix(*files))
+
+
+def best(vectors, vector, k=K, allowed=None):
+    """The rows that are most similar, by float32."""
+    products = vectors @ vector
+    if allowed is not None:
+        products[~allowed] = -np.inf
+    rows = np.argsort(-products, kind="stable")[:k]
+    return rows, products[rows]
+
+
+# The matrix
+
+
+def test_the_matrix_is_half_the_size_and_gives_float32_back(files, vectors):
+    matrix = EmbeddingMatrix(*files)
+    assert np.array_equal(np.load(files[0]), vectors.astype(np.float16))
+    assert matrix.half.nbytes == vectors.nbytes / 2
+    given = matrix.vectors(np.arange(N))
+    assert given.dtype == np.float32
+    assert np.abs(given - vectors).max() < 1e-6
+    assert np.abs(given @ vectors[7] - vectors @ vectors[7]).max() < 1e-6
+    assert np.array_equal(np.concatenate([*matrix.blocks(700)]), matrix.half)
+
+
+@pytest.mark.parametrize("numbers", [[0.0, 1.0], [1e-9, 1.0], [-6e-8, 3e-5], [0.5 - 2**-13, 1]])
+def test_numbers_at_the_ends_of_float16_come_back(tmp_path, numbers):
+    paths = tmp_path / "e.f16.npy", tmp_path / "e.rest.npy"
+    write_matrix(np.array([numbers], np.float32), *paths)
+    given = EmbeddingMatrix(*paths).vectors(np.array([0]))
+    assert given == pytest.approx(np.array([numbers]), abs=1e-6)
+
+
+def test_the_bytes_are_the_same_each_time_and_from_a_table(files, vectors, tmp_path, monkeypatch):
+    monkeypatch.setattr("facestats.core.tables.embeddings.BATCH", 64)
+    again = tmp_path / "e.f16.npy", tmp_path / "e.rest.npy"
+    write_matrix(vectors, *again)
+    assert [path.read_bytes() for path in again] == [path.read_bytes() for path in files]
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda half, rest: half.unlink(), "no such file; `dvc repro embed` makes it"),
+        (lambda half, rest: half.write_bytes(half.read_bytes()[:-1]), "damaged"),
+        (lambda half, rest: half.write_bytes(b""), "damaged"),
+        (lambda half, rest: half.write_bytes(rest.read_bytes()), "no matrix of float16"),
+        (lambda half, rest: rest.write_bytes(half.read_bytes()), "no matrix of int8"),
+        (lambda half, rest: np.save(half, np.array([None]), allow_pickle=True), "damaged"),
+        (lambda half, rest: np.save(half, np.ones((2, 3), np.float16)), r"shape \(2, 3\), but"),
+        (lambda half, rest: np.save(half, np.ones((0, 3), np.float16)), "f16.npy is"),
+        (lambda half, rest: np.save(half, np.ones((2, 3), np.float16).T.copy().T), "row by row"),
+        (lambda half, rest: (half.unlink(), half.mkdir()), "damaged"),
+    ],
+)
+def test_a_damaged_matrix_is_named_with_the_way_out(tmp_path, vectors, damage, said):
+    half, rest = tmp_path / "e.f16.npy", tmp_path / "e.rest.npy"
+    write_matrix(vectors[:5], half, rest)
+    damage(half, rest)
+    with pytest.raises(TableError, match=said) as error:
+        EmbeddingMatrix(half, rest)
+    assert str(tmp_path) in str(error.value)
+    assert "dvc repro" in str(error.value)
+
+
+def test_a_matrix_of_another_table_is_refused(tmp_path, vectors, files):
+    path = tmp_path / "embeddings_clip.parquet"
+    rows = pd.DataFrame({"filename": list("ab"), "key": "k"})
+    tables.write(rows, path, embeddings_schema(D), vectors={"embedding": vectors[:2]})
+    table = EmbeddingTable(path)
+    with pytest.raises(TableError, match=r"e\.f16\.npy has the shape .*embeddings_clip\.parquet"):
+        matrix_of(table, *files)
+
+
+def test_a_path_that_is_no_matrix_is_refused_before_it_is_written(tmp_path, vectors):
+    half, rest = tmp_path / "e.f16.npy", tmp_path / "e.rest.npy"
+    with pytest.raises(TableError, match=r"expected a file \*\.f16\.npy"):
+        write_matrix(vectors, rest, half)
+    assert not list(tmp_path.iterdir())
+
+
+# Exact search
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_neighbours_and_similarities_are_those_of_float32(faces, vectors, monkeypatch, fast):
+    monkeypatch.setattr(exact, "half_is_fast", lambda dimension: fast)
+    for at in (0, 5, N - 1):
+        rows, products = best(vectors, vectors[at])
+        names, similarity = faces.nearest(vectors[at], K)
+        assert similarity == pytest.approx(products, abs=1e-6)
+        found = faces.names.get_indexer(names)
+        assert (vectors @ vectors[at])[found] == pytest.approx(products, abs=1e-6)
+        if at == N - 1:  # far enough from each other to have one order
+            assert found.tolist() == rows.tolist()
+
+
+@pytest.mark.parametrize("share", [0.5, 0.01, 0.0])
+def test_faces_that_are_left_out_take_no_place(faces, vectors, share):
+    allowed = np.random.default_rng(1).random(N) < share
+    rows, products = best(vectors, vectors[-1], K, allowed)
+    names, similarity = faces.nearest(vectors[-1], K, allowed)
+    assert len(names) == min(K, np.count_nonzero(allowed))
+    assert faces.names.get_indexer(names).tolist() == rows[: len(names)].tolist()
+    assert similarity == pytest.approx(products[: len(names)], abs=1e-6)
+
+
+def test_one_face_may_be_left_out(faces, vectors):
+    names, _ = faces.nearest(faces.vector("2999.jpg"), K, but="2999.jpg")
+    rows, _ = best(vectors, vectors[-1], K + 1)
+    assert faces.names.get_indexer(names).tolist() == rows[1:].tolist()
+    with pytest.raises(KeyError):
+        faces.vector("3000.jpg")
+
+
+def test_equal_faces_keep_the_order_of_the_table(tmp_path):
+    paths = tmp_path / "e.f16.npy", tmp_path / "e.rest.npy"
+    write_matrix(np.repeat(np.eye(2, 8, dtype=np.float32), 6, axis=0), *paths)
+    few = Neighbours(pd.Index(list("abcdefghijkl")), EmbeddingMatrix(*paths))
+    names, similarity = few.nearest(np.eye(2, 8, dtype=np.float32)[1], 99)
+    assert "".join(names) == "ghijklabcdef"
+    assert similarity.tolist() == [1.0] * 6 + [0.0] * 6
+
+
+def test_the_rough_products_keep_to_their_bound(vectors, files):
+    search = exact.ExactSearch(EmbeddingMatrix(*files))
+    for at in (0, N - 1):
+        assert np.abs(search._products(vectors[at]) - vectors @ vectors[at]).max() < exact.ERROR
