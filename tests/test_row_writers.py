@@ -165,6 +165,9 @@ def test_a_store_without_manifests_is_read_as_it_is(place):
         lambda facts: json.dumps(facts | {"keys": {"a": 1}}),
         lambda facts: json.dumps(facts | {"files": ["a", "b", None]}),
         lambda facts: json.dumps(facts | {"files": 7}),
+        lambda facts: json.dumps(facts | {"files": ["\ud800"]}),
+        lambda facts: json.dumps(facts | {"files": "a"}),
+        lambda facts: json.dumps(facts | {"keys": [None]}),
         lambda facts: json.dumps(facts | {"where": "two\nlines"}),
         lambda facts: json.dumps(facts | {"bytes": 1}),
         lambda facts: json.dumps(facts | {"sha256": "b" * 64}),
@@ -262,6 +265,24 @@ def test_a_merge_that_ends_while_rows_are_removed_is_looked_through(place, folde
         return read(folder, name)
 
     monkeypatch.setattr("facestats.rows.removal.read_any_segment", read_late)
+    assert forget(place, "a")[0] == {"preprocess": 1}
+    assert stored(place) == ["b"]
+
+
+def test_a_merge_that_brings_a_segment_back_by_its_name_is_looked_through(
+    place, folder, monkeypatch
+):
+    """It had read the segments of a merge that was killed before it removed them."""
+    write_segments(folder, table("a", "b"))
+    back = []
+
+    def rewrite_too_early(folder, names, change):
+        written = rewrite(folder, names, change)
+        if not back:
+            back.append(write_segments(folder, table("a", "b")))
+        return written
+
+    monkeypatch.setattr("facestats.rows.removal.rewrite", rewrite_too_early)
     assert forget(place, "a")[0] == {"preprocess": 1}
     assert stored(place) == ["b"]
 
@@ -394,6 +415,12 @@ def test_each_key_is_of_one_shard():
 def test_what_is_no_shard_is_refused(text, why):
     with pytest.raises(ValueError, match=why):
         parse_shard(text)
+
+
+def test_a_user_who_has_no_folder_is_named(monkeypatch):
+    monkeypatch.setenv("FACESTATS_ROWS", "~nosuchuser/rows")
+    with pytest.raises(InputError, match="no such user"):
+        find_store(None)
 
 
 def test_a_bucket_is_no_folder(monkeypatch):

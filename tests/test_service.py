@@ -330,6 +330,14 @@ REFUSED = {
         lambda photo: ("/v1/score", photo, IMAGE | {"Host": "attacker.example"}),
         (400, "unknown_host"),
     ),
+    "two lengths": (
+        lambda photo: (
+            "/v1/score",
+            b"0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            IMAGE | {"Content-Length": "5", "Transfer-Encoding": "chunked"},
+        ),
+        (400, "two_lengths"),
+    ),
 }
 
 

@@ -66,19 +66,16 @@ def read_manifest(folder: Folder, segment: str) -> Manifest | None:
         if (
             facts["sha256"] == segment.removesuffix(".parquet")
             and facts["bytes"] == folder.size(segment)
-            and _are_texts(keys)
-            and _are_texts([name for name in files if name is not None])
+            and isinstance(keys, list)
+            and isinstance(files, list)
             and facts["rows"] == len(keys) <= _ROWS
             and len(files) in (0, len(keys))
             and isinstance(where, str)
             and where.isprintable()
             and len(where) <= _WHERE
         ):
-            return Manifest(pa.array(keys, pa.string()), files, where)
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+            keys, files = pa.array(keys, pa.string()), pa.array(files, pa.string())
+            return None if keys.null_count else Manifest(keys, files.to_pylist(), where)
+    except (OSError, ValueError, TypeError, KeyError, RecursionError, pa.ArrowException):
         pass
     return None
-
-
-def _are_texts(values: object) -> bool:
-    return isinstance(values, list) and all(isinstance(value, str) for value in values)

@@ -31,7 +31,12 @@ def find_store(cache: DvcCache | None) -> Path | None:
                 f"{PLACE} is {place}, but the row store is a folder; name one, such as a disk that "
                 "all machines have mounted"
             )
-        return Path(place).expanduser().absolute()
+        try:
+            return Path(place).expanduser().absolute()
+        except RuntimeError:
+            raise InputError(
+                f"{PLACE} is {place}, but no such user has a folder here; write the whole path"
+            ) from None
     if cache is None:
         return None
     beside, inside = cache.folder.parent / FOLDER, cache.folder / FOLDER

@@ -100,7 +100,6 @@ def _forget(
         if not names and not first:
             break
         for name in names:
-            seen.add(name)
             try:
                 table = read_any_segment(folder, name)
             except FileNotFoundError:
@@ -108,12 +107,18 @@ def _forget(
             except DamagedSegmentError:  # nobody knows whose rows it held
                 if write:
                     remove_segment(folder, name)
+                else:
+                    seen.add(name)
                 continue
             kept = keep(table)
             files |= files_of(kept)
             if len(kept) < len(table):
                 removed |= {*table[KEY].to_pylist()} - {*kept[KEY].to_pylist()}
-                seen |= rewrite(folder, [name], keep).keys() if write else set()
+            if len(kept) < len(table) and write:
+                # Not seen: a merge that has read the same rows may bring it back by its name.
+                seen |= rewrite(folder, [name], keep).keys()
+            else:
+                seen.add(name)
     if write:
         remove_lone_manifests(folder)
         remove_files(folder, files)

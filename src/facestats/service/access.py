@@ -50,6 +50,14 @@ class Access:
                 "this server does not answer to that Host; --allow-host adds a name",
                 body_left=True,
             )
+        if b"content-length" in headers and b"transfer-encoding" in headers:
+            # A proxy that goes by the other one would take the rest for a request of its own.
+            return ServiceError(
+                400,
+                "two_lengths",
+                "send either Content-Length or Transfer-Encoding, not both",
+                body_left=True,
+            )
         path = scope["path"]
         is_open = path in OPEN or path.startswith("/docs/")
         if self.settings.tokens and not is_open and not scope.get(SIGNED_IN):
