@@ -20,7 +20,7 @@ from facestats.app import dvc_says, pictures
 from facestats.app.dvc_says import DvcSays, read_experiments, read_status
 from facestats.app.gate import CSRF, Gate
 from facestats.app.page_entrance import static_files
-from facestats.app.pictures import SIDE, Pictures, crop_path
+from facestats.app.pictures import SIDE, Pictures, crops_of
 from facestats.app.site import Choices, Site
 from facestats.cli import app as command
 from facestats.core.layout import CROPS, SERVING
@@ -243,7 +243,7 @@ def test_thumbnails_are_kept_up_to_a_size(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["../a.jpg", "/etc/passwd", "a/../../b.jpg"])
 def test_a_forged_name_leads_nowhere(tmp_path, name):
-    assert crop_path(SimpleNamespace(root=tmp_path), name) is None
+    assert crops_of(SimpleNamespace(root=tmp_path), name) is None
 
 
 # Colours

@@ -19,6 +19,7 @@ import pytest
 import torch
 
 from facestats.clip.embed import list_faces
+from facestats.core.crops import Crops
 from facestats.clip.tables import embeddings_schema
 from facestats.core import tables
 from facestats.core.files import write_bytes
@@ -180,7 +181,7 @@ def test_preprocess_goes_on_where_the_disk_was_full(mount, photos, tmp_path, ful
         assert counted["reused"] > 10
     table = tables.read(places["outs"] / "meta/faces.parquet", FACES)
     assert counted["rows"] == len(table) > 60
-    assert set(list_faces(places["outs"] / "faces")) == set(table["filename"].dropna())
+    assert set(list_faces(Crops.of(places["outs"] / "faces"))) == set(table["filename"].dropna())
     left = [p for p in places["rows"].rglob(".*") if p.name != ".gitignore"]
     assert not left
     assert counts(stage(tmp_path, "preprocess", **options))["computed"] == 0

@@ -28,7 +28,11 @@ class LinkedAlbum:
     def picture(self, figure: Figure) -> Picture:
         """A plot's address; without one, where the figure is none or its file is missing."""
         path = figure.path
-        if figure.of != PLOT or path is None or not path.is_relative_to(self.root / METRICS):
+        if (
+            figure.of != PLOT
+            or not isinstance(path, Path)
+            or not path.is_relative_to(self.root / METRICS)
+        ):
             return Picture(None, figure.alt)
         try:
             require_file(path)

@@ -8,7 +8,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 import cv2
@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from facestats.app.photo_facts import PhotoFacts
-from facestats.core.files import read_bytes
+from facestats.core.crops import Crops
 from facestats.core.layout import CROPS
 from facestats.errors import FaceStatsError
 from facestats.faces.dedup import shows
@@ -50,8 +50,8 @@ class Pictures:
 
     def thumbnail(self, facts: PhotoFacts, filename: str) -> bytes | None:
         """A small JPEG of a face; None where its crop is not there, or is of another run."""
-        path = crop_path(facts.models, filename)
-        key = (filename, identity(path)) if path else ()
+        crops = crops_of(facts.models, filename)
+        key = (filename, identity(crops.file(filename))) if crops else ()
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
@@ -70,23 +70,23 @@ class Pictures:
 
     def crop(self, facts: PhotoFacts, filename: str) -> bytes | None:
         """The crop's file; None where it is not there, or shows another picture than the run's."""
-        path = crop_path(facts.models, filename)
-        if path is None:
+        crops = crops_of(facts.models, filename)
+        if crops is None:
             return None
         try:
-            data = read_bytes(path)
+            data = crops.read(filename)
             expected = facts.hash_of(filename)
         except (OSError, FaceStatsError):
             return None
         return data if expected is not None and shows(data, expected) else None
 
 
-def crop_path(models: Models, filename: str) -> Path | None:
-    """Where a crop lies; None for a name that leads elsewhere, in a table somebody has forged."""
+def crops_of(models: Models, filename: str) -> Crops | None:
+    """The project's crops; None for a name that leads elsewhere, in a table somebody has forged."""
     parts = PurePosixPath(filename)
     if parts.is_absolute() or ".." in parts.parts:
         return None
-    return models.root / CROPS / filename
+    return Crops.of(models.root / CROPS)
 
 
 def photo_jpeg(models: Models, image: str, sha256: str | None) -> bytes | None:

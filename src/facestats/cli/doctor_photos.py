@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from facestats.core.crops import Crop, Crops
 from facestats.core.layout import CROPS, FACES_TABLE, LANDMARKER
 from facestats.core.photo_files import printable
 from facestats.errors import FaceStatsError, FaultError, ImageError, number_of
@@ -48,8 +48,8 @@ class Look:
         Number of faces; None if nothing looked for them.
     perceptual_hash : str or None
         Of its face, hexadecimal.
-    face : uint8 array or path, or None
-        Its `faces.comparison.thumbnail`, or the file of its crop.
+    face : uint8 array or Crop, or None
+        Its `faces.comparison.thumbnail`, or its crop.
     fault : str or None
         Why the machine could not examine it, which would stop a run.
     """
@@ -58,7 +58,7 @@ class Look:
     sha256: str | None = None
     faces: int | None = None
     perceptual_hash: str | None = None
-    face: np.ndarray | Path | None = None
+    face: np.ndarray | Crop | None = None
     fault: str | None = None
 
 
@@ -283,7 +283,7 @@ def find_copies(looks: Mapping[str, Look], size: int) -> dict[str, str]:
 
     def thumbnail(position: int) -> np.ndarray:
         face: Any = looks[faces[position]].face
-        return read_thumbnail(face, size) if isinstance(face, Path) else face
+        return face if isinstance(face, np.ndarray) else read_thumbnail(face.read_bytes(), size)
 
     near = find_near_duplicates(
         [bytes.fromhex(looks[image].perceptual_hash or "") for image in faces],
@@ -322,16 +322,15 @@ def _last_run(root: Path) -> dict[str, Look]:
     faces = table.dropna(subset="filename")
     if not faces["perceptual_hash"].str.fullmatch("[0-9a-f]{64}").eq(True).all():
         return {}
-    crops, looks = root / CROPS, {}
+    crops, looks = Crops.of(root / CROPS), {}
     for sha256, status, reason, count, phash, filename in table.itertuples(index=False):
         if status != "ok" and "limit" in str(reason):  # limits may have changed since
             continue
-        face = None if pd.isna(filename) else crops / filename
         looks[sha256] = Look(
             None if status == "ok" or reason == NO_FACE else reason,
             sha256,
             0 if pd.isna(count) else int(count),
             phash,
-            face if face and os.path.isfile(face) else None,  # False for a name that is too long
+            None if pd.isna(filename) or not crops.has(filename) else crops.one(filename),
         )
     return looks

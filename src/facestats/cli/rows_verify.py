@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
+from facestats.core.crops import Crops
 from facestats.core.layout import CLIP, CROPS, LANDMARKER
 from facestats.errors import ImageError, ModelError
 from facestats.faces.crop import PreprocessConfig
@@ -199,12 +200,10 @@ def verify_faces(root: Path, params: Params, store: Path, sample: int | None) ->
         return Comparison(
             why=f"{folder}: no such folder; `dvc repro preprocess` makes it (or `dvc pull`)"
         )
-    fingerprint = row_fingerprint(encoder)
+    crops, fingerprint = Crops.of(folder), row_fingerprint(encoder)
     by_key = {
-        sha256_json(
-            {**fingerprint, "face": hashlib.sha256((folder / name).read_bytes()).hexdigest()}
-        ): name
-        for name in list_faces(folder)
+        sha256_json({**fingerprint, "face": hashlib.sha256(crops.read(name)).hexdigest()}): name
+        for name in list_faces(crops)
     }
     table = read_rows(store, STAGE, recipe_hash(encoder), row_columns(encoder.dimension))
     stored = _sample(table, by_key, sample)
@@ -212,7 +211,7 @@ def verify_faces(root: Path, params: Params, store: Path, sample: int | None) ->
     fresh = (
         encoder.stream(
             stored,
-            lambda key: read_face(folder / by_key[key]),
+            lambda key: read_face(crops.one(by_key[key])),
         )
         if stored
         else ()

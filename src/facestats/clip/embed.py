@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from facestats.clip.encoder import ImageEncoder, read_face
 from facestats.clip.tables import embeddings_schema
+from facestats.core.crops import Crops
 from facestats.core.fingerprint import code_sha256, sha256_json, versions
 from facestats.core.tables.parquet import opened, vectors_of
 from facestats.errors import InputError, TableError
@@ -33,19 +34,19 @@ STAGE = "embed"
 ROW_CODE = ("checkpoints/transform.py", "clip/encoder.py", "clip/tower.py")
 
 
-def list_faces(folder: Path) -> list[str]:
-    """Names of the face crops below `folder`, POSIX style, sorted.
+def list_faces(crops: Crops) -> list[str]:
+    """Names of the face crops, POSIX style, sorted.
 
     Raises
     ------
     InputError
         The folder is missing or holds no face.
     """
-    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.jpg") if p.is_file())
+    names = crops.names()
     if not names:
         raise InputError(
-            f"{folder} holds no faces: `preprocess` accepted no image; its table faces.parquet "
-            "says why"
+            f"{crops.folder} holds no faces: `preprocess` accepted no image; its table "
+            "faces.parquet says why"
         )
     return names
 
@@ -190,16 +191,12 @@ def fill_faces(
 
 def _keys(folder: Path, encoder: ImageEncoder) -> dict[str, str]:
     """The key of each face's row, by the face's name, sorted."""
-    names = list_faces(folder)
-    fingerprint = row_fingerprint(encoder)
+    crops = Crops.of(folder)
+    names, fingerprint = list_faces(crops), row_fingerprint(encoder)
 
     def key_of(name: str) -> str:
-        return sha256_json(
-            {
-                **fingerprint,
-                "face": hashlib.sha256(patiently((folder / name).read_bytes)).hexdigest(),
-            }
-        )
+        data = patiently(crops.read, name)
+        return sha256_json({**fingerprint, "face": hashlib.sha256(data).hexdigest()})
 
     with starting_threads(), ThreadPoolExecutor() as pool:
         return dict(zip(names, pool.map(key_of, names), strict=True))
@@ -230,7 +227,8 @@ def _compute(
     if not missing:
         return
     items = [(key, same[0]) for key, same in missing.items()]
-    embeddings = encoder.stream(items, lambda item: read_face(folder / item[1]))
+    crops = Crops.of(folder)
+    embeddings = encoder.stream(items, lambda item: read_face(crops.one(item[1])))
     progress = tqdm(embeddings, STAGE, len(items), unit="face", disable=None)
     for (key, name), embedding in zip(items, progress, strict=True):
         if not np.isfinite(embedding).all():

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from facestats.core.crops import Crops
 from facestats.core.stats.regression import is_constant
 from facestats.crossvalidation.chance import ridge_predictions
 from facestats.crossvalidation.dataset import Project, rated_columns
@@ -177,8 +178,9 @@ def cross_validate_shapes(
                 raise InputError(why)
             names = rated.ratings.index
             if crops:
+                files = Crops.of(crops)
                 new = [name for name in names if name not in pixels]
-                pixels |= {name: reduced_crop(crops / name) for name in new}
+                pixels |= {name: reduced_crop(files.source(name)) for name in new}
             landmarks = shapes.take(order.isin(names))
             own = landmarks[order[order.isin(names)].get_indexer(names)]
             folds[column] = cross_validate_geometry(

@@ -10,6 +10,7 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from facestats.core import tables
+from facestats.core.crops import Crops
 from facestats.core.photo_files import check_names, face_filename, list_images, printable
 from facestats.core.tables.parquet import without_room
 from facestats.errors import ImageError, InputError, alike
@@ -326,10 +327,10 @@ def _mark_copies(frame: pd.DataFrame, crops: Path, size: int) -> None:
         if first is not None:
             frame.at[row, "duplicate_of"] = frame.at[accepted[first], "filename"]
     single = [row for row, first in zip(accepted, exact, strict=True) if first is None]
-    paths = [crops / name for name in frame.loc[single, "filename"]]
+    files = Crops.of(crops).sources(frame.loc[single, "filename"])
     near = find_near_duplicates(
         [bytes.fromhex(text) for text in frame.loc[single, "perceptual_hash"]],
-        lambda face: read_thumbnail(paths[face], size),
+        lambda face: read_thumbnail(files[face], size),
         frame.loc[single, "sharpness"].to_numpy(dtype=float),
     )
     for row, first in zip(single, near, strict=True):

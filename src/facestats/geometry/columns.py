@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from facestats.core.crops import Crops
 from facestats.core.doubts import HIDDEN as OCCLUDED
 from facestats.errors import ModelError
 from facestats.faces.irises import Irises, load_irises
@@ -62,13 +63,13 @@ def measure_table(shapes: LandmarkTable, crops: Path, landmarker: Path) -> pd.Da
             f"{landmarker} holds no {MESH_FILE}; `dvc repro fetch_landmarker` puts it there"
         )
     irises = load_irises(landmarker, count_workers(len(shapes)))
-    measured, start = [], 0
+    sources, measured, start = Crops.of(crops), [], 0
     with tqdm(total=len(shapes), desc="measuring", unit="face", disable=None) as bar:
         for batch in shapes.batches():
             rows = shapes.rows.iloc[start : start + len(batch)]
-            paths = [crops / name for name in rows["filename"]]
+            files = sources.sources(rows["filename"])
             yaw, pitch, occlusion = rows[["yaw", "pitch", "occlusion"]].to_numpy(float).T
-            measured.append(measure_faces(batch, paths, yaw, pitch, occlusion, irises))
+            measured.append(measure_faces(batch, files, yaw, pitch, occlusion, irises))
             start += len(batch)
             bar.update(len(batch))
     return pd.concat(measured, ignore_index=True)

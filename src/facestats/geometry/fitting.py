@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from facestats.core.crops import Crops, Source
 from facestats.core.tables.embeddings import sample_rows
 from facestats.geometry.measurements import SIGNS, ZScore, fit_zscore, measure
 from facestats.geometry.params import Geometry
@@ -111,7 +113,7 @@ def _train(
     landmarks, ratings = shapes.take(chosen), faces["rating"].to_numpy()
     enough = options.appearance and len(ratings) >= MIN_TRAIN
     sampler = sampler_for(landmarks) if enough else None
-    x = features(landmarks, sampler, _paths(crops, shapes, chosen))
+    x = features(landmarks, sampler, _files(crops, shapes, chosen))
     pipeline, why = train_pipeline(x, ratings)
     predicted, problems = np.full(len(ratings), np.nan), []
     if pipeline is None:
@@ -135,11 +137,11 @@ def _predict(
             in_batch = np.zeros(len(chosen), dtype=bool)
             in_batch[rows] = chosen[rows]
             landmarks = batch[chosen[rows]]
-            predicted.append(model.predict(landmarks, _paths(crops, shapes, in_batch)))
+            predicted.append(model.predict(landmarks, _files(crops, shapes, in_batch)))
             start += len(batch)
             bar.update(len(landmarks))
     return np.concatenate(predicted)
 
 
-def _paths(crops: Path, shapes: LandmarkTable, chosen: np.ndarray) -> list[Path]:
-    return [crops / name for name in shapes.rows["filename"][chosen]]
+def _files(crops: Path, shapes: LandmarkTable, chosen: np.ndarray) -> Sequence[Source]:
+    return Crops.of(crops).sources(shapes.rows["filename"][chosen])

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from facestats.core import tables
-from facestats.core.files import write_csv, write_json
+from facestats.core.crops import Crops
+from facestats.core.files import write_bytes, write_csv, write_json
 from facestats.core.stats.intervals import interval_text, person_groups
 from facestats.core.stats.means import mean_interval, mean_rating
 from facestats.core.stats.verdict import SCORES
@@ -124,8 +125,12 @@ def write_members(
         out / "faces" / MEMBER_LANDMARKS.name,
         MEMBER_LANDMARKS,
     )
+    crops = Crops.of(preproc)
     for member in members:
-        link(preproc / member, out / "faces" / member)
+        if crops.packed:
+            write_bytes(out / "faces" / member, crops.read(member))
+        else:
+            link(crops.file(member), out / "faces" / member)
 
 
 def link(source: Path, target: Path) -> None:

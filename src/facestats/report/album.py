@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
+from facestats.core.crops import Source, as_file
 from facestats.core.figures.sheets import fitting_jpeg
 from facestats.errors import InputError
 from facestats.machine.faults import fault, is_of_machine
@@ -86,10 +87,11 @@ class Album:
                 _plot(figure.path) if figure.of == PLOT else _face(figure.path, *figure.size)
             )
         except (OSError, UnidentifiedImageError) as error:
+            what = figure.alt if isinstance(figure.path, bytes) else figure.path
             if is_of_machine(error):
-                raise fault(figure.path, error) from None
+                raise fault(what, error) from None
             raise InputError(
-                f"{figure.path} is no picture that can be read ({type(error).__name__}); "
+                f"{what} is no picture that can be read ({type(error).__name__}); "
                 "`dvc repro` writes it anew once it is removed"
             ) from None
         kind = "png" if figure.of == PLOT else "jpeg"
@@ -101,14 +103,14 @@ class Album:
         return Picture(uri, figure.alt, size)
 
 
-def _plot(path: Path) -> tuple[bytes, tuple[int, int]]:
+def _plot(path: Any) -> tuple[bytes, tuple[int, int]]:
     data = path.read_bytes()
     with Image.open(io.BytesIO(data)) as image:
         return data, image.size
 
 
-def _face(path: Path, side: int, most: int) -> tuple[bytes, tuple[int, int]]:
-    with Image.open(path) as image:
+def _face(path: Source, side: int, most: int) -> tuple[bytes, tuple[int, int]]:
+    with Image.open(as_file(path)) as image:
         image.draft("RGB", (2 * side, 2 * side))
         small = image.convert("RGB")
     small.thumbnail((side, side), Image.Resampling.LANCZOS)

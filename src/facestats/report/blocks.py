@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+from facestats.core.crops import Source
+
 THUMBNAIL = "thumbnail"
 FACE = "face"
 PLOT = "plot"
@@ -55,8 +57,8 @@ class Figure:
 
     Attributes
     ----------
-    path : Path, optional
-        The file; without one, `alt` is written out.
+    path : Path or bytes, optional
+        The file, or its content; without one, `alt` is written out.
     alt : str
         What it shows, for those who do not see it.
     caption : str
@@ -70,7 +72,7 @@ class Figure:
     """
 
     kind: ClassVar[str] = "figure"
-    path: Path | None
+    path: Source | None
     alt: str
     caption: str = ""
     of: str = THUMBNAIL

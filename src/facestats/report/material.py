@@ -12,6 +12,7 @@ import pandas as pd
 
 from facestats.attributes.tables import FLAGS
 from facestats.core import tables
+from facestats.core.crops import Crops
 from facestats.core.files import read_json, without_apostrophe
 from facestats.core.layout import METRICS_MANIFEST
 from facestats.core.tables.embeddings import Embeddings, EmbeddingTable, in_batches
@@ -104,7 +105,8 @@ class Material:
         File names of `labels_template.csv`, in its order.
     examples : mapping of int to list of str
         Faces of each cluster by number, the most typical first.
-    crops, rejected, composites, metrics : Path
+    crops : Crops
+    rejected, composites, metrics : Path
         Folders.
     doubts : mapping of str to str
         What is doubtful about the columns of `final`, by attribute, and about prompts in general
@@ -119,7 +121,7 @@ class Material:
     flags: pd.DataFrame
     proposed: list[str]
     examples: Mapping[int, list[str]]
-    crops: Path
+    crops: Crops
     rejected: Path
     composites: Path
     metrics: Path
@@ -211,7 +213,7 @@ def read_material(
         flags=tables.read(metadata / FLAGS.name, FLAGS),
         proposed=template["filename"].map(without_apostrophe).tolist(),
         examples=examples,
-        crops=crops,
+        crops=Crops.of(crops),
         rejected=rejected,
         composites=composites,
         metrics=run.metrics,

@@ -61,7 +61,7 @@ def _middle_of_deciles(scored: pd.DataFrame) -> list:
 
 def _scored(row, material: Material) -> Figure:
     caption = f"{row.attractiveness_score:.0f}, decile {row.attractiveness:g}"
-    return Figure(material.crops / row.filename, f"Face {row.filename}: {caption}", caption)
+    return Figure(material.crops.source(row.filename), f"Face {row.filename}: {caption}", caption)
 
 
 def photos(material: Material) -> Section:
@@ -200,7 +200,7 @@ def _faces(
 
 def _face(name: str, material: Material, why: str | None = None, captioned: bool = True) -> Figure:
     caption = f"{as_plain(name)}: {why}" if why else as_plain(name)
-    return Figure(material.crops / name, f"Face {name}", caption if captioned else "")
+    return Figure(material.crops.source(name), f"Face {name}", caption if captioned else "")
 
 
 def _cluster_row(cluster: int, group: pd.DataFrame) -> list[str]:

@@ -129,7 +129,7 @@ def _ends(trait: str, material: Material) -> list[Block]:
     for name, rows in (("lowest", scored.head(SHOWN)), ("highest", scored.tail(SHOWN))):
         figures = [
             Figure(
-                material.crops / filename,
+                material.crops.source(filename),
                 f"Face {filename}: {trait} {value:.0f}",
                 f"{value:.0f}",
             )

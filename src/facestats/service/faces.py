@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from facestats.core.files import read_bytes
+from facestats.core.crops import Crops
 from facestats.core.layout import CROPS
 from facestats.errors import FaceStatsError, InputError, ModelError
 from facestats.groups.conditions import COLUMNS
@@ -251,7 +251,7 @@ def _read_crop(run: Run, filename: str) -> bytes | None:
     """The picture of a row; None where it is not there, or that of another run."""
     try:
         check_crops(run.models_of_table, [filename])
-        return read_bytes(run.models.root / CROPS / filename)
+        return Crops.of(run.models.root / CROPS).read(filename)
     except (OSError, ModelError):
         return None
 

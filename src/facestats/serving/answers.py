@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from facestats.core.crops import Crops
 from facestats.core.doubts import FACTS, Doubt, are_photographs
-from facestats.core.files import read_bytes
 from facestats.core.layout import CROPS
 from facestats.errors import FaceStatsError, ImageError, ModelError, WithheldError
 from facestats.serving.checks import whole_number
@@ -384,14 +384,14 @@ def _labelled_age(models: Models, crop: FaceCrop) -> dict[str, str | None] | Non
     from facestats.faces.dedup import find_copy, perceptual_hash, shows
 
     labelled, hashes, thumbnails = models.labelled_ages
-    crops, size = models.root / CROPS, models.serving["crop"]["size"]
+    crops, size = Crops.of(models.root / CROPS), models.serving["crop"]["size"]
 
     def look(at: int) -> np.ndarray | None:
-        path = crops / labelled["filename"][at]
+        path = crops.path(labelled["filename"][at])
         if at in thumbnails:
             return thumbnails[at]
         try:
-            data = read_bytes(path)
+            data = crops.read(labelled["filename"][at])
         except FileNotFoundError:  # with None, the answer would change during a run
             raise MixedPartsError(f"{path} is not there any more; {OF_TWO_RUNS}") from None
         if not shows(data, hashes[at]):

@@ -11,6 +11,7 @@ import pandas as pd
 
 from facestats.composites.folder import WITHOUT_FACE
 from facestats.core import tables
+from facestats.core.crops import Crops
 from facestats.core.doubts import PICTURE
 from facestats.core.layout import CROPS
 from facestats.core.stats.verdict import SCORES
@@ -26,11 +27,18 @@ from facestats.serving.models import Models
 
 
 def known_faces(
-    models: Models, df: pd.DataFrame, n: int | None, seed: int, flags: str, copies: str
+    models: Models,
+    df: pd.DataFrame,
+    n: int | None,
+    seed: int,
+    flags: str,
+    copies: str,
+    folder: Path,
 ) -> tuple[pd.DataFrame, dict[str, int], int]:
     """Select members among the pipeline's faces.
 
-    Returns the members, how many were left out for each doubt, and how many as copies.
+    Returns the members, whose crops may be put into `folder`, how many were left out for each
+    doubt, and how many as copies.
     """
     check_table(df)
     for column in ("rating", PERSON, *SCORES.values()):
@@ -56,11 +64,16 @@ def known_faces(
             f"{number_of(len(absent), 'name')} not among the faces of {models.root}, for example "
             f"{absent[0]}"
         )
-    folder = models.root / CROPS
+    crops = Crops.of(models.root / CROPS)
     members = _members(
         [
-            (name, folder / name, faces.at[name, "landmarks"], faces.at[name, "yaw"])
-            for name in names
+            (
+                name,
+                crops.unpacked(name, folder / f"{i}.jpg"),
+                faces.at[name, "landmarks"],
+                faces.at[name, "yaw"],
+            )
+            for i, name in enumerate(names)
         ]
     )
     return members, selection.flagged, selection.copies

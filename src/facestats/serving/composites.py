@@ -320,7 +320,9 @@ def average_group(
     used_flags: str = flags or selection.get("filter", {}).get("flags", WHO.flags)
     with tempfile.TemporaryDirectory() as folder:
         if table is not None:
-            members, flagged, n_copies = known_faces(models, table, n, seed, used_flags, copies)
+            members, flagged, n_copies = known_faces(
+                models, table, n, seed, used_flags, copies, Path(folder)
+            )
         else:
             members, left_out, flagged, n_copies = new_faces(
                 models, photos, n, seed, Path(folder), used_flags, single

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facestats.core import tables
-from facestats.core.files import read_bytes
+from facestats.core.crops import Crops
 from facestats.core.layout import CROPS
 from facestats.faces.dedup import shows
 from facestats.faces.tables import FACES
@@ -33,11 +33,12 @@ def check_crops(models: Models, names: Iterable[str]) -> None:
         A crop shows another picture or is not there, or the table of faces is of another run.
     """
     table, new = faces_table(models), {}
+    crops = Crops.of(models.root / CROPS)
     for name in names:
         file = (CROPS / name).as_posix()
-        if not (models.root / file).is_file():
+        if not crops.has(name):
             raise MixedPartsError(f"{models.root / file} is not there; {OF_TWO_RUNS}")
-        now = identity(models.root / file)
+        now = identity(crops.file(name))
         if now is None or models.compared_files.get(file) != now:
             new[name] = file, now
     if not new:
@@ -45,7 +46,9 @@ def check_crops(models: Models, names: Iterable[str]) -> None:
     faces = tables.read(table, FACES, ["filename", "perceptual_hash"], [*new])
     hashes = faces.dropna().set_index("filename")["perceptual_hash"]
     for name, (file, now) in new.items():
-        path, expected = models.root / file, np.frombuffer(bytes.fromhex(hashes[name]), np.uint8)
-        if not shows(read_bytes(path), expected):
-            raise MixedPartsError(f"{path} is not the picture that was measured; {OF_TWO_RUNS}")
+        expected = np.frombuffer(bytes.fromhex(hashes[name]), np.uint8)
+        if not shows(crops.read(name), expected):
+            raise MixedPartsError(
+                f"{models.root / file} is not the picture that was measured; {OF_TWO_RUNS}"
+            )
         models.compared_files[file] = now

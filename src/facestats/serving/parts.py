@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 
 from facestats.age.tables import AGE_CHECK
 from facestats.core import tables
+from facestats.core.crops import Crops
 from facestats.core.layout import CROPS, SERVING
 from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.core.tables.matrix import HALF, REST, matrix_of
@@ -408,13 +409,13 @@ def _ages(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str
     ).reshape(-1, 32)
     labelled = labelled[["filename", "score_withheld", "age_checked"]].reset_index(drop=True)
     size, thumbnails = manifest.facts["crop"]["size"], {}
+    crops = Crops.of(root / CROPS)
     for at, (name, withheld) in enumerate(
         zip(labelled["filename"], labelled["score_withheld"].notna(), strict=True)
     ):
-        crop = root / CROPS / name
-        there = crop.is_file()
+        there = crops.has(name)
         if withheld or not there:
-            data = crop.read_bytes() if there else b""
+            data = crops.read(name) if there else b""
             # the crop of another run would not be recognised
             thumbnails[at] = read_thumbnail(data, size) if shows(data, hashes[at]) else None
     return labelled, hashes, thumbnails

@@ -13,6 +13,7 @@ import pandas as pd
 from PIL import Image
 
 from facestats.core import tables
+from facestats.core.crops import Crops
 from facestats.core.files import read_json
 from facestats.core.layout import COMPOSITES, CROPS, FINAL_TABLE
 from facestats.core.tables.embeddings import sample_rows
@@ -272,7 +273,7 @@ def direction_of(models: Models, orthogonal: Sequence[str]) -> ScoreDirection:
     direction = score_direction(
         model,
         np.stack([shapes[name].reshape(-1, 3) for name in names]),
-        [models.root / CROPS / name for name in names],
+        Crops.of(models.root / CROPS).sources(names),
         pd.DataFrame(columns).iloc[rows],
     )
     manifest.check_final()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from PIL import Image
 
+from facestats.core.crops import Crops
 from facestats.core.files import write_bytes, write_csv
 from facestats.core.photo_files import refuse_link_out
 from facestats.errors import (
@@ -199,11 +200,12 @@ class ChosenFaces:
             A photo is missing, behind a link out of its folder, or not the one that the crop was
             made of; or a name leads out of its folder, in a table that somebody has forged.
         """
+        faces = Crops.of(crops)
         for image, crop in self.names:
             for name in (PurePosixPath(image), PurePosixPath(crop)):
                 if name.is_absolute() or ".." in name.parts:
                     raise InputError(f"{name} is no name of a photo; run `dvc repro`")
-            path = Path(images) / image if self.sha256 else crops / crop
+            path = Path(images) / image
             if self.sha256:
                 if path.is_file():
                     refuse_link_out(images, image, cache)
@@ -211,7 +213,9 @@ class ChosenFaces:
                     raise InputError(
                         f"{path} is not the photo that its face was cut out of; run `dvc repro`"
                     )
-            yield image, path, out / (stimulus_name(image) if self.sha256 else crop)
+                yield image, path, out / stimulus_name(image)
+            else:
+                yield image, faces.source(crop), out / crop
 
 
 def chosen_faces(
