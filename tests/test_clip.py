@@ -15,7 +15,7 @@ from facestats.checkpoints.transform import ImageTransform
 from facestats.checkpoints.variants import fetch_clip
 from facestats.clip.embed import embed_faces
 from facestats.clip.encoder import ImageEncoder, choose_precision
-from facestats.errors import InputError, ModelError
+from facestats.errors import FaultError, InputError, ModelError
 
 SIZES = [(300, 200), (200, 300), (224, 224), (97, 411), (640, 101), (33, 47), (225, 224)]
 
@@ -142,6 +142,22 @@ def test_faces_in_folders_are_embedded_sorted_and_keyed_by_their_bytes(clip_mode
     assert table.loc["b.jpg", "key"] == table.loc["a/same.jpg", "key"]
     alone = encoder.encode([Image.open(tmp_path / "c.png.jpg")])
     assert table.loc["c.png.jpg", "embedding"].tobytes() == alone.tobytes()
+
+
+def test_a_face_that_changes_meanwhile_gives_no_row(clip_models, tmp_path, monkeypatch):
+    """Its key is that of the bytes that were there before."""
+    for i, name in enumerate(["a.jpg", "b.jpg"]):
+        picture((80, 80), i).save(tmp_path / name)
+    encoder = ImageEncoder(clip_models["tiny"], batch_size=2)
+    stream = encoder.stream
+
+    def stream_late(items, read):
+        shutil.copy(tmp_path / "a.jpg", tmp_path / "b.jpg")
+        return stream(items, read)
+
+    monkeypatch.setattr(encoder, "stream", stream_late)
+    with pytest.raises(FaultError, match=r"b\.jpg was changed while faces were embedded"):
+        embed_faces(tmp_path, encoder)
 
 
 def test_the_key_of_a_row_knows_batch_precision_and_weights(clip_models, tmp_path):

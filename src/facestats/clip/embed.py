@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import torch
+from PIL import Image
 from tqdm import tqdm
 
 from facestats.clip.encoder import ImageEncoder, read_face
@@ -20,7 +21,7 @@ from facestats.clip.tables import embeddings_schema
 from facestats.core.crops import Crops
 from facestats.core.fingerprint import code_sha256, sha256_json, versions
 from facestats.core.tables.parquet import opened, vectors_of
-from facestats.errors import InputError, TableError
+from facestats.errors import FaultError, InputError, TableError
 from facestats.machine.faults import patiently, starting_threads
 from facestats.machine.kind import kind_of_machine
 from facestats.rows.checks import check_face_rows
@@ -195,11 +196,25 @@ def _keys(folder: Path, encoder: ImageEncoder) -> dict[str, str]:
     names, fingerprint = list_faces(crops), row_fingerprint(encoder)
 
     def key_of(name: str) -> str:
-        data = patiently(crops.read, name)
-        return sha256_json({**fingerprint, "face": hashlib.sha256(data).hexdigest()})
+        return _row_key(fingerprint, patiently(crops.read, name))
 
     with starting_threads(), ThreadPoolExecutor() as pool:
         return dict(zip(names, pool.map(key_of, names), strict=True))
+
+
+def _row_key(fingerprint: dict, data: bytes) -> str:
+    """The key of a face's row by the face's bytes."""
+    return sha256_json({**fingerprint, "face": hashlib.sha256(data).hexdigest()})
+
+
+@dataclasses.dataclass(frozen=True)
+class _Face:
+    """A face whose bytes have been read."""
+
+    data: bytes
+
+    def read_bytes(self) -> bytes:
+        return self.data
 
 
 def _fill(
@@ -227,8 +242,17 @@ def _compute(
     if not missing:
         return
     items = [(key, same[0]) for key, same in missing.items()]
-    crops = Crops.of(folder)
-    embeddings = encoder.stream(items, lambda item: read_face(crops.one(item[1])))
+    crops, fingerprint = Crops.of(folder), row_fingerprint(encoder)
+
+    def read(item: tuple[str, str]) -> Image.Image:
+        key, name = item
+        data = patiently(crops.read, name)
+        if _row_key(fingerprint, data) != key:  # `rows fill` keeps nobody from `dvc checkout`
+            raise FaultError(f"{folder / name} was changed while faces were embedded; run again")
+        face: Any = _Face(data)
+        return read_face(face)
+
+    embeddings = encoder.stream(items, read)
     progress = tqdm(embeddings, STAGE, len(items), unit="face", disable=None)
     for (key, name), embedding in zip(items, progress, strict=True):
         if not np.isfinite(embedding).all():
