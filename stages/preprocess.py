@@ -1,7 +1,8 @@
 """Stage `preprocess`: cut the largest face out of every photo, eyes level at fixed places.
 
 Reads   the photos (`data.images`), models/landmarker/, stored rows; params `preprocess`
-Writes  data/processed/preproc/ (faces), data/processed/metadata/faces.parquet (one row a photo)
+Writes  data/processed/preproc/ (faces, as files or in shards),
+        data/processed/metadata/faces.parquet (one row a photo)
 Alone   dvc repro -sf preprocess
 """
 
@@ -22,7 +23,8 @@ def main(params, landmarker, crops, faces):
 
     images, cache = Path(params.data.images), find_dvc_cache()
     refuse_links_out(images, cache and cache.folder)
-    config = PreprocessConfig(**params.preprocess.model_dump())
+    config = PreprocessConfig(**params.preprocess.cutting())
+    store = params.preprocess.store
     start_clean(crops)
 
     def earlier():
@@ -30,7 +32,7 @@ def main(params, landmarker, crops, faces):
 
     with preprocess.open_photo_rows(config, landmarker, cache, warn_once) as rows:
         frame = preprocess.preprocess_folder(
-            images, crops, config, landmarker, rows=rows, earlier=earlier
+            images, crops, config, landmarker, rows=rows, earlier=earlier, store=store
         )
     tables.write(frame, faces, FACES)
     if message := preprocess.rejection_warning(frame, images):

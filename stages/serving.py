@@ -38,7 +38,7 @@ def main(params, models, embeddings, half, rest, faces, ages, manifest):
     }
     check_kinds(parts)
     chosen = {
-        "crop": params.preprocess.model_dump(),
+        "crop": params.preprocess.cutting(),
         "images": params.data.images,
         "index": params.index.model_dump(),
     }

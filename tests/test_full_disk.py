@@ -19,9 +19,9 @@ import pytest
 import torch
 
 from facestats.clip.embed import list_faces
-from facestats.core.crops import Crops
 from facestats.clip.tables import embeddings_schema
 from facestats.core import tables
+from facestats.core.crops import Crops
 from facestats.core.files import write_bytes
 from facestats.export.excel import write_workbook
 from facestats.faces.tables import FACES

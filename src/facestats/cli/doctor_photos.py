@@ -192,7 +192,7 @@ def examine_photos(root: Path, params: Params, inputs: Inputs, every: bool) -> d
     if not chosen:
         return counts
     folder, models = root / params.data.images, _models(root, params)
-    config = PreprocessConfig(**params.preprocess.model_dump())
+    config = PreprocessConfig(**params.preprocess.cutting())
     looks = look_at_photos(folder, chosen, config, models, _last_run(root))
     _sort_out(
         params.data.images, dict(zip(chosen, looks, strict=True)), config.size, inputs, counts

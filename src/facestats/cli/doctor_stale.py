@@ -192,7 +192,7 @@ def _recipe(stage: str, root: Path, params: Params) -> str | None:
             from facestats.faces import keys
             from facestats.faces.crop import PreprocessConfig
 
-            config = PreprocessConfig(**params.preprocess.model_dump())
+            config = PreprocessConfig(**params.preprocess.cutting())
             return keys.recipe_hash(config, root / LANDMARKER)
         from facestats.clip.embed import recipe_hash
         from facestats.clip.load import load_encoder

@@ -74,7 +74,7 @@ def _fill_photos(
 ) -> tuple[FilledPhotos, RowFiles]:
     images, models = root / params.data.images, root / LANDMARKER
     refuse_links_out(images, cache and cache.folder)
-    config = PreprocessConfig(**params.preprocess.model_dump())
+    config = PreprocessConfig(**params.preprocess.cutting())
     with preprocess.open_photo_rows(config, models, cache, _warn, together=True) as rows:
         return _keeping(
             rows,

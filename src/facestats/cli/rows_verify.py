@@ -148,7 +148,7 @@ def verify_photos(
     from facestats.faces.preprocess import ROW_COLUMNS, STAGE
 
     images, models = root / params.data.images, root / LANDMARKER
-    config = PreprocessConfig(**params.preprocess.model_dump())
+    config = PreprocessConfig(**params.preprocess.cutting())
     try:
         Landmarker(models)
         recipe = recipe_hash(config, models)

@@ -5,7 +5,7 @@ The text below a key is its comment in params.yaml and its line in docs/paramete
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -32,3 +32,9 @@ class Preprocess(Section):
     max_seconds: Annotated[float, Field(ge=1, le=3600)] = 60
     """seconds of a processor that a photo may take; one that takes longer is left out, with the
     reason, and tried anew in the next run"""
+    store: Literal["files", "shards"] = "files"
+    """files: a file for each crop | shards: 1,024 tar shards, for more than some 100,000 photos"""
+
+    def cutting(self) -> dict[str, Any]:
+        """What decides a crop and its row: all but where it is kept."""
+        return self.model_dump(exclude={"store"})

@@ -16,6 +16,7 @@ from facestats.core.tables.parquet import without_room
 from facestats.errors import ImageError, InputError, alike
 from facestats.faces.comparison import read_thumbnail
 from facestats.faces.crop import PreprocessConfig
+from facestats.faces.crop_store import FILES, CropStore, open_store
 from facestats.faces.dedup import find_near_duplicates, first_of_group
 from facestats.faces.keys import limited_recipe, recipe_hash, row_key
 from facestats.faces.landmarks import Landmarker
@@ -36,6 +37,7 @@ from facestats.machine.limits import CrashError, OverLimitError
 from facestats.machine.pool import count_workers, ordered_map
 from facestats.photos.reading import hash_photo
 from facestats.rows.checks import check_photo_rows
+from facestats.rows.crops import committed_crops
 from facestats.rows.dvc_cache import DvcCache
 from facestats.rows.files import RowFiles
 from facestats.rows.fill import fill
@@ -64,6 +66,7 @@ def preprocess_folder(
     workers: int | None = None,
     rows: RowStore | None = None,
     earlier: Callable[[], pa.Table | None] = lambda: None,
+    store: str = FILES,
 ) -> pd.DataFrame:
     """Cut the largest face out of every photo below a folder.
 
@@ -72,7 +75,7 @@ def preprocess_folder(
     images : str or Path
         Folder of the photos; every file that is not hidden counts as one.
     out_dir : str or Path
-        Where the faces go, as `face_filename` names them.
+        Where the faces go, as `face_filename` names them; `Crops` reads them.
     config : PreprocessConfig
     model_dir : str or Path
         Folder of the landmarker's three files.
@@ -83,6 +86,8 @@ def preprocess_folder(
         An open row store, whose rows are not computed again; None computes all.
     earlier : callable, optional
         Gives the rows of the last committed run, see `earlier_rows`.
+    store : str, default 'files'
+        `files`: a file for each face | `shards`: a fixed number of tar shards.
 
     Returns
     -------
@@ -121,14 +126,14 @@ def preprocess_folder(
             sha256[name], keys[name] = digest, row_key(digest, recipe)
 
     def compute(missing: dict[str, list[str]]) -> Iterator[dict]:
-        tasks = _tasks(missing, sha256, images, out_dir)
+        tasks = _tasks(missing, sha256, images, crops)
         return _compute(tasks, list(missing), limited, config, model_dir, rows.files, workers)
 
     def place(name: str, stored: pa.Table, row: int) -> bool:
         crop = stored["crop"][row].as_py()
-        return crop is None or rows.files.place(crop, out_dir / face_filename(name))
+        return crop is None or crops.place(name, crop)
 
-    out_dir.mkdir(parents=True, exist_ok=True)
+    crops = open_store(store, out_dir, rows.files)
     filled = fill(
         rows,
         keys,
@@ -138,7 +143,10 @@ def preprocess_folder(
         place=place,
         packed=without_room,
     )
-    frame = _by_image(filled.table.take(pa.array(filled.places)), list(keys), reasons)
+    table = filled.table.take(pa.array(filled.places))
+    md5 = table["crop"].to_pylist()
+    crops.finish({name: one for name, one in zip(keys, md5, strict=True) if one})
+    frame = _by_image(table, list(keys), reasons)
     _mark_copies(frame, out_dir, config.size)
     frame.attrs |= filled.counts()
     return frame
@@ -161,7 +169,7 @@ def open_photo_rows(
 def committed_rows(cache: DvcCache | None, table: Path, crops: Path) -> pa.Table | None:
     """Rows of the last committed run, whose outs are in DVC's cache; None if there are none."""
     before = cache.committed_table(table) if cache else []
-    return earlier_rows(before, cache.committed_files(crops)) if cache and before else None
+    return earlier_rows(before, committed_crops(cache, crops)) if cache and before else None
 
 
 def earlier_rows(files: Sequence[Path], crops: dict[str, str]) -> pa.Table | None:
@@ -172,7 +180,7 @@ def earlier_rows(files: Sequence[Path], crops: dict[str, str]) -> pa.Table | Non
     files : sequence of Path
         The earlier file, or its parts, out of DVC's cache.
     crops : dict[str, str]
-        MD5 of each crop by its filename, as DVC's cache lists them.
+        MD5 of each crop by its filename, see `committed_crops`.
     """
     columns = [name for name in ROW_COLUMNS if name != "crop"]
     try:
@@ -241,13 +249,13 @@ def _digests(
 
 
 def _tasks(
-    missing: dict[str, list[str]], sha256: dict[str, str], images: Path, out_dir: Path
+    missing: dict[str, list[str]], sha256: dict[str, str], images: Path, crops: CropStore
 ) -> Iterator[PhotoTask]:
     for same in missing.values():
         yield PhotoTask(
             str(images / same[0]),
             sha256[same[0]],
-            tuple(str(out_dir / face_filename(name)) for name in same),
+            tuple(str(crops.target(name)) for name in same),
         )
 
 

@@ -1,19 +1,21 @@
 """The files that belong to rows (face crops), kept only until DVC's cache has them.
 
 DVC's cache names a file by its MD5, as this folder does. Once a run is committed, the cache holds
-the same bytes, and the copy here is removed.
+the same bytes, by themselves or in a shard, and the copy here is removed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from facestats.core.files import temporary_name, write_bytes
 from facestats.errors import FULL_DISK
 from facestats.machine.faults import is_passing
+from facestats.rows.crops import has_crop, read_crop
 from facestats.rows.dvc_cache import DvcCache, is_md5
 from facestats.rows.folder import ALONE, Folder, Sharing, open_below, read_open, read_regular
 from facestats.rows.segments import MD5
@@ -136,7 +138,9 @@ class RowFiles:
         except OSError as error:
             if is_passing(error):
                 raise
-            return None
+            data = None
+        if self.cache and data is None:
+            data = read_crop(self.cache, md5)
         return data if data is not None and _md5(data) == md5 else None
 
 
@@ -147,7 +151,9 @@ def release(folder: Folder, cache: DvcCache) -> None:
             if cache.object(name).stat().st_size == folder.size(name):
                 folder.remove(name)
         except OSError:  # not committed yet, or not ours to remove
-            continue
+            with suppress(OSError):
+                if has_crop(cache, name):
+                    folder.remove(name)
 
 
 def is_sound(folder: Folder, name: str) -> bool:
