@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from facestats.core.crops import Crops
 from facestats.core.files import write_image, write_json
 from facestats.params.project import Params, check_params, load_params
 from facestats.photos.rejected_thumbnails import write_rejected
@@ -92,7 +93,7 @@ def material_of(
         ),
         proposed=[ENTITY, TAG],
         examples={0: NAMES[:3], 1: NAMES[3:]},
-        crops=folder / "crops",
+        crops=Crops.of(folder / "crops"),
         rejected=folder / "rejected",
         composites=folder / "composites",
         metrics=folder / "metrics",

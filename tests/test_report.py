@@ -326,7 +326,7 @@ def test_paths_of_this_machine_stay_out(material):
     page, _ = report(replace(material, params=params(clip=raw)))
     assert "/home" not in page
     assert "…/weights" in page
-    assert str(material.crops.parent) not in page
+    assert str(material.crops.folder.parent) not in page
 
 
 def test_a_full_page_says_what_it_left_out(material):
