@@ -92,7 +92,7 @@ def fill_on_cluster(
 def _job(root: Path, cache: DvcCache | None) -> Job:
     root = root.resolve()
     params, models = load_params(root / "params.yaml"), root / LANDMARKER
-    config = PreprocessConfig(**params.preprocess.model_dump())
+    config = PreprocessConfig(**params.preprocess.cutting())
     Landmarker(models)  # raises for a broken file
     return Job(
         root,
