@@ -14,8 +14,7 @@ import pytest
 
 from facestats.__main__ import COMMANDS, make_parser
 from facestats.cli.doctor_surroundings import describe_hub, describe_rows, package_versions
-from facestats.rows.folder import open_below
-from facestats.rows.place import PLACE
+from facestats.rows.place import PLACE, open_below
 from facestats.rows.segments import write_segments
 from resources import ROOT
 

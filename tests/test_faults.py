@@ -29,7 +29,8 @@ from facestats.photos.decode import open_photo
 from facestats.report.album import Album
 from facestats.report.blocks import PLOT, Figure
 from facestats.rows import folder as rows_folder
-from facestats.rows.folder import open_store, read_regular
+from facestats.rows.folder import read_regular
+from facestats.rows.place import open_store
 from facestats.rows.store import RowStore
 from little_memory import in_little_memory
 from resources import backdrop, encode, heic, landmarker_dir

@@ -27,8 +27,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 # Needed beside what is imported: transformers reads the tokenizer with it, and leaves it to its
 # users to ask for it.
 UNIMPORTED = {"tokenizers"}
-# Imported for what other packages bring: DVC has it.
-BROUGHT = {"colorama", "ruamel"}
+# Imported for what other packages bring: DVC, and s3fs of the extra `remotes`, have it.
+BROUGHT = {"colorama", "fsspec", "ruamel", "s3fs"}
 
 
 def imported(folder: Path) -> set[str]:

@@ -22,7 +22,8 @@ from facestats.labels.manual import alone, replace_file
 from facestats.rows.checks import check_face_rows, check_photo_rows
 from facestats.rows.dvc_cache import DvcCache
 from facestats.rows.files import RowFiles
-from facestats.rows.folder import Folder, open_below, open_store
+from facestats.rows.folder import Folder
+from facestats.rows.place import open_below, open_store
 from facestats.rows.removal import forget_rows
 from facestats.rows.store import RowStore
 from facestats.rows.usage import prune

@@ -11,9 +11,11 @@ from facestats.errors import FaultError, InputError
 from facestats.machine import faults
 from facestats.rows import dvc_cache, files, segments, usage
 from facestats.rows.dvc_cache import DvcCache
-from facestats.rows.folder import Folder, open_store
+from facestats.rows.folder import Folder
+from facestats.rows.place import open_store
+from facestats.rows.recipes import read_rows, recipes
 from facestats.rows.removal import forget_rows
-from facestats.rows.store import RowStore, read_rows, recipes
+from facestats.rows.store import RowStore
 from facestats.rows.usage import measure, prune
 
 COLUMNS = {"key": pa.string()}

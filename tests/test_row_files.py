@@ -6,7 +6,7 @@ import pytest
 
 from facestats.rows.dvc_cache import DvcCache
 from facestats.rows.files import RowFiles
-from facestats.rows.store import release_all
+from facestats.rows.recipes import release_all
 
 
 @pytest.fixture

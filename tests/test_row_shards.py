@@ -13,6 +13,7 @@ from facestats.errors import InputError
 from facestats.rows.shard import Shard
 from project import Project
 from resources import landmarker_dir, write_params
+from servers import s3
 from test_row_runs import counts
 
 pytestmark = pytest.mark.slow
@@ -46,6 +47,17 @@ def copies(fresh: Project, folder: Path, number: int) -> list[Project]:
     for project in projects:
         project.environment["FACESTATS_ROWS"] = str(folder / "rows")
     return projects
+
+
+def in_bucket(address: str) -> dict[str, str]:
+    """The environment of a program that keeps rows in the server's bucket."""
+    return {
+        "FACESTATS_ROWS": "s3://our-bucket/some/rows",
+        "AWS_ENDPOINT_URL": address,
+        "AWS_ACCESS_KEY_ID": "a key",
+        "AWS_SECRET_ACCESS_KEY": "a secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
 
 
 def filled(output: str) -> dict[str, list[int]]:
@@ -85,6 +97,39 @@ def test_shards_of_one_stage_after_the_other_leave_nothing_to_compute(fresh, und
     output = run_documented(project, "docs/methods/scaling.md", "two shards")
     assert [int(facts[-1]) for facts in LINE.findall(output)] == [0] * 4
     assert project.read("dvc.lock") == lock
+
+
+@pytest.mark.server
+def test_shards_fill_a_bucket_and_a_run_finds_each_row_there(fresh, undisturbed, tmp_path):
+    lock, [(photos, *_), (faces, *_)] = undisturbed
+    (project,) = copies(fresh, tmp_path, 1)
+    with s3() as address:
+        project.environment |= in_bucket(address)
+        with ThreadPoolExecutor() as pool:
+            parts = [
+                filled(done.stdout)
+                for done in pool.map(
+                    lambda number: project.facestats("rows", "fill", "--shard", f"{number}/2"),
+                    range(2),
+                )
+            ]
+        assert sum(part["preprocess"][2] for part in parts) == photos
+        assert counts(project.dvc("repro", "embed").stdout) == [
+            (photos, photos, 0),
+            (faces, faces, 0),
+        ]
+        assert project.read("dvc.lock") == lock
+        listed = project.facestats("rows").stdout
+        assert listed.startswith("row store: s3://our-bucket/some/rows\n")
+        assert (all_rows := re.search(r"^  all +rows=(\d+) used=\1 ", listed, re.MULTILINE))
+        verified = project.facestats("rows", "verify", "--sample", "3").stdout
+        assert verified.count("compared=3 equal=3") == 2
+        assert f"rows={all_rows[1]} recipes=2, sound" in project.facestats("doctor").stdout
+        dropped = project.facestats("forget", "face_0005.jpg", check=False).stdout
+        assert "s3://our-bucket/some/rows: 1 rows of preprocess removed" in dropped
+        assert counts(project.dvc("repro", "embed").stdout)[0] == (photos - 1, photos - 1, 0)
+        assert "removed: rows=0 " in project.facestats("rows", "prune").stdout
+    assert not (tmp_path / "rows").exists()
 
 
 def test_two_versions_of_the_code_fill_one_store(fresh, tmp_path):

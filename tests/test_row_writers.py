@@ -15,14 +15,14 @@ from facestats.errors import FaultError, InputError
 from facestats.machine.kind import kind_of_machine
 from facestats.rows import merging, rewriting, store
 from facestats.rows.dvc_cache import DvcCache
-from facestats.rows.folder import open_below
 from facestats.rows.manifests import manifest_name, read_manifest
-from facestats.rows.place import find_store
+from facestats.rows.place import find_store, open_below
+from facestats.rows.recipes import read_rows
 from facestats.rows.removal import forget_rows
 from facestats.rows.rewriting import rewrite, unique_rows
 from facestats.rows.segments import list_segments, write_segments
 from facestats.rows.shard import Shard, parse_shard
-from facestats.rows.store import RowStore, read_rows
+from facestats.rows.store import RowStore
 from facestats.rows.usage import measure, prune
 from processes import run_in_fork, start_fork
 from seeds import SEED
@@ -423,9 +423,27 @@ def test_a_user_who_has_no_folder_is_named(monkeypatch):
         find_store(None)
 
 
-def test_a_bucket_is_no_folder(monkeypatch):
+@pytest.mark.parametrize(
+    "place",
+    [
+        "gs://bucket/rows",
+        "s3://",
+        "s3://b",
+        "s3://bucket//rows",
+        "s3://bucket/../rows",
+        "s3://bucket/a\nb",
+    ],
+)
+def test_what_is_no_place_for_rows_is_refused(monkeypatch, place):
+    monkeypatch.setenv("FACESTATS_ROWS", place)
+    with pytest.raises(InputError, match=r"FACESTATS_ROWS: .* or a bucket as s3://bucket/prefix"):
+        find_store(None)
+
+
+def test_a_bucket_needs_a_package(monkeypatch):
     monkeypatch.setenv("FACESTATS_ROWS", "s3://bucket/rows")
-    with pytest.raises(InputError, match="is s3://bucket/rows, but the row store is a folder"):
+    monkeypatch.setattr("facestats.rows.place.find_spec", lambda _: None)
+    with pytest.raises(InputError, match=r"needs the package s3fs: `pip install 'facestats\[rem"):
         find_store(None)
 
 

@@ -20,7 +20,8 @@ from facestats.faces.crop import PreprocessConfig
 from facestats.faces.keys import recipe_hash as photo_recipe
 from facestats.faces.preprocess import ROW_COLUMNS, preprocess_folder
 from facestats.params.project import load_params
-from facestats.rows.store import RowStore, read_rows
+from facestats.rows.recipes import read_rows
+from facestats.rows.store import RowStore
 from facestats.sample import write_sample
 from resources import ROOT, encode, landmarker_dir
 

@@ -15,7 +15,7 @@ from facestats.cli.doctor_stale import (
 )
 from facestats.rows.dvc_cache import find_dvc_cache
 from facestats.rows.place import find_store
-from facestats.rows.store import recipes
+from facestats.rows.recipes import recipes
 
 LAYOUT = [
     {"changed deps": {"stages/embed.py": "modified", "src/facestats/clip": "deleted"}},

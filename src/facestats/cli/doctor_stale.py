@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from facestats.core.layout import CLIP, LANDMARKER
 from facestats.errors import ModelError, number_of
 from facestats.params.project import Params
+from facestats.rows.bucket import BucketError
 from facestats.rows.dvc_cache import find_dvc_cache
 from facestats.rows.place import find_store
-from facestats.rows.store import recipes
+from facestats.rows.recipes import recipes
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -173,7 +174,10 @@ def describe_recipes(root: Path, params: Params, stale: dict[str, list[str]]) ->
     if store is None:
         return []
     lines = []
-    stored = recipes(store)
+    try:
+        stored = recipes(store)
+    except BucketError:  # as `describe_rows` says
+        return []
     for stage, work in ROWS.items():
         names = {path.name for path in stored if path.parent.name == stage}
         recipe = _recipe(stage, root, params) if names and stage in stale else None

@@ -19,13 +19,13 @@ from facestats.cli.doctor_inputs import Finding
 from facestats.core.layout import CLIP, LANDMARKER
 from facestats.machine.faults import is_passing
 from facestats.params.project import Params
+from facestats.rows.bucket import BucketError
 from facestats.rows.dvc_cache import find_dvc_cache
 from facestats.rows.files import FOLDER as FILES
 from facestats.rows.files import is_sound
-from facestats.rows.folder import open_below
-from facestats.rows.place import find_store
+from facestats.rows.place import find_store, open_below
+from facestats.rows.recipes import recipes
 from facestats.rows.segments import MD5, DamagedSegmentError, list_segments, read_any_segment
-from facestats.rows.store import recipes
 
 HUB = "https://huggingface.co"
 TIMEOUT = 3.0  # seconds
@@ -151,7 +151,11 @@ def describe_rows(root: Path) -> Iterator[str]:
         yield "row store: none yet; the first run makes it"
         return
     rows, damaged, unread = 0, [], []
-    stored = recipes(store)
+    try:
+        stored = recipes(store)
+    except BucketError as error:
+        yield f"row store: {error}"
+        return
     for recipe in stored:
         try:
             with open_below(store, recipe.parent.name, recipe.name) as folder:

@@ -59,6 +59,7 @@ from facestats.labels.removal import LabelFile, Mentions, read_label_files
 from facestats.machine.output import print_line, shell_words
 from facestats.params.project import load_params
 from facestats.rows.dvc_cache import find_dvc_cache
+from facestats.rows.interface import StorePath
 from facestats.rows.place import find_store
 from facestats.rows.removal import forget_rows
 
@@ -280,13 +281,13 @@ def _led_out(place: Place, file: LabelFile) -> str | None:
 
 def _remove(
     place: Place, targets: Targets, labels: list[LabelFile], write: bool
-) -> dict[Path, str]:
+) -> dict[StorePath, str]:
     """Remove rows and photos, and last the lines by which the photos are found.
 
     Returns the recipes that were left, with the reason.
     """
     verb = "removed" if write else "would be removed"
-    busy: dict[Path, str] = {}
+    busy: dict[StorePath, str] = {}
     if place.store and place.store.is_dir():
         counts, busy = forget_rows(
             place.store,
@@ -352,7 +353,7 @@ def _look_around(
     holds them is a leftover.
     """
     left_out = {place.cache.folder, place.cache.root / ".dvc" / "cache"} if place.cache else set()
-    left_out |= {place.store} if place.store else set()
+    left_out |= {place.store} if isinstance(place.store, Path) else set()
     places = [
         place.root,
         *(

@@ -15,6 +15,7 @@ from facestats.machine.faults import fault
 from facestats.machine.output import print_line
 from facestats.rows.dvc_cache import DvcCache, is_md5
 from facestats.rows.folder import is_absent
+from facestats.rows.interface import StorePath
 from facestats.rows.usage import prune
 
 
@@ -49,7 +50,7 @@ def explain(remote: str | None) -> str:
 def forget(
     root: Path,
     cache: DvcCache,
-    store: Path | None,
+    store: StorePath | None,
     images: list[str],
     remote: str | None,
     objects: set[str],

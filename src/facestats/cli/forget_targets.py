@@ -23,6 +23,7 @@ from facestats.machine.faults import fault, is_fault
 from facestats.machine.output import shell_words
 from facestats.rows.dvc_cache import DvcCache
 from facestats.rows.folder import is_absent
+from facestats.rows.interface import StorePath
 
 
 @dataclass
@@ -36,7 +37,7 @@ class Place:
     manual: Path
     ratings: Path
     cache: DvcCache | None
-    store: Path | None
+    store: StorePath | None
 
 
 @dataclass

@@ -41,9 +41,11 @@ from typing import TYPE_CHECKING
 from facestats.errors import InputError
 from facestats.machine.output import print_json, print_line, shell_words
 from facestats.rows.dvc_cache import DvcCache, find_dvc_cache
+from facestats.rows.interface import StorePath
 from facestats.rows.place import PLACE, find_store
+from facestats.rows.recipes import release_all
 from facestats.rows.shard import Shard, parse_shard
-from facestats.rows.store import NO_REUSE, release_all
+from facestats.rows.store import NO_REUSE
 from facestats.rows.usage import Usage, measure, prune
 
 if TYPE_CHECKING:
@@ -180,7 +182,7 @@ def _fill(options: argparse.Namespace, cache: DvcCache | None) -> Iterator[str]:
     return fill_rows(root, cache, stage, options.shard or Shard())
 
 
-def _verify(options: argparse.Namespace, store: Path, cache: DvcCache | None) -> int:
+def _verify(options: argparse.Namespace, store: StorePath, cache: DvcCache | None) -> int:
     from facestats.cli.rows_verify import deadly_segments, verify_faces, verify_photos
     from facestats.params.project import load_params
 
@@ -219,7 +221,7 @@ def _verify(options: argparse.Namespace, store: Path, cache: DvcCache | None) ->
     return 1 if any(comparison.different for comparison in comparisons.values()) else 0
 
 
-def _print_comparisons(store: Path, comparisons: dict[str, Comparison]) -> None:
+def _print_comparisons(store: StorePath, comparisons: dict[str, Comparison]) -> None:
     print(f"row store: {store}")
     for stage, comparison in comparisons.items():
         print(

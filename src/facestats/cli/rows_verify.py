@@ -30,9 +30,10 @@ from facestats.machine.pool import count_workers, ordered_map
 from facestats.photos.reading import hash_photo, read_photo
 from facestats.rows.dvc_cache import DvcCache
 from facestats.rows.files import RowFiles
-from facestats.rows.folder import open_below
+from facestats.rows.interface import StorePath
+from facestats.rows.place import open_below
+from facestats.rows.recipes import read_rows, recipes
 from facestats.rows.segments import list_segments, read_any_segment
-from facestats.rows.store import read_rows, recipes
 
 if TYPE_CHECKING:
     from facestats.params.project import Params
@@ -95,7 +96,7 @@ class Comparison:
             self.equal += 1
 
 
-def deadly_segments(store: Path) -> list[Path]:
+def deadly_segments(store: StorePath) -> list[StorePath]:
     """Segments that end the process that reads them, by a fault of the reader of parquet files."""
     left = []
     for recipe in recipes(store):
@@ -111,7 +112,7 @@ def deadly_segments(store: Path) -> list[Path]:
     return deadly
 
 
-def _crash_of_reading(store: Path, segments: list[Path]) -> int | None:
+def _crash_of_reading(store: StorePath, segments: list[StorePath]) -> int | None:
     """Read segments in a copy of this process; the place of the one that ends it, if one does."""
     signs, sign = os.pipe()
     pid = os.fork()
@@ -137,7 +138,7 @@ def _crash_of_reading(store: Path, segments: list[Path]) -> int | None:
 
 
 def verify_photos(
-    root: Path, params: Params, store: Path, cache: DvcCache | None, sample: int | None
+    root: Path, params: Params, store: StorePath, cache: DvcCache | None, sample: int | None
 ) -> Comparison:
     """Compare the stored rows and crops of `preprocess` with fresh ones.
 
@@ -181,7 +182,7 @@ def verify_photos(
     return comparison
 
 
-def verify_faces(root: Path, params: Params, store: Path, sample: int | None) -> Comparison:
+def verify_faces(root: Path, params: Params, store: StorePath, sample: int | None) -> Comparison:
     """Compare the stored embeddings of `embed` with fresh ones.
 
     They are those of the faces, weights, parameters and code as they are now.

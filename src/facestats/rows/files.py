@@ -17,7 +17,9 @@ from facestats.errors import FULL_DISK
 from facestats.machine.faults import is_passing
 from facestats.rows.crops import has_crop, read_crop
 from facestats.rows.dvc_cache import DvcCache, is_md5
-from facestats.rows.folder import ALONE, Folder, Sharing, open_below, read_open, read_regular
+from facestats.rows.folder import read_regular
+from facestats.rows.interface import ALONE, Sharing, StoreFolder, StorePath
+from facestats.rows.place import open_below
 from facestats.rows.segments import MD5
 
 FOLDER = "files"  # of a recipe
@@ -30,7 +32,7 @@ class RowFiles:
 
     Attributes
     ----------
-    recipe : Path or None
+    recipe : StorePath or None
         Folder of the recipe that holds them until DVC does.
     cache : DvcCache or None, optional
         DVC's cache, which holds them afterwards.
@@ -42,7 +44,7 @@ class RowFiles:
         Whether new ones are written at their targets, too.
     """
 
-    recipe: Path | None
+    recipe: StorePath | None
     cache: DvcCache | None = None
     sharing: Sharing = ALONE
     keeps: bool = True
@@ -94,20 +96,10 @@ class RowFiles:
             return False
         try:
             if self.recipe is not None:
-                with (
-                    open_below(*_names(self.recipe), FOLDER) as folder,
-                    open(folder.opened(md5), "rb") as file,
-                ):
-                    status, data = os.fstat(file.fileno()), read_open(file, md5, _LARGEST)
+                with open_below(*_names(self.recipe), FOLDER) as folder:
+                    data, which = folder.read_to_link(md5, _LARGEST)
                     if _md5(data) == md5:
-                        own = status.st_uid == os.geteuid()
-                        _place(
-                            folder,
-                            md5,
-                            (status.st_dev, status.st_ino) if own else None,
-                            Path(target),
-                            data,
-                        )
+                        _place(folder, md5, which, Path(target), data)
                         return True
         except OSError as error:
             if error.errno in FULL_DISK:
@@ -144,7 +136,7 @@ class RowFiles:
         return data if data is not None and _md5(data) == md5 else None
 
 
-def release(folder: Folder, cache: DvcCache) -> None:
+def release(folder: StoreFolder, cache: DvcCache) -> None:
     """Remove the files of a recipe that DVC's cache has by now, also while other runs use them."""
     for name in folder.names(MD5):
         try:
@@ -156,7 +148,7 @@ def release(folder: Folder, cache: DvcCache) -> None:
                     folder.remove(name)
 
 
-def is_sound(folder: Folder, name: str) -> bool:
+def is_sound(folder: StoreFolder, name: str) -> bool:
     """Whether a file has its MD5, or has been removed meanwhile; OSError if the disk fails."""
     try:
         return _md5(folder.read(name, _LARGEST)) == name
@@ -166,7 +158,7 @@ def is_sound(folder: Folder, name: str) -> bool:
         return isinstance(error, FileNotFoundError)
 
 
-def _names(recipe: Path) -> tuple[Path, str, str]:
+def _names(recipe: StorePath) -> tuple[StorePath, str, str]:
     return recipe.parent.parent, recipe.parent.name, recipe.name
 
 
@@ -175,7 +167,7 @@ def _md5(data: bytes) -> str:
 
 
 def _place(
-    folder: Folder, name: str, which: tuple[int, int] | None, target: Path, data: bytes
+    folder: StoreFolder, name: str, which: tuple[int, int] | None, target: Path, data: bytes
 ) -> None:
     """Make `target`, which may exist, a hard link to a file of the folder, or else a copy."""
     target.parent.mkdir(parents=True, exist_ok=True)

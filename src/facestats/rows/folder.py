@@ -8,22 +8,16 @@ their bare names in the open folder.
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import re
-import secrets
-import socket
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import psutil
+from facestats.rows.interface import ALONE, DRAFT, Sharing, bare, draft_name, left_drafts
 
-# As `Draft` names them, with a hash of the host; older versions left that out.
-_TEMPORARY = re.compile(r"\.[0-9a-f]{32}(?:\.([0-9a-f]{16}))?\.(\d{1,9})")
 _TRIES = 5  # to write a file whose draft others remove
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _ABSENT = {
@@ -38,35 +32,10 @@ _ABSENT = {
 }
 
 
-@dataclass(frozen=True)
-class Sharing:
-    """Who may write the store's files and folders.
-
-    Attributes
-    ----------
-    file, folder : int or None, optional
-        Modes of new files and folders, as in DVC's cache with `cache.shared group`; by default
-        those of the umask.
-    group : int or None, optional
-        Id of the store's group; by default that of whoever makes it.
-    """
-
-    file: int | None = None
-    folder: int | None = None
-    group: int | None = None
-
-
-ALONE = Sharing()
-
-
 class Folder:
-    """An open folder; a context manager.
+    """An open folder on a disk, with the interface of a `StoreFolder`."""
 
-    Attributes
-    ----------
-    path : Path
-        For messages; nothing is opened by it.
-    """
+    at_once = 1
 
     def __init__(self, descriptor: int, path: Path, sharing: Sharing = ALONE):
         self.path = path
@@ -89,7 +58,7 @@ class Folder:
         """
         if make:
             with suppress(FileExistsError):
-                os.mkdir(_bare(name), dir_fd=self._descriptor)
+                os.mkdir(bare(name), dir_fd=self._descriptor)
         descriptor = self._open(name, _FOLDER)
         if make:
             _share(descriptor, self.sharing)
@@ -103,7 +72,7 @@ class Folder:
         """Whether there is a folder of that name, and not a link to one."""
         try:
             return stat.S_ISDIR(
-                os.stat(_bare(name), dir_fd=self._descriptor, follow_symlinks=False).st_mode
+                os.stat(bare(name), dir_fd=self._descriptor, follow_symlinks=False).st_mode
             )
         except FileNotFoundError:
             return False
@@ -111,7 +80,7 @@ class Folder:
     def size(self, name: str) -> int:
         """Size of a regular file in bytes; raises OSError if there is none."""
         return _regular(
-            os.stat(_bare(name), dir_fd=self._descriptor, follow_symlinks=False), name
+            os.stat(bare(name), dir_fd=self._descriptor, follow_symlinks=False), name
         ).st_size
 
     def changed(self) -> int:
@@ -121,7 +90,7 @@ class Folder:
     def has(self, name: str) -> bool:
         """Whether there is anything of that name, even a link to nothing."""
         try:
-            os.stat(_bare(name), dir_fd=self._descriptor, follow_symlinks=False)
+            os.stat(bare(name), dir_fd=self._descriptor, follow_symlinks=False)
         except FileNotFoundError:
             return False
         return True
@@ -150,6 +119,12 @@ class Folder:
         with open(self.opened(name), "rb") as file:
             return read_open(file, name, most)
 
+    def read_to_link(self, name: str, most: int) -> tuple[bytes, tuple[int, int] | None]:
+        """Bytes of a regular file, and its device and inode; None for those of another user's."""
+        with open(self.opened(name), "rb") as file:
+            status, data = os.fstat(file.fileno()), read_open(file, name, most)
+        return data, (status.st_dev, status.st_ino) if status.st_uid == os.geteuid() else None
+
     def draft(self) -> Draft:
         """Begin a file that has no name of the store yet."""
         return Draft(self)
@@ -168,6 +143,11 @@ class Folder:
                         raise
         raise AssertionError
 
+    def hide_from_git(self) -> None:
+        """Write a .gitignore, for the store may lie in a project."""
+        if not self.has(".gitignore"):
+            self.write(".gitignore", b"*\n")
+
     def is_removed(self) -> bool:
         """Whether this folder was removed since it was opened."""
         return os.fstat(self._descriptor).st_nlink == 0
@@ -178,7 +158,7 @@ class Folder:
         False if that is impossible, or the file's device and inode are others than `which`.
         """
         try:
-            os.link(_bare(name), target, src_dir_fd=self._descriptor, follow_symlinks=False)
+            os.link(bare(name), target, src_dir_fd=self._descriptor, follow_symlinks=False)
         except OSError:  # another file system, one without links, or a file of somebody else
             return False
         linked = os.lstat(target)
@@ -189,17 +169,17 @@ class Folder:
 
     def rename(self, name: str, new: str) -> None:
         """Give a file of this folder another name, also that of another file, which is lost."""
-        os.rename(name, _bare(new), src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
+        os.rename(name, bare(new), src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
 
     def remove(self, name: str) -> None:
         """Remove a file or a link; what can't be removed, such as a folder, stays."""
         with suppress(OSError):
-            os.unlink(_bare(name), dir_fd=self._descriptor)
+            os.unlink(bare(name), dir_fd=self._descriptor)
 
     def remove_folder(self, name: str) -> None:
         """Remove a folder if it is empty."""
         with suppress(OSError):
-            os.rmdir(_bare(name), dir_fd=self._descriptor)
+            os.rmdir(bare(name), dir_fd=self._descriptor)
 
     def remove_temporary(self, everyones: bool = False) -> None:
         """Remove what killed processes of this machine left half-written.
@@ -207,15 +187,12 @@ class Folder:
         With `everyones`, also what others write now: a rewrite then gives up, and any other writer
         begins anew.
         """
-        for name in self.names(_TEMPORARY):
-            if (parts := _TEMPORARY.fullmatch(name)) and (
-                everyones or (parts[1] in (None, _host()) and not psutil.pid_exists(int(parts[2])))
-            ):
-                self.remove(name)
+        for name in left_drafts(self.names(DRAFT), everyones):
+            self.remove(name)
 
     def _open(self, name: str, flags: int, mode: int = 0o777) -> int:
         try:
-            return os.open(_bare(name), flags | os.O_NOFOLLOW, mode, dir_fd=self._descriptor)
+            return os.open(bare(name), flags | os.O_NOFOLLOW, mode, dir_fd=self._descriptor)
         except OSError as error:
             error.filename = str(self.path / name)
             if error.errno in (errno.ENOTDIR, errno.ELOOP) and os.path.islink(error.filename):
@@ -231,7 +208,7 @@ class Draft:
 
     def __init__(self, folder: Folder):
         self._folder = folder
-        self._name = f".{secrets.token_hex(16)}.{_host()}.{os.getpid()}"
+        self._name = draft_name()
         self._descriptor = folder.opened(self._name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
 
     def __enter__(self) -> Draft:
@@ -267,13 +244,8 @@ class Draft:
         return written.st_dev, written.st_ino
 
 
-def _host() -> str:
-    """A short hash of this machine's name."""
-    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:16]
-
-
-def open_store(store: Path, sharing: Sharing = ALONE, make: bool = False) -> Folder:
-    """Open the store itself, which may be the user's own link to another disk.
+def open_folder(store: Path, sharing: Sharing = ALONE, make: bool = False) -> Folder:
+    """Open a store on a disk, which may be the user's own link to another disk.
 
     Raises
     ------
@@ -293,21 +265,6 @@ def open_store(store: Path, sharing: Sharing = ALONE, make: bool = False) -> Fol
     if make:
         _share(descriptor, sharing)
     return Folder(descriptor, store, sharing)
-
-
-@contextmanager
-def open_below(
-    store: Path, *names: str, sharing: Sharing = ALONE, make: bool = False
-) -> Iterator[Folder]:
-    """Open a folder some levels below the store; raises as `open_store` and `Folder.below`."""
-    folder = open_store(store, sharing, make)
-    try:
-        for name in names:
-            above, folder = folder, folder.below(name, make)
-            above.__exit__()
-        yield folder
-    finally:
-        folder.__exit__()
 
 
 def is_absent(error: OSError) -> bool:
@@ -346,13 +303,6 @@ def read_open(file: BinaryIO, name: str, most: int) -> bytes:
     if len(data) < size:  # some network disks end a file early if they fail
         raise OSError(errno.EIO, os.strerror(errno.EIO), name)
     return data
-
-
-def _bare(name: str) -> str:
-    """The name, if it can't lead to another folder."""
-    if name in ("", ".", "..") or "/" in name or "\0" in name:
-        raise OSError(errno.EINVAL, "not the name of a file", name)
-    return name
 
 
 def _regular(status: os.stat_result, name: str) -> os.stat_result:

@@ -18,7 +18,9 @@ from pathlib import Path
 
 import psutil
 
-from facestats.rows.folder import ALONE, Folder, Sharing, open_below
+from facestats.rows.folder import Folder
+from facestats.rows.interface import ALONE, Sharing, StoreFolder, StorePath
+from facestats.rows.place import open_below
 
 PATIENCE = 300.0  # seconds without a new row or file after which a waiting run goes on
 _LOOK_EVERY = 0.2  # seconds
@@ -135,14 +137,14 @@ def wait(
 
 
 @contextmanager
-def using(recipe: Path, sharing: Sharing = ALONE) -> Iterator[tuple[Folder, str]]:
+def using(recipe: StorePath, sharing: Sharing = ALONE) -> Iterator[tuple[StoreFolder, str]]:
     """Open a recipe's folder, and lock it if nobody else has; remove it if it is empty afterwards.
 
     Yields
     ------
-    folder : Folder
+    folder : StoreFolder
     holder : str
-        Who else has the lock; empty if nobody has, or if the file system has no locks.
+        Who else has the lock; empty if nobody has, or where there are no locks, as in a bucket.
     """
     with (
         open_below(recipe.parent.parent, recipe.parent.name, sharing=sharing) as stage,
@@ -150,7 +152,8 @@ def using(recipe: Path, sharing: Sharing = ALONE) -> Iterator[tuple[Folder, str]
     ):
         holder = ""
         try:
-            held.callback(take(stage, recipe.name).release)
+            if isinstance(stage, Folder):
+                held.callback(take(stage, recipe.name).release)
         except HeldError as error:
             holder = str(error)
         except OSError:  # no lock of ours, or none at all: the folder says whether it is writable

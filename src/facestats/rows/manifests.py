@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from facestats.rows.folder import Folder
+from facestats.rows.bucket import BucketError
+from facestats.rows.interface import StoreFolder
 
 _MOST = 2**20  # bytes; 4096 keys and names of crops take 420 kB
 _WHERE = 200  # most characters of a kind of machine
@@ -45,7 +46,7 @@ def manifest_name(segment: str) -> str:
     return f"{segment.removesuffix('.parquet')}.json"
 
 
-def write_manifest(folder: Folder, segment: str, size: int, manifest: Manifest) -> None:
+def write_manifest(folder: StoreFolder, segment: str, size: int, manifest: Manifest) -> None:
     """Write the manifest of a segment of `size` bytes that is about to be written."""
     facts = {
         "sha256": segment.removesuffix(".parquet"),
@@ -58,8 +59,11 @@ def write_manifest(folder: Folder, segment: str, size: int, manifest: Manifest) 
     folder.write(manifest_name(segment), json.dumps(facts).encode(), lasting=True)
 
 
-def read_manifest(folder: Folder, segment: str) -> Manifest | None:
-    """The manifest of a segment; None if it has none that fits, so that its rows are to be read."""
+def read_manifest(folder: StoreFolder, segment: str) -> Manifest | None:
+    """The manifest of a segment; None if it has none that fits, so that its rows are to be read.
+
+    Raises `BucketError` where the bucket does not answer.
+    """
     try:
         facts = json.loads(folder.read(manifest_name(segment), _MOST))
         keys, files, where = facts["keys"], facts["files"], facts["where"]
@@ -76,6 +80,8 @@ def read_manifest(folder: Folder, segment: str) -> Manifest | None:
         ):
             keys, files = pa.array(keys, pa.string()), pa.array(files, pa.string())
             return None if keys.null_count else Manifest(keys, files.to_pylist(), where)
+    except BucketError:
+        raise
     except (OSError, ValueError, TypeError, KeyError, RecursionError, pa.ArrowException):
         pass
     return None

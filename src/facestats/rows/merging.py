@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from facestats.rows.folder import Folder
+from facestats.rows.interface import StoreFolder
 from facestats.rows.rewriting import OvertakenError, rewrite, unique_rows
 from facestats.rows.segments import FULL
 
@@ -37,7 +37,7 @@ class SmallSegments:
         """Note those that are not full, of the rows by segment, and where they were computed."""
         self._small |= {name: _Small(where, rows) for name, rows in segments.items() if rows < FULL}
 
-    def merge(self, folder: Folder) -> None:
+    def merge(self, folder: StoreFolder) -> None:
         """Merge them if there are many: those of one kind of machine with each other.
 
         Raises OSError where the folder can't be written.
@@ -55,7 +55,7 @@ class SmallSegments:
                     batch = {name: rows for name, rows in merged.items() if rows < FULL}
             self.note(self._merged(folder, batch), where)
 
-    def _merged(self, folder: Folder, segments: dict[str, int]) -> dict[str, int]:
+    def _merged(self, folder: StoreFolder, segments: dict[str, int]) -> dict[str, int]:
         """What a few segments become; nothing where others remove rows meanwhile."""
         if len(segments) < 2:
             return segments

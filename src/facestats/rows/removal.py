@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from facestats.rows.dvc_cache import DvcCache
-from facestats.rows.folder import Folder
+from facestats.rows.interface import StoreFolder, StorePath
 from facestats.rows.rewriting import rewrite
 from facestats.rows.segments import (
     KEY,
@@ -19,8 +18,8 @@ from facestats.rows.segments import (
     read_any_segment,
     remove_lone_manifests,
     remove_segment,
+    select_rows,
 )
-from facestats.rows.store import select_rows
 from facestats.rows.usage import current_tables, recipes_to_change, remove_files
 
 _HASH = "sha256"  # column with the hash of a row's photo
@@ -28,12 +27,12 @@ _ROUNDS = 20  # through what others have written meanwhile
 
 
 def forget_rows(
-    store: Path,
+    store: StorePath,
     cache: DvcCache | None,
     sha256: Collection[str],
     faces: Collection[str],
     write: bool = True,
-) -> tuple[dict[str, int], dict[Path, str]]:
+) -> tuple[dict[str, int], dict[StorePath, str]]:
     """Remove the rows of photos and of the faces cut out of them.
 
     A row of `preprocess` has the hash of its photo. A row of `embed` has only a key: rows that a
@@ -42,8 +41,8 @@ def forget_rows(
 
     Parameters
     ----------
-    store : Path
-        Folder of the row store.
+    store : StorePath
+        The row store.
     cache : DvcCache or None
         The project's DVC cache, by which the current outs are found.
     sha256 : collection of str
@@ -57,7 +56,7 @@ def forget_rows(
     -------
     counts : dict of str to int
         Number of removed rows by stage.
-    left : dict of Path to str
+    left : dict of StorePath to str
         Recipes that could not be changed, or that a run uses, each with the reason.
 
     Raises
@@ -66,7 +65,7 @@ def forget_rows(
         A current out can't be read, so that nobody knows whose rows are whose.
     """
     counts: dict[str, int] = {}
-    left: dict[Path, str] = {}
+    left: dict[StorePath, str] = {}
     for folder in recipes_to_change(store, cache, left, held=True):
         stage = folder.path.parent.name
         counts[stage] = counts.get(stage, 0) + _forget(folder, cache, sha256, faces, write)
@@ -76,7 +75,7 @@ def forget_rows(
 
 
 def _forget(
-    folder: Folder,
+    folder: StoreFolder,
     cache: DvcCache | None,
     sha256: Collection[str],
     faces: Collection[str],

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from facestats.errors import FaultError
-from facestats.rows.folder import Folder
+from facestats.rows.interface import StoreFolder
 from facestats.rows.manifests import read_manifest
 from facestats.rows.segments import KEY, read_any_segment, remove_segment, write_segments
 
@@ -28,7 +28,7 @@ class OvertakenError(FaultError):
 
 
 def rewrite(
-    folder: Folder,
+    folder: StoreFolder,
     names: Collection[str],
     change: Callable[[pa.Table], pa.Table],
     read: Callable[[str], pa.Table | None] | None = None,
@@ -38,7 +38,7 @@ def rewrite(
 
     Parameters
     ----------
-    folder : Folder
+    folder : StoreFolder
         The recipe's folder.
     names : collection of str
         The segments; those that are gone are left out, as are their rows.
@@ -95,7 +95,7 @@ def unique_rows(table: pa.Table) -> pa.Table:
 
 
 def _read(
-    folder: Folder, name: str, read: Callable[[str], pa.Table | None] | None
+    folder: StoreFolder, name: str, read: Callable[[str], pa.Table | None] | None
 ) -> pa.Table | None:
     try:
         return read(name) if read else read_any_segment(folder, name)
@@ -103,6 +103,6 @@ def _read(
         return None
 
 
-def _where(folder: Folder, name: str) -> str:
+def _where(folder: StoreFolder, name: str) -> str:
     manifest = read_manifest(folder, name)
     return manifest.where if manifest else ""

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from facestats.machine.faults import is_passing, patiently
-from facestats.rows.folder import Draft, Folder
+from facestats.rows.interface import StoreDraft, StoreFolder
 from facestats.rows.manifests import Manifest, manifest_name, write_manifest
 from facestats.rows.pages import chunks, pages
 
@@ -47,25 +47,38 @@ class DamagedSegmentError(Exception):
     """A segment that can't be used; its text is the reason."""
 
 
-def list_segments(folder: Folder) -> list[str]:
+def row_schema(stage: str, recipe: str, columns: dict[str, pa.DataType]) -> pa.Schema:
+    """The schema of a recipe's segments."""
+    return pa.schema(list(columns.items()), metadata={"stage": stage, "recipe": recipe})
+
+
+def select_rows(table: pa.Table, keys: pa.Array) -> pa.Table:
+    """The rows whose key is one of `keys`."""
+    return table.filter(pc.is_in(table[KEY], keys))
+
+
+def list_segments(folder: StoreFolder) -> list[str]:
     """Sorted names of a recipe's segments, and of other files that end in .parquet."""
     return folder.names(_ANY)
 
 
 def write_segments(
-    folder: Folder, table: pa.Table, where: str = "", drafts: Iterable[Draft] | None = None
+    folder: StoreFolder,
+    table: pa.Table,
+    where: str = "",
+    drafts: Iterable[StoreDraft] | None = None,
 ) -> dict[str, int]:
     """Write rows as segments with their manifests; the same rows give the same files.
 
     Parameters
     ----------
-    folder : Folder
+    folder : StoreFolder
         The recipe's folder.
     table : pa.Table
         The rows.
     where : str, default ""
         Kind of machine that computed them; empty if unknown.
-    drafts : iterable of Draft, optional
+    drafts : iterable of StoreDraft, optional
         What becomes the segments; by default, new ones.
 
     Returns
@@ -106,13 +119,13 @@ def write_segments(
     return written
 
 
-def remove_segment(folder: Folder, name: str) -> None:
+def remove_segment(folder: StoreFolder, name: str) -> None:
     """Remove a segment, and then its manifest."""
     folder.remove(name)
     folder.remove(manifest_name(name))
 
 
-def remove_lone_manifests(folder: Folder) -> None:
+def remove_lone_manifests(folder: StoreFolder) -> None:
     """Remove the manifests that have no segment."""
     stored = {manifest_name(name) for name in list_segments(folder)}
     for name in folder.names(_MANIFEST):
@@ -126,7 +139,7 @@ def manifest_of(table: pa.Table, where: str = "") -> Manifest:
     return Manifest(table[KEY].combine_chunks(), files, where)
 
 
-def read_segment(folder: Folder, name: str, schema: pa.Schema) -> pa.Table:
+def read_segment(folder: StoreFolder, name: str, schema: pa.Schema) -> pa.Table:
     """Read a segment and check it against its name, and `schema` with its metadata.
 
     Raises
@@ -144,7 +157,7 @@ def read_segment(folder: Folder, name: str, schema: pa.Schema) -> pa.Table:
     return table
 
 
-def read_any_segment(folder: Folder, name: str) -> pa.Table:
+def read_any_segment(folder: StoreFolder, name: str) -> pa.Table:
     """Read a segment of any recipe; raises as `read_segment`."""
     if not NAME.fullmatch(name):
         raise DamagedSegmentError("the store does not give such names")

@@ -14,11 +14,10 @@ computed one row wrote the same, and a reader takes either.
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,22 +25,27 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from facestats.errors import FULL_DISK
+from facestats.machine.faults import starting_threads
+from facestats.rows.bucket import BucketError
 from facestats.rows.dvc_cache import DvcCache
 from facestats.rows.files import FOLDER as FILES
-from facestats.rows.files import RowFiles, release
-from facestats.rows.folder import Folder, open_below, open_store, unless_absent
+from facestats.rows.files import RowFiles
+from facestats.rows.folder import Folder
+from facestats.rows.interface import StorePath
 from facestats.rows.lock import PATIENCE, HeldError, take, wait
-from facestats.rows.manifests import read_manifest
+from facestats.rows.manifests import Manifest, read_manifest
 from facestats.rows.merging import SmallSegments
-from facestats.rows.place import PLACE, find_store, sharing_of
+from facestats.rows.place import PLACE, find_store, open_below, open_store, sharing_of
+from facestats.rows.recipes import release_all
 from facestats.rows.rewriting import rewrite, unique_rows
 from facestats.rows.segments import (
     KEY,
-    MD5,
     DamagedSegmentError,
     list_segments,
     read_segment,
     remove_segment,
+    row_schema,
+    select_rows,
     write_segments,
 )
 
@@ -50,7 +54,6 @@ STRICT = "FACESTATS_ROWS_STRICT"  # environment: 1 refuses rows of other kinds o
 
 _SAVE_EVERY = 2.0  # seconds of work that a kill may cost
 _LOOKS = 10  # at the segments, as long as others merge them meanwhile
-_STAGE = re.compile("[a-z_]{1,40}")
 
 
 def open_rows(
@@ -92,8 +95,8 @@ class RowStore:
 
     Parameters
     ----------
-    store : Path or None
-        Folder of the store; with None, nothing is found or kept.
+    store : StorePath or None
+        The store; with None, nothing is found or kept.
     stage, recipe : str
         Whose rows they are.
     columns : dict of str to pa.DataType
@@ -125,7 +128,7 @@ class RowStore:
 
     def __init__(
         self,
-        store: Path | None,
+        store: StorePath | None,
         stage: str,
         recipe: str,
         columns: dict[str, pa.DataType],
@@ -139,7 +142,7 @@ class RowStore:
         strict: bool = False,
         together: bool = False,
     ):
-        self.schema = _row_schema(stage, recipe, columns)
+        self.schema = row_schema(stage, recipe, columns)
         self.reuse = reuse
         self.files = RowFiles(None, cache)
         self.elsewhere = 0
@@ -249,8 +252,14 @@ class RowStore:
 
     def forget(self, keys: Collection[str]) -> None:
         """Remove rows that will be computed again."""
-        gone = pa.array(sorted(keys), pa.string())
-        for name in list_segments(self._folder) if keys and self._keeps else ():
+        if keys and self._keeps:
+            try:
+                self._forget(pa.array(sorted(keys), pa.string()))
+            except BucketError as error:
+                self._give_up(error)
+
+    def _forget(self, gone: pa.Array) -> None:
+        for name in list_segments(self._folder):
             manifest = read_manifest(self._folder, name)
             table = self._read(name)
             if table is None or not pc.any(pc.is_in(table[KEY], gone)).as_py():
@@ -264,22 +273,22 @@ class RowStore:
             self._small.note(written, manifest.where if manifest else "")
 
     @staticmethod
-    def _names(recipe: Path) -> tuple[Path, str, str]:
+    def _names(recipe: StorePath) -> tuple[StorePath, str, str]:
         return recipe.parent.parent, recipe.parent.name, recipe.name
 
-    def _take(self, path: Path) -> None:
+    def _take(self, path: StorePath) -> None:
         """Open the recipe's folder, and remove what a killed run left there."""
         store, stage, recipe = self._names(path)
         sharing = sharing_of(self._cache)
         with open_store(store, sharing, make=True) as top:
-            if not top.has(".gitignore"):
-                top.write(".gitignore", b"*\n")
+            top.hide_from_git()
             above = self._open.enter_context(top.below(stage, make=True))
         try:
-            self._open.callback(take(above, recipe, self._together).release)
-            self._alone = not self._together
+            if isinstance(above, Folder):
+                self._open.callback(take(above, recipe, self._together).release)
+            self._alone = not self._together  # in a bucket, whoever is there merges
         except HeldError:
-            self._above = None if self._together else above
+            self._above = None if self._together or not isinstance(above, Folder) else above
         except OSError:  # no locks here, or this one is another's: it is a courtesy
             pass
         folder = self._open.enter_context(above.below(recipe, make=True))
@@ -339,23 +348,43 @@ class RowStore:
             f"{PLACE} names another folder"
         )
 
+    def _lose(self, error: BucketError) -> None:
+        """Read no further row, nor keep any: the bucket is gone, for this run."""
+        self._warn(
+            f"the row store {self._path} can't be read ({error.strerror}): rows that are not read "
+            "yet are computed again, and none is saved"
+        )
+        self._folder, self._keeps, self._pending = None, False, []
+        self.files = RowFiles(None, self._cache)
+
     def _stored(self, keys: pa.Array, packed: Callable[[pa.Table], pa.Table]) -> pa.Table:
         """Rows with these keys from all segments, those of this kind of machine first."""
         parts, found = [packed(self.schema.empty_table())], np.zeros(len(keys), bool)
         seen: set[str] = set()
-        for _ in range(_LOOKS):
-            names = [name for name in self._listed() if name not in seen]
-            seen.update(names)
-            gone = [
-                self._add_rows(name, keys, found, parts, packed) for name in self._sorted(names)
-            ]
-            if not any(gone):
-                break
+        try:
+            for _ in range(_LOOKS):
+                names = [name for name in self._listed() if name not in seen]
+                seen.update(names)
+                gone = [
+                    self._add_rows(name, manifest, keys, found, parts, packed)
+                    for name, manifest in self._with_manifests(names)
+                ]
+                if not any(gone):
+                    break
+        except BucketError as error:
+            self._lose(error)
         return pa.concat_tables(parts)
 
-    def _add_rows(self, name: str, keys: pa.Array, found: np.ndarray, parts: list, packed) -> bool:
+    def _add_rows(
+        self,
+        name: str,
+        manifest: Manifest | None,
+        keys: pa.Array,
+        found: np.ndarray,
+        parts: list,
+        packed,
+    ) -> bool:
         """Add a segment's rows that are wanted and not found yet; True if it is gone."""
-        manifest = read_manifest(self._folder, name)
         where = manifest.where if manifest else ""
         if manifest:
             self._note_stored(name, len(manifest.keys), where)
@@ -383,15 +412,15 @@ class RowStore:
     def _listed(self) -> list[str]:
         return list_segments(self._folder) if self._folder else []
 
-    def _sorted(self, names: list[str]) -> list[str]:
-        """Segments of this kind of machine first, for the reader takes the first row of a key."""
-        if not self._where:
-            return names
-        manifests = {name: read_manifest(self._folder, name) for name in names}
-        return sorted(
-            names,
-            key=lambda name: (found := manifests[name]) is None or found.where != self._where,
-        )
+    def _with_manifests(self, names: list[str]) -> list[tuple[str, Manifest | None]]:
+        """Segments with what their manifests say, those of this kind of machine first.
+
+        For the reader takes the first row of a key.
+        """
+        with starting_threads(), ThreadPoolExecutor(self._folder.at_once if names else 1) as pool:
+            manifests = pool.map(lambda name: read_manifest(self._folder, name), names)
+            found = list(zip(names, manifests, strict=True))
+        return sorted(found, key=lambda pair: pair[1] is None or pair[1].where != self._where)
 
     def _checked(self, rows: pa.Table) -> pa.Table:
         """Rows of an earlier out, if this stage can have written them."""
@@ -415,6 +444,8 @@ class RowStore:
             return table
         except FileNotFoundError:
             return None
+        except BucketError:
+            raise
         except (DamagedSegmentError, OSError) as error:
             self._warn(
                 f"{self._folder.path / name} in the row store is left out: {error}; its rows are "
@@ -445,52 +476,6 @@ class RowStore:
             self._small.merge(self._folder)
         except OSError as error:
             self._give_up(error)
-
-
-def read_rows(store: Path, stage: str, recipe: str, columns: dict[str, pa.DataType]) -> pa.Table:
-    """All undamaged rows of a recipe, also several with the same key.
-
-    Raises OSError if the disk fails.
-    """
-    schema = _row_schema(stage, recipe, columns)
-    parts = [schema.empty_table()]
-    with unless_absent(), open_below(store, stage, recipe[:32]) as folder:
-        for name in list_segments(folder):
-            with suppress(FileNotFoundError, DamagedSegmentError):
-                parts.append(read_segment(folder, name, schema))
-    return pa.concat_tables(parts)
-
-
-def _row_schema(stage: str, recipe: str, columns: dict[str, pa.DataType]) -> pa.Schema:
-    return pa.schema(list(columns.items()), metadata={"stage": stage, "recipe": recipe})
-
-
-def recipes(store: Path) -> list[Path]:
-    """The folders of recipes; none with other names, and none behind links.
-
-    Raises OSError where a folder can't be read: nobody knows what is in it.
-    """
-    folders = []
-    with unless_absent(), open_store(store) as top:
-        for stage in top.names(_STAGE):
-            with unless_absent(), top.below(stage) as folder:
-                folders += [
-                    folder.path / name for name in folder.names(MD5) if folder.is_folder(name)
-                ]
-    return folders
-
-
-def release_all(store: Path, cache: DvcCache) -> None:
-    """Remove the files of all recipes that DVC's cache has by now, also while runs use them."""
-    with suppress(OSError):  # what can't be read now is removed by a later run
-        for recipe in recipes(store):
-            with unless_absent(), open_below(*RowStore._names(recipe), FILES) as folder:
-                release(folder, cache)
-
-
-def select_rows(table: pa.Table, keys: pa.Array) -> pa.Table:
-    """The rows whose key is one of `keys`."""
-    return table.filter(pc.is_in(table[KEY], keys))
 
 
 def _places(rows: pa.Array, keys: pa.Array) -> np.ndarray:

@@ -15,10 +15,12 @@ from facestats.errors import InputError
 from facestats.machine.faults import fault, is_fault, patiently
 from facestats.rows.dvc_cache import DvcCache
 from facestats.rows.files import FOLDER as FILES
-from facestats.rows.folder import Folder, is_absent, open_below, unless_absent
+from facestats.rows.folder import is_absent, unless_absent
+from facestats.rows.interface import StoreFolder, StorePath
 from facestats.rows.lock import using
 from facestats.rows.manifests import read_manifest
-from facestats.rows.place import sharing_of
+from facestats.rows.place import open_below, sharing_of
+from facestats.rows.recipes import recipes
 from facestats.rows.rewriting import rewrite
 from facestats.rows.segments import (
     KEY,
@@ -30,8 +32,8 @@ from facestats.rows.segments import (
     read_any_segment,
     remove_lone_manifests,
     remove_segment,
+    select_rows,
 )
-from facestats.rows.store import recipes, select_rows
 
 
 @dataclass
@@ -119,7 +121,7 @@ def _keys(tables: list[pa.Table]) -> pa.Array:
     return pc.unique(pa.concat_arrays(keys)).drop_null()
 
 
-def measure(store: Path, cache: DvcCache | None) -> dict[str, Usage]:
+def measure(store: StorePath, cache: DvcCache | None) -> dict[str, Usage]:
     """Usage of each stage that has rows."""
     by_stage: dict[str, Usage] = {}
     for recipe in recipes(store):
@@ -134,7 +136,7 @@ def measure(store: Path, cache: DvcCache | None) -> dict[str, Usage]:
     return by_stage
 
 
-def _measure(folder: Folder, keys: pa.Array, usage: Usage) -> None:
+def _measure(folder: StoreFolder, keys: pa.Array, usage: Usage) -> None:
     """Add what a recipe's folder holds."""
     files: set[str] = set()
     for name in list_segments(folder):
@@ -156,12 +158,12 @@ def _measure(folder: Folder, keys: pa.Array, usage: Usage) -> None:
                 usage.used_size += size * (name in files)
 
 
-def prune(store: Path, cache: DvcCache | None) -> dict[Path, str]:
+def prune(store: StorePath, cache: DvcCache | None) -> dict[StorePath, str]:
     """Remove the rows that are in no current out.
 
     Returns
     -------
-    dict of Path to str
+    dict of StorePath to str
         Recipes that were left alone, each with the reason.
 
     Raises
@@ -177,7 +179,7 @@ def prune(store: Path, cache: DvcCache | None) -> dict[Path, str]:
             "not a DVC project, so it is unknown which rows are in use; run this in the project "
             "after `dvc repro`, or remove the folder yourself"
         )
-    left: dict[Path, str] = {}
+    left: dict[StorePath, str] = {}
     for folder in recipes_to_change(store, cache, left):
         tables, lost = current_tables(cache, folder.path.parent.name, [KEY])
         if lost:
@@ -190,8 +192,8 @@ def prune(store: Path, cache: DvcCache | None) -> dict[Path, str]:
 
 
 def recipes_to_change(
-    store: Path, cache: DvcCache | None, left: dict[Path, str], held: bool = False
-) -> Iterator[Folder]:
+    store: StorePath, cache: DvcCache | None, left: dict[StorePath, str], held: bool = False
+) -> Iterator[StoreFolder]:
     """Yield the recipes that no run uses, each locked meanwhile; with `held`, also those in use.
 
     Those in use, and what somebody else alone may write, are added to `left` with the reason.
@@ -215,7 +217,7 @@ def recipes_to_change(
             left[recipe] = f"can't be written ({error.strerror})"
 
 
-def _prune_recipe(folder: Folder, keys: pa.Array) -> None:
+def _prune_recipe(folder: StoreFolder, keys: pa.Array) -> None:
     files: set[str] = set()
     for name in list_segments(folder):
         try:
@@ -235,7 +237,7 @@ def _prune_recipe(folder: Folder, keys: pa.Array) -> None:
     folder.remove_folder(FILES)
 
 
-def remove_files(folder: Folder, kept: Collection[str]) -> None:
+def remove_files(folder: StoreFolder, kept: Collection[str]) -> None:
     """Remove the files that are not in `kept`, and temporary ones."""
     with unless_absent(), folder.below(FILES) as below:
         below.remove_temporary(everyones=True)
