@@ -87,11 +87,15 @@ def test_photos_copies_labels_and_rows_go_and_nothing_else(project, forget):
     keys = pd.read_parquet(
         project.folder / "data/processed/embeddings/embeddings_clip.parquet"
     ).set_index("filename")["key"]
+    index = project.folder / ".dvc/facestats-rows/neighbour-index/1.bin"
+    index.parent.mkdir()
+    index.write_bytes(b"all faces")
     before = everything(project)
 
     output = forget(NAME, "--dry-run")
     assert everything(project) == before
     assert "copy.png: would be removed" in output
+    assert "1.bin: would be removed: it holds faces" in output
     assert "nothing removed" in output
     output = forget(str(raw / NAME))
     after = everything(project)
@@ -108,6 +112,7 @@ def test_photos_copies_labels_and_rows_go_and_nothing_else(project, forget):
             line for line in lines if NAME not in line
         )
     assert project.read("data/manual_labels.csv") == b"filename,age\nface_0005.jpg,31\n"
+    assert not index.exists()
     assert hashlib.sha256(photo).hexdigest() not in stored(project, "preprocess", "sha256")
     assert len(stored(project, "preprocess", "sha256")) > 100
     assert stored(project, "embed", "key") == set(keys.drop(NAME))

@@ -57,6 +57,7 @@ from facestats.dvc_files.places import made_by_stages
 from facestats.errors import FaceStatsError, InputError, number_of
 from facestats.labels.removal import LabelFile, Mentions, read_label_files
 from facestats.machine.output import print_line, shell_words
+from facestats.neighbours.place import find_place, list_indexes
 from facestats.params.project import load_params
 from facestats.rows.dvc_cache import find_dvc_cache
 from facestats.rows.interface import StorePath
@@ -305,6 +306,10 @@ def _remove(
             )
             print_line(f"{place.store}: {count} rows of {stage} {verb}{whose}")
     try:
+        for path in list_indexes(find_place(place.root)):
+            if write:
+                path.unlink(missing_ok=True)
+            print_line(f"{path}: {verb}: it holds faces, and is built again when it is needed")
         for path in targets.files:
             if write:
                 path.unlink(missing_ok=True)  # a folder with two names lists a file twice

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+import warnings
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
 from facestats.core.tables.matrix import EmbeddingMatrix
 from facestats.neighbours.exact import ExactSearch
+from facestats.neighbours.ivf import MISSING, IvfSearch, has_faiss
+
+MANY = 1_000_000  # faces from which on `auto` takes an index
 
 
 class Neighbours:
@@ -17,18 +24,59 @@ class Neighbours:
     names : Index (n,)
         Filenames in the order of the matrix.
     matrix : EmbeddingMatrix
+    kind : {"auto", "exact", "ivf"}, default "auto"
+        Parameter `index.kind`.
+    sha256 : str, optional
+        Of the matrix' file, by which an index is kept.
+    root : Path or None, optional
+        The project folder, whose cache keeps it.
 
     Attributes
     ----------
     names : Index (n,)
     """
 
-    def __init__(self, names: pd.Index, matrix: EmbeddingMatrix):
+    def __init__(
+        self,
+        names: pd.Index,
+        matrix: EmbeddingMatrix,
+        kind: str = "auto",
+        sha256: str = "",
+        root: Path | None = None,
+    ):
         self.names, self._matrix = names, matrix
-        self._exact = ExactSearch(matrix)
+        self._kind, self._sha256, self._root = kind, sha256, root
+        self._search: ExactSearch | IvfSearch | None = None
+        self._opening = threading.Lock()
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def search(self) -> ExactSearch | IvfSearch:
+        """How they are searched; an index is opened, or built, when it is first asked for.
+
+        Raises
+        ------
+        ModelError
+            `index.kind` asks for an index, and faiss is not installed.
+        """
+        with self._opening:
+            if self._search is None:
+                self._search = self._open()
+            return self._search
+
+    def _open(self) -> ExactSearch | IvfSearch:
+        many = self._kind == "auto" and len(self) > MANY
+        if many and not has_faiss():
+            warnings.warn(f"{len(self):,} faces are compared one by one: {MISSING}", stacklevel=3)
+        elif many or self._kind == "ivf":
+            from facestats.neighbours.cache import open_index
+            from facestats.neighbours.place import find_place
+
+            place = find_place(self._root) if self._root else None
+            return open_index(self._matrix, self._sha256, place)
+        return ExactSearch(self._matrix)
 
     def vector(self, name: str) -> np.ndarray:
         """The embedding of a face: float32 (d,); raises KeyError where there is no such face."""
@@ -61,7 +109,7 @@ class Neighbours:
             Cosines.
         """
         vector = np.ascontiguousarray(vector, np.float32)
-        rows, similarity = self._exact.nearest(vector, k + (but is not None), allowed)
+        rows, similarity = self.search.nearest(vector, k + (but is not None), allowed)
         names = self.names[rows]
         kept = np.flatnonzero(names != but)[:k]
         return names[kept], similarity[kept]

@@ -366,7 +366,10 @@ def _embeddings(
             f"{table.path} was computed with other weights than those of {root / SERVING}; run "
             "`dvc repro`"
         )
-    return Neighbours(table.names, matrix_of(table, by_suffix[HALF], by_suffix[REST]))
+    half = by_suffix[HALF]
+    sha256 = manifest.parts["embeddings"][half.relative_to(root).as_posix()]
+    matrix = matrix_of(table, half, by_suffix[REST])
+    return Neighbours(table.names, matrix, manifest.facts["index"]["kind"], sha256, root)
 
 
 def _faces(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str, Any]) -> Any:

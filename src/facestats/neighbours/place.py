@@ -1,0 +1,29 @@
+"""Where indexes are kept, and removing them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from facestats.rows.dvc_cache import find_dvc_cache
+from facestats.rows.place import find_store
+
+FOLDER = "neighbour-index"
+
+
+def find_place(root: Path) -> Path | None:
+    """The folder of indexes: in the row store, else in `.dvc/tmp`; None outside of a project."""
+    store = find_store(find_dvc_cache(root))
+    if isinstance(store, Path):
+        return store / FOLDER
+    return root / ".dvc/tmp" / FOLDER if (root / ".dvc").is_dir() else None
+
+
+def list_indexes(place: Path | None, but: str | None = None) -> list[Path]:
+    """Files of all indexes, or of all but those of the matrix with a sha256."""
+    if place is None or place.is_symlink() or not place.is_dir():
+        return []
+    return [
+        path
+        for path in sorted(place.iterdir())
+        if but is None or not path.name.startswith(f"{but}-")
+    ]
