@@ -24,6 +24,7 @@ from facestats.rows.interface import ALONE, Sharing, bare, draft_name, left_draf
 _CONNECT, _ANSWER, _LONGEST = 5.0, 30.0, 120.0  # seconds to connect, of silence, of a request
 _REST = 60.0  # seconds without requests after one that failed each time
 _AT_ONCE = 16
+_WRITING = ("put_object", "delete_object")
 _ATTEMPTS = 2  # of s3fs, each of the attempts of AWS_MAX_ATTEMPTS
 _FULL = ("QuotaExceeded", "StorageFull", "InsufficientStorage")  # within a code, of several servers
 _DENIED = ("Credential", "Profile", "Token", "SSO")  # within names of botocore's errors
@@ -57,8 +58,7 @@ class _Client:
             },
         )
         self._files.retries = _ATTEMPTS
-        self._failed: BucketError | None = None
-        self._when = 0.0
+        self._failed: dict[bool, tuple[float, BucketError]] = {}  # of readers, of writers
 
     def request(self, method: str, place: BucketPath, **arguments: Any) -> dict[str, Any]:
         """One request about an object."""
@@ -97,16 +97,18 @@ class _Client:
         """Make a request; the errors are those of a file. After a failure for good, rest."""
         from fsspec.asyn import sync
 
-        if self._failed is not None and time.monotonic() - self._when < _REST:
-            raise BucketError(self._failed.errno, self._failed.strerror, str(place))
+        kind = bool(arguments) and arguments[0] in _WRITING
+        since, failed = self._failed.get(kind, (-_REST, None))
+        if failed is not None and time.monotonic() - since < _REST:
+            raise BucketError(failed.errno, failed.strerror, str(place))
         try:
             answer = sync(self._files.loop, function, *arguments, timeout=_LONGEST, **named)
-            self._failed = None
+            self._failed.pop(kind, None)
             return answer
         except Exception as error:
             of_file = _of_file(error, place)
             if type(of_file) is BucketError and of_file.errno != errno.ENOSPC:
-                self._failed, self._when = of_file, time.monotonic()
+                self._failed[kind] = time.monotonic(), of_file
             raise of_file from None
 
 
