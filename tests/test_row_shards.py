@@ -2,7 +2,9 @@
 
 import re
 import shutil
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,9 @@ from documented import run_documented
 from facestats.cli import rows_fill
 from facestats.errors import InputError
 from facestats.rows.shard import Shard
+from programs import run_program
 from project import Project
-from resources import landmarker_dir, write_params
+from resources import ROOT, landmarker_dir, write_params
 from servers import s3
 from test_row_runs import counts
 
@@ -81,6 +84,25 @@ def test_four_shards_and_two_runs_at_once_write_what_one_process_does(fresh, und
     again = first.dvc("repro", "embed", "--force", "--no-run-cache")
     assert counts(again.stdout)[-2:] == [(photos, photos, 0), (faces, faces, 0)]
     assert first.read("dvc.lock") == lock
+
+
+@pytest.mark.thorough
+@pytest.mark.server
+def test_a_ray_cluster_that_loses_a_node_writes_what_one_process_does(fresh, undisturbed, tmp_path):
+    if not find_spec("ray"):
+        pytest.skip("needs the package ray (tests/requirements-servers.txt)")
+    (project,) = copies(fresh, tmp_path, 1)
+    lock, [(photos, *_), (faces, *_)] = undisturbed
+    program = [sys.executable, ROOT / "tests/ray_nodes.py", project.folder, "3", "4", "--kill"]
+    output = run_program(program, project.folder, project.environment, check=True).stdout
+    assert re.search(r"^killed [0-9a-f]{6} after a batch of (preprocess|embed)$", output, re.M)
+    assert re.search(rf"^preprocess engine=ray rows={photos} .* failed=0 ", output, re.M)
+    assert len(re.findall(r"^node ", output, re.M)) > 1
+    assert counts(project.dvc("repro", "embed").stdout)[-2:] == [
+        (photos, photos, 0),
+        (faces, faces, 0),
+    ]
+    assert project.read("dvc.lock") == lock
 
 
 def test_shards_of_one_stage_after_the_other_leave_nothing_to_compute(fresh, undisturbed, tmp_path):

@@ -71,16 +71,15 @@ def fill_on_cluster(
 
     Without a list, those of the project's own photos and crops.
     """
-    from facestats.clip import embed
-
     began, job, photos, crops = time.monotonic(), _job(root, cache), None, None
     if stage == "embed":
-        crops = embed.list_faces(job.root / CROPS)
+        crops = _own_crops(job)
     else:
         photos = read_photos(path) if path else _own_photos(job)
-    _keep_committed(job, photos is not None, stage != "preprocess")
+        _keep_committed_photos(job)
+    recipe = _keep_committed_faces(job) if stage != "preprocess" else ""
     totals = fill_with_ray(job, address, photos, crops, stage != "preprocess")
-    if totals.recipes and totals.recipes != {embed.recipe_hash(job.encoder())}:
+    if totals.recipes - {recipe}:
         _warn(
             "embeddings were computed by another kind of device, or with other libraries, than "
             "this machine has: `dvc repro embed` finds them only on a machine that has the same"
@@ -115,23 +114,33 @@ def _own_photos(job: Job) -> pa.Table:
     return pa.table({URI: pa.array(uris, pa.string()), SHA256: pa.nulls(len(uris), pa.string())})
 
 
-def _keep_committed(job: Job, photos: bool, faces: bool) -> None:
-    """Keep the rows of the last committed run, which other machines would not look for."""
+def _own_crops(job: Job) -> list[str]:
+    """Names of the project's crops."""
+    from facestats.clip.embed import list_faces
+
+    return list_faces(job.root / CROPS)
+
+
+def _keep_committed_photos(job: Job) -> None:
+    """Keep the rows of the last committed run, for which other machines would not look."""
+    earlier = preprocess.committed_rows(job.cache, job.root / FACES_TABLE, job.root / CROPS)
+    if earlier is not None:
+        with preprocess.open_photo_rows(
+            job.config, job.root / LANDMARKER, job.cache, _warn, together=True
+        ) as rows:
+            rows.lookup({*earlier[KEY].to_pylist()}, lambda: earlier)
+
+
+def _keep_committed_faces(job: Job) -> str:
+    """The same for embeddings; returns the recipe of those that this machine computes."""
     from facestats.clip import embed
 
-    if photos:
-        earlier = preprocess.committed_rows(job.cache, job.root / FACES_TABLE, job.root / CROPS)
-        if earlier is not None:
-            with preprocess.open_photo_rows(
-                job.config, job.root / LANDMARKER, job.cache, _warn, together=True
-            ) as rows:
-                rows.lookup({*earlier[KEY].to_pylist()}, lambda: earlier)
-    if faces and job.cache and job.cache.committed(job.root / EMBEDDINGS):
-        encoder = job.encoder()
-        earlier = embed.committed_rows(job.cache, job.root / EMBEDDINGS, encoder.dimension)
-        if earlier is not None:
-            with embed.open_face_rows(encoder, job.cache, _warn, together=True) as rows:
-                rows.lookup({*earlier[KEY].to_pylist()}, lambda: earlier)
+    encoder = job.encoder()
+    earlier = embed.committed_rows(job.cache, job.root / EMBEDDINGS, encoder.dimension)
+    if earlier is not None:
+        with embed.open_face_rows(encoder, job.cache, _warn, together=True) as rows:
+            rows.lookup({*earlier[KEY].to_pylist()}, lambda: earlier)
+    return embed.recipe_hash(encoder)
 
 
 def _lines(totals: dict[str, Report], how: str, began: float) -> Iterator[str]:

@@ -124,7 +124,7 @@ def _fill_faces(
 def failures(failed: dict[str, str]) -> str:
     """The message about photos that could not be processed, each with its reason."""
     (name, reason), *others = sorted(failed.items())
-    more = f"; so do {len(others)} more" if others else ""
+    more = f", nor have {len(others)} more" if others else ""
     return (
         f"{printable(name)} has no row ({reason}){more}. All others have theirs; mend that, and "
         "fill again"

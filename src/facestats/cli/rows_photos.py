@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import re
 import tempfile
@@ -128,9 +129,17 @@ class PhotoSources:
             self._bucket = _file_system()
         try:
             return self._bucket.cat_file(uri, start=0, end=self._most + 1)
+        except OSError as error:
+            if error.errno == errno.EINVAL:  # there is no first byte
+                return b""
+            raise _unreadable(uri, error) from None
         except Exception as error:  # of s3fs, botocore and aiohttp, which share no class
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise FaultError(f"{uri} can't be read: {reason}") from None
+            raise _unreadable(uri, error) from None
+
+
+def _unreadable(uri: str, error: Exception) -> FaultError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return FaultError(f"{uri} can't be read: {reason}")
 
 
 def _file_system() -> Any:

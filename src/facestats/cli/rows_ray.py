@@ -21,7 +21,7 @@ from facestats.machine.output import print_line
 if TYPE_CHECKING:
     pass
 
-_PHOTOS = 256  # a batch: a few seconds of a processor, which a lost machine costs
+PHOTOS = 256  # a batch: a few seconds of a processor, which a lost machine costs
 _BATCHES = 2  # of photos whose crops are embedded together
 _PATIENCE = 10.0  # seconds for an address to answer
 _STORE = 200 * 2**20  # bytes of memory for what is between the stages, of a cluster of this machine
@@ -120,7 +120,7 @@ def fill_with_ray(
 
 def _blocks(job: Job, photos: pa.Table | None, crops: list[str] | None) -> list[pa.Table]:
     """The work in batches: a table of one row each."""
-    size = max(_PHOTOS, 2 * job.batch_size)
+    size = max(PHOTOS, 2 * job.batch_size)
     if photos is None:
         parts = [crops[at : at + size] for at in range(0, len(crops or []), size)] if crops else []
         return [_row(part, None, None) for part in parts]
@@ -258,6 +258,7 @@ def _processors() -> int:
 
 def _check_address(address: str) -> None:
     """Refuse an address where nothing answers, for Ray would try for minutes."""
+    address = os.environ.get("RAY_ADDRESS", address) if address == "auto" else address
     if address in ("auto", "local"):
         return
     host, _, port = address.removeprefix("ray://").rpartition(":")
