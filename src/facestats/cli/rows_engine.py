@@ -15,6 +15,7 @@ from facestats.cli.rows_fill import failures
 from facestats.cli.rows_photos import SHA256, URI, read_photos
 from facestats.cli.rows_ray import fill_with_ray
 from facestats.cli.rows_work import FaceWork, Job, PhotoWork, Report, shared_environment
+from facestats.core.crops import Crops
 from facestats.core.layout import CROPS, EMBEDDINGS, FACES_TABLE, LANDMARKER
 from facestats.core.photo_files import check_names, list_images, refuse_links_out
 from facestats.errors import FaultError
@@ -118,7 +119,7 @@ def _own_crops(job: Job) -> list[str]:
     """Names of the project's crops."""
     from facestats.clip.embed import list_faces
 
-    return list_faces(job.root / CROPS)
+    return list_faces(Crops.of(job.root / CROPS))
 
 
 def _keep_committed_photos(job: Job) -> None:

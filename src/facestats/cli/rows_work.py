@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -14,7 +13,9 @@ from typing import TYPE_CHECKING, Self
 
 from facestats.cli.rows_fill import NOT_KEPT
 from facestats.cli.rows_photos import PhotoSources
+from facestats.core.crops import Crops
 from facestats.core.layout import CLIP, CROPS, LANDMARKER
+from facestats.core.photo_files import SUFFIX
 from facestats.errors import InputError
 from facestats.faces import preprocess
 from facestats.faces.crop import PreprocessConfig
@@ -218,7 +219,7 @@ class FaceWork(_Work):
         failed, before = {}, self._rows.elsewhere
         with tempfile.TemporaryDirectory(prefix="facestats-faces-") as folder:
             for number, crop in enumerate(crops):
-                if not self._place(crop, Path(folder) / f"{number:06}.jpg"):
+                if not self._place(crop, Path(folder) / f"{number:06}{SUFFIX}"):
                     failed[crop] = "the crop is gone from the row store"
             if len(failed) == len(crops):
                 return Report(failed=failed)
@@ -226,8 +227,8 @@ class FaceWork(_Work):
         return self._report(self._rows, filled, before, failed=failed, recipe=self._recipe)
 
     def _place(self, crop: str, target: Path) -> bool:
-        if crop.endswith(".jpg"):
-            shutil.copyfile(self._job.root / CROPS / crop, target)
+        if crop.endswith(SUFFIX):
+            target.write_bytes(Crops.of(self._job.root / CROPS).read(crop))
             return True
         if self._files is None:
             job = self._job
