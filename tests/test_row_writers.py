@@ -450,3 +450,21 @@ def test_a_bucket_needs_a_package(monkeypatch):
 def test_the_same_rows_give_the_same_segment(place, folder):
     assert write_segments(folder, table("a"), HERE) == write_segments(folder, table("a"), THERE)
     assert len(list_segments(folder)) == 1
+
+
+def test_one_of_many_writers_reads_each_manifest_once(place, monkeypatch):
+    keys = [f"{number:x}".ljust(64, "f") for number in range(4)]
+    read = []
+    monkeypatch.setattr(
+        store, "read_manifest", lambda *one: read.append(one[1]) or read_manifest(*one)
+    )
+    put(place, *keys[:2])
+    with opened(place, together=True) as rows:
+        assert not len(rows.lookup(keys[2:]))
+        assert len(read) == 1
+        put(place, keys[2])  # by another one, meanwhile
+        assert rows.lookup(keys[2:])["key"].to_pylist() == [keys[2]]
+        assert sorted(rows.lookup(keys[1:])["key"].to_pylist()) == keys[1:3]
+        assert not len(rows.lookup(["none", keys[3]]))
+    assert len(set(read)) == 2
+    assert len(read) <= 2 + 1 + 2  # those that hold wanted rows again, the others never

@@ -10,8 +10,11 @@ file of the store; then rows are computed again.
 from __future__ import annotations
 
 import json
+import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 
 from facestats.rows.bucket import BucketError
@@ -85,3 +88,47 @@ def read_manifest(folder: StoreFolder, segment: str) -> Manifest | None:
     except (OSError, ValueError, TypeError, KeyError, RecursionError, pa.ArrowException):
         pass
     return None
+
+
+class KnownSegments:
+    """Which rows are in segments whose manifests were read: eight bytes of memory a row."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, np.ndarray] = {}
+
+    def note(self, segments: Iterable[tuple[str, Manifest | None]]) -> None:
+        """Note what manifests say; segments without one stay unknown."""
+        self._numbers |= {
+            name: np.sort(_numbers(manifest.keys)) for name, manifest in segments if manifest
+        }
+
+    def that_may_hold(self, keys: pa.Array, segments: list[str]) -> list[str]:
+        """The segments that hold one of the keys, or of which nothing is known."""
+        if not self._numbers:
+            return segments
+        wanted = np.sort(_numbers(keys))
+        return [
+            name
+            for name in segments
+            if (held := self._numbers.get(name)) is None or _meet(wanted, held)
+        ]
+
+
+def _numbers(keys: pa.Array) -> np.ndarray:
+    """The beginnings of keys: uint64 (n,); others than hashes, which tests have, by their CRC."""
+
+    def number(key: str) -> int:
+        try:
+            return int.from_bytes(bytes.fromhex(key[:16].rjust(16, "0")))
+        except ValueError:
+            return zlib.crc32(key.encode())
+
+    return np.array([number(key) for key in keys.to_pylist()], np.uint64)
+
+
+def _meet(wanted: np.ndarray, held: np.ndarray) -> bool:
+    """Whether two sorted arrays have a number in common."""
+    if not len(held):
+        return False
+    places = np.minimum(np.searchsorted(held, wanted), len(held) - 1)
+    return bool((held[places] == wanted).any())

@@ -33,7 +33,7 @@ from facestats.rows.files import RowFiles
 from facestats.rows.folder import Folder
 from facestats.rows.interface import StorePath
 from facestats.rows.lock import PATIENCE, HeldError, take, wait
-from facestats.rows.manifests import Manifest, read_manifest
+from facestats.rows.manifests import KnownSegments, Manifest, read_manifest
 from facestats.rows.merging import SmallSegments
 from facestats.rows.place import PLACE, find_store, open_below, open_store, sharing_of
 from facestats.rows.recipes import release_all
@@ -160,6 +160,7 @@ class RowStore:
         self._open = ExitStack()  # what is to be closed
         self._alone = False  # whether this run has the lock
         self._small = SmallSegments(self._read)
+        self._known = KnownSegments()
         self._pending: list[dict] = []
         self._saved = time.monotonic()
 
@@ -365,6 +366,7 @@ class RowStore:
             for _ in range(_LOOKS):
                 names = [name for name in self._listed() if name not in seen]
                 seen.update(names)
+                names = self._known.that_may_hold(keys, names)
                 gone = [
                     self._add_rows(name, manifest, keys, found, parts, packed)
                     for name, manifest in self._with_manifests(names)
@@ -420,6 +422,8 @@ class RowStore:
         with starting_threads(), ThreadPoolExecutor(self._folder.at_once if names else 1) as pool:
             manifests = pool.map(lambda name: read_manifest(self._folder, name), names)
             found = list(zip(names, manifests, strict=True))
+        if self._together:  # which looks again and again
+            self._known.note(found)
         return sorted(found, key=lambda pair: pair[1] is None or pair[1].where != self._where)
 
     def _checked(self, rows: pa.Table) -> pa.Table:
