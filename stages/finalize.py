@@ -15,9 +15,10 @@ from facestats.clusters.tables import WITH_CLUSTERS
 from facestats.core import tables
 from facestats.core.stats.identity import IDENTITY
 from facestats.core.tables.parts import sha256_table
+from facestats.core.tables.steps import Source, in_step
 from facestats.faces.tables import FACES
 from facestats.geometry.tables import WITH_META
-from facestats.groups.final import OF_CLUSTERS, join_final
+from facestats.groups.final import OF_CLUSTERS, facts_of_pictures, join_final
 from facestats.groups.tables import FINAL, FLAGS_SHA256
 from facestats.labels.tables import LABELS
 from facestats.scores.tables import SCORES
@@ -25,22 +26,30 @@ from facestats.traits.tables import TRAIT_SCORES
 
 
 def main(_params, attributes, clusters, scores, traits, labels, faces, flags, final):
-    read = {
-        "attributes": tables.read_all(attributes, WITH_META),
-        "clusters": tables.read(clusters, WITH_CLUSTERS, OF_CLUSTERS),
-        "scores": tables.read(scores, SCORES),
-        "traits": tables.read_all(traits, TRAIT_SCORES),
-        "labels": tables.read_all(labels, LABELS),
-        "flags": tables.read(flags, FLAGS),
-    }
-    table = join_final(read, tables.read(faces, FACES, IDENTITY).dropna(subset="filename"))
+    of_pictures = facts_of_pictures(
+        tables.read(faces, FACES, IDENTITY).dropna(subset="filename"),
+        tables.read(labels, LABELS, ["filename", "person"]).set_index("filename")["person"],
+        tables.read(flags, FLAGS, ["filename", "reason"]),
+    )
     doubts: dict[str, str] = {}
     for path in (attributes, scores, traits):
         doubts |= tables.read_doubts(path)
-    of_flags = {FLAGS_SHA256: sha256_table(flags)}
-    tables.write(table, final, FINAL, tables.doubts_metadata(doubts) | of_flags)
-    doubtful = table["doubts"].notna().sum()
-    return f"rows={len(table)} columns={len(table.columns)} doubtful={doubtful}"
+    facts = tables.doubts_metadata(doubts) | {FLAGS_SHA256: sha256_table(flags)}
+    rows = columns = 0
+    with tables.writing(final, FINAL, facts) as writer:
+        for read in in_step(
+            attributes=Source(attributes, WITH_META),
+            clusters=Source(clusters, WITH_CLUSTERS, OF_CLUSTERS),
+            scores=Source(scores, SCORES, [*SCORES.columns]),
+            traits=Source(traits, TRAIT_SCORES),
+            labels=Source(labels, LABELS),
+            of_pictures=of_pictures,
+        ):
+            table = join_final(read, read["of_pictures"])
+            writer.write(table)
+            rows, columns = rows + len(table), len(table.columns)
+    doubtful = of_pictures["doubts"].notna().sum()
+    return f"rows={rows} columns={columns} doubtful={doubtful}"
 
 
 if __name__ == "__main__":

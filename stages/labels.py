@@ -13,7 +13,7 @@ from pathlib import Path
 
 from facestats.core import tables
 from facestats.core.files import write_metrics
-from facestats.core.stats.identity import IDENTITY, same_faces, several_faces
+from facestats.core.stats.identity import IDENTITY, shared_faces
 from facestats.faces.tables import FACES
 from facestats.labels.joining import join_labels
 from facestats.labels.rater_groups import add_groups, group_means
@@ -40,7 +40,7 @@ def main(params, faces, labels, rater_groups, metrics, traits):
     tables.write(joined.table, labels, LABELS, joined.metadata())
     judged = joined.judgements, joined.traits
     tables.write(group_means(*judged, joined.groups), rater_groups, RATER_GROUPS)
-    person = several_faces(same_faces(photos.dropna(subset="filename"), joined.persons))
+    person = shared_faces(photos.dropna(subset="filename"), joined.persons)
     agreement = add_groups(measure_agreement(*judged, person), *judged, joined.groups, person)
     write_metrics(metrics, joined.metrics(agreement))
     return joined.report()

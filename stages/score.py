@@ -26,17 +26,17 @@ def main(params, embeddings, metadata, crossvalidated, regressor, array, blend):
     torch.set_num_threads(1)
     vectors, scale = EmbeddingTable(embeddings), tables.rating_scale(metadata / LABELS.name)
 
-    def read(schema):
-        return tables.read_for(vectors.names, metadata / schema.name, schema)
+    def read(schema, columns):
+        return tables.read_for(vectors.names, metadata / schema.name, schema, columns)
 
     scored = score_faces(
         vectors,
         load_regressor(regressor),
         params.score.model_dump()["weights"],
         read_rated(vectors.names, metadata),
-        read(SCORES_OUT_OF_FOLD)["attractiveness_raw"],
-        read(GEOMETRY),
-        read(AGE_CHECK),
+        read(SCORES_OUT_OF_FOLD, ["attractiveness_raw"])["attractiveness_raw"],
+        read(GEOMETRY, ["geometric_raw", "geometry_zscore", "geometric_out_of_fold"]),
+        read(AGE_CHECK, ["score_withheld", "age_checked"]),
         scale,
         tables.file_metadata(metadata / GEOMETRY.name).get("why"),
         read_json(crossvalidated)["rating"],

@@ -35,9 +35,10 @@ from facestats.geometry.measurements import measure
 from facestats.groups.tables import MEMBER_LANDMARKS
 from facestats.labels.splits import split_faces
 from facestats.prompts.zeroshot import PromptClassifier, probability_table
+from facestats.scores import scoring
 from facestats.scores.network import Ensemble
 from facestats.scores.regressor import Regressor
-from facestats.scores.scoring import index_text, score_table
+from facestats.scores.scoring import score_table, write_index
 from resources import ROOT, blobs, names, text
 
 N, D = 500, 12
@@ -269,11 +270,13 @@ def test_proposals_come_from_a_sample_where_there_are_many_faces(table, matrix, 
     assert sampled <= set(names(N)[100:][sample_rows(400, 40)])
 
 
-def test_the_index_of_rows_is_the_json_that_it_was(tmp_path):
+def test_the_index_of_rows_is_the_json_that_it_was(tmp_path, monkeypatch):
+    monkeypatch.setattr(scoring, "BLOCK", 3)
     for some in (["a.jpg", 'b "c",\n.jpg', "ü/😀.jpg", "\\d.jpg"], ["one.jpg"], []):
         write_json(tmp_path / "index.json", {name: row for row, name in enumerate(some)})
-        assert index_text(text(some)) == (tmp_path / "index.json").read_text()
-        assert list(json.loads(index_text(text(some)))) == some
+        write_index(tmp_path / "blocks.json", text(some))
+        assert (tmp_path / "blocks.json").read_text() == (tmp_path / "index.json").read_text()
+        assert list(json.loads((tmp_path / "blocks.json").read_text())) == some
 
 
 def test_the_ridge_baseline_of_many_faces_is_that_of_all_of_them(monkeypatch):

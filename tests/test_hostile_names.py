@@ -17,7 +17,7 @@ import warm
 from facestats.__main__ import main
 from facestats.core.files import read_json, write_json
 from facestats.machine.output import _Text, one_line, shell_words
-from facestats.scores.scoring import index_text
+from facestats.scores.scoring import write_index
 from programs import run_program
 from resources import ROOT
 
@@ -133,7 +133,8 @@ def test_json_for_people_shows_names_escaped(tmp_path):
     assert "größe 🙂.jpg" in text
     assert "b\\u202egpj.exe" in text
     write_json(tmp_path / "names.json", {name: place for place, name in enumerate(names)})
-    assert index_text(pd.Series(names)) == (tmp_path / "names.json").read_text(encoding="utf-8")
+    write_index(tmp_path / "index.json", pd.Series(names))
+    assert (tmp_path / "index.json").read_bytes() == (tmp_path / "names.json").read_bytes()
 
 
 def test_names_stand_on_one_line_and_can_be_typed():

@@ -4,6 +4,7 @@ import json
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from facestats.core import tables
@@ -35,7 +36,7 @@ def measured(tmp_path_factory):
     frame = preprocess_folder(folder / "raw", folder / "crops", CONFIG, landmarker_dir(), workers=0)
     tables.write(frame, folder / "faces.parquet", FACES)
     shapes = LandmarkTable(folder / "faces.parquet")
-    table = measure_table(shapes, folder / "crops", landmarker_dir())
+    table = pd.concat(dict(measure_table(shapes, folder / "crops", landmarker_dir())).values())
     return sorted((folder / "raw").iterdir()), shapes.rows.join(table)
 
 

@@ -108,7 +108,7 @@ def check_faces(
     names = labels.index
     table = pd.DataFrame(
         {
-            "filename": names.to_numpy(),
+            "filename": names.array,
             "score_withheld": pd.Series([None] * len(names), dtype="object"),
             "age_checked": pd.Series([None] * len(names), dtype="object"),
         }

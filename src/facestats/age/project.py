@@ -21,8 +21,8 @@ from facestats.attributes.model import AttributeModel
 from facestats.attributes.tables import PREDICTIONS_OUT_OF_FOLD
 from facestats.core import tables
 from facestats.core.doubts import FACTS, doubtful_faces, drawn_share
-from facestats.core.stats.identity import IDENTITY, count_once, same_faces, several_faces
-from facestats.core.tables.embeddings import EmbeddingTable
+from facestats.core.stats.identity import IDENTITY, count_once, shared_faces
+from facestats.core.tables.embeddings import EmbeddingTable, in_batches
 from facestats.errors import InputError, number_of
 
 # Columns of `faces.parquet` that `check_ages` looks at.
@@ -112,7 +112,7 @@ def check_ages(
     elif not model.trained:
         missing = f"no age model was trained: {model.why}"
     else:
-        predicted[:] = model.predict(embeddings.take(np.ones(len(embeddings), dtype=bool)))
+        predicted[:] = np.concatenate([model.predict(batch) for batch in in_batches(embeddings)])
         left_out = _left_out(labels["age"], split, predicted, out_of_fold, faces)
     is_test = split[left_out.index] == "test"
     parts = {"left_out": left_out[~is_test], "test": left_out[is_test]}
@@ -125,7 +125,7 @@ def check_ages(
     ]
     usable = predicted.mask(names.isin(of_another_kind))
     table = check_faces(check, labels, usable, by_name["copy_group"])
-    persons = several_faces(same_faces(faces, labels["person"])).reindex(names)
+    persons = shared_faces(faces, labels["person"]).reindex(names)
     metrics = summarise_check(check, table) | {
         name: measure_check(check, part, persons[part.index]) for name, part in parts.items()
     }

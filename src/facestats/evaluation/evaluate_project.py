@@ -15,7 +15,7 @@ from facestats.attributes.tables import PREDICTIONS
 from facestats.attributes.zeroshot import zeroshot_models
 from facestats.core import tables
 from facestats.core.files import read_json
-from facestats.core.stats.identity import IDENTITY, count_once, same_faces, several_faces
+from facestats.core.stats.identity import IDENTITY, count_once, shared_faces
 from facestats.core.stats.verdict import WORST_FIRST, doubts_of_scores
 from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.evaluation.attractiveness import Attractiveness, evaluate_attractiveness
@@ -236,7 +236,7 @@ def evaluate_project(
 
 def counted_labels(labels: pd.DataFrame, faces: pd.DataFrame) -> pd.DataFrame:
     """Labels that count, with `person` null where a face is alone in its group."""
-    groups = several_faces(same_faces(faces, labels["person"]))
+    groups = shared_faces(faces, labels["person"])
     once = count_once(labels.drop(columns=["image", "person"]), faces)
     return labels.assign(**once, person=groups.reindex(labels.index))
 

@@ -6,7 +6,7 @@ spoils is empty.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
 from pathlib import Path
@@ -36,8 +36,10 @@ MAX_YAW, MAX_PITCH = 30.0, 30.0  # degrees up to which the skin shows
 _ENOUGH = 512  # px, side of a crop: an eye takes 60 of them, and the iris model sees 64
 
 
-def measure_table(shapes: LandmarkTable, crops: Path, landmarker: Path) -> pd.DataFrame:
-    """Measure all faces of a project.
+def measure_table(
+    shapes: LandmarkTable, crops: Path, landmarker: Path
+) -> Iterator[tuple[int, pd.DataFrame]]:
+    """Measure all faces of a project, some at a time.
 
     Parameters
     ----------
@@ -48,10 +50,12 @@ def measure_table(shapes: LandmarkTable, crops: Path, landmarker: Path) -> pd.Da
     landmarker : Path
         Folder that may hold the iris model.
 
-    Returns
-    -------
-    DataFrame
-        (n rows) as `measure_faces` gives it.
+    Yields
+    ------
+    start : int
+        Number of the first of these faces.
+    measured : DataFrame
+        As `measure_faces` gives it.
 
     Raises
     ------
@@ -63,16 +67,15 @@ def measure_table(shapes: LandmarkTable, crops: Path, landmarker: Path) -> pd.Da
             f"{landmarker} holds no {MESH_FILE}; `dvc repro fetch_landmarker` puts it there"
         )
     irises = load_irises(landmarker, count_workers(len(shapes)))
-    sources, measured, start = Crops.of(crops), [], 0
+    sources, start = Crops.of(crops), 0
     with tqdm(total=len(shapes), desc="measuring", unit="face", disable=None) as bar:
         for batch in shapes.batches():
             rows = shapes.rows.iloc[start : start + len(batch)]
             files = sources.sources(rows["filename"])
             yaw, pitch, occlusion = rows[["yaw", "pitch", "occlusion"]].to_numpy(float).T
-            measured.append(measure_faces(batch, files, yaw, pitch, occlusion, irises))
+            yield start, measure_faces(batch, files, yaw, pitch, occlusion, irises)
             start += len(batch)
             bar.update(len(batch))
-    return pd.concat(measured, ignore_index=True)
 
 
 def measure_faces(

@@ -7,23 +7,24 @@ from collections.abc import Mapping
 import pandas as pd
 
 from facestats.core.doubts import named_doubts
-from facestats.core.stats.identity import same_faces
+from facestats.core.stats.identity import numbered_faces
+from facestats.core.tables.names import look_up
 from facestats.groups.tables import FINAL
 from facestats.labels.tables import LABELS
 
 OF_CLUSTERS = ["filename", "cluster", "pc1", "pc2"]
 
 
-def join_final(tables: Mapping[str, pd.DataFrame], identities: pd.DataFrame) -> pd.DataFrame:
+def join_final(tables: Mapping[str, pd.DataFrame], of_pictures: pd.DataFrame) -> pd.DataFrame:
     """Join the tables of a project, one row a face.
 
     Parameters
     ----------
     tables : mapping of str to DataFrame
-        `attributes` (with pose and measurements), `clusters` (`OF_CLUSTERS`), `scores`, `traits`,
-        `labels` and `flags`, with all their columns.
-    identities : DataFrame
-        Accepted faces with the columns `identity.IDENTITY`.
+        `attributes` (with pose and measurements), `clusters` (`OF_CLUSTERS`), `scores`, `traits`
+        and `labels` with all their columns, of all faces or of some.
+    of_pictures : DataFrame
+        Of the same faces, as `facts_of_pictures` gives them.
 
     Returns
     -------
@@ -37,15 +38,39 @@ def join_final(tables: Mapping[str, pd.DataFrame], identities: pd.DataFrame) -> 
         for name in map(str, labels)
         if not name.endswith("_source") and not {name, f"{name}_final"} & taken
     ]
-    groups = same_faces(identities, labels.set_index("filename")["person"])
     for other in (
         tables["clusters"],
         tables["scores"].drop(columns="image"),
         labels[["filename", "rating", "rating_n", *further]],
         traits,
-        identities.drop(columns="sha256"),
+        of_pictures,
     ):
         table = table.merge(other, on="filename", how="left", validate="one_to_one")
-    table["person_group"] = table["filename"].map(pd.Series(pd.factorize(groups)[0], groups.index))
-    table["doubts"] = table["filename"].map(named_doubts(tables["flags"]))
     return table
+
+
+def facts_of_pictures(
+    identities: pd.DataFrame, persons: pd.Series, flags: pd.DataFrame
+) -> pd.DataFrame:
+    """Whose pictures they are, which are copies, and what is doubtful about them.
+
+    Parameters
+    ----------
+    identities : DataFrame
+        Accepted faces with the columns `identity.IDENTITY`.
+    persons : Series of str
+        Person by filename, null if unknown.
+    flags : DataFrame
+        `attributes_flags.parquet`.
+
+    Returns
+    -------
+    DataFrame
+        `filename`, in this order, `copy_group`, `copy_rank`, `person_group` and `doubts`.
+    """
+    numbers = numbered_faces(identities, persons)
+    if not numbers["filename"].equals(identities["filename"].reset_index(drop=True)):
+        identities = identities.sort_values("filename")
+    facts = identities[["filename", "copy_group", "copy_rank"]].reset_index(drop=True)
+    doubts = look_up(facts["filename"], named_doubts(flags))
+    return facts.assign(person_group=numbers["person_group"], doubts=doubts)

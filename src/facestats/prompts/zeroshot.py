@@ -136,7 +136,7 @@ def probability_table(
         x = batch.astype(np.float64)  # once for all attributes
         for attribute, classifier in classifiers.items():
             parts[attribute].append(classifier.predict_proba(x))
-    table = {"filename": filenames.to_numpy()}
+    table = {"filename": filenames.array}
     for attribute, classifier in classifiers.items():
         shares = np.concatenate(parts[attribute])
         table |= {

@@ -13,11 +13,13 @@ import pandas as pd
 
 from facestats.attributes.tables import CLEAN
 from facestats.core import tables
-from facestats.core.files import write_bytes, write_text
-from facestats.core.stats.identity import IDENTITY, same_faces, several_faces
+from facestats.core.files import replacing, write_bytes
+from facestats.core.stats.identity import IDENTITY, shared_faces
 from facestats.core.stats.scale import DECILE, to_decile, to_pct, to_score
 from facestats.core.stats.verdict import Verdict, crossvalidated_evidence, judge_scores
+from facestats.core.tables.blocks import BLOCK
 from facestats.core.tables.embeddings import Embeddings, EmbeddingTable
+from facestats.core.tables.steps import Source, in_step
 from facestats.faces.tables import FACES
 from facestats.labels.tables import LABELS, SPLITS
 from facestats.machine.output import visible
@@ -72,7 +74,7 @@ def score_table(
     DataFrame
         As `scores.tables.SCORES`. `combined_score`, which needs weights, is null.
     """
-    table = pd.DataFrame({"filename": filenames.to_numpy(), **dict.fromkeys(_SCORES, np.nan)})
+    table = pd.DataFrame({"filename": filenames.array, **dict.fromkeys(_SCORES, np.nan)})
     table.insert(4, DECILE, pd.array([None] * len(table), dtype="Int32"))
     table["split"] = split.to_numpy()
     table["out_of_fold"] = table["geometric_out_of_fold"] = False
@@ -164,16 +166,18 @@ class ScoredFaces:
         blend : Path
             `blend.json`: weights and verdicts, for single photos.
         """
-        attributes = tables.read_all(metadata / CLEAN.name, CLEAN)
-        with_attributes = self.table.merge(attributes, on="filename", how="left")
-        scores = self.table.copy()
-        scores.insert(1, "image", with_attributes["image"])
         doubts = tables.doubts_metadata(self.doubts())
-        tables.write(scores, metadata / SCORES.name, SCORES, doubts)
         joined = metadata / SCORES_WITH_ATTRIBUTES.name
-        tables.write(with_attributes, joined, SCORES_WITH_ATTRIBUTES)
-        write_text(metadata / "feature_index.json", index_text(scores["filename"]))
-        write_bytes(array, array_bytes(scores["attractiveness_score"]))
+        with (
+            tables.writing(metadata / SCORES.name, SCORES, doubts) as of_scores,
+            tables.writing(joined, SCORES_WITH_ATTRIBUTES) as of_both,
+        ):
+            for read in in_step(scores=self.table, clean=Source(metadata / CLEAN.name, CLEAN)):
+                both = read["scores"].merge(read["clean"], on="filename", how="left")
+                of_scores.write(both[[*read["scores"], "image"]])
+                of_both.write(both)
+        write_index(metadata / "feature_index.json", self.table["filename"])
+        write_bytes(array, array_bytes(self.table["attractiveness_score"]))
         save_blend(blend, self.weights, self.scale, self.verdicts)
 
     def summary(self) -> str:
@@ -212,7 +216,7 @@ def read_rated(names: pd.Index, metadata: Path) -> pd.DataFrame:
     """
     faces = tables.read_for(names, metadata / LABELS.name, LABELS, ["rating", "person"])
     accepted = tables.read(metadata / FACES.name, FACES, IDENTITY).dropna(subset="filename")
-    faces["person"] = several_faces(same_faces(accepted, faces["person"])).reindex(names)
+    faces["person"] = shared_faces(accepted, faces["person"]).reindex(names)
     return faces.assign(split=tables.read_for(names, metadata / SPLITS.name, SPLITS)["split"])
 
 
@@ -264,17 +268,21 @@ def score_faces(
     return ScoredFaces(table, weighting, verdicts, warnings, scale)
 
 
-def index_text(filenames: pd.Series) -> str:
-    """Write the text of `feature_index.json`: the row of each name.
+def write_index(path: Path, filenames: pd.Series) -> None:
+    """Write `feature_index.json`: the row of each name.
 
-    It is what `files.write_json` would write, but without a loop in Python.
+    It is what `files.write_json` would write, but without a loop in Python, block by block.
     """
-    if filenames.empty:
-        return "{}\n"
-    places = dict(zip(filenames.tolist(), range(len(filenames)), strict=True))
-    # json encodes in C only without indent; a line break can't occur inside a JSON string.
-    text = visible(json.dumps(places, ensure_ascii=False, separators=(",\n  ", ": ")))
-    return "{\n  " + text[1:-1] + "\n}\n"
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(b"{")
+        for start in range(0, len(filenames), BLOCK):
+            names = filenames.iloc[start : start + BLOCK]
+            places = dict(zip(names.tolist(), range(start, start + len(names)), strict=True))
+            # json encodes in C only without indent; no line break occurs inside a JSON string.
+            text = visible(json.dumps(places, ensure_ascii=False, separators=(",\n  ", ": ")))
+            comma = "," if start else ""
+            file.write(f"{comma}\n  {text[1:-1]}".encode(errors="backslashreplace"))
+        file.write(b"\n}\n" if len(filenames) else b"}\n")
 
 
 def array_bytes(scores: pd.Series) -> bytes:

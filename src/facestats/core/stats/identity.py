@@ -10,6 +10,8 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from facestats.core.tables.names import in_order, look_up, repeats
+
 # Columns of `faces.parquet` that tell who is who.
 IDENTITY = ["filename", "sha256", "copy_group", "copy_rank"]
 BY_MODEL = "model"  # in `age_checked`: the age is a guess
@@ -31,8 +33,59 @@ def same_faces(faces: pd.DataFrame, persons: pd.Series) -> pd.Series:
         Name of the group by filename: the first of its identities in order. Groups that share a
         face are one.
     """
-    faces = faces.sort_values("filename").reset_index(drop=True)
-    person = faces["filename"].map(persons).astype("str")
+    faces, tied = _tied_faces(faces, persons)
+    names = ("bytes " + faces["sha256"].astype("str")).set_axis(pd.Index(faces["filename"]))
+    if len(tied):
+        names.iloc[tied.index.to_numpy()] = tied.to_numpy()
+    return names.rename("group")
+
+
+def shared_faces(faces: pd.DataFrame, persons: pd.Series) -> pd.Series:
+    """The groups of `same_faces` (its arguments); null for a face that is alone in its own."""
+    faces, tied = _tied_faces(faces, persons)
+    names = pd.Series(None, index=pd.Index(faces["filename"]), name="group", dtype="str")
+    shared = tied[tied.duplicated(keep=False)]
+    if len(shared):
+        names.iloc[shared.index.to_numpy()] = shared.to_numpy()
+    return names
+
+
+def numbered_faces(faces: pd.DataFrame, persons: pd.Series) -> pd.DataFrame:
+    """The groups of `same_faces` (its arguments), numbered in the order of the faces.
+
+    Returns
+    -------
+    DataFrame
+        `filename` in order, and `person_group`, from 0.
+    """
+    faces, tied = _tied_faces(faces, persons)
+    first = np.arange(len(faces))  # the row of the group's first face
+    codes = pd.factorize(tied)[0]
+    rows = tied.index.to_numpy()
+    first[rows] = rows[np.unique(codes, return_index=True)[1]][codes]
+    numbers = np.cumsum(first == np.arange(len(faces))) - 1
+    return pd.DataFrame({"filename": faces["filename"], "person_group": numbers[first]})
+
+
+def _tied_faces(faces: pd.DataFrame, persons: pd.Series) -> tuple[pd.DataFrame, pd.Series]:
+    """The faces in the order of their names; and the groups of those that may share one, by row.
+
+    The others, whom nobody named and whose picture is there once, are a group each. Of ten million
+    faces these are most, and texts about them would take gigabytes.
+    """
+    if not in_order(faces["filename"]):
+        faces = faces.sort_values("filename")
+    faces = faces.reset_index(drop=True)
+    person = look_up(faces["filename"], persons.dropna())
+    # The hash's end is enough to tell which faces must be looked at.
+    ends = faces["sha256"].astype("str").str.slice(-16)
+    some = person.notna().to_numpy() | repeats(ends) | repeats(faces["copy_group"])
+    faces_of_some, person = faces[some], person[some].astype("str")
+    return faces, _groups(faces_of_some, person)
+
+
+def _groups(faces: pd.DataFrame, person: pd.Series) -> pd.Series:
+    """The name of each face's group; see `same_faces`."""
     identity = ("person " + person).where(person.notna(), "bytes " + faces["sha256"])
     (identities, names), (pictures, _) = pd.factorize(identity), pd.factorize(faces["copy_group"])
     links = coo_array(
@@ -40,8 +93,8 @@ def same_faces(faces: pd.DataFrame, persons: pd.Series) -> pd.Series:
         shape=(len(names), pictures.max(initial=-1) + 1),
     )
     _, group = connected_components(links @ links.T, directed=False)
-    first = pd.Series(names).groupby(group).transform("min").to_numpy()
-    return pd.Series(first[identities], index=pd.Index(faces["filename"]), name="group")
+    first = pd.Series(names, dtype="str").groupby(group).transform("min").to_numpy()
+    return pd.Series(first[identities], index=faces.index, dtype="str")
 
 
 def split_identities(faces: pd.DataFrame, persons: pd.Series, labelled: pd.Series) -> pd.Series:

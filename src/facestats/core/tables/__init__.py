@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from facestats.core.layout import METADATA
+from facestats.core.tables import blocks
 from facestats.core.tables.blocks import BlockWriter, TableWriter, in_blocks
 from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.core.tables.parquet import (
@@ -31,7 +32,7 @@ from facestats.core.tables.parquet import (
     read_rows,
     require_column,
 )
-from facestats.core.tables.parts import ANEW
+from facestats.core.tables.parts import ANEW, TableFile
 from facestats.errors import RenamedWarning, TableError
 
 _PATHS = ("filename", "image")  # columns with paths below a folder
@@ -194,6 +195,31 @@ def writing(
         yield BlockWriter(writer, path, schema, metadata or {})
 
 
+def write_blocks(
+    frames: Iterable[pd.DataFrame],
+    path: str | Path,
+    schema: Schema,
+    metadata: Mapping[str, str] | None,
+    in_order: bool,
+) -> None:
+    """Write a table that is made block by block.
+
+    Parameters
+    ----------
+    frames : iterable of DataFrame
+        The blocks.
+    path, schema, metadata
+        See `write`.
+    in_order : bool
+        Whether the keys are sorted; others are held in memory.
+    """
+    if not in_order:
+        frames = [pd.concat(frames, ignore_index=True).sort_values(schema.keys()[0])]
+    with writing(path, schema, metadata) as writer:
+        for frame in frames:
+            writer.write(frame)
+
+
 def read_all(path: str | Path, schema: Schema) -> pd.DataFrame:
     """Read a table with the columns beyond its schema; see `read`."""
     return read(path, schema, [*schema.columns, *_names(Path(path))])
@@ -229,40 +255,90 @@ def read(
         A column has the name of an earlier version.
     """
     path = Path(path)
-    aliases = {alias: name for name, field in schema.fields.items() for alias in field.aliases}
-    names = list(dict.fromkeys(aliases.get(name, name) for name in columns or schema.columns))
     with opened(path) as file:
-        kinds = file.schema_arrow
-        stored = {
-            name: next((one for one in (name, *_aliases(schema, name)) if one in kinds.names), name)
-            for name in names
-        }
-        for name, stored_name in stored.items():
-            require_column(stored_name, kinds, path, name)
-            expected = schema.columns.get(name)
-            if expected is not None and not _same_type(kinds.field(stored_name).type, expected):
-                raise TableError(
-                    f"{path}: column {name} is {kinds.field(stored_name).type}, expected {expected}"
-                )
-        stored_names = list(stored.values())
-        table = (
-            file.read(columns=stored_names) if only is None else read_rows(file, stored_names, only)
-        )
+        stored = _stored_names(file, path, schema, columns)
+        names = list(stored.values())
+        table = file.read(columns=names) if only is None else read_rows(file, names, only)
         table.validate(full=True)  # else text that is not UTF-8 would fail somewhere later
-    for name in {*_PATHS, schema.keys()[0]} & {*names}:
-        _check_paths(table[stored[name]], f"{path}: column {name}")
-    if (keys := schema.keys()) and {*keys} <= {*names}:
-        check_keys(table, [stored[name] for name in keys], path)
-    for name, stored_name in stored.items():
-        if name != stored_name:
-            warnings.warn(
-                f"{path}: the column {stored_name} is called {name} now; `dvc repro` writes it so",
-                RenamedWarning,
-                stacklevel=2,
+    table = _checked(table, path, schema, stored)
+    if {*schema.keys()} <= {*stored}:
+        check_keys(table, [*schema.keys()], path)
+    return table.to_pandas(split_blocks=True, self_destruct=True)
+
+
+@contextmanager
+def reading(
+    path: str | Path, schema: Schema, columns: list[str] | None = None
+) -> Iterator[Iterator[pd.DataFrame]]:
+    """Read a table block by block: frames as `read` gives them, the key first.
+
+    Parameters
+    ----------
+    path, schema
+        See `read`.
+    columns : list of str, optional
+        Columns to read besides the key; by default all that the table has.
+    """
+    path = Path(path)
+    with opened(path) as file:
+        wanted = [*schema.keys(), *(file.schema_arrow.names if columns is None else columns)]
+        stored = _stored_names(file, path, schema, wanted)
+        # A frame of a whole table has numbers with a fraction where any is missing.
+        gaps = {name for name, own in stored.items() if file.has_nulls(own)}
+
+        def frames() -> Iterator[pd.DataFrame]:
+            names = list(stored.values())
+            batches = file.iter_batches(blocks.BLOCK, names)
+            parts = (pa.Table.from_batches([batch]) for batch in batches)
+            for table in parts if file.num_rows else [file.read(names)]:
+                table.validate(full=True)
+                yield _with_gaps(_checked(table, path, schema, stored), gaps)
+
+        yield frames()
+
+
+def _with_gaps(table: pa.Table, gaps: set[str]) -> pd.DataFrame:
+    """A frame with the types that it would have if these columns lacked a value."""
+    frame = table.to_pandas()
+    for name in gaps:
+        kind = frame[name].dtype.kind
+        if kind in "iub":
+            frame[name] = frame[name].astype(object if kind == "b" else "float64")
+    return frame
+
+
+def _stored_names(
+    file: TableFile, path: Path, schema: Schema, columns: Iterable[str] | None
+) -> dict[str, str]:
+    """The names in the file of some columns, whose types are checked."""
+    aliases = {alias: name for name, field in schema.fields.items() for alias in field.aliases}
+    kinds, stored = file.schema_arrow, {}
+    for asked in columns or schema.columns:
+        name = aliases.get(asked, asked)
+        stored[name] = next(
+            (one for one in (name, *_aliases(schema, name)) if one in kinds.names), name
+        )
+        require_column(stored[name], kinds, path, name)
+        expected = schema.columns.get(name)
+        if expected is not None and not _same_type(kinds.field(stored[name]).type, expected):
+            raise TableError(
+                f"{path}: column {name} is {kinds.field(stored[name]).type}, expected {expected}"
             )
-    return table.to_pandas().rename(
-        columns={stored_name: name for name, stored_name in stored.items()}
-    )
+        if name != stored[name]:
+            warnings.warn(
+                f"{path}: the column {stored[name]} is called {name} now; `dvc repro` writes it so",
+                RenamedWarning,
+                stacklevel=3,
+            )
+    return stored
+
+
+def _checked(table: pa.Table, path: Path, schema: Schema, stored: Mapping[str, str]) -> pa.Table:
+    """Some rows by the names that the columns have now; refuses paths that lead out."""
+    table = table.select(list(stored.values())).rename_columns(list(stored))
+    for name in {*_PATHS, schema.keys()[0]} & {*stored}:
+        _check_paths(table[name], f"{path}: column {name}")
+    return table
 
 
 def _aliases(schema: Schema, name: str) -> tuple[str, ...]:

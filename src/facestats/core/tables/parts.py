@@ -52,6 +52,7 @@ class TableFile:
         # A file stays open: whoever replaces it meanwhile changes nothing for who reads it.
         self._whole = self._stack.enter_context(_file(paths[0])) if len(paths) == 1 else None
         self._groups: list[tuple[int, int]] = []  # part, and its row group
+        self._metadata: list[pq.FileMetaData] = []
         self.num_rows = 0
         for part, path in enumerate(paths):
             with reading(path), self._opened(part) as file:
@@ -63,6 +64,7 @@ class TableFile:
                 ):
                     raise TableError(f"{path}: not of one run with {paths[0].name}; {ANEW_FOLDER}")
                 self.num_rows += file.metadata.num_rows
+                self._metadata.append(file.metadata)
                 self._groups += [(part, group) for group in range(file.num_row_groups)]
 
     @property
@@ -81,6 +83,15 @@ class TableFile:
         part, own = self._groups[group]
         with reading(self._paths[part]), self._opened(part) as file:
             return file.read_row_group(own, columns=columns)
+
+    def has_nulls(self, column: str) -> bool:
+        """Whether a column may lack a value in some row, by the statistics of its row groups."""
+        at = self.schema_arrow.names.index(column)
+        return any(
+            group.column(at).statistics is None or group.column(at).statistics.null_count != 0
+            for metadata in self._metadata
+            for group in map(metadata.row_group, range(metadata.num_row_groups))
+        )
 
     def close(self) -> None:
         self._stack.close()
