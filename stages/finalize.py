@@ -31,25 +31,20 @@ def main(_params, attributes, clusters, scores, traits, labels, faces, flags, fi
         tables.read(labels, LABELS, ["filename", "person"]).set_index("filename")["person"],
         tables.read(flags, FLAGS, ["filename", "reason"]),
     )
-    doubts: dict[str, str] = {}
-    for path in (attributes, scores, traits):
-        doubts |= tables.read_doubts(path)
+    doubts = (
+        tables.read_doubts(attributes) | tables.read_doubts(scores) | tables.read_doubts(traits)
+    )
     facts = tables.doubts_metadata(doubts) | {FLAGS_SHA256: sha256_table(flags)}
-    rows = columns = 0
-    with tables.writing(final, FINAL, facts) as writer:
-        for read in in_step(
-            attributes=Source(attributes, WITH_META),
-            clusters=Source(clusters, WITH_CLUSTERS, OF_CLUSTERS),
-            scores=Source(scores, SCORES, [*SCORES.columns]),
-            traits=Source(traits, TRAIT_SCORES),
-            labels=Source(labels, LABELS),
-            of_pictures=of_pictures,
-        ):
-            table = join_final(read, read["of_pictures"])
-            writer.write(table)
-            rows, columns = rows + len(table), len(table.columns)
-    doubtful = of_pictures["doubts"].notna().sum()
-    return f"rows={rows} columns={columns} doubtful={doubtful}"
+    read = in_step(
+        attributes=Source(attributes, WITH_META),
+        clusters=Source(clusters, WITH_CLUSTERS, OF_CLUSTERS),
+        scores=Source(scores, SCORES, [*SCORES.columns]),
+        traits=Source(traits, TRAIT_SCORES),
+        labels=Source(labels, LABELS),
+        of_pictures=of_pictures,
+    )
+    rows, columns = tables.write_blocks(map(join_final, read), final, FINAL, facts)
+    return f"rows={rows} columns={columns} doubtful={of_pictures['doubts'].notna().sum()}"
 
 
 if __name__ == "__main__":

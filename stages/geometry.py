@@ -10,19 +10,13 @@ Alone   dvc repro -sf geometry
 from facestats.run.stage import run_stage, warn
 
 from facestats.age.tables import AGE_CHECK
-from facestats.attributes.tables import CLEAN
 from facestats.core import tables
 from facestats.core.stats.identity import training_rows
-from facestats.core.tables.names import in_order
-from facestats.core.tables.steps import Source, in_step
 from facestats.geometry.columns import measure_table
 from facestats.geometry.fitting import fit_geometry
 from facestats.geometry.shapes import LandmarkTable
-from facestats.geometry.tables import GEOMETRY, WITH_META
+from facestats.geometry.writing import write_measured
 from facestats.labels.tables import LABELS, SPLITS
-
-POSE = ["yaw", "pitch", "roll"]
-PREDICTED = ["geometry_zscore", "geometric_raw", "geometric_out_of_fold"]
 
 
 def main(
@@ -40,22 +34,8 @@ def main(
     fitted = fit_geometry(params.geometry, shapes, crops, rows)
     warn(*fitted.warnings)
     fitted.model.save(regressor)
-    why = {"why": fitted.model.why} if fitted.model.why else None
-    scores = fitted.rows.drop(columns=POSE)
-    measured = (
-        scores.iloc[start : start + len(sizes)].reset_index(drop=True).join(sizes)
-        for start, sizes in measure_table(shapes, crops, irises)
-    )
-    tables.write_blocks(measured, geometry, GEOMETRY, why, in_order(names))
-    doubts = tables.doubts_metadata(tables.read_doubts(attributes))
-    with tables.writing(meta, WITH_META, doubts) as writer:
-        for read in in_step(
-            clean=Source(attributes, CLEAN),
-            pose=fitted.rows[["filename", *POSE]].sort_values("filename"),
-            measured=Source(geometry, GEOMETRY),
-        ):
-            own = read["pose"].merge(read["measured"].drop(columns=PREDICTED), on="filename")
-            writer.write(read["clean"].merge(own, on="filename", how="left"))
+    sizes = measure_table(shapes, crops, irises)
+    write_measured(fitted, sizes, geometry, attributes, meta)
     return fitted.summary()
 
 

@@ -11,14 +11,13 @@ from facestats.run.stage import StageItem, run_stage, warn
 from facestats.core import tables
 from facestats.faces.tables import FACES
 from facestats.groups.conditions import COLUMNS
-from facestats.groups.filters import column_doubts, filter_faces, warnings_of
+from facestats.groups.filters import column_doubts, filter_table, warnings_of
 from facestats.groups.members import mean_scores, scores_text, write_members
-from facestats.groups.tables import FINAL
 
 
 def main(params, name: StageItem, attributes, faces, crops, members):
     options = name.of(params.composites).filter
-    selection = filter_faces(tables.read_all(attributes, FINAL), options)
+    selection = filter_table(attributes, options)
     conditions = options.model_dump(include=set(COLUMNS))
     doubts = column_doubts(selection.rows, conditions, tables.read_doubts(attributes))
     warn(*warnings_of(selection, f"composites.{name}", doubts, options.on_few))

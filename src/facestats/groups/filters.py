@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from facestats.core import tables
 from facestats.core.doubts import SEPARATOR
 from facestats.core.stats.identity import uniform
+from facestats.core.tables.parquet import opened
 from facestats.errors import InputError, number_of
 from facestats.groups.bounds import has_quantile, in_numbers, numbers_of
 from facestats.groups.conditions import (
@@ -23,8 +26,11 @@ from facestats.groups.conditions import (
     steps,
 )
 from facestats.groups.params import LEAVE_OUT, Filter
+from facestats.groups.tables import FINAL
 
 DEFAULT = Filter()
+# What a selection looks at besides the columns of its conditions.
+OTHER_COLUMNS = {"filename", "doubts", "copy_group", "copy_rank", "score_withheld"}
 
 
 @dataclass
@@ -212,6 +218,32 @@ def filter_faces(table: pd.DataFrame, wanted: Filter) -> Selection:
         wanted.flags,
         wanted.copies,
     )
+
+
+def filter_table(path: Path, wanted: Filter) -> Selection:
+    """Apply a filter to a table of which only the columns that it names are read.
+
+    Of the faces that match, all columns are read.
+
+    Parameters
+    ----------
+    path : Path
+        `attributes_final.parquet`.
+    wanted : Filter
+    """
+    with opened(path) as file:
+        names = file.schema_arrow.names
+    conditions = wanted.model_dump(include=set(COLUMNS), exclude_none=True)
+    asked = {column for _, column, _ in steps(conditions, pd.DataFrame(columns=names))}
+    read = [name for name in names if name in asked | OTHER_COLUMNS]
+    if asked - {*names}:  # the error names those that there are
+        read = names
+    selection = filter_faces(tables.read(path, FINAL, read), wanted)
+    chosen = selection.rows["filename"]
+    if read != names:
+        rows = tables.read(path, FINAL, names, only=chosen).set_index("filename", drop=False)
+        selection.rows = rows.loc[chosen].set_axis(selection.rows.index)
+    return selection
 
 
 def warnings_of(selection: Selection, name: str, doubts: list[str], on_few: str) -> list[str]:

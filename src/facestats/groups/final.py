@@ -15,16 +15,15 @@ from facestats.labels.tables import LABELS
 OF_CLUSTERS = ["filename", "cluster", "pc1", "pc2"]
 
 
-def join_final(tables: Mapping[str, pd.DataFrame], of_pictures: pd.DataFrame) -> pd.DataFrame:
+def join_final(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Join the tables of a project, one row a face.
 
     Parameters
     ----------
     tables : mapping of str to DataFrame
         `attributes` (with pose and measurements), `clusters` (`OF_CLUSTERS`), `scores`, `traits`
-        and `labels` with all their columns, of all faces or of some.
-    of_pictures : DataFrame
-        Of the same faces, as `facts_of_pictures` gives them.
+        and `labels` with all their columns, of all faces or of some; `of_pictures`, as
+        `facts_of_pictures` gives them.
 
     Returns
     -------
@@ -43,7 +42,7 @@ def join_final(tables: Mapping[str, pd.DataFrame], of_pictures: pd.DataFrame) ->
         tables["scores"].drop(columns="image"),
         labels[["filename", "rating", "rating_n", *further]],
         traits,
-        of_pictures,
+        tables["of_pictures"],
     ):
         table = table.merge(other, on="filename", how="left", validate="one_to_one")
     return table

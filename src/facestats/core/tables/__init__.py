@@ -199,10 +199,10 @@ def write_blocks(
     frames: Iterable[pd.DataFrame],
     path: str | Path,
     schema: Schema,
-    metadata: Mapping[str, str] | None,
-    in_order: bool,
-) -> None:
-    """Write a table that is made block by block.
+    metadata: Mapping[str, str] | None = None,
+    in_order: bool = True,
+) -> tuple[int, int]:
+    """Write a table that is made block by block; gives the number of its rows and columns.
 
     Parameters
     ----------
@@ -215,9 +215,12 @@ def write_blocks(
     """
     if not in_order:
         frames = [pd.concat(frames, ignore_index=True).sort_values(schema.keys()[0])]
+    rows = columns = 0
     with writing(path, schema, metadata) as writer:
         for frame in frames:
             writer.write(frame)
+            rows, columns = rows + len(frame), len(frame.columns)
+    return rows, columns
 
 
 def read_all(path: str | Path, schema: Schema) -> pd.DataFrame:
