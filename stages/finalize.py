@@ -31,9 +31,8 @@ def main(_params, attributes, clusters, scores, traits, labels, faces, flags, fi
         tables.read(labels, LABELS, ["filename", "person"]).set_index("filename")["person"],
         tables.read(flags, FLAGS, ["filename", "reason"]),
     )
-    doubts = (
-        tables.read_doubts(attributes) | tables.read_doubts(scores) | tables.read_doubts(traits)
-    )
+    with_doubts = attributes, scores, traits
+    doubts = dict(one for path in with_doubts for one in tables.read_doubts(path).items())
     facts = tables.doubts_metadata(doubts) | {FLAGS_SHA256: sha256_table(flags)}
     read = in_step(
         attributes=Source(attributes, WITH_META),
