@@ -23,7 +23,7 @@ from facestats.core.layout import CROPS
 from facestats.errors import FaceStatsError
 from facestats.faces.dedup import shows
 from facestats.photos.decode import open_photo
-from facestats.photos.reading import read_photo
+from facestats.photos.source import read_photo
 from facestats.serving.manifest import identity
 from facestats.serving.models import Models
 

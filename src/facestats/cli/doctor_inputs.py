@@ -22,7 +22,7 @@ from facestats.labels.files import READ, STEMS, find_label_file, unread_files
 from facestats.labels.joining import JoinedLabels, join_labels
 from facestats.labels.rated_by_hand import HEADER
 from facestats.params.project import Params
-from facestats.photos.reading import hash_photo
+from facestats.photos.source import hash_photo
 from facestats.rows.dvc_cache import find_dvc_cache
 
 SHOWN = 10  # files of a kind named one by one

@@ -23,7 +23,7 @@ from facestats.faces.photo import limits_of, over_limit, process_photo, within_l
 from facestats.machine.faults import starting_threads
 from facestats.machine.pool import count_workers, ordered_map
 from facestats.photos.decode import open_photo
-from facestats.photos.reading import hash_photo, read_photo
+from facestats.photos.source import hash_photo, read_photo
 
 if TYPE_CHECKING:
     from facestats.cli.doctor_inputs import Inputs

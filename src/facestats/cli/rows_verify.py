@@ -27,7 +27,7 @@ from facestats.faces.landmarks import Landmarker
 from facestats.faces.photo import process_photo
 from facestats.machine.faults import starting_threads
 from facestats.machine.pool import count_workers, ordered_map
-from facestats.photos.reading import hash_photo, read_photo
+from facestats.photos.source import hash_photo, read_photo
 from facestats.rows.dvc_cache import DvcCache
 from facestats.rows.files import RowFiles
 from facestats.rows.interface import StorePath

@@ -21,7 +21,7 @@ from facestats.faces.crop import find_photo_faces
 from facestats.faces.landmarks import Landmarker
 from facestats.photos.budget import BYTES
 from facestats.photos.decode import open_photo
-from facestats.photos.reading import read_photo
+from facestats.photos.source import is_photo, read_photo
 
 _DRAWN = 300  # bytes that averaging takes at most for a pixel of the picture
 _NEAR = 0.01  # share of the crop's side by which landmarks may lie elsewhere than in the table
@@ -155,7 +155,7 @@ class Originals:
 
     def _read(self, image: str, sha256: str) -> bytes:
         path = self._images / image
-        if not path.is_file():
+        if not is_photo(path):
             raise InputError(
                 f"{path} is missing: a composite with filter.originals is drawn from its members' "
                 "photos; bring it back, or run `dvc repro`"

@@ -4,7 +4,9 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
+from facestats.core.shards import about_shards, contents, is_shard, list_members
 from facestats.errors import InputError
+from facestats.machine.faults import fault, patiently
 from facestats.machine.output import is_utf8
 
 SUFFIX = ".jpg"
@@ -14,6 +16,9 @@ _MAX_DEPTH = 200  # nested folders; DVC and programs that delete them fail at a 
 
 def list_images(folder: str | Path, ignored_too: bool = False) -> list[str]:
     """List every file below a folder that is not hidden, whatever its extension.
+
+    Members of tar shards are listed as `shard.tar/member`; what WebDataset and img2dataset write
+    beside a photo or a shard is not.
 
     These are the files that DVC hashes: links to files are followed; folders that are links or DVC
     projects are listed like files and not entered; broken links are listed, so that their rows can
@@ -44,13 +49,30 @@ def list_images(folder: str | Path, ignored_too: bool = False) -> list[str]:
         )
     if not folder.is_dir():
         raise InputError(f"{folder} is a file; {expected}. `data.images` in params.yaml names it")
-    images = sorted(_walk(folder, "", None if ignored_too else _dvcs_filter(folder)))
+    files = _walk(folder, "", None if ignored_too else _dvcs_filter(folder))
+    images = sorted(image for file in files for image in _photos_of(folder, file))
     if not images:
         raise InputError(
             f"{folder} holds no file that is not hidden; {expected}. `data.images` in params.yaml "
             "names it"
         )
     return images
+
+
+def _photos_of(folder: Path, file: str) -> list[str]:
+    """Names of the photos in a file: its own, or of a shard those of its members.
+
+    A shard with which anything is wrong is listed, too, so that its row can give the reason.
+    """
+    path = folder / file
+    if not is_shard(path):
+        return [file]
+    try:
+        members = patiently(list_members, path)
+    except OSError as error:
+        raise fault(path, error) from None
+    own = [file] if contents(path).problem or not members else []
+    return [*own, *(f"{file}/{member}" for member in members)]
 
 
 def links_out(folder: str | Path, cache: str | Path | None) -> dict[str, str]:
@@ -211,7 +233,8 @@ def _walk(folder: Path, prefix: str, choose) -> Iterator[str]:
         if entry.is_dir(follow_symlinks=False)
         and not os.path.isdir(os.path.join(entry.path, ".dvc"))
     }
-    others = [entry.name for entry in entries if entry.name not in folders]
+    about = about_shards(entry.name for entry in entries if entry.name not in folders)
+    others = [entry.name for entry in entries if entry.name not in {*folders, *about}]
     if choose:
         kept, others = choose(os.path.abspath(folder), list(folders), others)
         folders = set(kept)

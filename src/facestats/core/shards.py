@@ -26,6 +26,9 @@ from facestats.core.files import replacing
 
 SUFFIX = ".tar"
 SIDECARS = (".json", ".txt", ".cls")  # of WebDataset: what it says of a photo beside it
+# What img2dataset and WebDataset write of a shard beside it.
+_BESIDE = (".json", "_stats.json", ".txt", ".parquet", ".idx")
+_COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 TWICE = "its shard holds two members of this name; give each a name of its own"
 LINK = "a link in a shard, which is not followed: put the photo itself into the shard"
 NO_FILE = "no regular file, but a device, a pipe or a file with holes in a shard"
@@ -67,6 +70,34 @@ def find_member(path: str | os.PathLike) -> tuple[Path, str] | None:
 def is_shard(path: str | os.PathLike) -> bool:
     """Whether this is a regular file that is called a tar."""
     return os.fspath(path).endswith(SUFFIX) and os.path.isfile(path)
+
+
+def about_shards(names: Iterable[str]) -> set[str]:
+    """Names of files that say something of the shards among them."""
+    stems = [name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX)]
+    return {stem + suffix for stem in stems for suffix in _BESIDE}
+
+
+def is_compressed(path: str | os.PathLike) -> bool:
+    """Whether this is called a compressed tar."""
+    return os.fspath(path).lower().endswith(_COMPRESSED)
+
+
+def contents(path: Path) -> Contents:
+    """`scan` of a shard, kept until the shard or another one is asked for."""
+    status = os.stat(path)
+    return _contents(str(path), status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _contents(path: str, *_: int) -> Contents:
+    return scan(Path(path))
+
+
+def list_members(path: Path) -> list[str]:
+    """Names of the members of a shard that count as photos, those that can't be used included."""
+    found = contents(path)
+    return [*found.places, *found.reasons]
 
 
 def scan(path: Path) -> Contents:
@@ -164,7 +195,7 @@ def _usable_name(name: str) -> str | None:
 def _packed(path: Path) -> str:
     return (
         "a compressed tar, whose members can't be read one by one: unpack it once, "
-        f"`gunzip < {path.name} > new{SUFFIX}`, and put that in its place"
+        f"`gunzip < {path.name} > new{SUFFIX}`, and put the new file in its place"
     )
 
 

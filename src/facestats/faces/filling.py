@@ -25,14 +25,14 @@ from facestats.faces.photo import (
     PhotoTask,
     limits_of,
     over_limit,
-    process_task,
     set_up,
 )
 from facestats.faces.preprocess import STAGE
+from facestats.faces.tasks import process_task
 from facestats.machine.faults import starting_threads
 from facestats.machine.limits import CrashError, OverLimitError
 from facestats.machine.pool import KilledError, Processes, count_workers
-from facestats.photos.reading import hash_photo
+from facestats.photos.source import hash_photo
 from facestats.rows.fill import FilledRows, fill
 from facestats.rows.store import RowStore
 

@@ -27,15 +27,15 @@ from facestats.faces.photo import (
     PhotoTask,
     limits_of,
     over_limit,
-    process_task,
     set_up,
 )
 from facestats.faces.tables import FACES
+from facestats.faces.tasks import process_task
 from facestats.machine.faults import starting_threads
 from facestats.machine.kind import kind_of_machine
 from facestats.machine.limits import CrashError, OverLimitError
 from facestats.machine.pool import count_workers, ordered_map
-from facestats.photos.reading import hash_photo
+from facestats.photos.source import hash_photo
 from facestats.rows.checks import check_photo_rows
 from facestats.rows.crops import committed_crops
 from facestats.rows.dvc_cache import DvcCache

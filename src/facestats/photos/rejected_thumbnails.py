@@ -12,7 +12,8 @@ from facestats.core.files import write_bytes, write_json
 from facestats.core.layout import REJECTED_INDEX
 from facestats.errors import ImageError
 from facestats.photos.decode import MAX_PIXELS, open_photo
-from facestats.photos.reading import MAX_MEGABYTES, read_photo
+from facestats.photos.reading import MAX_MEGABYTES
+from facestats.photos.source import is_photo, read_photo
 
 MOST = 60  # photos shown; `faces.parquet` names all of them
 SIDE = 192  # px of the long side: twice what a page shows, for dense screens
@@ -70,7 +71,7 @@ def write_rejected(
 
 
 def _small(path: Path, max_megabytes: float, max_pixels: int) -> bytes | None:
-    if not path.exists():
+    if not path.exists() and not is_photo(path):
         return None
     try:
         photo = open_photo(read_photo(path, max_megabytes), 2 * SIDE, max_pixels)

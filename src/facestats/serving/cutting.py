@@ -13,6 +13,7 @@ from facestats.faces.crop import FaceCrop, PreprocessConfig, crop_face
 from facestats.faces.landmarks import Landmarker
 from facestats.faces.photo import within_limits
 from facestats.faces.runtime import keep_freed_memory
+from facestats.photos.source import as_source
 
 _LARGE = ("layers", "view")  # fields that only the facts and the grey picture come from
 
@@ -60,7 +61,7 @@ def cut(source: str, config: PreprocessConfig, landmarker: Landmarker) -> Cut | 
         The photo takes more memory than a worker process is allowed.
     """
     try:
-        face = within_limits(crop_face, config, Path(source), config, landmarker)
+        face = within_limits(crop_face, config, as_source(Path(source)), config, landmarker)
     except FaultError:
         raise
     except (ImageError, InputError) as error:

@@ -19,6 +19,7 @@ from PIL import Image
 from facestats.core.doubts import Doubt, find_doubts
 from facestats.core.fingerprint import PACKAGE
 from facestats.core.layout import ATTRIBUTES
+from facestats.core.shards import find_member
 from facestats.errors import (
     DoubtWarning,
     InputError,
@@ -29,6 +30,7 @@ from facestats.errors import (
     nearest_names,
 )
 from facestats.labels.names import SLASHES, UNICODE, PhotoNames, Reading, suggestion
+from facestats.photos.source import as_source, is_photo
 from facestats.serving import answers
 from facestats.serving.answers import Face
 from facestats.serving.checks import text_of, whole_number
@@ -209,7 +211,9 @@ class Models:
         return PhotoNames(self.images, self.root / self.serving["images"])
 
     def photo(self, image: Any) -> Any:
-        """Replace the name of a photo of the pipeline by its path; leave any other image alone.
+        """Replace the name of a photo of the pipeline by its path, or by its bytes out of a shard.
+
+        Any other image is left alone.
 
         Raises
         ------
@@ -219,6 +223,8 @@ class Models:
         """
         if not isinstance(image, (str, Path)) or os.path.lexists(image):
             return image
+        if find_member(image):
+            return as_source(image)
         try:
             (reading,) = self.names.read_all([str(image)]).values()
         except TableError:  # models alone
@@ -228,12 +234,12 @@ class Models:
             raise InputError(f"{image}: no such file{suggestion(Reading(None, likely=likely))}")
         assert self.names.folder is not None
         path = self.names.folder / reading.image
-        if not path.is_file():
+        if not is_photo(path):
             raise InputError(
                 f"{image} is a photo of the pipeline, but {path} is not there; `dvc pull` or a "
                 "copy of it brings it back"
             )
-        return path
+        return as_source(path)
 
     def faces(self, names: Iterable[str]) -> dict[str, str]:
         """Find the crop name of each photo or crop name; unknown names stay as they are."""

@@ -24,7 +24,8 @@ from facestats.errors import (
 )
 from facestats.geometry.measurements import NAMES
 from facestats.groups.filters import filter_faces
-from facestats.photos.reading import MAX_MEGABYTES, hash_photo
+from facestats.photos.reading import MAX_MEGABYTES
+from facestats.photos.source import as_source, hash_photo, is_photo
 from facestats.serving import answers
 from facestats.serving.checks import as_text
 from facestats.stimuli.photo import encoded
@@ -207,13 +208,13 @@ class ChosenFaces:
                     raise InputError(f"{name} is no name of a photo; run `dvc repro`")
             path = Path(images) / image
             if self.sha256:
-                if path.is_file():
+                if is_photo(path):
                     refuse_link_out(images, image, cache)
-                if not path.is_file() or hash_photo(path, max_megabytes) != self.sha256[image]:
+                if not is_photo(path) or hash_photo(path, max_megabytes) != self.sha256[image]:
                     raise InputError(
                         f"{path} is not the photo that its face was cut out of; run `dvc repro`"
                     )
-                yield image, path, out / stimulus_name(image)
+                yield image, as_source(path), out / stimulus_name(image)
             else:
                 yield image, faces.source(crop), out / crop
 

@@ -16,7 +16,8 @@ from facestats.faces.quality import head_pose
 from facestats.photos.budget import MAX_PIXELS, MAX_SECONDS
 from facestats.photos.decode import MAX_JPEG_SIDE, to_photo
 from facestats.photos.layers import Layers, layers_of, open_layers
-from facestats.photos.reading import MAX_MEGABYTES, read_photo
+from facestats.photos.reading import MAX_MEGABYTES
+from facestats.photos.source import as_source, read_photo
 
 if TYPE_CHECKING:
     from facestats.faces.landmarks import Landmarker
@@ -86,7 +87,7 @@ def read_face(
     InputError
         It is no image, or there is no such file.
     """
-    limits = max_megabytes, max_pixels, max_seconds
+    limits, image = (max_megabytes, max_pixels, max_seconds), as_source(image)
     _, faces = find_photo_faces(image, landmarker, *limits)
     if not faces:
         raise ImageError(NO_FACE)

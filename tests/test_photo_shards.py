@@ -1,0 +1,216 @@
+"""Photos in tar shards: members are photos, and whatever is wrong with one is a row's reason."""
+
+import gzip
+import io
+import os
+import tarfile
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from facestats.core import shards
+from facestats.core.photo_files import list_images
+from facestats.core.shards import find_member, scan
+from facestats.errors import FaultError, ImageError
+from facestats.faces.crop import PreprocessConfig
+from facestats.faces.preprocess import preprocess_folder
+from facestats.photos.source import as_source, hash_photo, is_photo, read_photo
+from facestats.serving.models import Models
+from resources import landmarker_dir, omi_images
+
+CONFIG = PreprocessConfig(size=96)
+
+
+def make(path, members, kind=tarfile.REGTYPE, mode="w"):
+    """A tar of names and bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, mode) as tar:
+        for name, data in members:
+            member = tarfile.TarInfo(name)
+            member.type, member.size = kind, len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return path
+
+
+def reason_of(path):
+    with pytest.raises(ImageError) as error:
+        hash_photo(path)
+    return str(error.value)
+
+
+@pytest.fixture(scope="module")
+def jpegs():
+    return [path.read_bytes() for path in omi_images(3)]
+
+
+def test_photos_in_shards_give_the_rows_of_the_same_files(tmp_path, jpegs):
+    """Beside files, whose rows they share; names are `shard/member`."""
+    folder = tmp_path / "photos"
+    make(
+        folder / "sub/00000.tar",
+        [
+            ("./a.jpg", jpegs[0]),
+            ("a.json", b"{}"),
+            ("deep/ü.jpg", jpegs[1]),
+            (".hidden.jpg", b""),
+            ("text.jpg", b"no picture"),
+        ],
+    )
+    for name in ("00000.json", "00000_stats.json", "00000.parquet"):
+        (folder / "sub" / name).write_bytes(b"{}")
+    (folder / "a.jpg").write_bytes(jpegs[0])
+    assert list_images(folder) == [
+        "a.jpg",
+        "sub/00000.tar/a.jpg",
+        "sub/00000.tar/deep/ü.jpg",
+        "sub/00000.tar/text.jpg",
+    ]
+    by_workers = [
+        preprocess_folder(
+            folder, tmp_path / f"crops{workers}", CONFIG, landmarker_dir(), workers=workers
+        )
+        for workers in (0, 1)
+    ]
+    assert by_workers[0].astype(str).equals(by_workers[1].astype(str))
+    frame = by_workers[0].set_index("image")
+    assert frame.loc["sub/00000.tar/a.jpg", "key"] == frame.loc["a.jpg", "key"]
+    assert frame.loc["sub/00000.tar/a.jpg", "duplicate_of"] == "a.jpg"
+    assert frame.loc["sub/00000.tar/deep/ü.jpg", "status"] == "ok"
+    assert "not an image" in frame.loc["sub/00000.tar/text.jpg", "reason"]
+    assert not frame["key"].isna().any()  # rows of their own: they are reused
+
+
+def test_a_photo_in_a_shard_is_read_like_a_file(tmp_path, jpegs):
+    path = make(tmp_path / "a.tar", [("b/c.jpg", jpegs[0])]) / "b/c.jpg"
+    assert find_member(path) == (tmp_path / "a.tar", "b/c.jpg")
+    assert read_photo(path) == as_source(path) == as_source(str(path)) == jpegs[0]
+    assert is_photo(path)
+    (tmp_path / "file.jpg").write_bytes(jpegs[0])
+    assert hash_photo(path) == hash_photo(tmp_path / "file.jpg")
+    models = SimpleNamespace()
+    assert Models.photo(models, str(path)) == jpegs[0]  # type: ignore[arg-type]
+    assert not is_photo(tmp_path / "a.tar" / "none.jpg")
+    with pytest.raises(FaultError, match=r"a\.tar/none\.jpg can't be read: No such file"):
+        read_photo(tmp_path / "a.tar" / "none.jpg")
+    make(tmp_path / "a.tar", [("b/c.jpg", b"another one")])  # the places are not those of before
+    assert read_photo(path) == b"another one"
+
+
+def test_members_are_held_to_the_limits_of_files(tmp_path, jpegs):
+    video = b"\0\0\0\x18ftypisom" + bytes(2_000_000)
+    large = jpegs[0] + bytes(2_000_000)
+    shard = make(tmp_path / "a.tar", [("large.jpg", large), ("video.jpg", video)])
+    (tmp_path / "large.jpg").write_bytes(large)
+    for name in ("large.jpg", "a.tar/large.jpg"):
+        with pytest.raises(ImageError, match="larger than 1 MB, the limit"):
+            read_photo(tmp_path / name, 1)
+    assert "video" in reason_of(shard / "video.jpg")
+
+
+def test_names_that_lead_out_of_a_shard_and_links_are_left_out(tmp_path, jpegs):
+    path = tmp_path / "photos/a.tar"
+    names = ["/etc/one.jpg", "../two.jpg", "x/../../three.jpg", "x//four.jpg", "good.jpg"]
+    make(path, [(name, jpegs[0]) for name in names])
+    for kind, name in (
+        (tarfile.SYMTYPE, "symlink.jpg"),
+        (tarfile.LNKTYPE, "hardlink.jpg"),
+        (tarfile.CHRTYPE, "device.jpg"),
+        (tarfile.FIFOTYPE, "pipe.jpg"),
+        (tarfile.DIRTYPE, "folder"),
+    ):
+        make(path, [(name, b"")], kind, "a")
+    listed = list_images(path.parent)
+    assert listed == ["a.tar"] + [
+        f"a.tar/{name}.jpg" for name in ("device", "good", "hardlink", "pipe", "symlink")
+    ]
+    assert reason_of(path) == (
+        "members whose names lead out of the shard are left out: /etc/one.jpg, ../two.jpg, "
+        "x/../../three.jpg and 1 more"
+    )
+    for name in ("symlink", "hardlink"):
+        assert "a link in a shard" in reason_of(path / f"{name}.jpg")
+    for name in ("device", "pipe"):
+        assert "no regular file" in reason_of(path / f"{name}.jpg")
+
+
+def test_two_members_of_one_name_are_both_left_out(tmp_path, jpegs):
+    shard = make(tmp_path / "a.tar", [("one.jpg", jpegs[0]), ("./one.jpg", jpegs[1])])
+    assert list_images(tmp_path) == ["a.tar/one.jpg"]
+    assert "two members of this name" in reason_of(shard / "one.jpg")
+
+
+@pytest.mark.parametrize(
+    ("left", "members", "reason"),
+    [
+        (0, [], "damaged after 0 members"),
+        (300, [], "damaged after 0 members"),
+        (512, ["a.jpg"], "cut off in member 1"),
+        (512 + 1024, ["a.jpg"], "cut off after 1 members"),
+        (512 + 1024 + 512 + 10, ["a.jpg", "b.jpg"], "cut off in member 2"),
+        (2 * (512 + 1024), ["a.jpg", "b.jpg"], "cut off after 2 members"),
+    ],
+)
+def test_a_shard_that_is_cut_off_keeps_its_whole_members(tmp_path, left, members, reason):
+    shard = make(tmp_path / "a.tar", [("a.jpg", b"a" * 1000), ("b.jpg", b"b" * 1000)])
+    shard.write_bytes(shard.read_bytes()[:left])
+    assert list_images(tmp_path) == ["a.tar", *(f"a.tar/{name}" for name in members)]
+    assert reason in reason_of(shard)
+    for name in members:
+        data = 1000 if left >= {"a.jpg": 1512, "b.jpg": 3048}[name] else None
+        if data:
+            assert len(read_photo(shard / name)) == data
+        else:
+            assert "cut off: its shard ends before it" in reason_of(shard / name)
+
+
+def test_a_shard_that_is_overwritten_in_the_middle_keeps_what_comes_before(tmp_path):
+    shard = make(tmp_path / "a.tar", [("a.jpg", b"a" * 1000), ("b.jpg", b"b" * 1000)])
+    data = bytearray(shard.read_bytes())
+    data[1536:2048] = os.urandom(512)
+    shard.write_bytes(data)
+    assert list_images(tmp_path) == ["a.tar", "a.tar/a.jpg"]
+    assert "damaged after 1 members" in reason_of(shard)
+
+
+def test_a_negative_size_ends_the_list(tmp_path):
+    """Python 3.11 would go backwards in it, and read the same members for ever."""
+    shard = make(tmp_path / "a.tar", [("a.jpg", b"a" * 1000), ("b.jpg", b"b" * 1000)])
+    data = bytearray(shard.read_bytes())
+    header = bytearray(data[1536:2048])
+    header[124:136] = b"\xff" * 8 + (-2048).to_bytes(4, "big", signed=True)
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    data[1536:2048] = header
+    shard.write_bytes(data)
+    assert scan(shard).problem is not None
+    assert [*scan(shard).places] == ["a.jpg"]
+
+
+def test_a_compressed_tar_says_what_to_do(tmp_path, jpegs):
+    plain = make(tmp_path / "a.tar", [("a.jpg", jpegs[0])]).read_bytes()
+    (tmp_path / "a.tar").write_bytes(gzip.compress(plain))
+    (tmp_path / "b.tar.gz").write_bytes(gzip.compress(plain))
+    assert list_images(tmp_path) == ["a.tar", "b.tar.gz"]
+    for name in ("a.tar", "b.tar.gz"):
+        assert "compressed tar" in reason_of(tmp_path / name)
+        assert "gunzip" in reason_of(tmp_path / name)
+
+
+def test_an_empty_shard_and_a_folder_called_a_tar(tmp_path, jpegs):
+    make(tmp_path / "empty.tar", [])
+    (tmp_path / "folder.tar").mkdir()
+    (tmp_path / "folder.tar/a.jpg").write_bytes(jpegs[0])
+    assert list_images(tmp_path) == ["empty.tar", "folder.tar/a.jpg"]
+    assert reason_of(tmp_path / "empty.tar") == "a shard that holds no photo"
+    assert read_photo(tmp_path / "folder.tar/a.jpg") == jpegs[0]
+
+
+def test_members_are_found_by_places_that_are_read_once(tmp_path, monkeypatch):
+    names = [f"{number:04}.jpg" for number in range(2000)]
+    shard = make(tmp_path / "a.tar", [(name, name.encode()) for name in names])
+    scans = []
+    monkeypatch.setattr(shards, "scan", lambda path: scans.append(path) or scan(path))
+    assert [read_photo(shard / name) for name in names] == [name.encode() for name in names]
+    assert len(scans) <= 2
+    assert pd.Series(list_images(tmp_path)).is_monotonic_increasing
