@@ -20,14 +20,14 @@ from tqdm import tqdm
 
 from facestats.core.tables.matrix import BLOCK, EmbeddingMatrix
 from facestats.errors import ModelError
-from facestats.neighbours.exact import rank
+from facestats.neighbours.exact import ExactSearch, rank
 
 SEED = 0
 TRAINED_ON = 40  # faces a centre that the centres are found with
 ROUNDS = 10  # of k-means
 ASKED, WANTED = 200, 0.99  # faces that recall is measured with, and how large it is to be
 NEAREST = 10  # the recall is that of so many neighbours
-EXACT_ROWS = 20_000  # up to so many rows are compared one by one
+EXACT_ROWS = 20_000  # up to so many rows are all compared
 MISSING = (
     "an index needs a further package: `python -m pip install 'facestats[index]'`, or compare all "
     "faces with index.kind: exact in params.yaml"
@@ -107,8 +107,7 @@ class IvfSearch:
         """The rows with the largest product that are found; see `ExactSearch.nearest`."""
         some = len(self.matrix) if allowed is None else np.count_nonzero(allowed)
         if some <= EXACT_ROWS or k * NEAREST > some:
-            rows = np.arange(len(self.matrix)) if allowed is None else np.flatnonzero(allowed)
-            return rank(self.matrix, vector, rows, k)
+            return ExactSearch(self.matrix).nearest(vector, k, allowed)
         # The fewer faces count, the farther away the nearest of them are.
         probes = min(self.index.nlist, round(self.probes * len(self.matrix) / some))
         (found,) = self._candidates(vector[None], k, probes, allowed)
