@@ -180,6 +180,8 @@ def test_faces_are_found_by_a_name_and_by_words(here, capsys):
     for wrong in ({}, {"image": here / PHOTO, "words": "glasses"}):
         with pytest.raises(InputError, match="one is needed of an image, words, and"):
             facestats.find_similar(**wrong)
+    with pytest.raises(InputError, match=r"words = '\\udce9' is not possible: it is no text"):
+        facestats.find_similar(words="\udce9")
     with pytest.raises(InputError, match="words = ' ' is not possible"):
         facestats.find_similar(words=" ")
 

@@ -11,16 +11,18 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from facestats.cli import rows_fill
 from facestats.errors import FaultError, InputError
 from facestats.machine.kind import kind_of_machine
 from facestats.rows import merging, rewriting, store
 from facestats.rows.dvc_cache import DvcCache
+from facestats.rows.interface import host_hash
 from facestats.rows.manifests import manifest_name, read_manifest
 from facestats.rows.place import find_store, open_below
 from facestats.rows.recipes import read_rows
 from facestats.rows.removal import forget_rows
 from facestats.rows.rewriting import rewrite, unique_rows
-from facestats.rows.segments import list_segments, write_segments
+from facestats.rows.segments import list_segments, remove_lone_manifests, write_segments
 from facestats.rows.shard import Shard, parse_shard
 from facestats.rows.store import RowStore
 from facestats.rows.usage import measure, prune
@@ -415,6 +417,30 @@ def test_each_key_is_of_one_shard():
 def test_what_is_no_shard_is_refused(text, why):
     with pytest.raises(ValueError, match=why):
         parse_shard(text)
+
+
+def test_a_manifest_that_is_taken_for_a_killed_writers_is_written_again(folder, monkeypatch):
+    write = folder.write
+
+    def write_late(name, data, lasting=False):
+        if name.endswith(".parquet"):
+            remove_lone_manifests(folder)
+        return write(name, data, lasting)
+
+    monkeypatch.setattr(folder, "write", write_late)
+    [name] = write_segments(folder, table("a"), HERE)
+    assert read_manifest(folder, name).where == HERE
+
+
+def test_faces_of_a_killed_fill_are_removed_by_the_next(tmp_path):
+    gone = start_fork(lambda: 0)
+    os.waitpid(gone, 0)
+    names = [f"facestats-fill-{host_hash()}.{pid}.x" for pid in (gone, os.getppid())]
+    for name in [*names, "facestats-fill-ab.1.x"]:
+        (tmp_path / name).mkdir()
+    with rows_fill._scratch(tmp_path) as folder:
+        assert folder.parent == tmp_path
+    assert {path.name for path in tmp_path.iterdir()} == {names[1], "facestats-fill-ab.1.x"}
 
 
 def test_a_user_who_has_no_folder_is_named(monkeypatch):

@@ -54,8 +54,9 @@ def routes(site: Site) -> APIRouter:
         shown = await site.shown_if_any()
 
         def finish(run: Run) -> Any:
-            k = SIMILAR if shown else None
-            return lambda face: _card(shown, analysis_of(face, run, allowed, k))
+            of_run = shown if shown and shown.run is run else None  # it may have changed since
+            k = SIMILAR if of_run else None
+            return lambda face: _card(of_run, analysis_of(face, run, allowed, k))
 
         return await answer_photos(site.state, request, finish)
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+
+import psutil
 
 from facestats.core.layout import CLIP, CROPS, EMBEDDINGS, FACES_TABLE, LANDMARKER
 from facestats.core.photo_files import printable, refuse_links_out
@@ -20,6 +25,7 @@ from facestats.params.project import load_params
 from facestats.rows.dvc_cache import DvcCache
 from facestats.rows.files import RowFiles
 from facestats.rows.fill import FilledRows, row_summary
+from facestats.rows.interface import host_hash
 from facestats.rows.shard import Shard
 from facestats.rows.store import RowStore
 
@@ -28,6 +34,7 @@ NOT_KEPT = (
     "the row store can't be written, so rows that are computed here would be lost; mend its "
     "permissions, or name another folder with FACESTATS_ROWS"
 )
+_SCRATCH = "facestats-fill-"
 
 if TYPE_CHECKING:
     from facestats.params.project import Params
@@ -58,15 +65,30 @@ def fill_rows(root: Path, cache: DvcCache | None, stage: str | None, shard: Shar
     photos, files = _fill_photos(root, params, cache, shard)
     yield _line(preprocess.STAGE, shard, photos.rows, began, rejected=photos.rejected)
     if stage is None:
-        above = root / ".dvc" / "tmp"
-        above.mkdir(exist_ok=True, parents=True) if cache else None
-        with tempfile.TemporaryDirectory(dir=above if cache else None) as folder:
-            for crop in photos.crops:
-                files.place(crop, Path(folder) / f"{crop}.jpg")
-            if photos.crops:
-                yield _fill_faces(root, params, cache, Path(folder), shard, lambda _: True)
+        with _scratch(root / ".dvc" / "tmp" if cache else None) as folder:
+            placed = [files.place(crop, folder / f"{crop}.jpg") for crop in photos.crops]
+            if any(placed):
+                yield _fill_faces(root, params, cache, folder, shard, lambda _: True)
+        if not all(placed):
+            raise FaultError(
+                f"{placed.count(False)} faces were removed from the row store meanwhile; fill again"
+            )
     if photos.failed:
         raise FaultError(failures(photos.failed))
+
+
+@contextmanager
+def _scratch(above: Path | None) -> Iterator[Path]:
+    """A folder for this process's faces; those of killed processes of this machine go."""
+    if above:
+        above.mkdir(exist_ok=True, parents=True)
+        for folder in above.glob(f"{_SCRATCH}{host_hash()}.*"):
+            pid = folder.name.split(".")[1]
+            if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+                shutil.rmtree(folder, ignore_errors=True)
+    prefix = f"{_SCRATCH}{host_hash()}.{os.getpid()}."
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=above) as folder:
+        yield Path(folder)
 
 
 def _fill_photos(

@@ -18,6 +18,7 @@ from facestats.clip.encoder import choose_device
 from facestats.errors import InputError, ModelError
 from facestats.prompts.tokenizer import WAY_OUT, Tokenizer
 
+_SHOWN = 80  # characters of a prompt in a message
 BATCH = 8  # prompts a forward pass
 # An eos_token_id of 2, as in transformers' old configs: a text is pooled at its highest token.
 HIGHEST = 2
@@ -130,17 +131,16 @@ class TextEncoder:
             A token that the text tower does not know.
         """
         ids = self.tokenizer.ids(prompt)
+        shown = prompt if len(prompt) <= _SHOWN else f"{prompt[:_SHOWN]}…"
         if len(ids) > self.context:
             raise InputError(
-                f"{prompt!r} has {len(ids)} tokens with beginning and end, but the text tower "
-                "reads "
+                f"{shown!r} has {len(ids)} tokens with beginning and end, but the text tower reads "
                 f"at most {self.context}; shorten it"
             )
         if max(ids, default=0) >= self.vocabulary:
             raise ModelError(
-                f"the tokenizer makes token {max(ids)} of {prompt!r}, but the text tower knows "
-                "only "
-                f"{self.vocabulary}: the two are not of one model; {WAY_OUT}"
+                f"the tokenizer makes token {max(ids)} of {shown!r}, but the text tower knows "
+                f"only {self.vocabulary}: the two are not of one model; {WAY_OUT}"
             )
         return ids
 

@@ -147,19 +147,20 @@ def bare(name: str) -> str:
 
 def draft_name() -> str:
     """A new name that no reader takes for the store's."""
-    return f".{secrets.token_hex(16)}.{_host()}.{os.getpid()}"
+    return f".{secrets.token_hex(16)}.{host_hash()}.{os.getpid()}"
 
 
 def left_drafts(names: Iterable[str], everyones: bool) -> list[str]:
     """Drafts among names: those of killed processes of this machine, with `everyones` all."""
+    here = (None, host_hash())
     return [
         name
         for name in names
         if (parts := DRAFT.fullmatch(name))
-        and (everyones or (parts[1] in (None, _host()) and not psutil.pid_exists(int(parts[2]))))
+        and (everyones or (parts[1] in here and not psutil.pid_exists(int(parts[2]))))
     ]
 
 
-def _host() -> str:
+def host_hash() -> str:
     """A short hash of this machine's name."""
     return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:16]

@@ -11,6 +11,7 @@ from facestats.core.photo_files import printable
 from facestats.errors import InputError, ModelError
 from facestats.machine.faults import fault, is_passing
 
+_SHOWN = 80  # characters of a wrong text in a message
 _LARGEST = 1 << 26  # bytes; with the hashes of 100,000 composites
 
 
@@ -25,6 +26,8 @@ def text_of(name: str, value: Any) -> str:
     """Check a text; raises `InputError` unless it is one with letters."""
     if not isinstance(value, str) or not value.strip():
         raise InputError(f"{name} = {value!r} is not possible: a text is needed")
+    if any("\ud800" <= sign <= "\udfff" for sign in value):
+        raise InputError(f"{name} = {value[:_SHOWN]!a} is not possible: it is no text in UTF-8")
     return value
 
 
