@@ -139,8 +139,9 @@ def test_addresses_in_a_list_are_text(tmp_path):
     pd.DataFrame({"uri": [[1], [2]]}).to_parquet(tmp_path / "a.parquet")
     with pytest.raises(InputError, match="uri and sha256 are not text"):
         read_photos(tmp_path / "a.parquet")
-    (tmp_path / "a.csv").write_bytes(b"uri\n17\n18\n17\n")
-    assert read_photos(tmp_path / "a.csv")["uri"].to_pylist() == ["17", "18"]
+    (tmp_path / "a.csv").write_bytes(b"uri,sha256\n007,\n8,%s\n007,\n" % (b"1" * 64))
+    photos = read_photos(tmp_path / "a.csv").to_pylist()
+    assert photos == [{"uri": "007", "sha256": None}, {"uri": "8", "sha256": "1" * 64}]
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def read_photos(path: Path) -> pa.Table:
     if not path.is_file():
         raise InputError(f"{path}: no such file; --photos names a list of photos")
     try:
-        table = pyarrow.csv.read_csv(path) if path.suffix == ".csv" else pq.read_table(path)
+        table = _read_csv(path) if path.suffix == ".csv" else pq.read_table(path)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(
             f"{path} is no readable list of photos ({' '.join(str(error).split())}); expected "
@@ -68,6 +68,17 @@ def read_photos(path: Path) -> pa.Table:
         .aggregate([(SHA256, "first")])
         .rename_columns([URI, SHA256])
     )
+
+
+def _read_csv(path: Path) -> pa.Table:
+    """A CSV file, whose texts stay as they are, also `007`; an empty sha256 is an unknown one."""
+    texts = pyarrow.csv.ConvertOptions(column_types={URI: pa.string(), SHA256: pa.string()})
+    table = pyarrow.csv.read_csv(path, convert_options=texts)
+    if SHA256 in table.column_names:
+        at, known = table.column_names.index(SHA256), table[SHA256]
+        known = pc.if_else(pc.equal(known, ""), pa.scalar(None, pa.string()), known)
+        table = table.set_column(at, SHA256, known)
+    return table
 
 
 def _check(path: Path, table: pa.Table) -> None:
