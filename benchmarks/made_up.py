@@ -29,8 +29,9 @@ from facestats.composites.contours import FACE_OVAL
 from facestats.core import tables
 from facestats.core.files import write_json
 from facestats.core.landmarks import LEFT, MIDLINE, MIRROR, N_LANDMARKS, RIGHT
-from facestats.core.layout import CROPS, EMBEDDINGS, METADATA
+from facestats.core.layout import CROPS, EMBEDDINGS, LANDMARKER, METADATA
 from facestats.core.tables.parquet import group_rows
+from facestats.faces.models import MESH_FILE
 from facestats.faces.tables import FACES
 from facestats.groups.conditions import COLUMNS
 from facestats.groups.filters import select_faces
@@ -61,6 +62,9 @@ def make_project(n: int, folder: Path) -> None:
         "precision": "float32",
         "dimension": str(DIMENSION),
     }
+    landmarker = folder / LANDMARKER / MESH_FILE  # `geometry` asks for it, and does not read it
+    landmarker.parent.mkdir(parents=True)
+    landmarker.touch()
     latent = np.empty((n, LATENT))
     with tables.writing(folder / EMBEDDINGS, embeddings_schema(DIMENSION), facts) as writer:
         for start, (z, x) in zip(range(0, n, BLOCK), _blocks(n), strict=True):

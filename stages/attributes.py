@@ -33,10 +33,9 @@ def main(params, embeddings, classifiers, out_of_fold, prompts, labels, faces, m
         tables.read(faces, FACES, FACE_COLUMNS).dropna(subset="filename"),
         {name: tables.read_all(path, PREDICTIONS_OUT_OF_FOLD) for name, path in unseen.items()},
         params.attributes.propose,
+        metadata,
     )
     warn(*answers.warnings)
-    for table, schema, file_metadata in answers.tables():
-        tables.write(table, metadata / schema.name, schema, file_metadata)
     write_json(serving, answers.serving)
     # Excel takes the file for Latin-1 without the mark.
     write_csv(metadata / "labels_template.csv", answers.template, "utf-8-sig")

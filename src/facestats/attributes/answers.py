@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -12,17 +14,20 @@ from facestats.attributes import tables as schemas
 from facestats.attributes.fairface import label_structure
 from facestats.attributes.flags import flag_faces
 from facestats.attributes.model import AttributeModel
-from facestats.attributes.proposals import propose_labels
-from facestats.attributes.resolution import predict_attributes, resolve, target_kinds
+from facestats.attributes.proposals import DRAWN, MOST, propose_labels
+from facestats.attributes.resolution import STANDARD, predict_batches, resolve, target_kinds
 from facestats.attributes.zeroshot import (
+    Model,
     doubts_on_photographs,
     fill_gaps,
     thresholds_on_photographs,
     zeroshot_models,
 )
+from facestats.core import tables
 from facestats.core.doubts import FACTS, are_photographs, drawn_share, mostly_drawn
-from facestats.core.tables import Schema, doubts_metadata
+from facestats.core.tables import doubts_metadata
 from facestats.core.tables.embeddings import EmbeddingTable
+from facestats.core.tables.names import look_up
 from facestats.prompts.zeroshot import PromptClassifier, find_strange_classes, is_tiny
 
 COPIES = ["copy_group", "copy_rank"]
@@ -32,50 +37,36 @@ FACE_COLUMNS = ["filename", *FACTS, "image", "duplicate_of", "near_duplicate_of"
 
 @dataclass
 class Answers:
-    """The attributes of every face.
+    """What is known of the attributes once the tables of all faces are written.
 
     Attributes
     ----------
-    attributes, predictions, with_manual, clean, flags : DataFrame
-        The tables of the stage `attributes`; see `attributes.tables`.
+    flags : DataFrame
+        See `attributes.tables.FLAGS`.
     template : DataFrame
         Faces proposed for labelling.
     serving : dict
         What single photos need: which models are in use, and the share of drawings.
-    doubts : dict of str
-        Cautions about the answers of prompts, by attribute.
     warnings : list of str
         What the user should know.
+    faces : int
+        Their number.
+    sources : Series of int
+        How many answers are from each source.
     """
 
-    attributes: pd.DataFrame
-    predictions: pd.DataFrame
-    with_manual: pd.DataFrame
-    clean: pd.DataFrame
     flags: pd.DataFrame
     template: pd.DataFrame
     serving: dict[str, Any]
-    doubts: dict[str, str]
     warnings: list[str]
-
-    def tables(self) -> list[tuple[pd.DataFrame, Schema, dict[str, str] | None]]:
-        """Every parquet table of the stage with its schema and the file's own metadata."""
-        doubts = doubts_metadata(self.doubts)
-        return [
-            (self.attributes, schemas.ATTRIBUTES, None),
-            (self.predictions, schemas.PREDICTIONS, doubts),
-            (self.with_manual, schemas.WITH_MANUAL, None),
-            (self.clean, schemas.CLEAN, doubts),
-            (self.flags, schemas.FLAGS, None),
-            (label_structure(), schemas.FAIRFACE, None),
-        ]
+    faces: int
+    sources: pd.Series
 
     def summary(self) -> str:
         """Count faces, answers by source, and flags, in one line."""
-        sources = [self.clean[column] for column in self.clean if column.endswith("_source")]
-        counts = pd.concat(sources).value_counts().sort_index()
-        shown = " ".join(f"{name}={n}" for name, n in counts.items())
-        return f"faces={len(self.clean)} {shown} flags={len(self.flags)}"
+        shown = " ".join(f"{name}={n}" for name, n in self.sources.items())
+        line = f"faces={self.faces} {shown} flags={len(self.flags)}"
+        return line + (f" weighed_for_labels={DRAWN}" if self.faces > MOST else "")
 
 
 def answer_attributes(
@@ -86,8 +77,9 @@ def answer_attributes(
     faces: pd.DataFrame,
     out_of_fold: Mapping[str, pd.DataFrame],
     propose: int,
+    folder: Path,
 ) -> Answers:
-    """Answer all attributes of all faces.
+    """Answer all attributes of all faces, and write the tables of the stage.
 
     Parameters
     ----------
@@ -105,6 +97,8 @@ def answer_attributes(
         By target, out-of-fold predictions of train faces.
     propose : int
         Faces to propose for labelling.
+    folder : Path
+        Where the tables are written.
 
     Returns
     -------
@@ -129,13 +123,13 @@ def answer_attributes(
     )
     if doubts:
         warnings.append(doubts["zeroshot"])
-    attributes, predictions = predict_attributes(names, embeddings, answering, photographs)
-    sources = {target: model.source for target, model in answering.items()}
-    with_manual, clean = resolve(attributes, labels, target_kinds(answering), sources)
-    flags = flag_faces(faces, predictions, with_manual, trained, out_of_fold)
-    for table in (attributes, predictions, with_manual, clean, flags):
-        table.insert(1, "image", by_name["image"].reindex(table["filename"]).to_numpy())
-    template = propose_labels(embeddings, predictions, clean, copies, answering, propose)
+    kept, sources = _write_tables(
+        folder, names, by_name["image"].reindex(names), labels.reindex(names), answering,
+        predict_batches(names, embeddings, answering, photographs), doubts_metadata(doubts),
+    )  # fmt: skip
+    del labels
+    flags = flag_faces(faces, kept["predictions"], kept["with_manual"], trained, out_of_fold)
+    flags.insert(1, "image", look_up(flags["filename"], by_name["image"]))
     serving = {
         "targets": sorted(trained),
         "drawn": drawn_share(faces),
@@ -143,6 +137,90 @@ def answer_attributes(
         "on_photographs": thresholds,
         "doubts": doubts,
     }
-    return Answers(
-        attributes, predictions, with_manual, clean, flags, template, serving, doubts, warnings
+    del faces, by_name  # a gigabyte, of ten million
+    template = propose_labels(
+        embeddings, kept["predictions"], kept["clean"], copies, answering, propose
     )
+    tables.write(flags, folder / schemas.FLAGS.name, schemas.FLAGS)
+    tables.write(label_structure(), folder / schemas.FAIRFACE.name, schemas.FAIRFACE)
+    return Answers(flags, template, serving, warnings, len(names), sources)
+
+
+def _write_tables(
+    folder: Path,
+    names: pd.Index,
+    images: pd.Series,
+    labels: pd.DataFrame,
+    models: dict[str, Model],
+    predicted: Iterator[tuple[pd.DataFrame, pd.DataFrame]],
+    doubts: Mapping[str, str],
+) -> tuple[dict[str, pd.DataFrame], pd.Series]:
+    """Write the tables of all faces, block by block.
+
+    Parameters
+    ----------
+    folder : Path
+    names, images, labels
+        Of n faces.
+    models : dict
+        Those that answer, by target.
+    predicted : iterator
+        Blocks of answers, and of answers with probabilities.
+    doubts : mapping
+        Metadata of the tables with doubtful columns.
+
+    Returns
+    -------
+    kept : dict of DataFrame
+        `predictions`, `with_manual` and `clean`: the columns that flags and proposals need.
+    sources : Series of int
+        How many answers are from each source.
+    """
+    kinds = target_kinds(models)
+    own = {target: model.source for target, model in models.items()}
+    parts: list[list[pd.DataFrame]] = [[], [], []]
+    counts, start = [], 0
+    with ExitStack() as stack:
+        writers = [
+            stack.enter_context(tables.writing(folder / schema.name, schema, facts))
+            for schema, facts in (
+                (schemas.ATTRIBUTES, None),
+                (schemas.PREDICTIONS, doubts),
+                (schemas.WITH_MANUAL, None),
+                (schemas.CLEAN, doubts),
+            )
+        ]
+        for attributes, predictions in predicted:
+            rows = slice(start, start + len(attributes))
+            start += len(attributes)
+            with_manual, clean = resolve(attributes, labels.iloc[rows], kinds, own)
+            frames = attributes, predictions, with_manual, clean
+            for writer, frame in zip(writers, frames, strict=True):
+                frame.insert(1, "image", images.iloc[rows].to_numpy())
+                writer.write(frame)
+            for part, frame in zip(parts, frames[1:], strict=True):
+                part.append(_needed(frame, models))
+            counts.append(_count_sources(clean))
+    kept = {}
+    for name in ("predictions", "with_manual", "clean"):
+        kept[name] = pd.concat(parts.pop(0), ignore_index=True)
+        kept[name].insert(0, "filename", names.array)
+    kept["clean"].insert(1, "image", images.array)
+    return kept, pd.concat(counts).groupby(level=0).sum().sort_index()
+
+
+def _needed(frame: pd.DataFrame, models: Mapping[str, Model]) -> pd.DataFrame:
+    """The columns of trained and standard targets: answers that are numbers, and all else."""
+    targets = {*STANDARD, *(name for name, model in models.items() if model.source != "zeroshot")}
+    columns = [
+        name
+        for name in frame.columns[2:]
+        if any(name == target or name.startswith(f"{target}_") for target in targets)
+        and (name not in targets or frame[name].dtype.kind == "f")
+    ]
+    return frame[columns]
+
+
+def _count_sources(clean: pd.DataFrame) -> pd.Series:
+    sources = [clean[column] for column in clean if column.endswith("_source")]
+    return pd.concat(sources).value_counts()

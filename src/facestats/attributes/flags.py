@@ -9,6 +9,7 @@ import pandas as pd
 
 from facestats.attributes.model import AttributeModel, class_shares
 from facestats.core.doubts import doubtful_faces, drawn_share
+from facestats.core.tables.names import look_up, positions
 
 # Probability of another class than the label's from which the label may be wrong. With 5 % of the
 # train labels replaced (4 draws), 0.8 found 88, 59, 53 and 18 % of these on the sample's genders
@@ -61,7 +62,7 @@ def flag_faces(
           none where one of the copies has a label.
     """
     copy_group = faces.set_index("filename")["copy_group"]
-    group = predictions["filename"].map(copy_group).to_numpy()
+    group = pd.factorize(look_up(predictions["filename"], copy_group))[0]
     contradicted, uncertain = [], []
     for target, model in models.items():
         if not model.trained:
@@ -95,7 +96,7 @@ def _unseen(predictions: pd.DataFrame, out_of_fold: pd.DataFrame | None) -> pd.D
     """The predictions, with out-of-fold ones in place of those of train faces."""
     if out_of_fold is None or not len(out_of_fold):
         return predictions
-    rows = pd.Index(predictions["filename"]).get_indexer(out_of_fold["filename"])
+    rows = positions(out_of_fold["filename"], predictions["filename"])
     unseen = predictions.copy()
     for column in out_of_fold.columns.drop("filename"):
         values = unseen[column].to_numpy(dtype=float, copy=True)
@@ -140,7 +141,7 @@ def _rows(
         else np.asarray(values, dtype=float)[chosen]
     )
     rows = pd.DataFrame(
-        {"filename": table["filename"].to_numpy()[chosen], "reason": reason, "value": value}
+        {"filename": table["filename"].array[chosen], "reason": reason, "value": value}
     )
     return rows.sort_values(
         ["value", "filename"], ascending=[worst_first == "rising", True], ignore_index=True

@@ -33,6 +33,8 @@ FISHER = 0.25  # Fisher information of a yes or no at even odds
 LEAST_UNCERTAINTY = 0.01  # of an answer that a model takes for certain
 # Quantile of the distances from the mean; a face farther out counts as if it lay there.
 EDGE = 0.9
+MOST = 1_000_000  # faces up to which the design weighs all
+DRAWN = 200_000  # faces that it weighs where there are more
 # Faces that may be proposed, drawn at random where there are more.
 CANDIDATES = 20_000
 AT_ONCE = 32  # candidates that are compared with all settled faces at a time
@@ -76,14 +78,20 @@ def propose_labels(
     n : int
         Faces to propose.
 
+    Notes
+    -----
+    Of more than `MOST` faces, `DRAWN` are weighed, drawn at random.
+
     Returns
     -------
     DataFrame
         With `COLUMNS`; `image` is that of `clean`, empty where it has none.
     """
 
+    groups = pd.factorize(copies["copy_group"])[0]
+
     def any_copy(rows: np.ndarray) -> np.ndarray:
-        return pd.Series(rows).groupby(copies["copy_group"].to_numpy()).transform("any").to_numpy()
+        return (np.bincount(groups, rows) > 0)[groups] if len(rows) else rows
 
     labelled = {
         target: any_copy(clean[f"{target}_source"].isin(["manual", "label"]).to_numpy())
@@ -94,15 +102,17 @@ def propose_labels(
     information = {
         target: FISHER * _uncertainty(target, predictions, models) for target in STANDARD
     }
+    weighed = _weighed(np.any([*labelled.values(), settled], axis=0))
     with threadpool_limits(1):  # more threads sum in another order, which could choose another face
         chosen = _design(
-            _coordinates(embeddings),
-            information,
-            labelled,
-            settled,
-            (copies["copy_rank"] > 1).to_numpy(),
+            _coordinates(embeddings, weighed),
+            {target: values[weighed] for target, values in information.items()},
+            {target: rows[weighed] for target, rows in labelled.items()},
+            settled[weighed],
+            (copies["copy_rank"] > 1).to_numpy()[weighed],
             n,
         )
+    chosen = np.flatnonzero(weighed)[chosen]
     template = pd.DataFrame(
         {"id": np.arange(1, len(chosen) + 1)}
         | {name: clean[name].to_numpy()[chosen] for name in ("image", "filename") if name in clean}
@@ -124,16 +134,37 @@ def _uncertainty(target: str, predictions: pd.DataFrame, models: dict[str, Model
     return np.maximum((1 - (shares**2).sum(axis=1)) / (1 - 1 / len(classes)), LEAST_UNCERTAINTY)
 
 
-def _coordinates(embeddings: Embeddings) -> np.ndarray:
-    """Project embeddings, standardised as for the models, on their leading principal components."""
+def _weighed(known: np.ndarray) -> np.ndarray:
+    """The faces that the design weighs: all up to `MOST`, else `DRAWN`, with a label or without.
+
+    Up to half of the drawn ones are of the faces that somebody labelled (`known`).
+    """
+    if len(known) <= MOST:
+        return np.ones(len(known), dtype=bool)
+    weighed = np.zeros(len(known), dtype=bool)
+    with_label, without = np.flatnonzero(known), np.flatnonzero(~known)
+    weighed[with_label[sample_rows(len(with_label), DRAWN // 2)]] = True
+    weighed[without[sample_rows(len(without), DRAWN - int(weighed.sum()))]] = True
+    return weighed
+
+
+def _coordinates(embeddings: Embeddings, weighed: np.ndarray) -> np.ndarray:
+    """Project embeddings, standardised as for the models, on their leading principal components.
+
+    Those of the faces where `weighed` (bool, n) is true: float64 (rows, components).
+    """
     x = take(embeddings, sample_rows(len(embeddings), CANDIDATES)).astype(np.float64)
     mean, spread = x.mean(axis=0), x.std(axis=0)
     spread = np.where(spread > 0, spread, 1)
     x = (x - mean) / spread
     axes = np.linalg.eigh(x.T @ x)[1][:, -COMPONENTS:]
-    return np.concatenate(
-        [(batch.astype(np.float64) - mean) / spread @ axes for batch in in_batches(embeddings)]
-    )
+    points, start, filled = np.empty((np.count_nonzero(weighed), axes.shape[1])), 0, 0
+    for batch in in_batches(embeddings):
+        some = weighed[start : start + len(batch)]
+        projected = ((batch.astype(np.float64) - mean) / spread @ axes)[some]
+        points[filled : filled + len(projected)] = projected
+        start, filled = start + len(batch), filled + len(projected)
+    return points
 
 
 def _moments(x: np.ndarray, weights: np.ndarray, rows: np.ndarray) -> np.ndarray:

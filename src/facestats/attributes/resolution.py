@@ -7,7 +7,8 @@ abstains.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -45,31 +46,36 @@ def predict_attributes(
     predictions
         The same with one column `<target>_prob_<class>` a class.
     """
-    answers: dict[str, list[np.ndarray]] = {target: [] for target in target_kinds(models)}
-    probabilities: dict[str, list[np.ndarray]] = {}
+    parts = predict_batches(filenames, embeddings, models, photographs)
+    attributes, predictions = zip(*parts, strict=True)
+    return pd.concat(attributes, ignore_index=True), pd.concat(predictions, ignore_index=True)
+
+
+def predict_batches(
+    filenames: pd.Index,
+    embeddings: Embeddings,
+    models: dict[str, Model],
+    photographs: np.ndarray | None = None,
+) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
+    """The tables of `predict_attributes`, some consecutive faces at a time."""
     if photographs is None:
         photographs = np.zeros(len(filenames), dtype=bool)
     start = 0
     for batch in in_batches(embeddings):
         x = batch.astype(np.float64)  # once for all models
-        are_photographs = photographs[start : start + len(batch)]
+        rows = slice(start, start + len(batch))
         start += len(batch)
+        answers: dict[str, Any] = {"filename": filenames[rows].array}
+        probabilities = {}
         for target, kind in target_kinds(models).items():
-            answer, shares = _predict(models.get(target), kind, x, are_photographs)
-            answers[target].append(answer)
+            answers[target], shares = _predict(models.get(target), kind, x, photographs[rows])
             if shares is not None:
-                probabilities.setdefault(target, []).append(shares)
-    attributes = pd.DataFrame(
-        {"filename": filenames.to_numpy()}
-        | {t: np.concatenate(parts) for t, parts in answers.items()}
-    )
-    columns = {}
-    for target, parts in probabilities.items():
-        shares = np.concatenate(parts)
-        columns |= {
-            f"{target}_prob_{name}": shares[:, i] for i, name in enumerate(models[target].classes)
-        }
-    return attributes, pd.concat([attributes, pd.DataFrame(columns)], axis=1)
+                probabilities |= {
+                    f"{target}_prob_{name}": shares[:, i]
+                    for i, name in enumerate(models[target].classes)
+                }
+        attributes = pd.DataFrame(answers)
+        yield attributes, pd.concat([attributes, pd.DataFrame(probabilities)], axis=1)
 
 
 def _predict(
