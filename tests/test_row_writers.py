@@ -218,6 +218,25 @@ def test_rows_of_unlike_machines_are_counted_or_refused(place):
     assert len(warnings) == 1
 
 
+def test_rows_of_unlike_machines_are_told_of_once_a_store_and_again_if_they_are_more(place):
+    put(place, "a")
+    told = []
+    for keys in ("a", "a", "ab", "ab"):
+        warnings = []
+        put(place, *keys[1:], where=THERE)
+        with opened(place, where=HERE, warn=warnings.append) as rows:
+            rows.lookup(list(keys))
+        told.append((rows.elsewhere, len(warnings)))
+    assert told == [(1, 1), (1, 0), (2, 1), (2, 0)]
+    (note,) = place.parent.glob("*.told")
+    for damage in ("[", "[]", '{"%s": "x"}' % HERE, "[" * 9000):  # as nobody told
+        note.write_text(damage)
+        warnings = []
+        with opened(place, where=HERE, warn=warnings.append) as rows:
+            rows.lookup(["a"])
+        assert len(warnings) == 1
+
+
 def test_merged_rows_keep_where_they_are_from(place, folder, monkeypatch):
     monkeypatch.setattr(merging, "_MANY", 4)
     for number in range(4):

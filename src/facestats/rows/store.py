@@ -1,6 +1,7 @@
 """The store of finished rows, by what they were computed from: none is computed twice.
 
     <store>/<stage>/<recipe>.lock              a courtesy between runs, see `lock`
+    <store>/<stage>/<recipe>.told              what users have been told, see `told`
     <store>/<stage>/<recipe>/<sha256>.parquet  rows, see `segments`
     <store>/<stage>/<recipe>/<sha256>.json     what is in that segment, see `manifests`
     <store>/<stage>/<recipe>/files/<md5>       files of rows, see `files`
@@ -48,6 +49,7 @@ from facestats.rows.segments import (
     select_rows,
     write_segments,
 )
+from facestats.rows.told import is_news
 
 NO_REUSE = "FACESTATS_NO_REUSE"  # environment: 1 computes every row anew
 STRICT = "FACESTATS_ROWS_STRICT"  # environment: 1 refuses rows of other kinds of machines
@@ -153,7 +155,7 @@ class RowStore:
         self._where = where
         self._strict = strict
         self._together = together
-        self._path = store / stage / recipe[:32] if store else None
+        self._path: Any = store / stage / recipe[:32] if store else None
         self._folder: Any = None  # a `Folder` while it is open
         self._above: Folder | None = None  # that of the stage, while another run has the lock
         self._keeps = False  # whether rows can be written
@@ -187,11 +189,19 @@ class RowStore:
         finally:
             self._open.close()
         if self.elsewhere and kind is None:
-            self._warn(
-                f"{self.elsewhere} stored rows are not known to be of this kind of machine "
-                f"({self._where}): last digits may differ from what is computed here; "
-                f"{STRICT}=1 computes them anew"
-            )
+            self._tell_elsewhere()
+
+    def _tell_elsewhere(self) -> None:
+        """Warn of rows from elsewhere, if they are more than a run has warned of before."""
+        store, stage, recipe = self._names(self._path)
+        with suppress(OSError), open_below(store, stage) as above:
+            if not is_news(above, recipe, self._where, self.elsewhere):
+                return
+        self._warn(
+            f"{self.elsewhere} stored rows are not known to be of this kind of machine "
+            f"({self._where}): last digits may differ from what is computed here; "
+            f"{STRICT}=1 computes them anew. Later runs only count them (elsewhere=)"
+        )
 
     @property
     def keeps(self) -> bool:
