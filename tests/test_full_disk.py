@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,13 @@ import pandas as pd
 import pytest
 import torch
 
+import warm
 from facestats.clip.embed import list_faces
 from facestats.clip.tables import embeddings_schema
 from facestats.core import tables
 from facestats.core.crops import Crops
 from facestats.core.files import write_bytes
+from facestats.core.photo_files import list_images
 from facestats.export.excel import write_workbook
 from facestats.faces.tables import FACES
 from facestats.rows.store import KEY, RowStore
@@ -221,6 +224,74 @@ def test_embed_goes_on_where_the_disk_was_full(mount, photos, clip_models, tmp_p
     assert counted["rows"] == 60
     assert counted["computed"] == (0 if full == "outs" else 60)
     assert len(tables.read_embeddings(out)[0]) == 60
+
+
+def fill_shard(root: Path, rows: Path, *words: str) -> subprocess.CompletedProcess:
+    return run_program(
+        [warm.python(), "-m", "facestats", "rows", "fill", *words],
+        root,
+        os.environ | {"FACESTATS_ROWS": str(rows)},
+    )
+
+
+def filled(done: subprocess.CompletedProcess) -> list[tuple[int, int]]:
+    """Rows and computed ones of each stage."""
+    assert done.returncode == 0, done.stderr
+    facts = re.findall(r"^\w+ shard=.* rows=(\d+) .*computed=(\d+)", done.stdout, re.MULTILINE)
+    return [(int(rows), int(computed)) for rows, computed in facts]
+
+
+def shards_project(folder: Path, photos: Path, clip: Path) -> Path:
+    """A folder in which rows can be filled; its crops go through `.dvc/tmp`."""
+    (folder / ".dvc").mkdir(parents=True)
+    (folder / "models").mkdir()
+    (folder / "models/clip").symlink_to(clip)
+    (folder / "models/landmarker").symlink_to(landmarker_dir())
+    write_params(folder, {"preprocess": {"size": SIDE}, "data": {"images": str(photos)}})
+    return folder
+
+
+@pytest.mark.slow
+def test_a_full_disk_on_one_of_three_machines_stops_its_shard_alone(
+    mount, photos, clip_models, tmp_path
+):
+    disk, rows = mount(tmp_path / "two", "1m"), tmp_path / "rows"
+    machines = [
+        shards_project(tmp_path / name, photos, clip_models["tiny"])
+        for name in ("one", "two/project", "three")
+    ]
+    disk.fill(left=8_000)  # a crop or two
+    with ThreadPoolExecutor() as pool:
+        shards = [
+            pool.submit(fill_shard, machine, rows, "--shard", f"{number}/3")
+            for number, machine in enumerate(machines)
+        ]
+        first, second, third = (shard.result() for shard in shards)
+    assert second.returncode == 2
+    assert "error: the disk is full (.dvc/tmp/" in second.stderr
+    assert "Traceback" not in second.stderr
+    disk.grow()
+    again = filled(fill_shard(machines[1], rows, "--shard", "1/3"))
+    assert again[0][1] == 0 < again[1][1]  # photos are cut, faces are embedded now
+    parts = [filled(first)[0], again[0], filled(third)[0]]
+    assert sum(part for part, _ in parts) == len(list_images(photos))
+
+
+@pytest.mark.slow
+def test_a_shard_whose_store_is_full_ends_with_an_error_and_goes_on_later(
+    mount, photos, clip_models, tmp_path
+):
+    disk = mount(tmp_path / "rows", "256k")
+    machine = shards_project(tmp_path / "one", photos, clip_models["tiny"])
+    disk.fill(left=60_000)
+    done = fill_shard(machine, disk.folder, "preprocess", "--shard", "0/2")
+    assert done.returncode == 2, done.stdout
+    assert f"error: the disk is full ({disk.folder}" in done.stderr
+    assert "Traceback" not in done.stderr
+    disk.grow()
+    [(rows, computed)] = filled(fill_shard(machine, disk.folder, "preprocess", "--shard", "0/2"))
+    assert 0 < computed <= rows
+    assert not list(disk.folder.glob("preprocess/*/**/.*"))  # half-written
 
 
 def test_rows_saved_before_the_disk_was_full_are_found(mount, tmp_path, monkeypatch):

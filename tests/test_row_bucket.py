@@ -1,5 +1,6 @@
 """The row store in an S3-compatible bucket, also one that is slow, broken, full, or gone."""
 
+import re
 import shutil
 import time
 
@@ -21,7 +22,9 @@ from facestats.rows.rewriting import rewrite, unique_rows
 from facestats.rows.segments import list_segments
 from facestats.rows.store import RowStore
 from facestats.rows.usage import measure, prune
+from facestats.sample import write_sample
 from faulty_s3 import through_faults
+from resources import landmarker_dir, write_params
 from servers import s3
 
 pytestmark = pytest.mark.server
@@ -341,3 +344,30 @@ def test_a_profile_that_is_not_there_is_named(faults, monkeypatch, capsys):
     monkeypatch.setenv("FACESTATS_ROWS", "s3://our-bucket/rows")
     assert main(["rows"]) == 2
     assert "(The config profile (nobody) could not be found)" in capsys.readouterr().err
+
+
+@pytest.mark.long
+def test_a_fill_whose_bucket_goes_away_stops_and_goes_on_later(place, faults, tmp_path, capsys):
+    """Crops could be kept nowhere: no photo is computed in vain, and none is called bad."""
+    write_sample(tmp_path / "drawn", n=6, size=96, seed=3, progress=False)
+    write_params(
+        tmp_path, {"preprocess": {"size": 96}, "data": {"images": str(tmp_path / "drawn/images")}}
+    )
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models/landmarker").symlink_to(landmarker_dir())
+    words = ["rows", "fill", "preprocess", "--root", str(tmp_path)]
+
+    def fault(method, key):
+        return "busy" if method == "PUT" and "/files/" in key and "/files/." not in key else None
+
+    faults.fault = fault
+    assert main(words) == 2
+    message = capsys.readouterr().err
+    assert re.search(r"^error: s3://our-bucket/.*: the bucket does not answer \(", message, re.M)
+    assert "has no row" not in message
+    faults.fault = lambda method, key: None
+    assert main(words) == 0
+    computed = re.search(r"rows=(\d+) reused=0 computed=\1 ", capsys.readouterr().out)
+    assert computed
+    assert main(words) == 0
+    assert f"rows={computed[1]} reused={computed[1]} computed=0 " in capsys.readouterr().out

@@ -229,7 +229,7 @@ def test_rows_of_unlike_machines_are_told_of_once_a_store_and_again_if_they_are_
         told.append((rows.elsewhere, len(warnings)))
     assert told == [(1, 1), (1, 0), (2, 1), (2, 0)]
     (note,) = place.parent.glob("*.told")
-    for damage in ("[", "[]", '{"%s": "x"}' % HERE, "[" * 9000):  # as nobody told
+    for damage in ("[", "[]", json.dumps({HERE: "x"}), "[" * 9000):  # as nobody told
         note.write_text(damage)
         warnings = []
         with opened(place, where=HERE, warn=warnings.append) as rows:

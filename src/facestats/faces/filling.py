@@ -33,6 +33,7 @@ from facestats.machine.faults import starting_threads
 from facestats.machine.limits import CrashError, OverLimitError
 from facestats.machine.pool import KilledError, Processes, count_workers
 from facestats.photos.source import hash_photo
+from facestats.rows.bucket import BucketError
 from facestats.rows.fill import FilledRows, fill
 from facestats.rows.store import RowStore
 
@@ -181,6 +182,8 @@ class PhotoFiller:
         """The row of each photo, in order, with the key under which it holds."""
 
         def over(task: PhotoTask, error: Exception) -> dict:
+            if isinstance(error, BucketError):  # no fault of the photo: no crop can be kept
+                raise error
             if isinstance(error, OverLimitError | CrashError):
                 reason = over_limit(self._config, error)
             else:
