@@ -16,6 +16,7 @@ _ANSWERS = {
     "busy": (503, "SlowDown"),
     "broken": (500, "InternalError"),
     "denied": (403, "AccessDenied"),
+    "skewed": (403, "RequestTimeTooSkewed"),
     "full": (507, "QuotaExceeded"),
 }
 
@@ -24,9 +25,9 @@ _ANSWERS = {
 class Faults:
     """What the proxy at `address` does: each request is noted, and fails as `fault` says.
 
-    `busy`, `broken`, `denied`, `full`: an answer of that kind; `cut`: the connection ends amid the
-    request; `unanswered`: it ends when the request is done; `half`: it ends amid the answer;
-    `slow`: the answer takes `delay` seconds; None: all is well.
+    `busy`, `broken`, `denied`, `skewed`, `full`: an answer of that kind; `cut`: the connection ends
+    amid the request; `unanswered`: it ends when the request is done; `half`: it ends amid the
+    answer; `slow`: the answer takes `delay` seconds; None: all is well.
     """
 
     address: str

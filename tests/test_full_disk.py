@@ -20,14 +20,17 @@ import pytest
 import torch
 
 import warm
+from facestats.cli.rows_fill import fill_rows
 from facestats.clip.embed import list_faces
 from facestats.clip.tables import embeddings_schema
 from facestats.core import tables
 from facestats.core.crops import Crops
 from facestats.core.files import write_bytes
 from facestats.core.photo_files import list_images
+from facestats.errors import InputError
 from facestats.export.excel import write_workbook
 from facestats.faces.tables import FACES
+from facestats.rows.shard import Shard
 from facestats.rows.store import KEY, RowStore
 from facestats.sample import write_sample
 from facestats.scores.network import Ensemble
@@ -292,6 +295,27 @@ def test_a_shard_whose_store_is_full_ends_with_an_error_and_goes_on_later(
     [(rows, computed)] = filled(fill_shard(machine, disk.folder, "preprocess", "--shard", "0/2"))
     assert 0 < computed <= rows
     assert not list(disk.folder.glob("preprocess/*/**/.*"))  # half-written
+
+
+def test_a_store_on_a_read_only_disk_is_read_and_nothing_is_filled(
+    mount, photos, tmp_path, monkeypatch
+):
+    disk, columns = mount(tmp_path / "disk", "1m"), {KEY: FACES.columns["key"]}
+    with RowStore(disk.folder, "preprocess", "r", columns) as rows:
+        rows.add({KEY: "a"})
+    run_program(["mount", "-o", "remount,ro", disk.folder], check=True)
+    warnings = []
+    with RowStore(disk.folder, "preprocess", "r", columns, warn=warnings.append) as rows:
+        assert rows.lookup(["a", "b"])[KEY].to_pylist() == ["a"]
+        rows.add({KEY: "b"})
+        assert rows.files.save(b"crop", tmp_path / "out/a.jpg")  # which is written all the same
+    assert len(warnings) == 1
+    assert "can't be written (" in warnings[0]
+    assert (tmp_path / "out/a.jpg").read_bytes() == b"crop"
+    monkeypatch.setenv("FACESTATS_ROWS", str(disk.folder))
+    project = shards_project(tmp_path / "one", photos, tmp_path)
+    with pytest.raises(InputError, match="the row store can't be written, so rows"):
+        list(fill_rows(project, None, "preprocess", Shard()))
 
 
 def test_rows_saved_before_the_disk_was_full_are_found(mount, tmp_path, monkeypatch):

@@ -330,6 +330,14 @@ def test_commands_say_what_is_wrong_with_a_bucket(faults, monkeypatch, capsys, w
     assert why in capsys.readouterr().err
 
 
+def test_a_clock_that_is_an_hour_off_is_named(place, faults, capsys):
+    faults.fault = lambda method, key: "skewed"
+    assert main(["rows"]) == 2
+    assert f"error: {place}: this machine's clock is wrong (" in capsys.readouterr().err
+    (warning,) = put(place, "a")
+    assert "can't be written (this machine's clock is wrong (" in warning
+
+
 def test_a_server_that_is_not_there_is_named(faults, monkeypatch, capsys):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("FACESTATS_ROWS", "s3://our-bucket/rows")

@@ -1,7 +1,6 @@
 """`rows fill --shard`: several processes fill one store; `dvc repro` puts rows together."""
 
 import re
-import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
@@ -154,22 +153,29 @@ def test_shards_fill_a_bucket_and_a_run_finds_each_row_there(fresh, undisturbed,
     assert not (tmp_path / "rows").exists()
 
 
-def test_two_versions_of_the_code_fill_one_store(fresh, tmp_path):
-    for project, change in zip(copies(fresh, tmp_path, 2), ("", "# of each row\n"), strict=True):
-        project.environment["PYTHONPATH"] = str(project.folder / "src")
-        with open(project.folder / "src/facestats/faces/quality.py", "a") as file:
-            file.write(change)
-        part = filled(project.facestats("rows", "fill", "preprocess", "--shard", "0/2").stdout)
-        assert part["preprocess"][1] == 0
+def shards_folder(folder: Path) -> Path:
+    """A folder with one photo, which is none, and what filling its row needs."""
+    write_params(folder, {"data": {"images": "photos"}})
+    (folder / "photos").mkdir()
+    (folder / "models").mkdir()
+    (folder / "models/landmarker").symlink_to(landmarker_dir())
+    (folder / "photos/none.jpg").write_bytes(b"none")
+    return folder
+
+
+def test_two_versions_of_the_code_fill_one_store(tmp_path, monkeypatch):
+    monkeypatch.setenv("FACESTATS_ROWS", str(tmp_path / "rows"))
+    project = shards_folder(tmp_path)
+    for version, reused in (("one", 0), ("other", 0), ("one", 1)):
+        monkeypatch.setattr("facestats.faces.keys.code_sha256", lambda _, code=version: code)
+        [line] = rows_fill.fill_rows(project, None, "preprocess", Shard())
+        assert f"rows=1 reused={reused} computed={1 - reused} " in line
     folders = [path for path in (tmp_path / "rows/preprocess").iterdir() if path.is_dir()]
     assert len(folders) == 2
 
 
 def test_a_store_that_cant_be_written_and_other_misuse_are_errors(tmp_path, monkeypatch):
-    write_params(tmp_path, {"data": {"images": "photos"}})
-    (tmp_path / "photos").mkdir()
-    shutil.copytree(landmarker_dir(), tmp_path / "models/landmarker")
-    (tmp_path / "photos/none.jpg").write_bytes(b"none")
+    shards_folder(tmp_path)
     (tmp_path / "a file").write_bytes(b"")
     monkeypatch.setenv("FACESTATS_ROWS", str(tmp_path / "a file"))
     with pytest.raises(InputError, match="the row store can't be written, so rows"):

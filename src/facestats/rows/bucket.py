@@ -125,6 +125,8 @@ def _of_file(error: Exception, place: BucketPath) -> OSError:
         return BucketError(errno.ENOSPC, f"the bucket is full ({text})", str(place))
     if code == "InvalidRange":
         return OSError(errno.EINVAL, "an empty object", str(place))
+    if code == "RequestTimeTooSkewed":
+        return DeniedError(errno.EACCES, f"this machine's clock is wrong ({text})", str(place))
     if isinstance(error, PermissionError) or any(sign in type(error).__name__ for sign in _DENIED):
         return DeniedError(errno.EACCES, f"the bucket refuses these keys ({text})", str(place))
     number = errno.ETIMEDOUT if isinstance(error, TimeoutError) else errno.EIO
