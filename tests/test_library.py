@@ -175,6 +175,9 @@ def test_faces_are_found_by_a_name_and_by_words(here, capsys):
     answer = json.loads(capsys.readouterr().out)
     assert [row["filename"] for row in answer["similar"]] == by_words["filename"].tolist()
     assert answer["words"] == "a person with glasses"
+    names = tables.read_embeddings(here / EMBEDDINGS)[0]
+    some = facestats.find_similar(face="face_0001.jpg", k=3, among=names[10:20])
+    assert set(some["filename"]) <= {*names[10:20]}
     with pytest.raises(InputError, match=r"fase_0001.jpg: no such face.*face_0001.jpg"):
         facestats.find_similar(face="fase_0001.jpg")
     for wrong in ({}, {"image": here / PHOTO, "words": "glasses"}):

@@ -10,7 +10,7 @@ from facestats.clip.tables import embeddings_schema
 from facestats.core import tables
 from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.core.tables.matrix import EmbeddingMatrix, matrix_of, write_matrix
-from facestats.errors import TableError
+from facestats.errors import InputError, TableError
 from facestats.neighbours import exact
 from facestats.neighbours.search import Neighbours
 
@@ -168,3 +168,15 @@ def test_the_rough_products_keep_to_their_bound(vectors, files):
     search = exact.ExactSearch(EmbeddingMatrix(*files))
     for at in (0, N - 1):
         assert np.abs(search._products(vectors[at]) - vectors @ vectors[at]).max() < exact.ERROR
+
+
+def test_faces_are_searched_among_those_of_a_table(faces, vectors):
+    allowed = np.random.default_rng(3).random(N) < 0.1
+    among = faces.rows_of(faces.names[allowed])
+    assert among.tolist() == allowed.tolist()
+    assert faces.rows_of([]).sum() == 0
+    with pytest.raises(InputError, match=r"among: '0003\.jpeg' is no face.*0003\.jpg"):
+        faces.rows_of(["0002.jpg", "0003.jpeg"])
+    for wrong in ("0002.jpg", 7):
+        with pytest.raises(InputError, match="expected a list of filenames"):
+            faces.rows_of(wrong)

@@ -13,9 +13,9 @@ import math
 import os
 import stat
 import warnings
+from io import BufferedReader
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import BinaryIO
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
@@ -135,7 +135,7 @@ def _write_arrays(path: Path, matrix: EmbeddingMatrix, lists: Lists, codes: np.n
     arrays = (lists.centres, lists.ranges, lists.sizes, lists.rows, codes)
     with replacing(path) as temporary, open(temporary, "wb") as file:
         for array, kind in zip(arrays, kinds, strict=True):
-            view = memoryview(np.ascontiguousarray(array, kind)).cast("B")
+            view = np.ascontiguousarray(array, kind).reshape(-1).view(np.uint8).data
             digest.update(view)
             file.write(view)
     return digest.hexdigest()
@@ -156,12 +156,12 @@ def _read_index(path: Path, matrix: EmbeddingMatrix) -> IvfSearch | None:
     return None
 
 
-def _read_checked(file: BinaryIO, facts: Facts, matrix: EmbeddingMatrix) -> IvfSearch | None:
+def _read_checked(file: BufferedReader, facts: Facts, matrix: EmbeddingMatrix) -> IvfSearch | None:
     digest = hashlib.sha256()
 
     def read(kind: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
         array = np.empty(shape, kind)
-        view = memoryview(array).cast("B")
+        view = array.reshape(-1).view(np.uint8).data
         if file.readinto(view) != len(view):
             raise EOFError
         digest.update(view)

@@ -15,7 +15,7 @@ from facestats.core.tables.matrix import BLOCK, EmbeddingMatrix
 # are rounded (2⁻¹¹ each), and so is the product (2⁻¹¹); the rest is for sums in float32.
 ERROR = 2**-10 + 2**-11 + 1e-4
 FEW = 4  # up to this share (a quarter) of the rows is picked out and compared alone
-_TRIED = 4096  # rows of the matrix by which the ways are timed
+_TRIED = 1024  # rows of the matrix by which the ways are timed
 
 
 class ExactSearch:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from facestats.core.tables.matrix import EmbeddingMatrix
+from facestats.errors import InputError, did_you_mean, nearest_names
 from facestats.neighbours.exact import ExactSearch
 from facestats.neighbours.ivf import MISSING, IvfSearch, has_faiss
 
@@ -81,6 +83,27 @@ class Neighbours:
     def vector(self, name: str) -> np.ndarray:
         """The embedding of a face: float32 (d,); raises KeyError where there is no such face."""
         return self._matrix.vectors(np.array([self.names.get_loc(name)]))[0]
+
+    def rows_of(self, names: Iterable[str]) -> np.ndarray:
+        """Which faces are among those of some names: bool (n,).
+
+        Raises
+        ------
+        InputError
+            There is no such face, or the names are none.
+        """
+        if isinstance(names, (str, bytes)) or not isinstance(names, Iterable):
+            raise InputError(f"among = {names!r}: expected a list of filenames of faces")
+        listed = list(names)
+        rows = self.names.get_indexer(pd.Index(listed, dtype=object))
+        if len(unknown := np.flatnonzero(rows < 0)):
+            name = listed[unknown[0]]
+            raise InputError(
+                f"among: {name!r} is no face{did_you_mean(nearest_names(str(name), self.names))}"
+            )
+        allowed = np.zeros(len(self), dtype=bool)
+        allowed[rows] = True
+        return allowed
 
     def nearest(
         self,

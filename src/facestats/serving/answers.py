@@ -306,10 +306,16 @@ def measurements(
     )
 
 
-def nearest(models: Models, vector: np.ndarray, k: int, but: str | None = None) -> pd.DataFrame:
+def nearest(
+    models: Models,
+    vector: np.ndarray,
+    k: int,
+    but: str | None = None,
+    allowed: np.ndarray | None = None,
+) -> pd.DataFrame:
     """The `k` faces of the pipeline that are nearest to a vector of unit norm (d,).
 
-    The face called `but` is left out.
+    The face called `but` is left out, and those where `allowed` (bool, n) is false.
 
     Returns
     -------
@@ -322,7 +328,7 @@ def nearest(models: Models, vector: np.ndarray, k: int, but: str | None = None) 
         `k` is no whole number from 1 on.
     """
     k = whole_number("k", k, 1)
-    names, similarity = models.neighbours.nearest(vector, k, but=but)
+    names, similarity = models.neighbours.nearest(vector, k, allowed, but)
     return pd.DataFrame(
         {
             "image": models.images.reindex(names).to_numpy(),

@@ -17,6 +17,7 @@ predicts the rating by the raters of the training data; it is not the worth of a
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -212,7 +213,12 @@ def calculate_attractiveness_score(image: Any) -> float:
 
 
 def find_similar(
-    image: Any = None, k: int = 10, *, words: str | None = None, face: str | None = None
+    image: Any = None,
+    k: int = 10,
+    *,
+    words: str | None = None,
+    face: str | None = None,
+    among: Iterable[str] | None = None,
 ) -> pd.DataFrame:
     """Find the faces of the pipeline that are most similar to a face, or fit words best.
 
@@ -227,6 +233,8 @@ def find_similar(
     face : str, optional
         In place of an image; the name of a face of the pipeline, or of its photo. The face itself
         is left out.
+    among : iterable of str, optional
+        The faces that count, by `filename`, such as those of a filtered table; by default all.
 
     Returns
     -------
@@ -244,14 +252,15 @@ def find_similar(
     ImageError
         The image can't be read, or it has no face.
     InputError
-        It is no image, there is no such file or face, `k` is no such number, or not exactly one of
-        an image, words and a face is given.
+        It is no image, there is no such file or face, also in `among`, `k` is no such number, or
+        not exactly one of an image, words and a face is given.
     TableError
-        There is no table of embeddings.
+        There are no embeddings, or they are damaged.
     ModelError
-        It was computed with other weights than `models/clip` holds; or the words can't be read.
+        They were computed with other weights than `models/clip` holds; the words can't be read; or
+        `index.kind` asks for an index, and faiss is not installed.
     """
-    faces = load().similar(image, k, words=words, face=face)
+    faces = load().similar(image, k, words=words, face=face, among=among)
     for text in faces.attrs["warnings"]:
         warnings.warn(text, DoubtWarning, stacklevel=2)
     return faces

@@ -340,13 +340,20 @@ class Models:
 
     @_one_at_a_time
     def similar(
-        self, image: Any = None, k: int = 10, *, words: str | None = None, face: str | None = None
+        self,
+        image: Any = None,
+        k: int = 10,
+        *,
+        words: str | None = None,
+        face: str | None = None,
+        among: Iterable[str] | None = None,
     ) -> pd.DataFrame:
         """See `facestats.find_similar`."""
         k = whole_number("k", k, 1)
         if sum(given is not None for given in (image, words, face)) != 1:
             raise InputError("one is needed of an image, words, and the name of a face")
         faces = self.neighbours
+        allowed = None if among is None else faces.rows_of(among)
         doubts: list[str] = []
         name = None
         if words is not None:
@@ -361,7 +368,7 @@ class Models:
         else:
             crop = self.crop(image)
             vector, doubts = self.embed(crop), [doubt.text for doubt in self.doubts(crop)]
-        table = answers.nearest(self, vector, k, but=name)
+        table = answers.nearest(self, vector, k, but=name, allowed=allowed)
         table.attrs["warnings"] = doubts
         return table
 
