@@ -46,7 +46,7 @@ def prepare(omi: Path, work: Path) -> tuple[pd.DataFrame, list[Path]]:
     params = load_params(ROOT / "params.yaml")
     import_omi(omi, work)
     fetch_landmarker(params.landmarker.source, work / "landmarker")
-    config = PreprocessConfig(**params.preprocess.model_dump())
+    config = PreprocessConfig(**params.preprocess.cutting())
     faces = preprocess_folder(work / "raw", work / "faces", config, work / "landmarker")
     faces = faces[faces["landmarks"].notna()]
     return faces, [work / "faces" / name for name in faces["filename"]]

@@ -167,7 +167,7 @@ def read_omi(
         faces = preprocess_folder(
             work / "raw",
             work / "faces",
-            PreprocessConfig(**params.preprocess.model_dump()),
+            PreprocessConfig(**params.preprocess.cutting()),
             work / "landmarker",
         )
         if faces[["duplicate_of", "near_duplicate_of"]].notna().any(axis=None):

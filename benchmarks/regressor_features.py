@@ -46,7 +46,7 @@ def omi_faces(omi: Path, clip: str, params: Params) -> dict[str, Rated]:
         preprocess_folder(
             work / "raw",
             work / "faces",
-            PreprocessConfig(**params.preprocess.model_dump()),
+            PreprocessConfig(**params.preprocess.cutting()),
             work / "landmarker",
         )
         table = embed_faces(

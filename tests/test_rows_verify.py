@@ -49,7 +49,7 @@ def stored(tmp_path_factory, clip_models):
     params["preprocess"]["size"], params["clip"]["batch_size"] = 96, 8
     (root / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     faces, recipes = root / "data/processed/preproc", recipes_of(root)
-    config = PreprocessConfig(**load_params(root / "params.yaml").preprocess.model_dump())
+    config = PreprocessConfig(**load_params(root / "params.yaml").preprocess.cutting())
     with RowStore(
         root / ".dvc/facestats-rows", "preprocess", recipes["preprocess"], ROW_COLUMNS
     ) as rows:
@@ -63,7 +63,7 @@ def stored(tmp_path_factory, clip_models):
 
 
 def recipes_of(root) -> dict[str, str]:
-    config = PreprocessConfig(**load_params(root / "params.yaml").preprocess.model_dump())
+    config = PreprocessConfig(**load_params(root / "params.yaml").preprocess.cutting())
     return {
         "preprocess": photo_recipe(config, root / "models/landmarker"),
         "embed": recipe_hash(ImageEncoder(root / "models/clip", batch_size=8)),
