@@ -1,13 +1,15 @@
 """What DVC costs with many files: a folder of photos, and a stage that writes as many.
 
-    python -m benchmarks.dvc_cost [--files 1000,10000] [--repeat 3] [--out FILE]
+    python -m benchmarks.dvc_cost [--files 1000,10000] [--shards N] [--types hardlink] [--repeat 3]
+                                  [--photo-bytes 2048] [--out FILE]
 
 For each cache type that the file system can do, and for one flat folder against folders of 100, in
 a git repository of its own: `dvc add` of the folder, the first `dvc repro`, then medians of
 --repeat runs of `dvc repro` with nothing to do, `dvc status`, and `dvc repro` with one photo more
 each time. The seconds of the stage itself are taken off: a real one computes a row or two, this one
 turns all files round. Photos are 2 kB of noise, for DVC's costs go by the file. `disk` is what
-photos, outs and cache take together, as a multiple of the photos and outs alone.
+photos, outs and cache take together, as a multiple of the photos and outs alone. With --shards, the
+photos lie in so many tar shards instead, and the stage writes as many; one more photo changes one.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ import tempfile
 import time
 from importlib.metadata import version
 from pathlib import Path
+
+from facestats.core.shards import read_member, scan, write_shard
 
 TYPES = ("copy", "hardlink", "symlink", "reflink")
 LAYOUTS = {"flat": None, "folders of 100": 100}
@@ -53,8 +57,17 @@ PIPELINE = """stages:
 class Repository:
     """A git and DVC repository with photos in `data/raw` and one stage."""
 
-    def __init__(self, folder: Path, cache_type: str, n: int, in_folder: int | None):
+    def __init__(
+        self,
+        folder: Path,
+        cache_type: str,
+        n: int,
+        in_folder: int | None,
+        size: int = PHOTO,
+        shards: int | None = None,
+    ):
         self.folder, self.in_folder, self.n = folder, in_folder, 0
+        self.size, self.shards = size, shards
         self.random = random.Random(0)
         self.environment = os.environ | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -71,10 +84,28 @@ class Repository:
         self.dvc("config", "core.autostage", "true")
         (folder / "stage.py").write_text(STAGE)
         (folder / "dvc.yaml").write_text(PIPELINE)
-        for _ in range(n):
-            self.add_photo()
+        if shards:
+            self.n = n
+            for shard in range(shards):
+                photos = range(shard, n, shards)
+                write_shard(self.shard(shard), ((f"{i:07}.jpg", self.photo()) for i in photos))
+        else:
+            for _ in range(n):
+                self.add_photo()
+
+    def photo(self) -> bytes:
+        return self.random.randbytes(self.size)
+
+    def shard(self, number: int) -> Path:
+        return self.folder / f"data/raw/{number:05}.tar"
 
     def add_photo(self) -> None:
+        if self.shards:
+            path = self.shard(self.n % self.shards)
+            members = [(name, read_member(path, name)) for name in scan(path).places]
+            write_shard(path, [*members, (f"{self.n:07}.jpg", self.photo())])
+            self.n += 1
+            return
         name = (
             f"{self.n:06}.jpg"
             if self.in_folder is None
@@ -82,7 +113,7 @@ class Repository:
         )
         path = self.folder / "data/raw" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(self.random.randbytes(PHOTO))
+        path.write_bytes(self.photo())
         self.n += 1
 
     def run(self, *command: str) -> float:
@@ -104,10 +135,11 @@ class Repository:
     def one_more(self) -> float:
         self.add_photo()
         seconds = self.dvc("repro", "-q")
-        written = sum(path.is_file() for path in (self.folder / "data/faces").rglob("*.jpg"))
-        if written != self.n:
+        written = sum(path.is_file() for path in (self.folder / "data/faces").rglob("*"))
+        if written != (self.shards or self.n):
             sys.exit(
-                f"the stage wrote {written} of {self.n} files: what was measured is no rebuild"
+                f"the stage wrote {written} of {self.shards or self.n} files: what was measured is "
+                "no rebuild"
             )
         return seconds
 
@@ -119,7 +151,12 @@ class Repository:
             for path in (self.folder / part).rglob("*")
             if path.is_file() and not path.is_symlink() and (s := path.stat())
         }
-        return sum(blocks.values()) * 512 / (2 * self.n * -(-PHOTO // 4096) * 4096)
+        alone = sum(
+            path.stat().st_blocks
+            for path in (self.folder / "data").rglob("*")
+            if path.is_file() and path.suffix in (".jpg", ".tar")
+        )
+        return sum(blocks.values()) / alone
 
 
 def can(cache_type: str, folder: Path) -> bool:
@@ -153,17 +190,25 @@ def main() -> None:
         "--repeat", type=int, default=3, help="runs behind a median (default: %(default)s)"
     )
     parser.add_argument("--out", type=Path, help="also write the table into this file")
+    parser.add_argument("--shards", type=int, help="tar shards in which the photos lie")
+    parser.add_argument("--types", default=",".join(TYPES), help="cache types (default: all)")
+    parser.add_argument(
+        "--photo-bytes", type=int, default=PHOTO, help="size of a photo (default: %(default)s)"
+    )
     options = parser.parse_args()
-    lines = []
+    layouts = {f"{options.shards:,} shards": None} if options.shards else LAYOUTS
+    types, lines = options.types.split(","), []
     with tempfile.TemporaryDirectory() as work:
         for n in (int(size) for size in options.files.split(",")):
-            for cache_type in (name for name in TYPES if can(name, Path(work))):
-                for layout, in_folder in LAYOUTS.items():
+            for cache_type in (name for name in types if can(name, Path(work))):
+                for layout, in_folder in layouts.items():
                     repository = Repository(
                         Path(work) / f"{n}-{cache_type}-{layout.replace(' ', '-')}",
                         cache_type,
                         n,
                         in_folder,
+                        options.photo_bytes,
+                        options.shards,
                     )
                     seconds = cost(repository, options.repeat)
                     if not lines:
