@@ -5,12 +5,19 @@ import json
 import shutil
 import tarfile
 
+import numpy as np
+import pandas as pd
 import pytest
 
+from facestats.clip.embed import embed_faces
+from facestats.clip.encoder import ImageEncoder
 from facestats.core.crops import INDEX, SHARDS, Crops, read_list, shard_name
+from facestats.errors import InputError
 from facestats.faces.crop import PreprocessConfig
 from facestats.faces.keys import recipe_hash
 from facestats.faces.preprocess import ROW_COLUMNS, STAGE, preprocess_folder
+from facestats.geometry.columns import measure_faces
+from facestats.geometry.skin import NO_CROP
 from facestats.rows.crops import committed_crops
 from facestats.rows.dvc_cache import DvcCache
 from facestats.rows.files import RowFiles
@@ -149,3 +156,63 @@ def test_one_more_photo_changes_one_shard_and_computes_one_row(project, photos, 
     assert {name: after[name] for name in before} == before
     # Of the others, DVC's cache has the shards: the row store need not keep them, too.
     assert len([*kept.iterdir()]) == 1
+
+
+def test_embeddings_and_their_keys_are_those_of_crops_in_files(both, clip_models):
+    encoder = ImageEncoder(clip_models["tiny"], batch_size=2)
+    of_files, of_shards = (embed_faces(both[store][1].folder, encoder) for store in both)
+    assert [*of_files["key"]] == [*of_shards["key"]]
+    assert np.array_equal(np.stack(of_files["embedding"]), np.stack(of_shards["embedding"]))
+
+
+def test_shapes_and_colours_are_those_of_crops_in_files(both):
+    table = both["files"][0]
+    landmarks = np.stack(table["landmarks"]).reshape(len(table), -1, 3)
+    turned = [table[name].to_numpy(float) for name in ("yaw", "pitch", "occlusion")]
+    measured = [
+        measure_faces(landmarks, crops.sources(table["filename"]), *turned)
+        for _, crops in both.values()
+    ]
+    assert measured[0]["skin_l"].notna().any()
+    pd.testing.assert_frame_equal(*measured)
+    gone = measure_faces(landmarks, both["shards"][1].sources(["no.jpg"] * len(table)), *turned)
+    assert set(gone["skin_missing"]) == {NO_CROP}
+
+
+def test_members_of_a_composite_are_files(both, tmp_path):
+    crops = both["shards"][1]
+    name = crops.names()[0]
+    assert crops.unpacked(name, tmp_path / "0.jpg").read_bytes() == crops.read(name)
+    assert both["files"][1].unpacked(name, tmp_path / "1.jpg") == both["files"][1].file(name)
+
+
+@pytest.mark.parametrize("damage", ["cut off", "another member", "index"])
+def test_a_damaged_shard_is_an_error_that_names_it(both, tmp_path, damage):
+    folder = shutil.copytree(both["shards"][1].folder, tmp_path / "crops")
+    shard = Crops.of(folder).shards()[0]
+    if damage == "cut off":
+        shard.write_bytes(shard.read_bytes()[:2000])
+    elif damage == "another member":
+        with tarfile.open(shard, "a") as tar:
+            tar.addfile(tarfile.TarInfo("../x.jpg"))
+    else:
+        (folder / INDEX).write_text('{"shards": 16}')
+    place = folder / INDEX if damage == "index" else shard
+    with pytest.raises(InputError, match=rf"{place}.*dvc repro -f preprocess"):
+        Crops.of(folder).names()
+
+
+def test_a_damaged_shard_in_the_cache_is_not_copied(project, photos, both, tmp_path):
+    """What it held is cut anew."""
+    cache, out = project
+    for md5 in cache.committed_files(out).values():
+        path = cache.object(md5)
+        path.write_bytes(path.read_bytes().replace(b"\xff\xd8\xff", b"\0\0\0"))
+    recipe = recipe_hash(CONFIG, landmarker_dir())
+    with RowStore(tmp_path / "rows", STAGE, recipe, ROW_COLUMNS, cache=cache) as rows:
+        frame = preprocess_folder(
+            photos, out, CONFIG, landmarker_dir(), workers=0, rows=rows, store="shards"
+        )
+    assert frame.attrs["computed"] == 4
+    for shard in both["shards"][1].shards():
+        assert (out / shard.name).read_bytes() == shard.read_bytes()

@@ -9,9 +9,10 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
+from facestats.__main__ import main
 from facestats.core import shards
 from facestats.core.photo_files import list_images
-from facestats.core.shards import find_member, scan
+from facestats.core.shards import drop_members, find_member, scan
 from facestats.errors import FaultError, ImageError
 from facestats.faces.crop import PreprocessConfig
 from facestats.faces.preprocess import preprocess_folder
@@ -214,3 +215,48 @@ def test_members_are_found_by_places_that_are_read_once(tmp_path, monkeypatch):
     assert [read_photo(shard / name) for name in names] == [name.encode() for name in names]
     assert len(scans) <= 2
     assert pd.Series(list_images(tmp_path)).is_monotonic_increasing
+
+
+def test_a_shard_is_written_anew_without_a_member_and_its_sidecars(tmp_path):
+    names = ["x/1.jpg", "x/1.json", "x/1.txt", "x/10.jpg", "x/10.json", "y/1.jpg", "y/1.json"]
+    shard = make(tmp_path / "kept" / "a.tar", [(name, name.encode()) for name in names])
+    linked = tmp_path / "a.tar"
+    linked.symlink_to(shard)  # as DVC links into its cache
+    before = shard.read_bytes()
+    drop_members(linked, {"x/1.jpg"})
+    assert shard.read_bytes() == before
+    assert not linked.is_symlink()
+    with tarfile.open(linked) as tar:
+        assert tar.getnames() == names[3:]
+        assert {tar.extractfile(name).read().decode() for name in names[3:]} == {*names[3:]}
+    drop_members(linked, {"x/10.jpg", "y/1.jpg"})
+    assert not linked.exists()
+
+
+@pytest.mark.slow
+def test_forget_writes_a_shard_anew_without_the_photo(project, capfd):
+    """With its copy in another shard, its rows and its labels; not where the shard is damaged."""
+    raw = project.folder / "data/raw"
+    names = [f"face_000{number}.jpg" for number in (1, 3, 5, 7)]
+    photos = {name: (raw / name).read_bytes() for name in names}
+    shard = make(raw / "00000.tar", [*photos.items(), ("face_0003.json", b"{}")])
+    other = make(raw / "00001.tar", [("copy.jpg", photos["face_0003.jpg"])])
+    for name in names:
+        (raw / name).unlink()
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[: len(whole) // 2 // 512 * 512])
+    arguments = ["forget", "00000.tar/face_0001.jpg", "--root", str(project.folder)]
+    assert main(arguments) == 1
+    assert "can't be written anew: cut off" in capfd.readouterr().err
+    shard.write_bytes(whole)
+    arguments[1] = "00000.tar/face_0003.jpg"
+    assert main([*arguments, "--dry-run"]) == 0
+    assert shard.read_bytes() == whole
+    assert main(arguments) == 0
+    said = capfd.readouterr().out
+    assert "00000.tar: written anew without them" in said
+    assert "00001.tar: removed: it held no other photo" in said
+    assert sorted(scan(shard).places) == [name for name in names if name != "face_0003.jpg"]
+    assert b"face_0003" not in shard.read_bytes()
+    assert not other.exists()
+    assert "rows of preprocess removed" in said

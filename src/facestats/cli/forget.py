@@ -52,6 +52,7 @@ from facestats.cli.forget_targets import (
 from facestats.cli.labels import find_root
 from facestats.core.layout import CROPS
 from facestats.core.photo_files import face_filename, list_images, printable
+from facestats.core.shards import contents, drop_members, find_member
 from facestats.dvc_files.cache import require_sound_cache
 from facestats.dvc_files.places import made_by_stages
 from facestats.errors import FaceStatsError, InputError, number_of
@@ -240,7 +241,11 @@ def _check(place: Place, targets: Targets, labels: list[LabelFile]) -> None:
     """
     inside = [place.photos.resolve(), *([place.cache.folder.resolve()] if place.cache else [])]
     mistakes = []
-    for path in targets.files:
+    for photo in targets.files:
+        shard = find_member(photo)
+        path = shard[0] if shard else photo
+        if shard and (problem := contents(path).problem):
+            mistakes.append(f"{path}, which holds {photo}, can't be written anew: {problem}")
         if path.exists() and not any(path.resolve().is_relative_to(folder) for folder in inside):
             mistakes.append(
                 f"{path} is a link to {path.resolve()}, or lies behind one; remove the photo "
@@ -311,10 +316,11 @@ def _remove(
                 path.unlink(missing_ok=True)
             print_line(f"{path}: {verb}: it holds faces, and is built again when it is needed")
         for path in targets.files:
-            if write:
+            if write and not find_member(path):
                 path.unlink(missing_ok=True)  # a folder with two names lists a file twice
             print_line(f"{path}: {verb}")
         if write:
+            _remove_members(targets.files)
             _remove_empty_folders(place.photos, targets.images)
         for file in labels:
             names = targets.named[str(file.path)]
@@ -336,12 +342,27 @@ def _remove(
     return busy
 
 
+def _remove_members(photos: list[Path]) -> None:
+    """Write shards anew without the photos that lie in them."""
+    shards: dict[Path, set[str]] = {}
+    for shard, name in filter(None, map(find_member, photos)):
+        shards.setdefault(shard, set()).add(name)
+    for shard, names in shards.items():
+        drop_members(shard, names)
+        what = "written anew without them" if shard.exists() else "removed: it held no other photo"
+        print_line(f"{shard}: {what}")
+
+
 def _remove_empty_folders(photos: Path, images: list[str]) -> None:
     """Remove the folders that photos were in and that are empty now."""
     for image in filter(is_below, images):
         for above in Path(image).parents[:-1]:
             folder = photos / above
-            if folder.is_symlink() or (folder.exists() and any(folder.iterdir())):
+            if (
+                folder.is_symlink()
+                or folder.is_file()
+                or (folder.exists() and any(folder.iterdir()))
+            ):
                 break
             if folder.exists():
                 folder.rmdir()

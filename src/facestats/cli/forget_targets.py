@@ -15,12 +15,14 @@ from facestats.cli.forget_journal import (
     is_below,
     merged,
 )
+from facestats.core.crops import Crops
 from facestats.core.layout import CROPS, FACES_TABLE
 from facestats.core.photo_files import face_filename, printable
 from facestats.errors import InputError
 from facestats.labels.removal import Mentions
 from facestats.machine.faults import fault, is_fault
 from facestats.machine.output import shell_words
+from facestats.photos.source import is_photo
 from facestats.rows.dvc_cache import DvcCache
 from facestats.rows.folder import is_absent
 from facestats.rows.interface import StorePath
@@ -118,10 +120,10 @@ def find_targets(
 ) -> Targets:
     """Collect everything known about the photos to forget, their exact copies included."""
     table = _last_run(place)
-    photos = {image: path for image in here if (path := place.photos / image).is_file()}
-    sizes = {photos[image].stat().st_size for image in images & photos.keys()}
+    photos = {image: path for image in here if is_photo(path := place.photos / image)}
+    sizes = {traces.size_of(photos[image]) for image in images & photos.keys()}
     same_size = [
-        image for image, path in photos.items() if image in images or path.stat().st_size in sizes
+        image for image, path in photos.items() if image in images or traces.size_of(path) in sizes
     ]
     digests = {image: traces.sha256_of(photos[image]) for image in same_size}
     sha256 = {digests[image] for image in images & photos.keys()}
@@ -177,17 +179,18 @@ def _search(
     names = {*images, *map(face_filename, images)}.union(
         *(mentions.names(file, images) for file in mentions.files)
     )
+    crops = Crops.of(place.root / CROPS)
     own = [
         (image, path)
         for image in sorted(images)
-        for path in (photos.get(image), place.root / CROPS / face_filename(image))
-        if path and path.is_file()
+        for path in (photos.get(image), crops.path(face_filename(image)))
+        if path and is_photo(path)
     ]
     by_hash = dict.fromkeys(sha256, "a photo that went") | {
         traces.sha256_of(path): "an earlier version" for path in earlier
     }
     by_hash |= {traces.sha256_of(path): image for image, path in reversed(own)}
-    sizes = {path.stat().st_size for path in [*earlier, *(path for _, path in own)]}
+    sizes = {traces.size_of(path) for path in [*earlier, *(path for _, path in own)]}
     return traces.Search(
         sorted(images),
         names,

@@ -11,7 +11,9 @@ import zipfile
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any
 
+from facestats.core.shards import open_any
 from facestats.dvc_files.forms import MOST_YAML, ForeignError, load_yaml, read_regular
 from facestats.errors import FaceStatsError, number_of
 from facestats.machine.faults import fault, is_passing
@@ -129,11 +131,7 @@ def _unread(path: Path, error: OSError) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+    return _hashed(path, hashlib.sha256())
 
 
 def files_that_name(paths: Iterable[Path], pattern: re.Pattern[bytes]) -> list[tuple[Path, str]]:
@@ -299,10 +297,20 @@ def history(root: Path, search: Search, pattern: re.Pattern[bytes]) -> list[str]
 
 def git_name(path: Path) -> str:
     """The hash by which git names a file's bytes."""
-    digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
+    return _hashed(path, hashlib.sha1(b"blob %d\0" % size_of(path), usedforsecurity=False))
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of a member of a shard."""
+    with open_any(path) as (_, size):
+        return size
+
+
+def _hashed(path: Path, digest: Any) -> str:
+    with open_any(path) as (file, left):
+        while chunk := file.read(min(_CHUNK, left)):
             digest.update(chunk)
+            left -= len(chunk)
     return digest.hexdigest()
 
 

@@ -13,7 +13,7 @@ import io
 import os
 import stat
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -248,6 +248,20 @@ def open_member(shard: Path, name: str) -> Iterator[tuple[BinaryIO, int]]:
         yield file, place[1]
 
 
+@contextmanager
+def open_any(path: Path) -> Iterator[tuple[BinaryIO, int]]:
+    """A file, or a member of the shard that the path leads into, at its first byte; and its size.
+
+    Raises
+    ------
+    OSError
+        It is not there, or can't be read.
+    """
+    place = find_member(path)
+    with open_member(*place) if place else _opened(path) as found:
+        yield found if isinstance(found, tuple) else (found, os.fstat(found.fileno()).st_size)
+
+
 def read_member(shard: Path, name: str) -> bytes:
     """The bytes of a member; errors are those of `open_member`."""
     with open_member(shard, name) as (file, size):
@@ -307,6 +321,39 @@ def write_shard(path: Path, members: Iterable[tuple[str, bytes]]) -> None:
             member = tarfile.TarInfo(name)  # mode 0644, of nobody, of 1970
             member.size = len(data)
             tar.addfile(member, io.BytesIO(data))
+
+
+def drop_members(shard: Path, names: Collection[str]) -> None:
+    """Rewrite a shard without some members and their sidecars; one without photos is removed.
+
+    What is there is replaced, never written to: it may be a link into DVC's cache.
+
+    Raises
+    ------
+    OSError, tarfile.TarError
+        The shard can't be read or written, and stays as it is.
+    """
+    if not {*list_members(shard)} - {*names}:
+        shard.unlink()
+        return
+    samples = {_sample(name) for name in names}
+    with (
+        _opened(shard) as file,
+        tarfile.open(fileobj=file, mode="r:") as old,
+        replacing(shard) as temporary,
+        tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as new,
+    ):
+        for member in old:
+            name = member.name.removeprefix("./")
+            beside = name.lower().endswith(SIDECARS) and _sample(name) in samples
+            if not beside and name not in names:
+                new.addfile(member, old.extractfile(member) if member.isreg() else None)
+
+
+def _sample(name: str) -> str:
+    """What WebDataset joins members by: a name up to the first dot of its last part."""
+    folder, _, last = name.rpartition("/")
+    return f"{folder}/{last.partition('.')[0]}"
 
 
 def shard_number(name: str, shards: int) -> int:
