@@ -143,7 +143,7 @@ def plan(way: str, workers: int) -> list[list[list[str]]]:
     stages = str(ROOT / "stages")
     faces = ["--landmarker", "models/landmarker", "--crops", "crops", "--faces", "faces.parquet"]
     clip = ["--crops", "crops", "--clip", "models/clip", "--embeddings", "embeddings.parquet"]
-    clip += ["--half", "half.npy", "--rest", "rest.npy"]
+    clip += ["--half", "clip.f16.npy", "--rest", "clip.rest.npy"]
     return [
         [["rm", "-rf", "crops"]],
         [[sys.executable, f"{stages}/preprocess.py", *faces]],

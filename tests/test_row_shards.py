@@ -7,8 +7,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from benchmarks import cluster_paper
 
-from documented import run_documented
+from documented import block, read, run_documented
 from facestats.cli import rows_fill
 from facestats.errors import InputError
 from facestats.rows.shard import Shard
@@ -19,8 +20,10 @@ from servers import s3
 from test_row_runs import counts
 
 pytestmark = pytest.mark.slow
+PAGE = "docs/methods/scaling.md"
 LINE = re.compile(
-    r"^(preprocess|embed) shard=(\d)/(\d) rows=(\d+) reused=(\d+) computed=(\d+) rejected=\d+ sec",
+    r"^(preprocess|embed) shard=(\d)/(\d) rows=(\d+) reused=(\d+) computed=(\d+) rejected=\d+"
+    r"(?: failed=0)? sec",
     re.MULTILINE,
 )
 
@@ -115,8 +118,9 @@ def test_shards_of_one_stage_after_the_other_leave_nothing_to_compute(fresh, und
     assert sum(filled(part)["embed"][0] for part in parts) == faces
     assert counts(project.dvc("repro", "embed").stdout)[-1] == (faces, faces, 0)
     assert project.read("dvc.lock") == lock
-    output = run_documented(project, "docs/methods/scaling.md", "two shards")
-    assert [int(facts[-1]) for facts in LINE.findall(output)] == [0] * 4
+    for name in ("two shards", "a list of photos"):
+        output = run_documented(project, PAGE, name)
+        assert [int(facts[-1]) for facts in LINE.findall(output)] == [0] * 4
     assert project.read("dvc.lock") == lock
 
 
@@ -151,6 +155,11 @@ def test_shards_fill_a_bucket_and_a_run_finds_each_row_there(fresh, undisturbed,
         assert counts(project.dvc("repro", "embed").stdout)[0] == (photos - 1, photos - 1, 0)
         assert "removed: rows=0 " in project.facestats("rows", "prune").stdout
     assert not (tmp_path / "rows").exists()
+
+
+def test_the_page_has_what_the_benchmark_computes_on_paper():
+    assert block(PAGE, "on paper").text == "python -m benchmarks.cluster --paper\n"
+    assert cluster_paper.report() in read(PAGE)
 
 
 def shards_folder(folder: Path) -> Path:
