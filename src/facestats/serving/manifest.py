@@ -128,7 +128,7 @@ class Manifest:
             parts.setdefault(FURTHER, {})
         try:
             checked = Facts.model_validate(facts)
-            facts |= {"crop": checked.crop.model_dump(), "index": checked.index.model_dump()}
+            facts |= {"crop": checked.crop.cutting(), "index": checked.index.model_dump()}
         except ValidationError as error:
             wrong = "; ".join(explain(error.errors(include_url=False), facts, Facts))
             raise ModelError(
