@@ -167,7 +167,7 @@ def _members(file: BinaryIO, size: int) -> Iterator[tarfile.TarInfo | str]:
                     return
                 end, number = tar.offset, number + 1
                 yield member
-                if member.offset_data + member.size > size:
+                if end > size:
                     yield f"cut off in member {number}; copy or download it again"
                     return
             end = tar.offset
