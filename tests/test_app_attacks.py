@@ -296,6 +296,27 @@ def test_a_picture_of_a_photo_without_a_face_is_no_file_of_ones_own(root, servic
 
 @pytest.mark.long
 @pytest.mark.server
+def test_photos_without_a_face_have_no_pictures_of_a_run_under_way(root, service):
+    """Its pictures may show other people's photos under the same names."""
+    table = root / METADATA / "faces.parquet"
+    name, index = "own.jpg", root / REJECTED / REJECTED_INDEX
+    entries = [*json.loads(index.read_text()), {"image": "bad/empty.jpg", "picture": name}]
+    index.unlink()
+    index.write_text(json.dumps(entries))
+    shutil.copy(next((root / CROPS).glob("*.jpg")), root / REJECTED / name)
+    assert service.get(f"/app/rejected/picture/{name}").status == 200
+    written = table.read_bytes()
+    table.unlink()
+    table.write_bytes(written + b" ")
+    try:
+        assert service.get(f"/app/rejected/picture/{name}").status == 404
+        assert b"/app/rejected/picture/" not in service.get("/app/rejected").body
+    finally:
+        table.write_bytes(written)
+
+
+@pytest.mark.long
+@pytest.mark.server
 def test_odd_files_of_a_run_stop_no_page(root, service):
     def text(content):
         return lambda path: path.write_text(content)

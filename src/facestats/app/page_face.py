@@ -23,6 +23,7 @@ from facestats.rows.dvc_cache import find_dvc_cache
 from facestats.service.answers import JsonResponse
 from facestats.service.errors import ServiceError
 from facestats.serving import answers
+from facestats.serving.manifest import faces_table
 
 NEAREST = 12
 REJECTED_A_PAGE = 200
@@ -249,8 +250,9 @@ def _nearest(shown: Shown, filename: str) -> list[dict[str, Any]]:
 
 
 def _rejected_pictures(shown: Shown) -> dict[str, str]:
-    """Pictures of photos that were left out, by the photo's name."""
+    """Pictures of photos that were left out, by the photo's name; none while a run is under way."""
     try:
+        faces_table(shown.run.models)
         index = read_json(shown.run.models.root / REJECTED / REJECTED_INDEX, list)
         return {
             str(entry["image"]): str(entry["picture"])
