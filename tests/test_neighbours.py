@@ -164,6 +164,21 @@ def test_equal_faces_keep_the_order_of_the_table(tmp_path):
     assert similarity.tolist() == [1.0] * 6 + [0.0] * 6
 
 
+@pytest.mark.parametrize(
+    ("seconds", "fast"), [((0.001, 0.01), True), ((0.021, 0.02), True), ((0.03, 0.01), False)]
+)
+def test_float16_is_left_where_it_is_clearly_slower(monkeypatch, seconds, fast):
+    """Equal times are those of starting threads on a busy machine, and say nothing."""
+    times = iter(seconds)
+    monkeypatch.setattr(exact, "_seconds", lambda work: next(times))
+    assert exact.half_is_fast.__wrapped__(D) is fast
+
+
+def test_float16_is_left_where_its_products_are_wrong(monkeypatch):
+    monkeypatch.setattr(exact.torch, "mv", lambda rows, vector: rows[:, 0])
+    assert exact.half_is_fast.__wrapped__(D) is False
+
+
 def test_the_rough_products_keep_to_their_bound(vectors, files):
     search = exact.ExactSearch(EmbeddingMatrix(*files))
     for at in (0, N - 1):
