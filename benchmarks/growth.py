@@ -10,6 +10,8 @@ processor time grew from the size before, those of 500 faces (imports, mostly) t
 1 is linear, n log n gives 1.10 from 10 to 100 thousand; a dash: less than half a second, too short
 to tell. Below 50 thousand faces the better of two runs counts.
 
+`crossvalidate` and `evaluate` are left out: they look at labelled faces alone.
+
 Labels stand on at most 100 thousand faces, and nothing is trained on more: beyond, the models of
 the largest size up to 100 thousand are used (but `geometry`, which trains what it uses, trains
 anew). `mlp.epochs` is --epochs here, and none is left out by early stopping, so that sizes compare;
@@ -54,10 +56,10 @@ STAGES = [
     ("geometry", None),
     ("train_attractiveness", None),
     ("score", None),
+    ("traits", None),
     ("clusters", None),
     ("finalize", None),
     ("select", COMPOSITE),
-    ("evaluate", None),
 ]
 TRAINING = ("train_attribute", "train_attractiveness")
 MODELS = (

@@ -29,7 +29,7 @@ from facestats.composites.contours import FACE_OVAL
 from facestats.core import tables
 from facestats.core.files import write_json
 from facestats.core.landmarks import LEFT, MIDLINE, MIRROR, N_LANDMARKS, RIGHT
-from facestats.core.layout import CROPS, EMBEDDINGS, LANDMARKER, METADATA
+from facestats.core.layout import CROPS, CROSSVALIDATED, EMBEDDINGS, LANDMARKER, METADATA
 from facestats.core.tables.parquet import group_rows
 from facestats.faces.models import MESH_FILE
 from facestats.faces.tables import FACES
@@ -65,6 +65,7 @@ def make_project(n: int, folder: Path) -> None:
     landmarker = folder / LANDMARKER / MESH_FILE  # `geometry` asks for it, and does not read it
     landmarker.parent.mkdir(parents=True)
     landmarker.touch()
+    write_json(folder / CROSSVALIDATED, {"rating": {}})  # `score` judges by the test faces
     latent = np.empty((n, LATENT))
     with tables.writing(folder / EMBEDDINGS, embeddings_schema(DIMENSION), facts) as writer:
         for start, (z, x) in zip(range(0, n, BLOCK), _blocks(n), strict=True):
