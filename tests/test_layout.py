@@ -145,7 +145,7 @@ def test_the_key_of_a_row_hashes_the_files_that_compute_it(start, code, others):
 
 def test_files_stay_small_enough_to_read():
     assert len((ROOT / "dvc.yaml").read_text(encoding="utf-8").splitlines()) <= 480
-    assert len((ROOT / "dvc.lock").read_text(encoding="utf-8").splitlines()) <= 2770
+    assert len((ROOT / "dvc.lock").read_text(encoding="utf-8").splitlines()) <= 2790
     long = {
         path.relative_to(ROOT).as_posix(): lines
         for path in MODULES.values()
