@@ -155,7 +155,7 @@ def _unreadable(uri: str, error: Exception) -> FaultError:
 
 def _file_system() -> Any:
     try:
-        import s3fs
+        import s3fs  # pyright: ignore[reportMissingImports]  an extra
     except ImportError:
         raise InputError(
             "photos at s3:// addresses need a further package: pip install 'facestats[remotes]'"

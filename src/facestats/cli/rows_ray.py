@@ -197,7 +197,7 @@ def _pool(ray: Any, job: Job, most: int, **resources: float) -> dict[str, Any]:
 
 def _node() -> str:
     """Name of this machine in the cluster: its address, and the beginning of its number."""
-    import ray
+    import ray  # pyright: ignore[reportMissingImports]  an extra
 
     context = ray.get_runtime_context()
     return f"{ray.util.get_node_ip_address()} ({context.get_node_id()[:6]})"
@@ -208,8 +208,8 @@ def _cluster(address: str) -> Iterator[Any]:
     """Join a cluster, or begin one, and leave it at the end."""
     os.environ.update({name: os.environ.get(name, value) for name, value in _SETTINGS.items()})
     try:
-        import ray
-        import ray.data
+        import ray  # pyright: ignore[reportMissingImports]  an extra
+        import ray.data  # pyright: ignore[reportMissingImports]  an extra
     except ImportError:
         raise InputError(
             "--engine ray needs a further package: pip install 'facestats[ray]'"

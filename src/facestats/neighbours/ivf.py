@@ -42,7 +42,7 @@ def has_faiss() -> bool:
 def import_faiss() -> Any:
     """The package faiss; raises `ModelError` where it is not installed."""
     try:
-        import faiss
+        import faiss  # pyright: ignore[reportMissingImports]  an extra
     except ImportError:
         raise ModelError(MISSING) from None
     return faiss

@@ -46,7 +46,7 @@ class _Client:
     """Requests of this process, with limits to their number and time."""
 
     def __init__(self) -> None:
-        from s3fs import S3FileSystem
+        from s3fs import S3FileSystem  # pyright: ignore[reportMissingImports]  an extra
 
         self._files = S3FileSystem(
             use_listings_cache=False,
