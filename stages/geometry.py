@@ -10,6 +10,7 @@ Alone   dvc repro -sf geometry
 from facestats.run.stage import run_stage, warn
 
 from facestats.age.tables import AGE_CHECK
+from facestats.attributes.tables import CLEAN
 from facestats.core import tables
 from facestats.core.stats.identity import training_rows
 from facestats.geometry.columns import measure_table
@@ -22,6 +23,7 @@ from facestats.labels.tables import LABELS, SPLITS
 def main(
     params, crops, irises, faces, labels, splits, attributes, age_check, regressor, geometry, meta
 ):
+    tables.check(attributes, CLEAN)  # before anything is written
     shapes = LandmarkTable(faces)
     names = shapes.rows.set_index("filename").index
     rows = training_rows(
@@ -33,9 +35,9 @@ def main(
     rows["rating"] = rows["rating"].mask(rows["minor"])
     fitted = fit_geometry(params.geometry, shapes, crops, rows)
     warn(*fitted.warnings)
-    fitted.model.save(regressor)
     sizes = measure_table(shapes, crops, irises)
     write_measured(fitted, sizes, geometry, attributes, meta)
+    fitted.model.save(regressor)
     return fitted.summary()
 
 

@@ -24,7 +24,7 @@ from facestats.core import tables
 from facestats.errors import InputError, ParamsError
 from facestats.faces.align import CropTransform, to_crop_frame
 from facestats.faces.crop import PreprocessConfig, crop_face
-from facestats.groups.filters import Selection
+from facestats.groups.filters import Selection, filter_faces
 from facestats.groups.members import write_members
 from facestats.params.project import check_params
 from facestats.photos.reading import hash_photo
@@ -283,7 +283,9 @@ def test_members_change_with_a_photo_only_where_they_are_drawn_from_photos(group
 @pytest.mark.parametrize("originals", [False, True])
 def test_the_stage_selects_hashes_where_photos_are_asked_for(group, monkeypatch, originals):
     faces = group.table.assign(sha256=[hash_photo(group.images / i) for i in group.table["image"]])
-    monkeypatch.setattr(tables, "read_all", lambda *_: group.rows)
+    monkeypatch.setattr(
+        "facestats.groups.filters.filter_table", lambda _, wanted: filter_faces(group.rows, wanted)
+    )
     monkeypatch.setattr(tables, "read", lambda path, schema, columns, only: faces[columns])
     monkeypatch.setattr(tables, "read_doubts", lambda *_: {})
     options = {"originals": True} if originals else {}

@@ -125,6 +125,8 @@ def test_a_damaged_face_among_those_to_embed(clip_models, tmp_path, monkeypatch)
             tmp_path / "faces",
             clip_models["tiny"],
             tmp_path / "out.parquet",
+            tmp_path / "out.f16.npy",
+            tmp_path / "out.rest.npy",
         )
     assert not (tmp_path / "out.parquet").exists()
 

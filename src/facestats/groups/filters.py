@@ -231,6 +231,7 @@ def filter_table(path: Path, wanted: Filter) -> Selection:
         `attributes_final.parquet`.
     wanted : Filter
     """
+    tables.check(path, FINAL)
     with opened(path) as file:
         names = file.schema_arrow.names
     conditions = wanted.model_dump(include=set(COLUMNS), exclude_none=True)

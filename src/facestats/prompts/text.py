@@ -18,7 +18,7 @@ from facestats.clip.encoder import choose_device
 from facestats.errors import InputError, ModelError
 from facestats.prompts.tokenizer import WAY_OUT, Tokenizer
 
-_SHOWN = 80  # characters of a prompt in a message
+_SHOWN = 200  # characters of a prompt in a message
 BATCH = 8  # prompts a forward pass
 # An eos_token_id of 2, as in transformers' old configs: a text is pooled at its highest token.
 HIGHEST = 2

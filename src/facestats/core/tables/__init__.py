@@ -269,6 +269,18 @@ def read(
     return table.to_pandas(split_blocks=True, self_destruct=True)
 
 
+def check(path: str | Path, schema: Schema) -> None:
+    """Refuse a table that is missing, or lacks a column of its schema, without reading a row.
+
+    Raises
+    ------
+    TableError
+        See `read`.
+    """
+    with opened(Path(path)) as file:
+        _stored_names(file, Path(path), schema, None)
+
+
 @contextmanager
 def reading(
     path: str | Path, schema: Schema, columns: list[str] | None = None
@@ -284,7 +296,8 @@ def reading(
     """
     path = Path(path)
     with opened(path) as file:
-        wanted = [*schema.keys(), *(file.schema_arrow.names if columns is None else columns)]
+        every = [*schema.columns, *file.schema_arrow.names]
+        wanted = [*schema.keys(), *(every if columns is None else columns)]
         stored = _stored_names(file, path, schema, wanted)
         # A frame of a whole table has numbers with a fraction where any is missing.
         gaps = {name for name, own in stored.items() if file.has_nulls(own)}
