@@ -56,6 +56,7 @@ def _tables(folder: Path) -> list[Path]:
     return sorted(path for path in found if path.name != "rater_groups.parquet")
 
 
+@pytest.mark.thorough
 def test_every_stage_gives_the_tables_that_it_gives_of_files(in_parts, built):
     names = [name for name in stages_of(in_parts) if name.startswith(STAGES)]
     assert {name.partition("@")[0] for name in names} == {one.strip("@") for one in STAGES}

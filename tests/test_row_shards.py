@@ -107,6 +107,7 @@ def test_a_ray_cluster_that_loses_a_node_writes_what_one_process_does(fresh, und
     assert project.read("dvc.lock") == lock
 
 
+@pytest.mark.thorough
 def test_shards_of_one_stage_after_the_other_leave_nothing_to_compute(fresh, undisturbed, tmp_path):
     (project,) = copies(fresh, tmp_path, 1)
     lock, [(photos, *_), (faces, *_)] = undisturbed
@@ -124,6 +125,7 @@ def test_shards_of_one_stage_after_the_other_leave_nothing_to_compute(fresh, und
     assert project.read("dvc.lock") == lock
 
 
+@pytest.mark.thorough
 @pytest.mark.server
 def test_shards_fill_a_bucket_and_a_run_finds_each_row_there(fresh, undisturbed, tmp_path):
     lock, [(photos, *_), (faces, *_)] = undisturbed
