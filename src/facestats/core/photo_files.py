@@ -17,8 +17,8 @@ _MAX_DEPTH = 200  # nested folders; DVC and programs that delete them fail at a 
 def list_images(folder: str | Path, ignored_too: bool = False) -> list[str]:
     """List every file below a folder that is not hidden, whatever its extension.
 
-    Members of tar shards are listed as `shard.tar/member`; what WebDataset and img2dataset write
-    beside a photo or a shard is not.
+    Members of shards are listed as `shard.tar/member`, see `core.shards`; what WebDataset and
+    img2dataset write beside a photo or a shard is not.
 
     These are the files that DVC hashes: links to files are followed; folders that are links or DVC
     projects are listed like files and not entered; broken links are listed, so that their rows can
@@ -233,7 +233,7 @@ def _walk(folder: Path, prefix: str, choose) -> Iterator[str]:
         if entry.is_dir(follow_symlinks=False)
         and not os.path.isdir(os.path.join(entry.path, ".dvc"))
     }
-    about = about_shards(entry.name for entry in entries if entry.name not in folders)
+    about = about_shards(folder, [entry.name for entry in entries if entry.name not in folders])
     others = [entry.name for entry in entries if entry.name not in {*folders, *about}]
     if choose:
         kept, others = choose(os.path.abspath(folder), list(folders), others)

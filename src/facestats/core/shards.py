@@ -1,8 +1,8 @@
-"""Tar shards: many photos or crops in one file, each read by its place.
+"""Shards: many photos or crops in one file, each read by its place.
 
 A path may lead into a shard, `photos/00000.tar/one.jpg`: a shard is a file whose name ends in
-`.tar`, and what stands behind it is a member's name. Nothing is ever unpacked by a name that a tar
-gives.
+`.tar` or `.parquet`, and what stands behind it is a member's name. Nothing is ever unpacked by a
+name that a shard gives. Tars are read here, parquet files in `parquet_shards`.
 """
 
 from __future__ import annotations
@@ -11,71 +11,64 @@ import errno
 import hashlib
 import io
 import os
-import stat
 import tarfile
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
+from facestats.core import parquet_shards
 from facestats.core.files import replacing
+from facestats.core.shard_members import SIDECARS, Contents, all_problems, opened, usable_name
 
 SUFFIX = ".tar"
-SIDECARS = (".json", ".txt", ".cls")  # of WebDataset: what it says of a photo beside it
-# What img2dataset and WebDataset write of a shard beside it.
-_BESIDE = (".json", "_stats.json", ".txt", ".parquet", ".idx")
+_SUFFIXES = (SUFFIX, parquet_shards.SUFFIX)
+# What img2dataset and WebDataset write of a shard beside it, by its suffix.
+_BESIDE = {
+    SUFFIX: (".json", "_stats.json", ".txt", ".parquet", ".idx"),
+    parquet_shards.SUFFIX: ("_stats.json",),
+}
 _COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
-TWICE = "its shard holds two members of this name; give each a name of its own"
 LINK = "a link in a shard, which is not followed: put the photo itself into the shard"
 NO_FILE = "no regular file, but a device, a pipe or a file with holes in a shard"
 _GZIP, _BLOCK = b"\x1f\x8b", 512
 _KEPT = 2048  # shards whose places are kept; of 10,000 members they take 0.2 MB each
-_NAMED = 3  # members in a message
-
-
-@dataclass(frozen=True)
-class Contents:
-    """What a shard holds.
-
-    Attributes
-    ----------
-    places : dict of str to (int, int)
-        Where the bytes of each member begin, and how many there are.
-    reasons : dict of str to str
-        Why a member can't be used, by its name.
-    problem : str or None
-        What is wrong with the shard itself, or with members whose names can't be used.
-    """
-
-    places: dict[str, tuple[int, int]] = field(default_factory=dict)
-    reasons: dict[str, str] = field(default_factory=dict)
-    problem: str | None = None
 
 
 def find_member(path: str | os.PathLike) -> tuple[Path, str] | None:
     """The shard that a path leads into, and the member's name; None for any other path."""
     text = os.fspath(path)
-    if f"{SUFFIX}/" not in text:
+    if not any(f"{suffix}/" in text for suffix in _SUFFIXES):
         return None
     for above in Path(text).parents:
-        if above.suffix == SUFFIX and is_shard(above):
+        if above.suffix in _SUFFIXES and is_shard(above):
             return above, Path(text).relative_to(above).as_posix()
     return None
 
 
 def is_shard(path: str | os.PathLike) -> bool:
-    """Whether this is a regular file that is called a tar."""
-    return os.fspath(path).endswith(SUFFIX) and os.path.isfile(path)
+    """Whether this is a regular file that is called a tar or a parquet file."""
+    return os.fspath(path).endswith(_SUFFIXES) and os.path.isfile(path)
 
 
-def about_shards(names: Iterable[str]) -> set[str]:
-    """Names of files that say something of the shards among them."""
-    stems = [name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX)]
-    return {stem + suffix for stem in stems for suffix in _BESIDE}
+def about_shards(folder: Path, names: Iterable[str]) -> set[str]:
+    """Names of files in a folder that say something of the shards among them.
+
+    A parquet file beside a tar says what img2dataset knows of it, unless it holds pictures itself.
+    """
+    about = {
+        name.removesuffix(suffix) + beside
+        for name in names
+        for suffix, besides in _BESIDE.items()
+        if name.endswith(suffix)
+        for beside in besides
+    }
+    others = (name for name in about if name.endswith(parquet_shards.SUFFIX))
+    return about - {name for name in others if parquet_shards.holds_pictures(folder / name)}
 
 
 def is_compressed(path: str | os.PathLike) -> bool:
@@ -110,10 +103,11 @@ def scan(path: Path) -> Contents:
     OSError
         It can't be read.
     """
-    places: dict[str, tuple[int, int]] = {}
-    reasons: dict[str, str] = {}
+    if path.suffix == parquet_shards.SUFFIX:
+        return parquet_shards.scan_rows(path)
+    found = Contents()
     strange: list[str] = []
-    with _opened(path) as file:
+    with opened(path) as file:
         size = os.fstat(file.fileno()).st_size
         if file.read(len(_GZIP)) == _GZIP:
             return Contents(problem=_packed(path))
@@ -122,35 +116,23 @@ def scan(path: Path) -> Contents:
             if isinstance(member, str):
                 problem = member
                 break
-            name = _usable_name(member.name)
+            name = usable_name(member.name)
             if name is None:
                 strange.append(member.name)
             elif name and (member.isreg() or not member.isdir()):
-                _note(name, member, size, places, reasons)
-    if strange:
-        shown = ", ".join(ascii(name)[1:-1] for name in strange[:_NAMED])
-        more = f" and {len(strange) - _NAMED} more" if len(strange) > _NAMED else ""
-        problem = "; ".join(
-            [
-                *([problem] if problem else []),
-                f"members whose names lead out of the shard are left out: {shown}{more}",
-            ]
-        )
-    return Contents(places, reasons, problem)
+                place = member.offset_data, member.size
+                found.add(name, place, _why_unusable(member, size))
+    return Contents(found.places, found.reasons, all_problems(problem, strange))
 
 
-def _note(name: str, member: tarfile.TarInfo, size: int, places: dict, reasons: dict) -> None:
-    if name in places or name in reasons:
-        places.pop(name, None)
-        reasons[name] = TWICE
-    elif member.issym() or member.islnk():
-        reasons[name] = LINK
-    elif not member.isreg() or member.issparse():
-        reasons[name] = NO_FILE
-    elif member.offset_data + member.size > size:
-        reasons[name] = "cut off: its shard ends before it"
-    else:
-        places[name] = member.offset_data, member.size
+def _why_unusable(member: tarfile.TarInfo, size: int) -> str | None:
+    if member.issym() or member.islnk():
+        return LINK
+    if not member.isreg() or member.issparse():
+        return NO_FILE
+    if member.offset_data + member.size > size:
+        return "cut off: its shard ends before it"
+    return None
 
 
 def _members(file: BinaryIO, size: int) -> Iterator[tarfile.TarInfo | str]:
@@ -182,16 +164,6 @@ def _members(file: BinaryIO, size: int) -> Iterator[tarfile.TarInfo | str]:
         yield f"damaged after {number} members; copy or download it again"
 
 
-def _usable_name(name: str) -> str | None:
-    """A member's name; empty for what is passed over, None for one that leads out of the shard."""
-    parts = name.removeprefix("./").split("/")
-    if name.startswith("/") or any(part in ("", ".", "..") for part in parts):
-        return "" if name in (".", "./", "") else None
-    if any(part.startswith(".") for part in parts) or parts[-1].lower().endswith(SIDECARS):
-        return ""
-    return "/".join(parts)
-
-
 def _packed(path: Path) -> str:
     return (
         "a compressed tar, whose members can't be read one by one: unpack it once, "
@@ -201,7 +173,7 @@ def _packed(path: Path) -> str:
 
 @dataclass(frozen=True)
 class _Places:
-    """Places of members by a hash of their names: 24 bytes a member."""
+    """Places of members, see `Contents`, by a hash of their names: 24 bytes a member."""
 
     hashes: np.ndarray
     places: np.ndarray
@@ -211,8 +183,8 @@ class _Places:
         at = int(np.searchsorted(self.hashes, wanted))
         if at == len(self.hashes) or self.hashes[at] != wanted:
             return None
-        offset, size = self.places[at].tolist()
-        return offset, size
+        first, second = self.places[at].tolist()
+        return first, second
 
 
 def _hash(name: str) -> np.uint64:
@@ -228,24 +200,34 @@ def _places(path: str, *_: int) -> _Places:
     return _Places(hashes[order], np.array([*found.values()], np.int64).reshape(-1, 2)[order])
 
 
+def _place(shard: Path, file: BinaryIO, name: str) -> tuple[int, int] | None:
+    status = os.fstat(file.fileno())
+    return _places(str(shard), status.st_ino, status.st_size, status.st_mtime_ns).find(name)
+
+
 @contextmanager
 def open_member(shard: Path, name: str) -> Iterator[tuple[BinaryIO, int]]:
-    """The shard's file, at the first byte of a member, and the member's size.
+    """A file at the first byte of a member, and the member's size.
 
     Raises
     ------
     FileNotFoundError
         There is no such member that can be used.
+    ImageError
+        The part of a parquet file in which it lies is damaged.
     OSError
         The shard can't be read.
     """
-    with _opened(shard) as file:
-        status = os.fstat(file.fileno())
-        place = _places(str(shard), status.st_ino, status.st_size, status.st_mtime_ns).find(name)
+    with opened(shard) as file:
+        place = _place(shard, file, name)
         if place is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(shard / name))
-        file.seek(place[0])
-        yield file, place[1]
+        if shard.suffix == parquet_shards.SUFFIX:
+            picture = parquet_shards.read_picture(shard, place)
+            yield io.BytesIO(picture), len(picture)
+        else:
+            file.seek(place[0])
+            yield file, place[1]
 
 
 @contextmanager
@@ -258,7 +240,7 @@ def open_any(path: Path) -> Iterator[tuple[BinaryIO, int]]:
         It is not there, or can't be read.
     """
     place = find_member(path)
-    with open_member(*place) if place else _opened(path) as found:
+    with open_member(*place) if place else opened(path) as found:
         yield found if isinstance(found, tuple) else (found, os.fstat(found.fileno()).st_size)
 
 
@@ -273,11 +255,8 @@ def read_member(shard: Path, name: str) -> bytes:
 
 def has_member(shard: Path, name: str) -> bool:
     """Whether a shard has such a member that can be used; OSError if the shard can't be read."""
-    try:
-        with open_member(shard, name):
-            return True
-    except FileNotFoundError:
-        return False
+    with opened(shard) as file:
+        return _place(shard, file, name) is not None
 
 
 def first_member(shard: Path, most: int = 2**28) -> tuple[str, bytes]:
@@ -288,20 +267,12 @@ def first_member(shard: Path, most: int = 2**28) -> tuple[str, bytes]:
     OSError
         The shard can't be read.
     """
-    with _opened(shard) as file:
+    with opened(shard) as file:
         first = next(_members(file, os.fstat(file.fileno()).st_size))
         if isinstance(first, str) or not first.isreg() or first.size > most:
             return "", b""
         file.seek(first.offset_data)
         return first.name, file.read(first.size)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
-    with open(path, "rb", opener=lambda at, flags: os.open(at, flags | os.O_NONBLOCK)) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):  # a pipe would be waited for
-            raise OSError(errno.ENXIO, "is no regular file", str(path))
-        yield file
 
 
 def write_shard(path: Path, members: Iterable[tuple[str, bytes]]) -> None:
@@ -336,9 +307,12 @@ def drop_members(shard: Path, names: Collection[str]) -> None:
     if not {*list_members(shard)} - {*names}:
         shard.unlink()
         return
+    if shard.suffix == parquet_shards.SUFFIX:
+        parquet_shards.drop_rows(shard, names)
+        return
     samples = {_sample(name) for name in names}
     with (
-        _opened(shard) as file,
+        opened(shard) as file,
         tarfile.open(fileobj=file, mode="r:") as old,
         replacing(shard) as temporary,
         tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as new,

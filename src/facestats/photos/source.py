@@ -1,4 +1,4 @@
-"""Photos of a folder, as files or in tar shards: the same limits and reasons for both."""
+"""Photos of a folder, as files or in shards: the same limits and reasons for both."""
 
 from __future__ import annotations
 
