@@ -286,14 +286,15 @@ def test_a_photo_over_a_limit_is_a_row_of_that_limit_or_of_this_run(folder, tmp_
     assert again.attrs == {"reused": 3, "computed": 0, "elsewhere": 0}
     assert again.equals(frame)
     (folder / "scans.jpg").unlink()
-    frame = run(folder, tmp_path / "store", PreprocessConfig(size=96, max_seconds=0.2))
-    assert frame["reason"].tolist() == [
-        "no face found",
-        "took more than 0.2 s of a processor, the limit that preprocess.max_seconds sets",
-    ]
-    assert frame.attrs == {"reused": 1, "computed": 1, "elsewhere": 0}
-    assert frame["sha256"].notna().all()
-    assert frame["key"].notna().tolist() == [True, False]
+    for workers in (None, 0):  # of this very process, too: it decodes in another one
+        frame = run(folder, tmp_path / "store", PreprocessConfig(size=96, max_seconds=0.2), workers)
+        assert frame["reason"].tolist() == [
+            "no face found",
+            "took more than 0.2 s of a processor, the limit that preprocess.max_seconds sets",
+        ]
+        assert frame.attrs == {"reused": 1, "computed": 1, "elsewhere": 0}
+        assert frame["sha256"].notna().all()
+        assert frame["key"].notna().tolist() == [True, False]
 
 
 @pytest.mark.long

@@ -12,7 +12,7 @@ import simplejpeg
 from PIL import Image, ImageCms
 
 from facestats.errors import ImageError
-from facestats.faces import preprocess
+from facestats.faces import filling, preprocess
 from facestats.faces.crop import PreprocessConfig, crop_face
 from facestats.faces.keys import recipe_hash
 from facestats.faces.photo import process_task
@@ -263,7 +263,7 @@ def test_a_photo_that_ends_a_worker_is_a_row_and_the_others_are_done(
         (tmp_path / "in").mkdir(exist_ok=True)
         (tmp_path / "in" / name).write_bytes(path.read_bytes())
     (tmp_path / "in/b.jpg").write_bytes(JPEG)
-    monkeypatch.setattr(preprocess, "process_task", crash_at_b)
+    monkeypatch.setattr(filling, "process_task", crash_at_b)
     config = PreprocessConfig(size=96)
     key = recipe_hash(config, landmarker_dir())
     with RowStore(tmp_path / "rows", "preprocess", key, preprocess.ROW_COLUMNS) as rows:

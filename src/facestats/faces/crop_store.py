@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -26,8 +26,13 @@ _CHUNK = 1 << 20  # bytes copied at a time
 class CropStore(Protocol):
     """Takes the crops of a run, each by the name of its photo."""
 
-    def target(self, image: str) -> Path:
-        """Where a crop that is cut in this run is written."""
+    @property
+    def files(self) -> RowFiles:
+        """What saves the crops that are cut in this run."""
+        ...
+
+    def targets(self, images: Sequence[str]) -> list[Path]:
+        """Where a crop that is cut in this run is written, of photos that are the same."""
         ...
 
     def place(self, image: str, md5: str) -> bool:
@@ -45,6 +50,22 @@ def open_store(kind: str, folder: Path, files: RowFiles) -> CropStore:
     return _ShardStore(folder, files) if kind == SHARDS else _FileStore(folder, files)
 
 
+class KeptCrops:
+    """Crops in the row store alone, from where a later run takes them."""
+
+    def __init__(self, files: RowFiles):
+        self.files = replace(files, places=False)
+
+    def targets(self, images: Sequence[str]) -> list[Path]:
+        return [Path(images[0])]
+
+    def place(self, image: str, md5: str) -> bool:
+        return self.files.read(md5) is not None
+
+    def finish(self, md5: Mapping[str, str]) -> None:
+        pass
+
+
 @dataclass(frozen=True)
 class _FileStore:
     """Crops as files, which hard links make where the file system can."""
@@ -52,11 +73,11 @@ class _FileStore:
     folder: Path
     files: RowFiles
 
-    def target(self, image: str) -> Path:
-        return self.folder / face_filename(image)
+    def targets(self, images: Sequence[str]) -> list[Path]:
+        return [self.folder / face_filename(image) for image in images]
 
     def place(self, image: str, md5: str) -> bool:
-        return self.files.place(md5, self.target(image))
+        return self.files.place(md5, self.folder / face_filename(image))
 
     def finish(self, md5: Mapping[str, str]) -> None:
         pass
@@ -69,8 +90,8 @@ class _ShardStore:
     folder: Path
     files: RowFiles
 
-    def target(self, image: str) -> Path:
-        return self.folder / _NEW / face_filename(image)
+    def targets(self, images: Sequence[str]) -> list[Path]:
+        return [self.folder / _NEW / face_filename(image) for image in images]
 
     def place(self, image: str, md5: str) -> bool:
         return self.files.read(md5) is not None

@@ -1,11 +1,11 @@
-"""Rows of photos that are computed before `preprocess` puts them together."""
+"""Photos to stored rows: what `preprocess` and `rows fill` have in common."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from facestats.core.photo_files import check_names, list_images
 from facestats.core.tables.parquet import without_room
 from facestats.errors import FaultError, ImageError
 from facestats.faces.crop import PreprocessConfig
+from facestats.faces.crop_store import CropStore, KeptCrops
 from facestats.faces.keys import limited_recipe, recipe_hash, row_key
 from facestats.faces.landmarks import Landmarker
 from facestats.faces.photo import (
@@ -25,10 +26,8 @@ from facestats.faces.photo import (
     PhotoTask,
     limits_of,
     over_limit,
-    set_up,
 )
-from facestats.faces.preprocess import STAGE
-from facestats.faces.tasks import process_task
+from facestats.faces.tasks import process_task, set_up
 from facestats.machine.faults import starting_threads
 from facestats.machine.limits import CrashError, OverLimitError
 from facestats.machine.pool import KilledError, Processes, count_workers
@@ -37,8 +36,10 @@ from facestats.rows.bucket import BucketError
 from facestats.rows.fill import FilledRows, fill
 from facestats.rows.store import RowStore
 
+STAGE = "preprocess"
 _AHEAD = 64  # files that threads fetch or hash ahead
-_ERRORS = (OverLimitError, CrashError, KilledError, FaultError)
+_OF_PHOTO = (OverLimitError, CrashError)
+_OF_MACHINE = (KilledError, FaultError)
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,19 @@ class FilledPhotos:
     ----------
     rows : FilledRows
         Of the photos that are wanted and could be hashed.
+    names : list of str
+        Of these photos, in the order of `rows.places`.
+    unreadable : dict of str to str
+        Files that are no photos by their size or kind, each with the reason.
     failed : dict of str to str
         Photos of which nothing is known, each with the reason; those that were hashed before they
         failed are among the rows, as rejected ones.
     """
 
     rows: FilledRows
-    failed: dict[str, str]
+    names: list[str]
+    unreadable: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
 
     @property
     def crops(self) -> list[str]:
@@ -74,17 +81,22 @@ class FilledPhotos:
 class PhotoFiller:
     """Computes and stores the rows of one batch of photos after another; a context manager.
 
-    The crops lie in the row store alone. Its processes, with their models, stay between batches.
+    Its processes, with their models, stay between batches.
 
     Parameters
     ----------
     config : PreprocessConfig
-    model_dir : Path
+    model_dir : str or Path
         Folder of the landmarker's three files.
     rows : RowStore
         The open row store.
-    workers : int
-        Number of processes.
+    workers : int or None, optional
+        Processes, see `preprocess_folder`.
+    crops : CropStore or None, optional
+        Where the crops go; None leaves them in the row store alone.
+    stops : bool, default False
+        Whether the first photo at which the machine fails ends the fill by its error; else it is
+        named among those that have failed.
 
     Raises
     ------
@@ -92,14 +104,27 @@ class PhotoFiller:
         The landmarker's files are missing or broken.
     """
 
-    def __init__(self, config: PreprocessConfig, model_dir: Path, rows: RowStore, workers: int):
+    def __init__(
+        self,
+        config: PreprocessConfig,
+        model_dir: str | Path,
+        rows: RowStore,
+        workers: int | None = None,
+        crops: CropStore | None = None,
+        stops: bool = False,
+    ):
         Landmarker(model_dir)  # raises for a broken file, of which a process would only die
-        self._config, self._rows = config, rows
+        self._config, self._rows, self._workers = config, rows, workers
+        self._crops = crops or KeptCrops(rows.files)
+        self._named = () if stops else _OF_MACHINE
         self.recipe = recipe_hash(config, model_dir)
         self._limited = limited_recipe(self.recipe, config)
-        files = replace(rows.files, places=False)
         self._processes = Processes(
-            process_task, workers, set_up, (config, str(model_dir), files), limits_of(config)
+            process_task,
+            count_workers(0, workers),
+            set_up,
+            (config, str(model_dir), self._crops.files),
+            limits_of(config),
         )
 
     def __enter__(self) -> PhotoFiller:
@@ -131,45 +156,44 @@ class PhotoFiller:
         bar : bool, default True
             Whether to show progress on a terminal.
         """
+        unreadable: dict[str, str] = {}
         failed: dict[str, str] = {}
-        sha256 = {
-            name: digest
-            for name, digest in self._hashed(photos, path_of, failed).items()
-            if is_wanted(row_key(digest, self.recipe))
-        }
+        sha256, keys = {}, {}
+        for name, found in self._hashed(photos, path_of):
+            if isinstance(found, FaultError):
+                failed[name] = str(found)
+            elif isinstance(found, ImageError):
+                unreadable[name] = str(found)
+            elif is_wanted(key := row_key(found, self.recipe)):
+                sha256[name], keys[name] = found, key
         filled = fill(
             self._rows,
-            {name: row_key(digest, self.recipe) for name, digest in sha256.items()},
+            keys,
             lambda missing: self._compute(missing, sha256, path_of, failed, bar),
             earlier,
             other_keys=lambda name: row_key(sha256[name], self._limited),
-            place=self._has_crop,
+            place=self._place,
             packed=without_room,
         )
-        return FilledPhotos(filled, failed)
+        return FilledPhotos(filled, list(keys), unreadable, failed)
 
     def _hashed(
-        self,
-        photos: Mapping[str, str | None],
-        path_of: Callable[[str], Path],
-        failed: dict[str, str],
-    ) -> dict[str, str]:
-        """The sha256 of the photos that can be read, as far as it is not known."""
+        self, photos: Mapping[str, str | None], path_of: Callable[[str], Path]
+    ) -> Iterator[tuple[str, str | ImageError | FaultError]]:
+        """For each photo its sha256, or why it can't be read."""
 
-        def digest(name: str) -> str | None:
-            if known := photos[name]:
-                return known
+        def digest(name: str) -> str | ImageError | FaultError:
             try:
-                return hash_photo(path_of(name), self._config.max_megabytes)
-            except ImageError:  # `preprocess` says why in its row
-                return None
+                return photos[name] or hash_photo(path_of(name), self._config.max_megabytes)
+            except ImageError as error:
+                return error
             except FaultError as error:
-                failed[name] = str(error)
-                return None
+                if not self._named:
+                    raise
+                return error
 
         with starting_threads(), ThreadPoolExecutor() as pool:
-            found = zip(photos, _ahead(pool, digest, photos), strict=True)
-            return {name: sha256 for name, sha256 in found if sha256}
+            yield from zip(photos, _ahead(pool, digest, photos), strict=True)
 
     def _compute(
         self,
@@ -188,28 +212,38 @@ class PhotoFiller:
                 reason = over_limit(self._config, error)
             else:
                 reason = str(error)
-                failed.setdefault(task.targets[0], reason)
+                failed.setdefault(names[task.sha256], reason)
             rejected = {"status": "rejected", "reason": reason, "basis": BY_MACHINE}
             return rejected | {"sha256": task.sha256}
 
-        def task(name: str) -> PhotoTask:
+        def task(same: list[str]) -> PhotoTask:
+            name = same[0]
             try:
                 path = str(path_of(name))
             except (ImageError, FaultError) as error:
+                if not self._named:
+                    raise
                 failed[name], path = str(error), ""
-            return PhotoTask(path, sha256[name], (name,))
+            return PhotoTask(path, sha256[name], tuple(map(str, self._crops.targets(same))))
 
-        names = [same[0] for same in missing.values()]
+        names = {sha256[same[0]]: same[0] for same in missing.values()}
+        self._processes.most = count_workers(len(missing), self._workers)
         with starting_threads(), ThreadPoolExecutor() as pool:
-            results = self._processes.map(_ahead(pool, task, names), over, errors=_ERRORS)
-            progress = tqdm(results, STAGE, len(names), unit="photo", disable=None if bar else True)
+            results = self._processes.map(
+                _ahead(pool, task, missing.values()),
+                over,
+                lambda task: task.source,
+                (*_OF_PHOTO, *self._named),
+            )
+            hidden = None if bar and missing else True
+            progress = tqdm(results, STAGE, len(missing), unit="photo", disable=hidden)
             for key, row in zip(missing, progress, strict=True):
                 by_basis = {BY_BYTES: key, BY_LIMITS: row_key(row["sha256"], self._limited)}
                 yield row | {"key": by_basis.get(row.pop("basis"))}
 
-    def _has_crop(self, _: str, stored: pa.Table, row: int) -> bool:
+    def _place(self, name: str, stored: pa.Table, row: int) -> bool:
         crop = stored["crop"][row].as_py()
-        return crop is None or self._rows.files.read(crop) is not None
+        return crop is None or self._crops.place(name, crop)
 
 
 def fill_photos(
@@ -227,7 +261,7 @@ def fill_photos(
     names = list_images(images)
     unusable = check_names(names)
     readable = [name for name in names if name not in unusable]
-    with PhotoFiller(config, model_dir, rows, count_workers(len(readable))) as filler:
+    with PhotoFiller(config, model_dir, rows) as filler:
         return filler.fill(dict.fromkeys(readable), lambda name: images / name, is_wanted, earlier)
 
 

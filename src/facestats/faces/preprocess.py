@@ -1,55 +1,34 @@
 """A folder of photos to aligned faces and the table `faces.parquet`."""
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from tqdm import tqdm
 
 from facestats.core import tables
 from facestats.core.crops import Crops
 from facestats.core.photo_files import check_names, face_filename, list_images, printable
-from facestats.core.tables.parquet import without_room
-from facestats.errors import ImageError, InputError, alike
+from facestats.errors import InputError, alike
 from facestats.faces.comparison import read_thumbnail
 from facestats.faces.crop import PreprocessConfig
-from facestats.faces.crop_store import FILES, CropStore, open_store
+from facestats.faces.crop_store import FILES, open_store
 from facestats.faces.dedup import find_near_duplicates, first_of_group
-from facestats.faces.keys import limited_recipe, recipe_hash, row_key
-from facestats.faces.landmarks import Landmarker
-from facestats.faces.photo import (
-    BY_BYTES,
-    BY_LIMITS,
-    BY_MACHINE,
-    PhotoTask,
-    limits_of,
-    over_limit,
-    set_up,
-)
+from facestats.faces.filling import STAGE, PhotoFiller
+from facestats.faces.keys import recipe_hash
 from facestats.faces.tables import FACES
-from facestats.faces.tasks import process_task
-from facestats.machine.faults import starting_threads
 from facestats.machine.kind import kind_of_machine
-from facestats.machine.limits import CrashError, OverLimitError
-from facestats.machine.pool import count_workers, ordered_map
-from facestats.photos.source import hash_photo
 from facestats.rows.checks import check_photo_rows
 from facestats.rows.crops import committed_crops
 from facestats.rows.dvc_cache import DvcCache
-from facestats.rows.files import RowFiles
-from facestats.rows.fill import fill
 from facestats.rows.store import RowStore, open_rows
 
-STAGE = "preprocess"
 # Copies with more than this share of the sharpest one's sharpness, and of the largest one's size,
 # count as equal to it.
 SHARP, LARGE = 0.25, 0.9
 BEST_BY = ("sharpness", "face_size", "bits_per_pixel")
 REASONS = 5  # named in the warning about photos that are left out
-_TOGETHER = 1000  # photos that threads hash at a time
 # Columns that depend on more than the image's bytes.
 _BY_NAME = ("image", "filename", "duplicate_of", "near_duplicate_of", "copy_group", "copy_rank")
 # Columns of a stored row: those that depend on the image's bytes alone, and the MD5 of its crop.
@@ -111,44 +90,18 @@ def preprocess_folder(
             f"{out_dir} lies in the folder of the photos, {images}: its faces would be photos "
             "next time"
         )
-    Landmarker(model_dir)  # raises for a broken file, of which a worker would only die
-    recipe = recipe_hash(config, model_dir)
-    limited = limited_recipe(recipe, config)
-    rows = rows or RowStore(None, STAGE, recipe, ROW_COLUMNS)
+    rows = rows or RowStore(None, STAGE, recipe_hash(config, model_dir), ROW_COLUMNS)
     reasons = check_names(names)
-    keys, sha256 = {}, {}
-    for name, (digest, reason) in _digests(
-        images, [name for name in names if name not in reasons], config.max_megabytes
-    ):
-        if reason:
-            reasons[name] = reason
-        elif digest is not None:
-            sha256[name], keys[name] = digest, row_key(digest, recipe)
-
-    def compute(missing: dict[str, list[str]]) -> Iterator[dict]:
-        tasks = _tasks(missing, sha256, images, crops)
-        return _compute(tasks, list(missing), limited, config, model_dir, rows.files, workers)
-
-    def place(name: str, stored: pa.Table, row: int) -> bool:
-        crop = stored["crop"][row].as_py()
-        return crop is None or crops.place(name, crop)
-
+    readable = dict.fromkeys(name for name in names if name not in reasons)
     crops = open_store(store, out_dir, rows.files)
-    filled = fill(
-        rows,
-        keys,
-        compute,
-        earlier,
-        other_keys=lambda name: row_key(sha256[name], limited),
-        place=place,
-        packed=without_room,
-    )
-    table = filled.table.take(pa.array(filled.places))
+    with PhotoFiller(config, model_dir, rows, workers, crops, stops=True) as filler:
+        done = filler.fill(readable, lambda name: images / name, earlier=earlier)
+    table = done.rows.table.take(pa.array(done.rows.places))
     md5 = table["crop"].to_pylist()
-    crops.finish({name: one for name, one in zip(keys, md5, strict=True) if one})
-    frame = _by_image(table, list(keys), reasons)
+    crops.finish({name: one for name, one in zip(done.names, md5, strict=True) if one})
+    frame = _by_image(table, done.names, reasons | done.unreadable)
     _mark_copies(frame, out_dir, config.size)
-    frame.attrs |= filled.counts()
+    frame.attrs |= done.rows.counts()
     return frame
 
 
@@ -228,72 +181,6 @@ def rejection_warning(faces: pd.DataFrame, images: Path) -> str | None:
         f"{len(rejected)} of {len(faces)} photos are left out ({listed}); faces.parquet and "
         "the report name each"
     )
-
-
-def _digests(
-    images: Path, names: list[str], max_megabytes: float
-) -> Iterator[tuple[str, tuple[str | None, str | None]]]:
-    """For each image its sha256, or the reason why it can't be read."""
-
-    def digest(name: str) -> tuple[str | None, str | None]:
-        try:
-            return hash_photo(images / name, max_megabytes), None
-        except ImageError as error:
-            return None, str(error)
-
-    with starting_threads(), ThreadPoolExecutor() as pool:
-        for start in range(0, len(names), _TOGETHER):
-            # not all at once: what waits to be taken takes memory
-            part = names[start : start + _TOGETHER]
-            yield from zip(part, pool.map(digest, part), strict=True)
-
-
-def _tasks(
-    missing: dict[str, list[str]], sha256: dict[str, str], images: Path, crops: CropStore
-) -> Iterator[PhotoTask]:
-    for same in missing.values():
-        yield PhotoTask(
-            str(images / same[0]),
-            sha256[same[0]],
-            tuple(str(crops.target(name)) for name in same),
-        )
-
-
-def _compute(
-    tasks: Iterator[PhotoTask],
-    keys: list[str],
-    limited: str,
-    config: PreprocessConfig,
-    model_dir: str | Path,
-    files: RowFiles,
-    workers: int | None,
-) -> Iterator[dict]:
-    """The row of each photo, in order, with the key under which it holds."""
-    if not keys:
-        return
-
-    def over(task: PhotoTask, error: OverLimitError | CrashError) -> dict:
-        return {
-            "sha256": task.sha256,
-            "status": "rejected",
-            "reason": over_limit(config, error),
-            "basis": BY_MACHINE,
-        }
-
-    results = ordered_map(
-        process_task,
-        tasks,
-        count_workers(len(keys), workers),
-        set_up,
-        (config, str(model_dir), files),
-        limits_of(config),
-        over,
-        lambda task: task.source,
-    )
-    progress = tqdm(results, STAGE, len(keys), unit="photo", disable=None)
-    for key, row in zip(keys, progress, strict=True):
-        by_basis = {BY_BYTES: key, BY_LIMITS: row_key(row["sha256"], limited)}
-        yield row | {"key": by_basis.get(row.pop("basis"))}
 
 
 def _by_image(table: pa.Table, names: list[str], reasons: dict[str, str]) -> pd.DataFrame:

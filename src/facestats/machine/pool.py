@@ -73,7 +73,7 @@ def ordered_map(
     items : iterable
         What `function` takes.
     workers : int
-        Number of processes; 0 runs everything in this one, without limits.
+        Number of processes; 0 runs everything in this one, which has no limits.
     arguments : tuple
         Of `setup`.
     limits : Limits or None, optional
@@ -91,10 +91,6 @@ def ordered_map(
     Exception
         What `function` raises.
     """
-    if workers == 0:
-        setup(*arguments)
-        yield from map(function, items)
-        return
     with Processes(function, workers, setup, arguments, limits) as processes:
         yield from processes.map(items, over, name)
 
@@ -143,6 +139,11 @@ class Processes:
     """Processes that map a function over one run of items after another; a context manager.
 
     Parameters are those of `ordered_map`. A process is started when there is work for it.
+
+    Attributes
+    ----------
+    most : int
+        Number of processes from the next run on.
     """
 
     def __init__(
@@ -154,8 +155,9 @@ class Processes:
         limits: Limits | None = None,
     ):
         self._start = lambda: _Worker(function, setup, arguments, limits)
+        self._function, self._setup = function, lambda: setup(*arguments)
         self._limits = limits
-        self._most = workers
+        self.most = workers
         self._workers: list[_Worker] = []
         self._waiting: deque[_Batch] = deque()
 
@@ -179,9 +181,12 @@ class Processes:
         `over(item, error)` gives the result of an item that ends in one of `errors`. Other
         parameters and errors are those of `ordered_map`.
         """
+        if self.most == 0:
+            yield from self._map_here(items, over, errors)
+            return
         left, queue = iter(items), deque()
         while True:
-            while len(queue) < self._most * _PER_WORKER and (some := list(islice(left, _TOGETHER))):
+            while len(queue) < self.most * _PER_WORKER and (some := list(islice(left, _TOGETHER))):
                 queue.append(_Batch(some))
                 self._waiting.append(queue[-1])
             if not queue:
@@ -198,6 +203,23 @@ class Processes:
                 else:
                     yield result
 
+    def _map_here(
+        self,
+        items: Iterable,
+        over: Callable[[Any, Any], Any] | None,
+        errors: tuple[type[Exception], ...],
+    ) -> Iterator:
+        for number, item in enumerate(items):
+            if not number:
+                self._setup()
+            try:
+                result = self._function(item)
+            except errors as error:
+                if over is None:
+                    raise
+                result = over(item, error)
+            yield result
+
     def _step(self) -> None:
         """Hand out waiting batches, then wait for results and take them."""
         while self._waiting and (free := self._free()):
@@ -212,7 +234,7 @@ class Processes:
 
     def _free(self) -> _Worker | None:
         free = next((worker for worker in self._workers if worker.batch is None), None)
-        if free is None and len(self._workers) < self._most:
+        if free is None and len(self._workers) < self.most:
             free = self._start()
             self._workers.append(free)
         return free

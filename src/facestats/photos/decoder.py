@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +20,7 @@ from facestats.photos.containers import DamageError
 _ERRORS = {each.__name__: each for each in (ImageError, DamageError, OverBudgetError, FaultError)}
 _children: dict[Limits, Children] = {}
 _lock = threading.Lock()
+_as_errors: ContextVar[bool] = ContextVar("_as_errors", default=False)
 
 
 @dataclass(frozen=True)
@@ -50,11 +54,12 @@ def decode_apart(
         head, body = children.call(call, data)
         if head.get("error") == OverLimitError.__name__:
             head, body = children.call(call, data, fresh=True)
+        if head.get("error") == OverLimitError.__name__:
+            raise OverLimitError(head["text"])
     except (OverLimitError, CrashError) as error:
+        if _as_errors.get():
+            raise
         raise OverBudgetError(over_limit(max_pixels, max_seconds, error)) from None
-    if head.get("error") == OverLimitError.__name__:
-        error = OverLimitError(head["text"])
-        raise OverBudgetError(over_limit(max_pixels, max_seconds, error))
     if "error" in head:
         error = _ERRORS[head["error"]](head["text"])
         if isinstance(error, FaultError):
@@ -64,6 +69,19 @@ def decode_apart(
     rgb = values[:size].reshape(head["shape"])
     alpha = values[size:].reshape(rgb.shape[:2]) if len(values) > size else None
     return Decoded(rgb, head["width"], head["height"], alpha, head["grey"])
+
+
+@contextmanager
+def limits_as_errors() -> Iterator[None]:
+    """In the block, `decode_apart` raises `OverLimitError` and `CrashError` as they are.
+
+    They say what this machine took for a photo now, which a photo's own `OverBudgetError` does not.
+    """
+    before = _as_errors.set(True)
+    try:
+        yield
+    finally:
+        _as_errors.reset(before)
 
 
 def start_decoder(max_pixels: int, max_seconds: float) -> None:
