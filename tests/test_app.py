@@ -204,6 +204,56 @@ def test_words_find_faces(service):
     assert service.get("/app/api/search?text=").status == 422
 
 
+def test_a_search_is_among_the_faces_that_a_filter_leaves(service, table, photo):
+    """Doubtful faces and copies count only without one; the app's form is the service's filter."""
+    text = "gender=female&age_range=20..60"
+    where = Filter(gender="female", age_range=[20, 60], min_results=1)
+    names = {*filter_faces(table, where).rows["filename"]}
+    assert 0 < len(names) < len(table)
+    asked = f"filter={quote(text)}&k=1000"
+    similar = service.post(f"/v1/similar?{asked}", photo).json["similar"]
+    assert {face["filename"] for face in similar} == names
+    best = service.post("/v1/similar?k=1000", photo).json["similar"]
+    expected = {face["filename"]: face["similarity"] for face in best if face["filename"] in names}
+    assert [face["filename"] for face in similar] == [*expected]
+    assert [face["similarity"] for face in similar] == pytest.approx([*expected.values()], abs=1e-6)
+    found = service.get(f"/v1/search?text=a+face&{asked}").json["similar"]
+    assert {face["filename"] for face in found} == names
+    shown = service.get(f"/app/api/search?text=a+face&{text}").json["faces"]
+    assert [face["name"] for face in shown] == [face["filename"] for face in found[: len(shown)]]
+    page = unescape(service.get(f"/app/find?{text}", **HTML).body.decode())
+    assert re.search(r'name="gender" value="female" checked', page)
+    headers = {"Content-Type": "image/jpeg", "X-CSRF-Token": csrf(service)}
+    card = service.ask("POST", f"/app/api/analyze?{text}", photo, headers).json
+    assert [face["name"] for face in card["similar"]] == [
+        face["filename"] for face in similar[: len(card["similar"])]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("gender=nobody", "the filter leaves no face: 0 faces of at least 1.*gender: 0"),
+        ("gendre=female", "the filter has no condition 'gendre'. Did you mean gender"),
+        ("age_range=20", "age_range = '20'; expected a range"),
+        ("female", "'female' is not such as gender=female"),
+        ("columns.no_such=1..2", "the table has no column no_such"),
+        ("ethnicity=a", "without --allow-ethnicity"),
+    ],
+)
+def test_a_filter_of_a_search_that_cannot_be_met_says_why(service, photo, text, message):
+    for answer in (
+        service.post(f"/v1/similar?filter={quote(text)}", photo),
+        service.get(f"/v1/search?text=a+face&filter={quote(text)}"),
+    ):
+        assert answer.status == 422
+        assert re.search(message, answer.json["error"]["message"]), answer.json
+    if "=" in text:
+        assert service.get(f"/app/api/search?text=a+face&{text}").status == 422
+        wrong = service.get(f"/app/find?{text}", **HTML)
+        assert wrong.status in (200, 422)  # what no face fulfils is a filter all the same
+
+
 def test_the_run_says_what_the_report_says(service, root):
     page = unescape(service.get("/app/run", **HTML).body.decode())
     for title in ("In short", "Scores by group", "Limits", "Models", "Experiments"):

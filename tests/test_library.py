@@ -15,9 +15,11 @@ import facestats
 from facestats.__main__ import main
 from facestats.core import tables
 from facestats.core.fingerprint import sha256_file
-from facestats.core.layout import EMBEDDINGS, FACES_TABLE
+from facestats.core.layout import EMBEDDINGS, FACES_TABLE, FINAL_TABLE
 from facestats.errors import DoubtWarning, ImageError, InputError, ModelError
 from facestats.geometry.columns import COLUMNS
+from facestats.groups.filters import filter_faces
+from facestats.groups.params import Filter
 from facestats.importers.omi import import_omi
 from facestats.serving import manifest
 from project import Project
@@ -178,6 +180,14 @@ def test_faces_are_found_by_a_name_and_by_words(here, capsys):
     names = tables.read_embeddings(here / EMBEDDINGS)[0]
     some = facestats.find_similar(face="face_0001.jpg", k=3, among=names[10:20])
     assert set(some["filename"]) <= {*names[10:20]}
+    female = filter_faces(pd.read_parquet(here / FINAL_TABLE), Filter(gender="female"))
+    arguments = ["similar", "--face", "face_0001.jpg", "-k", "999", "--json"]
+    assert main([*arguments, "--filter", "gender=female"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    named = {row["filename"] for row in answer["similar"]}
+    assert named == {*female.rows["filename"]} - {"face_0001.jpg"}
+    assert main([*arguments, "--filter", "gender=nobody"]) == 2
+    assert "the filter leaves no face: 0 faces of" in capsys.readouterr().err
     with pytest.raises(InputError, match=r"fase_0001.jpg: no such face.*face_0001.jpg"):
         facestats.find_similar(face="fase_0001.jpg")
     for wrong in ({}, {"image": here / PHOTO, "words": "glasses"}):

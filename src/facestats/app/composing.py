@@ -24,8 +24,9 @@ from facestats.errors import InputError, number_of
 from facestats.groups.params import MemberFilter
 from facestats.pairs.built import Built, why_not_comparable
 from facestats.pairs.continuum import continuum
-from facestats.service.faces import MOST_MEMBERS, listed
+from facestats.service.faces import MOST_MEMBERS
 from facestats.serving.composites import FACTS, average_group
+from facestats.serving.filters import listed
 from facestats.serving.types import CompositeFacts
 
 LEAST = MemberFilter().min_results

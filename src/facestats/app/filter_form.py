@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from facestats.app.faces_table import FacesTable, Facet
-from facestats.app.query import Query, open_ends
+from facestats.app.query import Query
 from facestats.core.tables import UNKNOWN
 from facestats.groups.conditions import DECILE
 from facestats.groups.params import KEEP, MAIN
+from facestats.serving.filters import open_ends
 
 SHOWN_CLUSTERS = 40
 

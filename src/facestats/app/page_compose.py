@@ -26,7 +26,6 @@ from facestats.app.composing import (
 from facestats.app.filter_form import counts_of, form_of
 from facestats.app.page_faces import meaning_of
 from facestats.app.pictures import picture_response
-from facestats.app.query import MOST
 from facestats.app.query import Query as FacesQuery
 from facestats.app.site import Page, Shown, Site, make_router
 from facestats.composites.params import Render
@@ -34,6 +33,7 @@ from facestats.errors import InputError, number_of
 from facestats.pairs.continuum import shares
 from facestats.service.answers import JsonResponse
 from facestats.service.errors import ServiceError
+from facestats.serving.filters import MOST
 
 PAGE = Page("compose", "Compose", "/app/compose")
 _OF_PAGE = ("add", "side", "other", "pair", "step", "draw")

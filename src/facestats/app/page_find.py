@@ -1,4 +1,4 @@
-"""The page that looks for faces: by a photo, which is not kept, or by words."""
+"""The page that looks for faces: by a photo, which is not kept, or by words; all, or some."""
 
 from __future__ import annotations
 
@@ -10,18 +10,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from facestats.app.cards import SOURCES, cards_of
+from facestats.app.filter_form import form_of
 from facestats.app.page_faces import meaning_of
+from facestats.app.query import Query as FacesQuery
 from facestats.app.site import Page, Shown, Site, make_router
-from facestats.errors import FaceStatsError
+from facestats.errors import FaceStatsError, InputError
 from facestats.service.answers import JsonResponse
-from facestats.service.errors import without_paths
+from facestats.service.errors import ServiceError, without_paths
 from facestats.service.faces import MOST_TEXT, search_by_words
+from facestats.service.filtering import Allowed, check_names, every
 from facestats.service.models import Run
 from facestats.service.photos import analysis_of, answer_photos
 from facestats.service.settings import MEGA
 
 PAGE = Page("find", "Find", "/app/find")
 SIMILAR, BY_WORDS = 12, 48
+_OF_PAGE = ("add", "text")
 
 
 def routes(site: Site) -> APIRouter:
@@ -38,10 +42,23 @@ def routes(site: Site) -> APIRouter:
             if isinstance(missing, FaceStatsError)
             else None
         )
+        query, problem = FacesQuery(), None
+        try:
+            query = _query(site, request)
+        except ServiceError as error:
+            problem = error.message
+        form = {}
+        if shown:
+            added = request.query_params.getlist("add")
+            form = await site.work(form_of, shown.faces, query, added)
         return site.page(
             request,
             "find.html",
             PAGE.key,
+            422 if problem else 200,
+            problem=problem,
+            query=query,
+            form=form,
             why_no_words=why,
             megabytes=site.state.settings.photo_bytes // MEGA,
             longest=MOST_TEXT,
@@ -51,12 +68,12 @@ def routes(site: Site) -> APIRouter:
 
     @router.post("/app/api/analyze")
     async def analyze(request: Request) -> JsonResponse:
-        shown = await site.shown_if_any()
+        query, shown = _query(site, request), await site.shown_if_any()
 
         def finish(run: Run) -> Any:
             of_run = shown if shown and shown.run is run else None  # it may have changed since
-            k = SIMILAR if of_run else None
-            return lambda face: _card(of_run, analysis_of(face, run, allowed, k))
+            k, among = (SIMILAR, _among(of_run, query)) if of_run else (None, every)
+            return lambda face: _card(of_run, analysis_of(face, run, allowed, k, among))
 
         return await answer_photos(site.state, request, finish)
 
@@ -64,15 +81,39 @@ def routes(site: Site) -> APIRouter:
     async def search(
         request: Request, text: Annotated[str, Query(min_length=1, max_length=MOST_TEXT)]
     ) -> JsonResponse:
-        shown = await site.shown()
+        query, shown = _query(site, request), await site.shown()
 
         def work() -> list[dict[str, Any]]:
-            return _similar(shown, search_by_words(shown.run, text, BY_WORDS))
+            found = search_by_words(shown.run, text, BY_WORDS, _among(shown, query))
+            return _similar(shown, found)
 
         faces = await site.state.in_time(request, site.state.engine.think(work))
         return JsonResponse({"faces": faces})
 
     return router
+
+
+def _query(site: Site, request: Request) -> FacesQuery:
+    """The filter of an address; a ServiceError where it can't be read, before any body is."""
+    try:
+        return site.query(request.query_params.multi_items(), _OF_PAGE)
+    except InputError as error:
+        raise ServiceError(422, "invalid_request", str(error), body_left=True) from None
+
+
+def _among(shown: Shown, query: FacesQuery) -> Allowed:
+    """What says which faces a query finds; without conditions all."""
+    if not query.text:
+        return every
+
+    def allowed() -> np.ndarray:
+        check_names(shown.run)
+        found = shown.faces.select(query)
+        if not len(found.rows):
+            raise InputError("; ".join(["the filter leaves no face", *found.hints]))
+        return shown.run.models.neighbours.names.isin(shown.faces.names(found.rows))
+
+    return allowed
 
 
 def _card(shown: Shown | None, analysis: dict[str, Any]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from facestats.errors import FaceStatsError
 from facestats.groups.tables import FLAGS_SHA256
 from facestats.report.document import html_environment
 from facestats.service.errors import ServiceError
-from facestats.service.faces import filters_by_ethnicity
+from facestats.service.filtering import filters_by_ethnicity
 from facestats.service.models import TABLE_SHA256, Run
 from facestats.service.state import State
 

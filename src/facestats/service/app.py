@@ -26,7 +26,7 @@ from facestats.service.access import Access
 from facestats.service.answers import ErrorResponse, JsonResponse
 from facestats.service.engine import Engine
 from facestats.service.errors import ServiceError, from_library
-from facestats.service.faces import face_routes, listed
+from facestats.service.faces import face_routes
 from facestats.service.metrics import Metrics
 from facestats.service.models import CurrentRun
 from facestats.service.observing import Observing, write_line
@@ -34,6 +34,7 @@ from facestats.service.photos import photo_routes
 from facestats.service.reading import Held
 from facestats.service.settings import Settings
 from facestats.service.state import State
+from facestats.serving.filters import listed
 from facestats.serving.parts import Encoding
 
 Responses = dict[int | str, dict[str, Any]]

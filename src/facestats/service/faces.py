@@ -24,14 +24,23 @@ from facestats.groups.params import Copies, Filter, Flags
 from facestats.service import schemas
 from facestats.service.answers import JsonResponse
 from facestats.service.errors import ServiceError, without_paths
+from facestats.service.filtering import (
+    Allowed,
+    FilterText,
+    allowed_of,
+    every,
+    filters_by_ethnicity,
+    read_filter,
+)
 from facestats.service.models import METRICS, Run
 from facestats.service.photos import Count, Ethnicity, rows_of
 from facestats.service.reading import read_small
 from facestats.service.state import State
 from facestats.serving import answers
-from facestats.serving.answers import SENSITIVE, SENSITIVE_COLUMNS
+from facestats.serving.answers import SENSITIVE_COLUMNS
 from facestats.serving.composites import FACTS, draw_composite
 from facestats.serving.crops import check_crops
+from facestats.serving.filters import listed
 
 MOST_FACES = 500  # a page
 MOST_MEMBERS = 500  # of a composite over HTTP
@@ -169,10 +178,12 @@ def _add_search(router: APIRouter, state: State) -> None:
         request: Request,
         text: Annotated[str, Query(min_length=1, max_length=MOST_TEXT, description="in English")],
         k: Count = 10,
+        where: FilterText = None,
     ) -> JsonResponse:
         run = state.run()
+        allowed = allowed_of(run, read_filter(state, where))
         similar = await state.in_time(
-            request, state.engine.think(partial(search_by_words, run, text, k))
+            request, state.engine.think(partial(search_by_words, run, text, k, allowed))
         )
         return state.answer(request, run, {"similar": similar})
 
@@ -256,18 +267,10 @@ def _read_crop(run: Run, filename: str) -> bytes | None:
         return None
 
 
-def search_by_words(run: Run, text: str, k: int) -> list[dict[str, Any]]:
+def search_by_words(run: Run, text: str, k: int, allowed: Allowed = every) -> list[dict[str, Any]]:
     """The faces that fit words best, as the answer has them."""
     vector = run.texts().encode([text])[0]
-    return rows_of(answers.nearest(run.models, vector, k))
-
-
-def filters_by_ethnicity(where: Filter) -> bool:
-    """Whether a filter asks for what is shown on request only."""
-    named = {*(where.attributes or {}), *(where.columns or {})}
-    return where.ethnicity is not None or any(
-        name.startswith((SENSITIVE, *SENSITIVE_COLUMNS)) for name in named
-    )
+    return rows_of(answers.nearest(run.models, vector, k, allowed=allowed()))
 
 
 def _range(low: float | None, high: float | None, least: float, most: float) -> list | None:
@@ -286,13 +289,6 @@ def _composite(body: bytes) -> schemas.CompositeRequest:
         return schemas.CompositeRequest.model_validate(content)
     except ValidationError as error:
         raise ServiceError(422, "invalid_request", listed(error.errors())) from None
-
-
-def listed(errors: Any) -> str:
-    """The errors of a validation in one line."""
-    return "; ".join(
-        f"{'.'.join(str(part) for part in error['loc'])}: {error['msg']}" for error in errors[:5]
-    )
 
 
 def _draw(run: Run, options: schemas.CompositeRequest) -> tuple[bytes, dict[str, str]]:

@@ -14,6 +14,7 @@ from facestats.faces.crop import FaceCrop
 from facestats.service import schemas
 from facestats.service.answers import JsonResponse
 from facestats.service.errors import ServiceError, from_library
+from facestats.service.filtering import Allowed, FilterText, allowed_of, every, read_filter
 from facestats.service.models import Run
 from facestats.service.reading import SEVERAL, SINGLE, read_photos
 from facestats.service.state import State
@@ -73,9 +74,9 @@ def landmarks_of(crop: FaceCrop, doubts: list[str]) -> dict[str, Any]:
     }
 
 
-def similar_to(face: Face, k: int) -> list[dict[str, Any]]:
+def similar_to(face: Face, k: int, allowed: Allowed = every) -> list[dict[str, Any]]:
     """The nearest faces of the pipeline, as the answer has them."""
-    return rows_of(answers.nearest(face.models, face.embedding, k))
+    return rows_of(answers.nearest(face.models, face.embedding, k, allowed=allowed()))
 
 
 def rows_of(table: Any) -> list[dict[str, Any]]:
@@ -92,13 +93,15 @@ def rows_of(table: Any) -> list[dict[str, Any]]:
     ]
 
 
-def analysis_of(face: Face, run: Run, ethnicity: bool, k: int | None) -> dict[str, Any]:
+def analysis_of(
+    face: Face, run: Run, ethnicity: bool, k: int | None, allowed: Allowed = every
+) -> dict[str, Any]:
     """All that is known about a face."""
     parts: dict[str, Callable[[], Any]] = {
         "score": lambda: score_of(face),
         "attributes": lambda: attributes_of(face, ethnicity),
         "measurements": lambda: measurements_of(face, ethnicity),
-        "similar": lambda: similar_to(face, k) if k else None,
+        "similar": lambda: similar_to(face, k, allowed) if k else None,
     }
     results: dict[str, Any] = {}
     errors: dict[str, Any] = {}
@@ -158,6 +161,10 @@ def _embedding_of(face: Face) -> dict[str, Any]:
     return {"embedding": face.embedding.tolist(), "warnings": face.doubt_texts}
 
 
+def _similar_of(k: int, allowed: Allowed) -> Finish:
+    return lambda face: {"similar": similar_to(face, k, allowed), "warnings": face.doubt_texts}
+
+
 def photo_routes(state: State) -> APIRouter:
     """The routes that take photos."""
     router = APIRouter(prefix="/v1")
@@ -209,11 +216,10 @@ def photo_routes(state: State) -> APIRouter:
         )
 
     @route("/similar", schemas.Similar, "Find the faces of the project most similar to a photo's")
-    async def similar(request: Request, k: Count = 10) -> JsonResponse:
+    async def similar(request: Request, k: Count = 10, where: FilterText = None) -> JsonResponse:
+        wanted = read_filter(state, where)
         return await answer_photos(
-            state,
-            request,
-            lambda run: lambda face: {"similar": similar_to(face, k), "warnings": face.doubt_texts},
+            state, request, lambda run: _similar_of(k, allowed_of(run, wanted))
         )
 
     return router

@@ -1,19 +1,25 @@
 // Finding faces by a photo or by words. The photo is drawn on a canvas, and sent to this server.
 import { get, post } from "./api.js";
 import { $, make, makeCard, makeTable } from "./dom.js";
+import { queryOf, watchFilter } from "./filter.js";
 
 const version = $("found").dataset.version;
-let bitmap = null, landmarks = null;
+let bitmap = null, landmarks = null, photo = null;
 const asked = { similar: 0, found: 0 }; // numbers of the last questions: earlier answers are thrown away
 
+function conditions() {
+  return $("filter") ? queryOf($("filter")) : "";
+}
+
 async function analyze(file) {
+  photo = file;
   const number = ++asked.similar;
   $("state").textContent = "Looking …";
   $("result").hidden = true;
   show("similar", []);
   try {
     bitmap = await createImageBitmap(file).catch(() => null); // HEIC and others: this browser can't
-    const answer = await post("/app/api/analyze", file);
+    const answer = await post(`/app/api/analyze?${conditions()}`, file);
     if (number !== asked.similar) return;
     landmarks = answer.landmarks;
     $("state").textContent = "";
@@ -102,17 +108,31 @@ document.addEventListener("paste", (event) => {
   if (file) { event.preventDefault(); analyze(file); }
 });
 $("marks").addEventListener("change", draw);
-$("words")?.addEventListener("submit", async (event) => {
+$("words")?.addEventListener("submit", (event) => {
   event.preventDefault();
+  find();
+});
+
+async function find() {
   const words = $("search").value.trim(), number = ++asked.found;
   if (!words) return;
   $("words-state").textContent = "Looking …";
   try {
-    const answer = await get(`/app/api/search?text=${encodeURIComponent(words)}`);
+    const answer = await get(`/app/api/search?text=${encodeURIComponent(words)}&${conditions()}`);
     if (number !== asked.found) return;
     $("words-state").textContent = "";
     show("found", answer.faces);
   } catch (error) {
-    if (number === asked.found) $("words-state").textContent = sentence(error.message);
+    if (number !== asked.found) return;
+    show("found", []);
+    $("words-state").textContent = sentence(error.message);
   }
-});
+}
+
+if ($("filter")) {
+  watchFilter($("filter"), (query) => {
+    history.replaceState(history.state, "", query ? `/app/find?${query}` : "/app/find");
+    if (photo) analyze(photo);
+    if ($("search")) find();
+  });
+}
