@@ -234,15 +234,34 @@ def test_a_shard_is_written_anew_without_a_member_and_its_sidecars(tmp_path):
     assert not linked.exists()
 
 
-def test_forget_writes_a_shard_anew_without_the_photo(tmp_path, jpegs, capfd):
-    """With its copy in another shard and its labels; not where the shard is damaged."""
+def write_project(tmp_path, labels):
+    """A project of shards in `raw`, as `forget` wants it."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["data"] |= {"images": "raw", "labels": "labels"}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     (tmp_path / "data").mkdir()
     (tmp_path / "labels").mkdir()
     (tmp_path / "data/manual_labels.csv").write_text("filename,age\n")
-    (tmp_path / "labels/labels.csv").write_text("filename,age\n0.tar/b.jpg,30\n0.tar/a.jpg,20\n")
+    (tmp_path / "labels/labels.csv").write_text(labels)
+
+
+def test_forget_opens_a_shard_once_not_once_a_photo(tmp_path, monkeypatch, capfd):
+    names = [f"{number:02}.jpg" for number in range(40)]
+    write_project(
+        tmp_path, "filename,person\n" + "".join(f"0.tar/{name},anna\n" for name in names[:20])
+    )
+    shard = make(tmp_path / "raw/0.tar", [(name, name.encode()) for name in names])
+    opened, paths = shards.opened, []
+    monkeypatch.setattr(shards, "opened", lambda path: paths.append(path) or opened(path))
+    assert main(["forget", "--person", "anna", "--root", str(tmp_path)]) == 0
+    assert "20.jpg" not in capfd.readouterr().out
+    assert scan(shard).places.keys() == {*names[20:]}
+    assert len(paths) < 12
+
+
+def test_forget_writes_a_shard_anew_without_the_photo(tmp_path, jpegs, capfd):
+    """With its copy in another shard and its labels; not where the shard is damaged."""
+    write_project(tmp_path, "filename,age\n0.tar/b.jpg,30\n0.tar/a.jpg,20\n")
     names = ("a.jpg", "b.jpg", "c.jpg")
     shard = make(
         tmp_path / "raw/0.tar", [*zip(names, jpegs, strict=True), ("b.json", b"{}"), ("d.jpg", b"")]

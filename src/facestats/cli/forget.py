@@ -241,10 +241,12 @@ def _check(place: Place, targets: Targets, labels: list[LabelFile]) -> None:
     """
     inside = [place.photos.resolve(), *([place.cache.folder.resolve()] if place.cache else [])]
     mistakes = []
+    holders: dict[Path, Path] = {}
     for photo in targets.files:
         shard = find_member(photo)
-        path = shard[0] if shard else photo
-        if shard and (problem := contents(path).problem):
+        holders.setdefault(shard[0] if shard else photo, photo)
+    for path, photo in holders.items():
+        if path != photo and (problem := contents(path).problem):
             mistakes.append(f"{path}, which holds {photo}, can't be written anew: {problem}")
         if path.exists() and not any(path.resolve().is_relative_to(folder) for folder in inside):
             mistakes.append(

@@ -22,7 +22,6 @@ from facestats.errors import InputError
 from facestats.labels.removal import Mentions
 from facestats.machine.faults import fault, is_fault
 from facestats.machine.output import shell_words
-from facestats.photos.source import is_photo
 from facestats.rows.dvc_cache import DvcCache
 from facestats.rows.folder import is_absent
 from facestats.rows.interface import StorePath
@@ -120,14 +119,13 @@ def find_targets(
 ) -> Targets:
     """Collect everything known about the photos to forget, their exact copies included."""
     table = _last_run(place)
-    photos = {image: path for image in here if is_photo(path := place.photos / image)}
-    sizes = {traces.size_of(photos[image]) for image in images & photos.keys()}
-    same_size = [
-        image for image, path in photos.items() if image in images or traces.size_of(path) in sizes
-    ]
-    digests = {image: traces.sha256_of(photos[image]) for image in same_size}
-    sha256 = {digests[image] for image in images & photos.keys()}
-    copies = {image for image, digest in digests.items() if digest in sha256} - images
+    sizes = traces.sizes_of(place.photos / image for image in sorted(here))
+    photos = {image: path for image in here if (path := place.photos / image) in sizes}
+    wanted = {sizes[photos[image]] for image in images & photos.keys()}
+    same_size = {image: path for image, path in photos.items() if sizes[path] in wanted}
+    found = traces.bytes_of(same_size.values())
+    sha256 = {found[photos[image]].sha256 for image in images & photos.keys()}
+    copies = {image for image, path in same_size.items() if found[path].sha256 in sha256} - images
     images |= copies
     sha256 |= set(table.loc[table["image"].isin(list(map(printable, images))), "sha256"].dropna())
     objects: set[str] = set()
@@ -135,7 +133,8 @@ def find_targets(
     if place.cache:  # earlier versions under the same name have rows of their own
         objects = forget_cache.pictures(place.cache, images) & forget_cache.all_objects(place.cache)
         earlier = [place.cache.object(md5) for md5 in sorted(objects)]
-    search = _search(place, images, here, photos, earlier, sha256, mentions, persons)
+    before = traces.bytes_of(earlier)
+    search = _search(place, images, found, before, sha256, mentions, persons)
     files = [place.photos / image for image in sorted(images & here)]
     files += [  # `dvc checkout` would bring the photo back
         path
@@ -145,7 +144,7 @@ def find_targets(
     targets = Targets(
         sorted(images),
         files,
-        sha256 | {traces.sha256_of(path) for path in earlier},
+        sha256 | {known.sha256 for known in before.values()},
         search,
         objects,
         {str(file.path): mentions.names(file, images) for file in mentions.files},
@@ -169,35 +168,37 @@ def find_targets(
 def _search(
     place: Place,
     images: set[str],
-    here: set[str],
-    photos: dict[str, Path],
-    earlier: list[Path],
+    photos: dict[Path, traces.Bytes],
+    earlier: dict[Path, traces.Bytes],
     sha256: set[str],
     mentions: Mentions,
     persons: list[str],
 ) -> traces.Search:
+    """What else may hold the photos: `photos` and `earlier` are their files, now and before."""
     names = {*images, *map(face_filename, images)}.union(
         *(mentions.names(file, images) for file in mentions.files)
     )
     crops = Crops.of(place.root / CROPS)
+    faces = {image: crops.path(face_filename(image)) for image in images}
+    found = photos | traces.bytes_of(faces.values())
     own = [
-        (image, path)
+        (image, found[path])
         for image in sorted(images)
-        for path in (photos.get(image), crops.path(face_filename(image)))
-        if path and is_photo(path)
+        for path in (place.photos / image, faces[image])
+        if path in found
     ]
     by_hash = dict.fromkeys(sha256, "a photo that went") | {
-        traces.sha256_of(path): "an earlier version" for path in earlier
+        known.sha256: "an earlier version" for known in earlier.values()
     }
-    by_hash |= {traces.sha256_of(path): image for image, path in reversed(own)}
-    sizes = {traces.size_of(path) for path in [*earlier, *(path for _, path in own)]}
+    by_hash |= {known.sha256: image for image, known in reversed(own)}
+    sizes = {known.size for known in [*earlier.values(), *(known for _, known in own)]}
     return traces.Search(
         sorted(images),
         names,
         set(persons),
         by_hash,
-        sizes if images <= photos.keys() else None,
-        {traces.git_name(path): image for image, path in own},
+        sizes if all(place.photos / image in photos for image in images) else None,
+        {known.git: image for image, known in own},
     )
 
 

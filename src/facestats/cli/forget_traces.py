@@ -11,9 +11,9 @@ import zipfile
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
-from facestats.core.shards import open_any
+from facestats.core.shards import open_any, open_each
 from facestats.dvc_files.forms import MOST_YAML, ForeignError, load_yaml, read_regular
 from facestats.errors import FaceStatsError, number_of
 from facestats.machine.faults import fault, is_passing
@@ -75,6 +75,30 @@ class Search:
         )
 
 
+@dataclass(frozen=True)
+class Bytes:
+    """Number of a file's bytes, their sha256 (hex), and the hash by which git names them."""
+
+    size: int
+    sha256: str
+    git: str
+
+
+def sizes_of(paths: Iterable[Path]) -> dict[Path, int]:
+    """Bytes of each path that leads to a file, or to a member of a shard that can be used."""
+    return {path: size for path, _, size in open_each(paths)}
+
+
+def bytes_of(paths: Iterable[Path]) -> dict[Path, Bytes]:
+    """What tells the bytes of each path, as far as `sizes_of` knows it."""
+    found = {}
+    for path, file, size in open_each(paths):
+        digests = hashlib.sha256(), hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+        _hash(file, size, *digests)
+        found[path] = Bytes(size, *(digest.hexdigest() for digest in digests))
+    return found
+
+
 def _either(names: Iterable[str]) -> bytes:
     forms = {
         form.encode(errors="surrogateescape")
@@ -131,7 +155,10 @@ def _unread(path: Path, error: OSError) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    return _hashed(path, hashlib.sha256())
+    digest = hashlib.sha256()
+    with open_any(path) as (file, size):
+        _hash(file, size, digest)
+    return digest.hexdigest()
 
 
 def files_that_name(paths: Iterable[Path], pattern: re.Pattern[bytes]) -> list[tuple[Path, str]]:
@@ -295,23 +322,11 @@ def history(root: Path, search: Search, pattern: re.Pattern[bytes]) -> list[str]
     ]
 
 
-def git_name(path: Path) -> str:
-    """The hash by which git names a file's bytes."""
-    return _hashed(path, hashlib.sha1(b"blob %d\0" % size_of(path), usedforsecurity=False))
-
-
-def size_of(path: Path) -> int:
-    """Bytes of a file, or of a member of a shard."""
-    with open_any(path) as (_, size):
-        return size
-
-
-def _hashed(path: Path, digest: Any) -> str:
-    with open_any(path) as (file, left):
-        while chunk := file.read(min(_CHUNK, left)):
+def _hash(file: BinaryIO, left: int, *digests: Any) -> None:
+    while chunk := file.read(min(_CHUNK, left)):
+        for digest in digests:
             digest.update(chunk)
-            left -= len(chunk)
-    return digest.hexdigest()
+        left -= len(chunk)
 
 
 def _objects(root: Path, names: list[bytes]) -> Iterator[tuple[bytes, bytes]]:

@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import BinaryIO
 
 import numpy as np
@@ -42,11 +42,12 @@ _KEPT = 2048  # shards whose places are kept; of 10,000 members they take 0.2 MB
 def find_member(path: str | os.PathLike) -> tuple[Path, str] | None:
     """The shard that a path leads into, and the member's name; None for any other path."""
     text = os.fspath(path)
-    if not any(f"{suffix}/" in text for suffix in _SUFFIXES):
-        return None
-    for above in Path(text).parents:
-        if above.suffix in _SUFFIXES and is_shard(above):
-            return above, Path(text).relative_to(above).as_posix()
+    for suffix in _SUFFIXES:
+        end = -1
+        while (end := text.find(f"{suffix}/", end + 1)) >= 0:
+            above, name = text[: end + len(suffix)], text[end + len(suffix) :].strip("/")
+            if name and os.path.isfile(above):
+                return Path(above), PurePath(name).as_posix()
     return None
 
 
@@ -200,9 +201,18 @@ def _places(path: str, *_: int) -> _Places:
     return _Places(hashes[order], np.array([*found.values()], np.int64).reshape(-1, 2)[order])
 
 
-def _place(shard: Path, file: BinaryIO, name: str) -> tuple[int, int] | None:
+def _places_in(shard: Path, file: BinaryIO) -> _Places:
     status = os.fstat(file.fileno())
-    return _places(str(shard), status.st_ino, status.st_size, status.st_mtime_ns).find(name)
+    return _places(str(shard), status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def _at(shard: Path, file: BinaryIO, place: tuple[int, int]) -> tuple[BinaryIO, int]:
+    """A file at the first byte of a member, and the member's size."""
+    if shard.suffix == parquet_shards.SUFFIX:
+        picture = parquet_shards.read_picture(shard, place)
+        return io.BytesIO(picture), len(picture)
+    file.seek(place[0])
+    return file, place[1]
 
 
 @contextmanager
@@ -219,15 +229,10 @@ def open_member(shard: Path, name: str) -> Iterator[tuple[BinaryIO, int]]:
         The shard can't be read.
     """
     with opened(shard) as file:
-        place = _place(shard, file, name)
+        place = _places_in(shard, file).find(name)
         if place is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(shard / name))
-        if shard.suffix == parquet_shards.SUFFIX:
-            picture = parquet_shards.read_picture(shard, place)
-            yield io.BytesIO(picture), len(picture)
-        else:
-            file.seek(place[0])
-            yield file, place[1]
+        yield _at(shard, file, place)
 
 
 @contextmanager
@@ -244,6 +249,26 @@ def open_any(path: Path) -> Iterator[tuple[BinaryIO, int]]:
         yield found if isinstance(found, tuple) else (found, os.fstat(found.fileno()).st_size)
 
 
+def open_each(paths: Iterable[Path]) -> Iterator[tuple[Path, BinaryIO, int]]:
+    """Each path that leads to a file or a member that can be used, at its first byte; and its size.
+
+    A shard is opened once, and its members come in their order. Errors are those of `open_member`.
+    """
+    members: dict[Path, list[tuple[str, Path]]] = {}
+    for path in paths:
+        if place := find_member(path):
+            members.setdefault(place[0], []).append((place[1], path))
+        elif os.path.isfile(path):
+            with opened(path) as file:
+                yield path, file, os.fstat(file.fileno()).st_size
+    for shard, named in members.items():
+        with opened(shard) as file:
+            places = _places_in(shard, file)
+            found = sorted((at, path) for name, path in named if (at := places.find(name)))
+            for at, path in found:
+                yield path, *_at(shard, file, at)
+
+
 def read_member(shard: Path, name: str) -> bytes:
     """The bytes of a member; errors are those of `open_member`."""
     with open_member(shard, name) as (file, size):
@@ -256,7 +281,7 @@ def read_member(shard: Path, name: str) -> bytes:
 def has_member(shard: Path, name: str) -> bool:
     """Whether a shard has such a member that can be used; OSError if the shard can't be read."""
     with opened(shard) as file:
-        return _place(shard, file, name) is not None
+        return _places_in(shard, file).find(name) is not None
 
 
 def first_member(shard: Path, most: int = 2**28) -> tuple[str, bytes]:
