@@ -42,15 +42,8 @@ def routes(site: Site) -> APIRouter:
             if isinstance(missing, FaceStatsError)
             else None
         )
-        query, problem = FacesQuery(), None
-        try:
-            query = _query(site, request)
-        except ServiceError as error:
-            problem = error.message
-        form = {}
-        if shown:
-            added = request.query_params.getlist("add")
-            form = await site.work(form_of, shown.faces, query, added)
+        query, problem = _query_or_problem(site, request)
+        added = request.query_params.getlist("add")
         return site.page(
             request,
             "find.html",
@@ -58,7 +51,7 @@ def routes(site: Site) -> APIRouter:
             422 if problem else 200,
             problem=problem,
             query=query,
-            form=form,
+            form=await site.work(form_of, shown.faces, query, added) if shown else None,
             why_no_words=why,
             megabytes=site.state.settings.photo_bytes // MEGA,
             longest=MOST_TEXT,
@@ -99,6 +92,14 @@ def _query(site: Site, request: Request) -> FacesQuery:
         return site.query(request.query_params.multi_items(), _OF_PAGE)
     except InputError as error:
         raise ServiceError(422, "invalid_request", str(error), body_left=True) from None
+
+
+def _query_or_problem(site: Site, request: Request) -> tuple[FacesQuery, str | None]:
+    """The filter of an address, or none and what is wrong with it."""
+    try:
+        return _query(site, request), None
+    except ServiceError as error:
+        return FacesQuery(), error.message
 
 
 def _among(shown: Shown, query: FacesQuery) -> Allowed:
