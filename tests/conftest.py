@@ -5,6 +5,7 @@ import gc
 import importlib
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 
 import psutil
@@ -117,6 +118,18 @@ def has_room(folder: str) -> bool:
     return False
 
 
+def leave_further_cases(items: list[pytest.Item]) -> None:
+    """Mark as thorough what comes after the first n cases of a test marked `first_cases(n)`."""
+    cases: Counter[str] = Counter()
+    for item in items:
+        mark = item.get_closest_marker("first_cases")
+        if mark and not item.get_closest_marker("thorough"):
+            test = item.nodeid.partition("[")[0]
+            if cases[test] >= mark.args[0]:
+                item.add_marker("thorough")
+            cases[test] += 1
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
     for item in items:
@@ -127,6 +140,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("thorough")  # drawn faces stand in for OMI's where there are none
         if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(SLOW))
+    leave_further_cases(items)
 
 
 def pytest_collection_finish() -> None:

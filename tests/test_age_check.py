@@ -404,6 +404,7 @@ def test_a_copy_of_a_child_is_one(stage):
     )
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("options", "why"),

@@ -32,6 +32,7 @@ def ratings_of(root):
         return [*csv.DictReader(file)]
 
 
+@pytest.mark.first_cases(2)
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_label_is_written_and_taken_back(service, root, post, name):
     before = (root / "data/manual_labels.csv").read_bytes()
@@ -241,6 +242,7 @@ def test_a_killed_server_loses_no_label(root, consent, tmp_path):
     assert [labels[name]["age"] for name in names] == ["41.5", "41.5"]
 
 
+@pytest.mark.thorough
 def test_a_server_that_only_shows_writes_nothing(root, consent, tmp_path):
     with pages(root, tmp_path, "--read-only", "--consent", str(consent)) as quiet:
         headers = {"Content-Type": "application/json", "X-CSRF-Token": csrf(quiet)}

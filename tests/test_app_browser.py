@@ -68,6 +68,7 @@ def forgive(tab, status: int) -> None:
     tab.events.remove(refused[0])
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.parametrize(
     ("width", "scheme"),
     [
@@ -159,6 +160,7 @@ def test_a_column_is_added_to_the_filter(tab, address):
     assert tab.evaluate("document.querySelector('input[name=gender][value=female]').checked")
 
 
+@pytest.mark.first_cases(2)
 @pytest.mark.parametrize("name", HOSTILE[:4])
 def test_names_stay_names(tab, address, name):
     tab.visit(f"{address}/app/faces?flags=keep&copies=keep")
@@ -218,6 +220,7 @@ def test_the_run_waits_for_nobody(tab, address):
     assert "can't tell" not in text
 
 
+@pytest.mark.first_cases(2)
 @pytest.mark.parametrize("name", HOSTILE[:4])
 def test_a_face_of_any_name_is_labelled_by_a_key(tab, address, root, name):
     tab.visit(f"{address}/app/label?attribute=gender&face={quote(name)}")

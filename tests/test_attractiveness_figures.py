@@ -63,6 +63,7 @@ def ink(path) -> float:
         return float((np.asarray(image.convert("L")) < 250).mean())
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.parametrize(
     "draw",
     [

@@ -149,6 +149,7 @@ def test_an_age_that_can_not_be_checked_is_an_error_of_its_row(built, models, mo
     assert pd.isna(table.loc[0, "score"])
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.parametrize("ending", ["csv", "xlsx", "parquet"])
 def test_the_command_writes_a_table(ending, built, models, tmp_path, capsys):
     out = tmp_path / f"scores.{ending}"

@@ -55,6 +55,7 @@ def test_embeddings_are_float32_of_unit_norm_and_of_the_models_dimension(clip_mo
     assert np.abs(np.linalg.norm(rows.astype(float), axis=1) - 1).max() < 1e-6
 
 
+@pytest.mark.first_cases(2)
 @pytest.mark.parametrize("name", ["tiny", "patch32"])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_row_does_not_depend_on_its_neighbours_or_its_place(clip_models, name, precision):

@@ -157,6 +157,7 @@ def test_impossible_numbers_of_clusters_are_refused(k, tmp_path):
     assert Clusters(k=[4, 4]).k == [4, 4]
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.long
 @pytest.mark.parametrize("k", [3, 12, 25])
 def test_the_map_tells_all_clusters_apart_and_gives_the_same_bytes(tmp_path, monkeypatch, k):

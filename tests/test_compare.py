@@ -33,6 +33,7 @@ def by_measure(a: pd.DataFrame, b: pd.DataFrame) -> dict:
     return {one.measure: one for one in compare(a, b).differences}
 
 
+@pytest.mark.thorough
 @pytest.mark.long
 def test_where_nothing_differs_the_interval_covers_0_as_often_as_it_says(quick):
     """Two halves of the features tell as much: neither is better, whichever seems so."""
@@ -330,6 +331,7 @@ def test_where_validation_can_not_choose_that_is_said(grid, capsys):
     assert "their rated val faces differ" in printed(grid, capsys, "main", "wide", "split")
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
 @pytest.mark.long
 def test_differences_are_drawn(grid, capsys, tmp_path, suffix):
@@ -447,6 +449,7 @@ def test_damaged_files_of_a_commit_are_named(grid):
         read_run(grid.folder, "HEAD")
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_an_experiment_that_dvc_has_run(project, capsys):
     def compared(*names: str) -> dict:

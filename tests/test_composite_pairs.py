@@ -420,6 +420,7 @@ def work(tmp_path):
     return run
 
 
+@pytest.mark.thorough
 @pytest.mark.long
 def test_the_stages_write_the_same_bytes_again(work):
     result = {}

@@ -73,6 +73,7 @@ def test_without_pairs_the_picture_says_why(tmp_path, figures, why, said):
     assert any("pet" in text for text in texts)
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.long
 @pytest.mark.parametrize("n", [2, 30])
 def test_few_and_many_classes_are_drawn_in_the_same_bytes(tmp_path, n):

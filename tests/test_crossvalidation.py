@@ -81,6 +81,7 @@ def test_permuted_regressions_are_scikit_learns():
             assert many[:, 0] == pytest.approx(own.predict(x[48:].astype(float)), abs=1e-6)
 
 
+@pytest.mark.thorough
 @pytest.mark.soak
 @pytest.mark.long
 @pytest.mark.timeout(1200)
@@ -167,6 +168,7 @@ def geometric(y, groups):
     return GeometricFolds(pd.concat(rows, ignore_index=True), [0.0, 0.1], 0.9)
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.parametrize("weights", [{"geometric": 0.6, "holistic": 0.4}, "learned"])
 @pytest.mark.long
 def test_the_combined_score_is_that_of_the_same_fold(weights):

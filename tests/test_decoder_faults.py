@@ -29,6 +29,7 @@ def test_a_limit_of_the_data_segment_is_a_limit_of_memory():
     assert in_little_memory(1 << 29, lambda: str(faults.memory_is_there(1 << 28))) == "True"
 
 
+@pytest.mark.thorough
 @pytest.mark.long
 def test_a_good_avif_is_not_called_damaged_where_memory_is_short():
     data = encode(Image.fromarray(backdrop(1600, 1200)), "AVIF", speed=10)
@@ -48,6 +49,7 @@ def without_threads() -> None:
         os.setuid(65534)  # the limit does not hold for root
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.skipif(sys.platform != "linux", reason="counts threads as processes")
 @pytest.mark.parametrize("kind", ["AVIF", "HEIC", "damaged HEIC"])
 @pytest.mark.long

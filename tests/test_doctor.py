@@ -201,6 +201,7 @@ def test_of_many_photos_some_are_looked_into(root, doctor, in_one_process, monke
     assert spread([*"abcdefgh"], 4) == ["a", "c", "e", "g"]
 
 
+@pytest.mark.first_cases(3)
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "way"),
@@ -317,6 +318,7 @@ def hub(tmp_path, monkeypatch):
         yield hub
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("refusal", "words"),

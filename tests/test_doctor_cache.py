@@ -320,6 +320,7 @@ def test_doctor_prints_what_it_looked_through(root, capsys):
     assert answer["cache"] == {"run_cache_entries": 1, "listings": 1}
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ["entry", "listing"])
 def test_real_dvc_follows_what_doctor_names_and_nothing_else(tmp_path, way):

@@ -136,6 +136,7 @@ END
 """
 
 
+@pytest.mark.thorough
 def test_the_labelling_loop(project):
     project.keep_stages("labels", "split", "train_attribute", "attributes")
     project.commit("stages")

@@ -46,6 +46,7 @@ def stranger(project, tmp_path) -> tuple[Project, Path]:
     return project, tmp_path
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.parametrize("document", [README, STUDY])
 def test_own_photos(stranger, document):
     project, folder = stranger
@@ -66,6 +67,7 @@ def test_own_photos(stranger, document):
     assert "data/raw" in yaml.safe_load(project.read("params.yaml"))["data"]["images"]
 
 
+@pytest.mark.thorough
 def test_experiments(project):
     """Without the training, which tests/test_experiments.py runs by the same command, and with a
     composite that the small project has.
@@ -155,6 +157,7 @@ def test_an_attribute_in_words(project):
     assert set(final["hat_final"]) <= {"with", "without", "unknown"}
 
 
+@pytest.mark.thorough
 def test_rows(project, tmp_path):
     """That FACESTATS_ROWS moves the store, the block of docs/methods/reproducibility.md shows: with
     the usual one, rows would be reused.

@@ -79,6 +79,7 @@ def test_plain_photographs_are_not_doubted(plain, landmarker):
         assert reasons(grey, landmarker) == set()
 
 
+@pytest.mark.first_cases(3)
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("reason", "change", "how"),
@@ -214,6 +215,7 @@ def resized(photo, factor):
     )
 
 
+@pytest.mark.first_cases(2)
 @pytest.mark.long
 @pytest.mark.parametrize(
     "change",
@@ -246,6 +248,7 @@ def changed(benchmark, plain, landmarker, kind):
         yield reasons(benchmark.ALL[kind](photo, points, np.random.default_rng(number)), landmarker)
 
 
+@pytest.mark.thorough
 @pytest.mark.long
 def test_harmless_changes_make_a_drawing_or_a_hidden_face_of_one_photograph_in_a_hundred_at_most(
     benchmark, plain, landmarker
@@ -272,6 +275,7 @@ def test_harmless_changes_make_a_drawing_or_a_hidden_face_of_one_photograph_in_a
     assert sum(map(bool, doubtful)) <= max(len(doubtful) // 100, 1)
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.long
 @pytest.mark.parametrize("kind", ["dark glasses", "hand before the mouth", "mask any colour"])
 def test_dark_glasses_a_hand_and_a_mask_hide_a_part_of_a_face(benchmark, plain, landmarker, kind):
@@ -279,6 +283,7 @@ def test_dark_glasses_a_hand_and_a_mask_hide_a_part_of_a_face(benchmark, plain, 
     assert sum(doubtful) >= 0.8 * len(doubtful)
 
 
+@pytest.mark.first_cases(2)
 @pytest.mark.long
 @pytest.mark.parametrize("kind", ["cartoon", "pencil", "few colours", "pixel art"])
 def test_a_photograph_made_a_drawing_is_told(benchmark, plain, landmarker, kind):

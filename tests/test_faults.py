@@ -103,6 +103,7 @@ class Failing:
         return file
 
 
+@pytest.mark.first_cases(5)
 @pytest.mark.parametrize("after", [0, 1])
 @pytest.mark.parametrize("name", NUMBERS)
 @pytest.mark.long
@@ -201,6 +202,7 @@ def test_a_photo_that_vanishes_stops_the_run(folder, tmp_path, monkeypatch):
         run(folder, tmp_path)
 
 
+@pytest.mark.first_cases(2)
 @pytest.mark.long
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "HEIC", "cv2", "detector"])
 def test_want_of_memory_rejects_no_photo(folder, tmp_path, monkeypatch, kind):
@@ -342,6 +344,7 @@ def test_a_command_names_the_way_out_of_want(error, text, monkeypatch, capsys):
     assert capsys.readouterr().err == f"error: {text}\n"
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.parametrize("kind", ["AVIF", "WEBP", "HEIC"])
 @pytest.mark.long
 def test_a_decoder_that_cannot_be_loaded_is_no_fault_of_the_photo(

@@ -146,6 +146,7 @@ def test_repeats_that_lack_most_faces_are_refused():
         check_predictions(table, "main")
 
 
+@pytest.mark.thorough
 @pytest.mark.long
 def test_damaged_predictions_are_compared_or_refused(monkeypatch):
     monkeypatch.setattr(differences, "RESAMPLES", 20)

@@ -185,6 +185,7 @@ def test_other_lines_of_a_label_file_keep_their_bytes(tmp_path, text, left):
     assert path.read_bytes() == left.encode()
 
 
+@pytest.mark.thorough
 def test_the_cache_and_the_remote_keep_no_picture_table_or_listing(project, forget):
     """With the stages that know faces one by one: the others' outs are removed by the same
     command.

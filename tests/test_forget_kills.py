@@ -200,6 +200,7 @@ def at_once(made, tmp_path_factory):
     return everything(root)
 
 
+@pytest.mark.first_cases(3)
 @pytest.mark.parametrize("at", range(3, 36, 3))
 def test_the_same_command_goes_on_after_a_kill(made, at_once, tmp_path, at):
     root = tmp_path / "project"

@@ -164,6 +164,7 @@ def counts(done: subprocess.CompletedProcess) -> dict[str, int]:
     }
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.long
 @pytest.mark.parametrize("full", ["outs", "rows"])
 def test_preprocess_goes_on_where_the_disk_was_full(mount, photos, tmp_path, full):
@@ -193,6 +194,7 @@ def test_preprocess_goes_on_where_the_disk_was_full(mount, photos, tmp_path, ful
     assert counts(stage(tmp_path, "preprocess", **options))["computed"] == 0
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.long
 @pytest.mark.soak
 @pytest.mark.parametrize("full", ["outs", "rows"])
@@ -345,6 +347,7 @@ def test_rows_saved_before_the_disk_was_full_are_found(mount, tmp_path, monkeypa
     assert not warnings
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "full", [pytest.param("data/processed", marks=pytest.mark.thorough), ".dvc/cache"]

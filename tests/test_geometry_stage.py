@@ -262,6 +262,7 @@ def test_without_appearance_no_crop_is_needed(stage):
     assert 0.4 < r[0] < r[1]
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.parametrize("rated", [0, 7])
 @pytest.mark.long
 def test_without_ratings_there_are_measurements_and_a_warning(stage, rated, capsys):

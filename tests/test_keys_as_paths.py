@@ -74,6 +74,7 @@ KEYS = [
 ]
 
 
+@pytest.mark.first_cases(6)
 @pytest.mark.long
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of DVC
 @pytest.mark.parametrize(

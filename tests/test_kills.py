@@ -310,6 +310,7 @@ def test_kills_at_random_moments_lose_nothing(finished, project, seed):
     assert project.dvc("status").stdout.strip() == "Data and pipelines are up to date."
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("moment", [pytest.param("imports", marks=pytest.mark.thorough), "rows"])
 def test_an_orphan_of_a_killed_dvc_does_no_harm(finished, project, moment):
     run = Repro(project, "preprocess")
@@ -350,6 +351,7 @@ def test_an_orphan_does_not_write_what_dvc_has_restored(finished, tmp_path):
     assert json.loads(project.dvc("status", "--json", "embed").stdout) == {}
 
 
+@pytest.mark.thorough
 def test_ctrl_c_stops_runs_that_the_next_one_resumes(finished, tmp_path):
     project, reused = copy_without(finished, tmp_path, *ROW_STAGES), Counter()
     for script in ROW_STAGES:
@@ -367,6 +369,7 @@ def test_ctrl_c_stops_runs_that_the_next_one_resumes(finished, tmp_path):
     assert project.read("dvc.lock") == finished[0].read("dvc.lock")
 
 
+@pytest.mark.thorough
 def test_ctrl_c_does_not_wait_for_a_batch_that_takes_long(tmp_path):
     """A batch of 512 images through 64 layers: half a minute of work that a thread can not be told
     to stop.

@@ -46,6 +46,7 @@ def test_an_age_in_other_words_is_a_mistake_with_the_likely_reading(join, age, h
     assert ("did you mean" in str(error.value)) == ("did you mean" in hint)
 
 
+@pytest.mark.first_cases(6)
 @pytest.mark.parametrize(
     "word",
     [

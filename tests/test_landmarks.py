@@ -91,6 +91,7 @@ def test_an_image_longer_than_opencv_takes_is_sampled_all_the_same():
     assert np.abs(out[64, :, 0].astype(int) - np.arange(128) * 2).max() <= 1
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("width", "height", "share"), [(3000, 2000, 0.1), (2000, 3000, 0.1), (3000, 3000, 0.05)]

@@ -390,6 +390,7 @@ def test_doctor_looks_at_folders_that_params_does_not_name_yet(project):
     assert project.facestats("doctor", "--inputs").returncode == 0
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.parametrize(
     ("folder", "expected"),
     [("data/nowhere", "no such folder"), ("data/empty", "is empty"), ("params.yaml", "is a file")],
@@ -404,6 +405,7 @@ def test_doctor_names_a_wrong_image_folder(project, folder, expected):
     assert expected in done.stdout
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
@@ -452,6 +454,7 @@ class TestImportOmi:
         assert (ratings["rating_type"] == "repeat").sum() == 4918
         assert ratings["rater"].isna().all()
 
+    @pytest.mark.thorough
     def test_it_goes_under_dvc_and_says_what_comes_next(self, tmp_path):
         project = Project(tmp_path)
         project.commit("before")

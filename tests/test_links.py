@@ -56,6 +56,7 @@ def relink(project: Project, kind: str) -> None:
     assert not crop.stat().st_mode & 0o222
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "kind", [pytest.param("hardlink,symlink", marks=pytest.mark.thorough), "symlink"]
 )

@@ -88,6 +88,7 @@ def test_what_is_no_matrix_of_numbers_is_named(served, x, expected):
         served.predict(x)
 
 
+@pytest.mark.first_cases(8)
 @pytest.mark.parametrize(
     "change",
     [

@@ -67,6 +67,7 @@ def stage(tmp_path):
     return run
 
 
+@pytest.mark.first_cases(2)
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("changes", "shown", "dots"),
@@ -105,6 +106,7 @@ def test_a_stage_whose_output_nobody_takes_ends_well(stage, place):
     assert stage.out.read_text(encoding="utf-8") == NAME
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.long
 @pytest.mark.parametrize("place", ["", "full"])
 def test_a_command_says_what_it_has_to_say_in_ascii_or_that_it_could_not(tmp_path, place):

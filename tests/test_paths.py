@@ -201,6 +201,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.first_cases(2)
 @pytest.mark.parametrize(
     ("by_dvc", "arguments", "code", "expected"),
     [

@@ -55,6 +55,7 @@ def wide(tmp_path_factory):
     return fetched(tmp_path_factory.mktemp("wide"), WIDE, projection=512)
 
 
+@pytest.mark.first_cases(8)
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize(
     "changes",
@@ -160,6 +161,7 @@ def test_activations_are_told_apart(tmp_path):
         assert max(cosines(rows[name], other)[0] for other in others) < 0.999999
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.long
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_no_bit_depends_on_the_number_of_threads(wide, precision):
@@ -171,6 +173,7 @@ def test_no_bit_depends_on_the_number_of_threads(wide, precision):
     assert one.tobytes() == two.tobytes() == four.tobytes()
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.long
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_no_bit_depends_on_neighbours_or_place(wide, precision):

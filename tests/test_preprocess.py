@@ -327,6 +327,7 @@ def alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.long
 @pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="looks for processes in /proc")
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])

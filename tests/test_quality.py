@@ -23,6 +23,7 @@ def test_blur_lowers_sharpness_and_size_does_not_matter(crops):
     assert sharpness(grey_crop(np.asarray(half))) == pytest.approx(values[0], rel=0.05)
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.long
 @pytest.mark.parametrize("ratio", [1.2, 1.6, 2.0, 2.9, 3.1, 5.0])
 def test_crops_are_those_of_four_times_the_pixels_averaged(photos, ratio):

@@ -30,6 +30,7 @@ def bent(p):
     return 50 + 30 * np.tanh((p - 50) / 8)
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("truth", "expected", "most"),

@@ -52,6 +52,7 @@ def test_it_learns_what_it_can_see(rated):
     assert (predicted.dtype, predicted.shape) == (np.float64, (300,))
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("rows", "dimension", "noise"), [(260, 40, 1.0), (260, 300, 1.0), (700, 128, 9.0)]

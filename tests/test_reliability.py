@@ -64,6 +64,7 @@ def test_a_weight_of_two_is_the_face_twice():
         assert [a.faces[0], a.noise[0], a.k[0]] == pytest.approx([b.faces[0], b.noise[0], b.k[0]])
 
 
+@pytest.mark.first_cases(2)
 @pytest.mark.long
 @pytest.mark.parametrize(
     "design",
@@ -186,6 +187,7 @@ def test_raters_of_one_face_each_are_as_good_as_unnamed():
         assert named["split_half"] == pytest.approx(unnamed["split_half"], rel=1e-9)
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.parametrize("design", [{}, {"density": 0.4}, {"density": 0.1, "raters": 60}])
 def test_what_raters_are_called_does_not_matter(design):
     for seed in range(8):

@@ -31,6 +31,7 @@ def tab(tmp_path):
         yield page
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.long
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_page_is_quiet_and_fits(tab, path, width):
@@ -99,6 +100,7 @@ def test_what_was_not_measured_stays_below(tab, path):
     assert numbers == sorted(numbers, reverse=True)
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.long
 @pytest.mark.parametrize(("scheme", "dark"), [("light", False), ("dark", True)])
 def test_light_and_dark_follow_the_reader(tab, path, scheme, dark):

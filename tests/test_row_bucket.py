@@ -211,6 +211,7 @@ def test_a_listing_of_rows_asks_once_for_each_segment(place, faults):
 # --- a bucket that fails --------------------------------------------------------------------------
 
 
+@pytest.mark.first_cases(2)
 @pytest.mark.parametrize("what", ["busy", "broken", "cut", "unanswered", "slow"])
 def test_a_put_that_fails_once_is_repeated(place, faults, what):
     faults.fail("PUT", what, times=1)
@@ -218,6 +219,7 @@ def test_a_put_that_fails_once_is_repeated(place, faults, what):
     assert stored(place) == ["a"]
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.parametrize("what", ["busy", "broken", "cut", "denied"])
 def test_a_bucket_that_cant_be_written_is_read_and_the_run_goes_on(place, faults, what):
     put(place, "a")
@@ -235,6 +237,7 @@ def test_a_bucket_that_cant_be_written_is_read_and_the_run_goes_on(place, faults
     assert objects(place) == before
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.parametrize("what", ["busy", "cut", "slow"])
 def test_puts_that_begin_to_fail_cost_one_warning_and_no_row_that_is_there(place, faults, what):
     warnings = []
@@ -297,6 +300,7 @@ def test_a_bucket_that_lets_nothing_be_removed_does_not_seem_to(place, faults):
     assert "can't be written (the bucket refuses these keys (" in next(iter(left.values()))
 
 
+@pytest.mark.thorough
 def test_crops_in_a_bucket_that_is_gone_are_written_where_they_go(place, faults, tmp_path):
     with opened(place) as rows:
         faults.fault = lambda method, key: "cut"
@@ -330,6 +334,7 @@ def test_commands_say_what_is_wrong_with_a_bucket(faults, monkeypatch, capsys, w
     assert why in capsys.readouterr().err
 
 
+@pytest.mark.thorough
 def test_a_clock_that_is_an_hour_off_is_named(place, faults, capsys):
     faults.fault = lambda method, key: "skewed"
     assert main(["rows"]) == 2
@@ -354,6 +359,7 @@ def test_a_profile_that_is_not_there_is_named(faults, monkeypatch, capsys):
     assert "(The config profile (nobody) could not be found)" in capsys.readouterr().err
 
 
+@pytest.mark.thorough
 @pytest.mark.long
 def test_a_fill_whose_bucket_goes_away_stops_and_goes_on_later(place, faults, tmp_path, capsys):
     """Crops could be kept nowhere: no photo is computed in vain, and none is called bad."""

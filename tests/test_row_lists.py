@@ -160,6 +160,7 @@ def test_options_that_do_not_fit_are_errors(project, capsys, monkeypatch, words,
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.thorough
 @pytest.mark.server
 def test_photos_in_a_bucket_give_the_same_rows(filled, project, monkeypatch):
     with s3() as address:

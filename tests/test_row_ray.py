@@ -123,6 +123,7 @@ def test_an_address_where_nothing_answers_is_an_error(address, monkeypatch):
         rows_ray._check_address("auto")
 
 
+@pytest.mark.thorough
 @pytest.mark.server
 def test_ray_on_this_machine(filled, project):
     if not find_spec("ray"):

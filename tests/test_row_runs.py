@@ -53,6 +53,7 @@ def sizes(built) -> tuple[int, int]:
     return len(frame), int((frame["status"] == "ok").sum())
 
 
+@pytest.mark.thorough
 def test_new_images_cost_their_own_rows_and_others_nothing(project, sizes, monkeypatch):
     photos, faces = sizes
     raw = project.folder / "data/raw"
@@ -94,6 +95,7 @@ def test_only_the_rows_whose_code_or_parameters_changed_are_computed(project, si
     assert run_rows(project, **code) == [(faces, 0, faces)]
 
 
+@pytest.mark.thorough
 def test_there_and_back_again_comes_from_dvcs_cache(project, sizes):
     photos, faces = sizes
     project.set_params({"preprocess.size": 64})
@@ -104,6 +106,7 @@ def test_there_and_back_again_comes_from_dvcs_cache(project, sizes):
     assert "up to date" in project.dvc("status", "embed").stdout
 
 
+@pytest.mark.thorough
 def test_a_temporary_run_computes_what_is_new(project, sizes):
     photos, faces = sizes
     redraw(project, "aside.jpg", quality=93)
@@ -167,6 +170,7 @@ def test_a_clone_that_pulled_computes_one_row_for_one_image(project, sizes, tmp_
     assert other.read("dvc.lock") == project.read("dvc.lock")
 
 
+@pytest.mark.thorough
 def test_the_store_is_small_beside_dvcs_cache_and_pruning_keeps_what_is_used(project, sizes):
     def size(folder: str) -> int:
         seen = {

@@ -84,6 +84,7 @@ def at_once(build, photos, tmp_path):
     return build(folder, "another store", workers=2)
 
 
+@pytest.mark.thorough
 @pytest.mark.long
 def test_five_increments_in_another_order_give_the_same_bytes(build, photos, at_once, tmp_path):
     folder = tmp_path / "growing"

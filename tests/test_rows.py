@@ -199,6 +199,7 @@ def start_other_run(folder, seconds) -> multiprocessing.Process:
     return other
 
 
+@pytest.mark.thorough
 @pytest.mark.long
 def test_a_second_run_waits_for_the_first_and_finds_its_rows(open_rows, tmp_path):
     other = start_other_run(tmp_path / "store", seconds=1)

@@ -108,6 +108,7 @@ def run(cache: DvcCache, add: str, patience: float = 60.0) -> tuple[list[str], l
     return sorted(stored["key"].to_pylist()), warnings
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.parametrize("umask", [0o022, 0o077])
 def test_rows_are_shared_as_dvcs_cache_is(as_user, cache, umask):
     """The second person's first new photo ended in `Permission denied`."""
@@ -128,6 +129,7 @@ def test_rows_are_shared_as_dvcs_cache_is(as_user, cache, umask):
     assert list((cache.folder / "facestats-rows").rglob("*.parquet")) == []
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.parametrize("umask", [0o022, 0o077])
 def test_what_cant_be_written_is_a_warning(as_user, cache, umask):
     """A store that its owner has not shared."""
@@ -171,6 +173,7 @@ def test_a_lock_is_not_held_by_a_passer_by(as_user, cache):
         shutil.rmtree(cache.folder / "facestats-rows")
 
 
+@pytest.mark.thorough
 def test_a_run_that_waits_in_vain_says_for_whom_and_computes_too(as_user, cache, context):
     as_user(ANNA, 0o022, run, cache, "anna's")
     queue = context.Queue()

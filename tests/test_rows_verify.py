@@ -142,6 +142,7 @@ def first(row) -> bool:
     return row["status"] == "ok" and row["sha256"] < "8"
 
 
+@pytest.mark.first_cases(2)
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("column", "change"),

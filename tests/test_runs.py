@@ -62,6 +62,7 @@ def test_too_few_faces_leave_the_composite_unbuilt_and_say_so(project):
     ).exists()
 
 
+@pytest.mark.thorough
 def test_continua_come_and_go_on_the_command_line(project):
     new = "+continua.added={from: top_rated, to: women, steps: 2}"
     done = project.dvc("exp", "run", "-S", new)

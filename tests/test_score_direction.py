@@ -141,6 +141,7 @@ def test_attributes_come_from_the_tables_of_the_project(project):
         direction_of(project, ["agge"])
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.parametrize("path", TABLES)
 def test_tables_of_another_run_say_nothing_of_these_models(project, path):
     direction_of(project, ["age"])

@@ -122,6 +122,7 @@ def test_a_childs_face_gets_no_score(service, childs_photo):
     ] * 5
 
 
+@pytest.mark.thorough
 def test_answers_are_the_same_to_the_bit_whatever_the_load(service, photos):
     alone = [without_id(service.post("/v1/analyze?k=3", photo)) for photo in photos]
     with ThreadPoolExecutor(16) as pool:

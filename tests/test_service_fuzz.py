@@ -10,7 +10,7 @@ from seeds import SEED
 from services import serving
 
 pytestmark = [pytest.mark.long, pytest.mark.server, pytest.mark.soak]
-CASES = 1000 if SEED in os.environ else 250  # `make soak`
+CASES = 1000 if SEED in os.environ else 60  # `make soak`
 
 
 def test_cases_of_the_openapi_document(built, tmp_path, seed):

@@ -204,6 +204,7 @@ def test_the_iris_model_is_that_of_the_landmarker(root):
     assert without.irises is None
 
 
+@pytest.mark.first_cases(2)
 @pytest.mark.parametrize("name", [PARTS[0], PARTS[2], PARTS[6], PARTS[8]])
 @pytest.mark.long
 def test_a_part_of_another_run_is_refused_and_the_old_ones_are_kept(runs, root, name):
@@ -230,6 +231,7 @@ def test_a_part_of_another_run_is_refused_and_the_old_ones_are_kept(runs, root, 
     assert runs_in(str(answers(serving.load(fresh)))) == {1}
 
 
+@pytest.mark.first_cases(3)
 @pytest.mark.long
 @pytest.mark.parametrize("name", PARTS)
 def test_what_was_not_pulled_fails_those_alone_who_need_it(runs, root, name):
@@ -341,6 +343,7 @@ def test_another_picture_in_the_place_of_a_labelled_adults_crop_is_an_error(root
         models.score(PHOTO)
 
 
+@pytest.mark.first_cases(2)
 @pytest.mark.parametrize("withheld", ["labelled as under 18", None])
 @pytest.mark.parametrize("content", [b"", b"no picture", "another"])
 def test_a_fresh_process_takes_no_crops_of_another_run(root, content, withheld):

@@ -91,6 +91,7 @@ def test_a_colleague_computes_nothing_then_one_row_and_runs_no_experiment_again(
     assert row_counts(output, "preprocess")["rows"] == photos + 1
 
 
+@pytest.mark.thorough
 def test_photos_stay_at_home(built, tmp_path):
     office = open_office(built, tmp_path, *STAGES)
     office.dvc("remote", "add", "-d", "storage", str(storage(office)))
@@ -109,6 +110,7 @@ def test_photos_stay_at_home(built, tmp_path):
     assert not (other.folder / "data/raw").exists()
 
 
+@pytest.mark.thorough
 def test_numbers_without_pictures_are_enough_to_train_and_score(built, tmp_path):
     office = open_office(built, tmp_path)
     remote = tmp_path / "numbers"
@@ -162,6 +164,7 @@ def test_what_the_remote_lost_is_named_and_mended(office, doctor, tmp_path, harm
     assert office.damaged_objects() == []
 
 
+@pytest.mark.thorough
 def test_a_push_that_was_cut_off_goes_on(office, doctor, tmp_path):
     remote = tmp_path / "remote"
     office.dvc("remote", "add", "second", str(remote))

@@ -32,6 +32,7 @@ def pulls_all(office: Project, folder: Path, *local: tuple[str, str]) -> Project
     return other
 
 
+@pytest.mark.thorough
 def test_ssh_through_a_tunnel_that_checks_the_host_key(office, tmp_path):
     office = copy_office(office, tmp_path / "office")
     local = free_port()
@@ -99,6 +100,7 @@ def test_ssh_with_a_wrong_key_or_without_the_right_to_write(office, tmp_path):
     assert office.damaged_objects() == []
 
 
+@pytest.mark.thorough
 def test_a_bucket(office, tmp_path):
     office = copy_office(office, tmp_path / "office")
     with s3() as address:

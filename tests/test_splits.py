@@ -68,6 +68,7 @@ def stratified(labels, seed=0, val=0.15, test=0.2):
     return split.set_index("filename")["split"]
 
 
+@pytest.mark.first_cases(6)
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("n", [60, 61, 67, 600])
 def test_shares_hold_within_a_face_in_each_stratum(n, seed):

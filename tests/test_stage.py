@@ -50,6 +50,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.long
 @pytest.mark.parametrize(("in_worker", "collects"), [("0", "False True"), ("1", "False True True")])
 def test_a_stage_ends_with_all_that_it_has_to_do(tmp_path: Path, in_worker, collects):

@@ -81,6 +81,7 @@ def test_a_commit_of_another_machine_that_can_not_be_brought_back(project):
     assert facts["stale"] == stale_stages(project.folder)
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_a_project_of_an_earlier_version_is_told_what_will_be_computed_again(project):
     assert "dvc repro: nothing to compute" in project.facestats("doctor").stdout

@@ -75,6 +75,7 @@ def stubs(tmp_path_factory) -> StubProject:
     return project
 
 
+@pytest.mark.first_cases(6)
 @pytest.mark.long
 @pytest.mark.parametrize("change", REACHED)
 def test_a_changed_parameter_reaches(stubs, tmp_path, change):
@@ -84,6 +85,7 @@ def test_a_changed_parameter_reaches(stubs, tmp_path, change):
     assert project.reached() == REACHED[change]
 
 
+@pytest.mark.first_cases(3)
 @pytest.mark.long
 @pytest.mark.parametrize("name", READ)
 def test_a_changed_file_reaches(stubs, tmp_path, name):
@@ -92,6 +94,7 @@ def test_a_changed_file_reaches(stubs, tmp_path, name):
     assert project.reached() == READ[name]
 
 
+@pytest.mark.thorough
 @pytest.mark.long
 def test_a_run_does_what_it_can_reach(stubs, tmp_path):
     """A stage that is new, and a file of others; some stay as they are."""
@@ -161,6 +164,7 @@ def changed_composites(before: dict[str, bytes], after: dict[str, bytes]) -> set
     return {f"composite@{name}" for name in before if before[name] != after[name]}
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_another_network_draws_the_composites_whose_members_change(project):
     before, scores = members(project), project.read("data/interim/members/women/scores.json")
@@ -180,6 +184,7 @@ def drawn_from(project: Project) -> dict[str, dict[str, bytes]]:
     return {name: inputs(project, name) for name in COMPOSED}
 
 
+@pytest.mark.thorough
 def test_other_weights_and_pixels_left_out_draw_no_composite(project):
     before = drawn_from(project)
     project.set_params({"score.weights": {"geometric": 0.3, "holistic": 0.7}})
@@ -266,6 +271,7 @@ def test_a_new_target_is_trained_and_a_removed_one_is_forgotten(project):
     assert "glasses" not in json.loads(project.read("metrics/attributes.json"))
 
 
+@pytest.mark.thorough
 def test_another_wording_gives_other_answers(project):
     before = project.read("data/processed/metadata/zeroshot.parquet")
     ages = inputs(project, "age_check")
@@ -287,6 +293,7 @@ def test_another_wording_gives_other_answers(project):
     )
 
 
+@pytest.mark.thorough
 def test_another_clip_variant_is_named_and_its_place_is_not(project, tmp_path):
     random_clip_that_reads(
         tmp_path / "variant",
@@ -305,6 +312,7 @@ def test_another_clip_variant_is_named_and_its_place_is_not(project, tmp_path):
     )
 
 
+@pytest.mark.thorough
 def test_a_proposed_face_labelled_by_hand_wins(project):
     project.facestats("labels", "template", "-o", "mine/to_label.csv")
     path = project.folder / "mine/to_label.csv"

@@ -111,6 +111,7 @@ def test_folds_and_predictions_are_the_same_bits_on_any_number_of_processors(mon
     assert np.abs(model.predict(x) - [model.predict(row[None])[0] for row in x]).max() < 1e-5
 
 
+@pytest.mark.thorough
 @pytest.mark.long
 def test_ctrl_c_ends_trainings_that_nobody_waits_for():
     run = run_program(

@@ -103,6 +103,7 @@ def test_a_changed_file_has_all_code_of_this_project_imported_anew(monkeypatch):
         sys.modules.update(kept)
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_dvc_writes_the_same_files_as_a_fresh_one(tmp_path):
     """Its lock above all, of which copies write only the stages that ran; what git has, too."""

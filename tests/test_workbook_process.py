@@ -63,6 +63,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.parametrize("data", BOMBS.values(), ids=BOMBS)
 def test_a_workbook_that_takes_too_much_is_named(tmp_path, small_limits, data):
     path = tmp_path / "labels.xlsx"
