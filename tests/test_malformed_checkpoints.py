@@ -131,6 +131,7 @@ MALFORMED: dict[str, Callable[[Path], None]] = {
     "crop_size is a list": changed(PREPROCESSOR, crop_size=[64, 64]),
     "crop_size is negative": changed(PREPROCESSOR, crop_size={"height": -64, "width": 64}),
     "resample is unknown": changed(PREPROCESSOR, resample=77),
+    "resample is no whole number": changed(PREPROCESSOR, resample=3.0),
     "resample is a text": changed(PREPROCESSOR, resample="bicubic"),
     "rescale_factor is a text": changed(PREPROCESSOR, rescale_factor="1/255"),
     "tokenizer is cut off": replaced("tokenizer.json", b'{"version": "1.0", "tru'),

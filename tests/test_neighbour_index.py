@@ -176,6 +176,28 @@ def test_numbers_that_make_no_index_are_not_given_to_faiss(matrix, at, value):
     assert not lists.are_sound()
 
 
+def test_sizes_whose_sum_overflows_are_not_given_to_faiss(matrix):
+    lists, _ = ivf.build(matrix)
+    with np.errstate(over="ignore"):
+        lists.sizes[:5] = [2**62] * 4 + [lists.sizes[:5].sum()]
+        assert lists.sizes.sum() == len(lists.rows)
+    assert not lists.are_sound()
+
+
+def test_a_linked_folder_of_indexes_is_neither_read_nor_written(matrix, tmp_path, many):
+    (tmp_path / "elsewhere").mkdir()
+    place = tmp_path / FOLDER
+    place.symlink_to(tmp_path / "elsewhere")
+    with pytest.warns(UserWarning, match="is a link, which is not followed"):
+        open_index(matrix, "a" * 64, place)
+    assert not [*(tmp_path / "elsewhere").iterdir()]
+
+
+def test_only_files_are_listed_to_be_removed(place):
+    (place / "folder").mkdir()
+    assert {path.suffix for path in list_indexes(place)} == {".bin", ".json"}
+
+
 def test_an_index_that_cannot_be_kept_is_used_all_the_same(matrix, tmp_path, builds, many):
     (tmp_path / "file").touch()
     with pytest.warns(UserWarning, match=r"index can't be written .*not kept, and built again"):

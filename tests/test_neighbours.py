@@ -80,6 +80,12 @@ def test_the_bytes_are_the_same_each_time_and_from_a_table(files, vectors, tmp_p
     assert [path.read_bytes() for path in again] == [path.read_bytes() for path in files]
 
 
+def of_shape(shape: str) -> bytes:
+    """A file of an array with this shape, whatever it is."""
+    header = f"{{'descr': '<f2', 'fortran_order': False, 'shape': {shape}}}".encode()
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+
+
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
@@ -93,6 +99,7 @@ def test_the_bytes_are_the_same_each_time_and_from_a_table(files, vectors, tmp_p
         (lambda half, rest: np.save(half, np.ones((0, 3), np.float16)), "f16.npy is"),
         (lambda half, rest: np.save(half, np.ones((2, 3), np.float16).T.copy().T), "row by row"),
         (lambda half, rest: (half.unlink(), half.mkdir()), "damaged"),
+        (lambda half, rest: half.write_bytes(of_shape(f"({10**400}, 3)")), "damaged"),
     ],
 )
 def test_a_damaged_matrix_is_named_with_the_way_out(tmp_path, vectors, damage, said):

@@ -234,6 +234,85 @@ def test_a_shard_is_written_anew_without_a_member_and_its_sidecars(tmp_path):
     assert not linked.exists()
 
 
+def header(name: str, kind: bytes, size: int, **fields: bytes) -> bytes:
+    """The header of a member as old GNU tar writes it."""
+    block = bytearray(tarfile.TarInfo(name).tobuf(tarfile.GNU_FORMAT))
+    block[156:157], block[124:136] = kind, b"%011o\0" % size
+    for at, field in fields.items():
+        block[int(at[1:]) : int(at[1:]) + len(field)] = field
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
+def pax(size: int = 0, **values: str) -> bytes:
+    lines = b""
+    for key, value in values.items():
+        rest = f" {key}={value}\n".encode()
+        lines += str(len(rest) + 2).encode() + rest
+    return header("pax", b"x", size or len(lines)) + lines.ljust(512, b"\0")
+
+
+TERA = b"%011o\0" % 2**32
+OF_OTHERS = {
+    "a further volume": header("volume", b"M", 700) + b"v" * 1024,
+    "an ACL of Solaris": header("acl", b"A", 5) + b"a" * 512,
+    "a label": header("label", b"V", 0),
+    "a file with holes": header("sparse", b"S", 3, _386=TERA, _398=b"%011o\0" % 3, _483=TERA)
+    + b"s" * 512,
+    "a time that is none": pax(mtime="nan") + header("time.bin", b"0", 4) + b"t" * 512,
+}
+
+
+@pytest.mark.parametrize("other", OF_OTHERS.values(), ids=[*OF_OTHERS])
+def test_what_others_wrote_into_a_shard_stays_as_it_is(tmp_path, jpegs, other):
+    photos = {"a.jpg": jpegs[0], "b.jpg": jpegs[1], "c.jpg": b"c" * 1500}
+    plain = make(tmp_path / "plain.tar", list(photos.items())).read_bytes()
+    ends, end = {}, 0
+    for name, data in photos.items():
+        ends[name] = end = end + 512 + -(-len(data) // 512) * 512
+    shard = tmp_path / "a.tar"
+    shard.write_bytes(plain[: ends["a.jpg"]] + other + plain[ends["a.jpg"] :])
+    assert {*photos} <= {*scan(shard).places}
+    drop_members(shard, {"a.jpg"})
+    left = scan(shard)
+    assert left.problem is None
+    assert {name: read_photo(shard / name) for name in ("b.jpg", "c.jpg")} == {
+        name: photos[name] for name in ("b.jpg", "c.jpg")
+    }
+    assert shard.read_bytes().startswith(other + plain[ends["a.jpg"] : ends["c.jpg"]])
+    assert len(shard.read_bytes()) % tarfile.RECORDSIZE == 0
+
+
+def test_a_shard_that_would_lose_other_photos_is_left(tmp_path, monkeypatch):
+    shard = make(tmp_path / "a.tar", [(name, name.encode()) for name in ("a.jpg", "b.jpg")])
+    before = shard.read_bytes()
+    monkeypatch.setattr(shards, "_kept", lambda file, names: iter([(0, 512)]))
+    with pytest.raises(OSError, match="others of its photos would be lost"):
+        drop_members(shard, {"a.jpg"})
+    assert shard.read_bytes() == before
+    assert os.listdir(tmp_path) == ["a.tar"]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        pax(2**33 - 1, mtime="1"),
+        header("././@LongLink", b"L", 2**33 - 1),
+        header("holes", b"S", 3, _386=TERA, _398=b"%011o\0" % 3, _482=b"\1", _483=TERA),
+        header("pax", b"x", 2**19) + b"1" * 2**19,  # would take half an hour
+    ],
+    ids=["a PAX header of 8 GB", "a name of 8 GB", "holes that go on beyond the end", "digits"],
+)
+def test_a_header_that_is_none_ends_the_list_with_a_reason(tmp_path, jpegs, bad):
+    shard = make(tmp_path / "a.tar", [("a.jpg", jpegs[0])])
+    shard.write_bytes(shard.read_bytes()[: 512 + -(-len(jpegs[0]) // 512) * 512] + bad)
+    found = scan(shard)
+    assert [*found.places] == ["a.jpg"]
+    assert "damaged after 1 members" in found.problem or "cut off" in found.problem
+    assert list_images(tmp_path) == ["a.tar", "a.tar/a.jpg"]
+
+
 def write_project(tmp_path, labels):
     """A project of shards in `raw`, as `forget` wants it."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))

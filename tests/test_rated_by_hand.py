@@ -44,6 +44,15 @@ def test_a_mean_is_over_the_raters_of_both_files(joined):
     assert joined.means("ann,a.jpg,,3,1,2,\nann,c.jpg,,5,2,2,\n") == [2, 2, 5, None]
 
 
+def test_a_sheet_that_is_still_empty_stands_beside_ratings_of_two_datasets(joined):
+    lines = "".join(
+        f"{name}.jpg,{name > 'b'},{rating}\n" for name, rating in zip("abcd", "2345", strict=True)
+    )
+    write(joined.folder, "labels.csv", f"image,dataset,rating\n{lines}")
+    write(joined.folder, "ratings.csv", "image,rater,rating\n")
+    assert joined("").table["rating"].notna().all()
+
+
 def test_who_rated_a_face_in_both_files_counts_once(joined):
     write(joined.folder, "ratings.csv", "image,rater,rating\na.jpg,ann,1\n")
     assert joined.means("ann,a.jpg,,7,1,2,\nben,a.jpg,,3,1,2,\n") == [2, None, None, None]

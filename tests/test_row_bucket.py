@@ -199,6 +199,43 @@ def test_a_merge_whose_mark_is_removed_while_it_writes_takes_its_rows_back(place
         assert list_segments(folder) == before
 
 
+@pytest.mark.parametrize("what", ["PUT", "HEAD"])
+def test_a_merge_that_does_not_know_whether_it_wrote_takes_its_rows_back(place, faults, what):
+    put(place, "a")
+    put(place, "b")
+    with the_folder(place) as folder:
+        before = list_segments(folder)
+        written = []
+
+        def lose(method, key):
+            if key.endswith(".parquet") and method == "PUT":
+                written.append(key)
+            return "unanswered" if written and method == what else None
+
+        faults.fault = lose
+        with pytest.raises(FaultError):
+            rewrite(folder, before, unique_rows, tries=1)
+        assert written
+        faults.fault = lambda method, key: None
+        buckets._client().try_again()
+        assert list_segments(folder) == before
+
+
+def test_what_could_not_be_taken_back_is_named(place, faults):
+    put(place, "a")
+    put(place, "b")
+    with the_folder(place) as folder:
+        written = []
+
+        def lose(method, key):
+            written.extend([key] * (method == "PUT" and key.endswith(".parquet")))
+            return "unanswered" if written else None
+
+        faults.fault = lose
+        with pytest.raises(FaultError, match=r"may hold rows that `facestats forget` has removed"):
+            rewrite(folder, list_segments(folder), unique_rows, tries=1)
+
+
 def test_a_listing_of_rows_asks_once_for_each_segment(place, faults):
     for key in "abc":
         put(place, key)

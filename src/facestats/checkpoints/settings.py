@@ -180,7 +180,7 @@ def check_transform(content: object, path: Path) -> None:
         "image_std": (lambda value: three(value, 1e-6), "three numbers above 0"),
         "rescale_factor": (lambda value: number(value, 1e-9, 1e9), "a number above 0"),
         "resample": (
-            lambda value: number(value, 0, 5),
+            lambda value: isinstance(value, int) and number(value, 0, 5),
             "the number of one of Pillow's filters, 0 to 5",
         ),
     }

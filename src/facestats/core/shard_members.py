@@ -14,6 +14,7 @@ from typing import BinaryIO
 SIDECARS = (".json", ".txt", ".cls")  # of WebDataset: what it says of a photo beside it
 TWICE = "its shard holds two members of this name; give each a name of its own"
 _NAMED = 3  # members in a message
+_LONGEST = 200  # characters of such a name
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def all_problems(problem: str | None, strange: Sequence[str]) -> str | None:
     """What is wrong with a shard, with the names of members that lead out of it."""
     if not strange:
         return problem
-    shown = ", ".join(ascii(name)[1:-1] for name in strange[:_NAMED])
+    shown = ", ".join(ascii(name[:_LONGEST])[1:-1] for name in strange[:_NAMED])
     more = f" and {len(strange) - _NAMED} more" if len(strange) > _NAMED else ""
     names = f"members whose names lead out of the shard are left out: {shown}{more}"
     return f"{problem}; {names}" if problem else names

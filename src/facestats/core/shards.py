@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePath
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -36,6 +36,10 @@ _COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 LINK = "a link in a shard, which is not followed: put the photo itself into the shard"
 NO_FILE = "no regular file, but a device, a pipe or a file with holes in a shard"
 _GZIP, _BLOCK = b"\x1f\x8b", 512
+_LONGEST = 2**20  # bytes of a header: a name, or what PAX says of a member
+# In a PAX header `tarfile` looks for a number at each place of a row of digits.
+_DIGITS = b"9" * 256
+_AS_DIGITS = bytes(ord("9") if chr(byte).isdigit() else byte for byte in range(128)) + bytes(128)
 _KEPT = 2048  # shards whose places are kept; of 10,000 members they take 0.2 MB each
 
 
@@ -113,10 +117,11 @@ def scan(path: Path) -> Contents:
         if file.read(len(_GZIP)) == _GZIP:
             return Contents(problem=_packed(path))
         problem = None
-        for member in _members(file, size):
-            if isinstance(member, str):
-                problem = member
+        for found_next in _members(file, size):
+            if isinstance(found_next, str):
+                problem = found_next
                 break
+            member, _ = found_next
             name = usable_name(member.name)
             if name is None:
                 strange.append(member.name)
@@ -136,12 +141,33 @@ def _why_unusable(member: tarfile.TarInfo, size: int) -> str | None:
     return None
 
 
-def _members(file: BinaryIO, size: int) -> Iterator[tarfile.TarInfo | str]:
-    """The headers of a tar; at last, what is wrong with it, where anything is."""
+class _Headers:
+    """A file for `tarfile` to read headers from, none of them longer than one may be."""
+
+    def __init__(self, file: BinaryIO):
+        self._file = file
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int) -> bytes:
+        if size > _LONGEST:
+            raise tarfile.ReadError(f"a header of {size:,} bytes")
+        data = self._file.read(size)
+        if _DIGITS in data.translate(_AS_DIGITS):
+            raise tarfile.ReadError(f"a header with a number of {len(_DIGITS)} digits")
+        return data
+
+
+def _members(file: BinaryIO, size: int) -> Iterator[tuple[tarfile.TarInfo, int] | str]:
+    """The headers of a tar, and where each member ends; at last, what is wrong, where anything is.
+
+    A file with holes says in its header where they are, and `tarfile` may follow that beyond all
+    blocks (`IndexError`).
+    """
     file.seek(0)
     number = 0
+    headers: Any = _Headers(file)
     try:
-        with tarfile.open(fileobj=file, mode="r:", errorlevel=0) as tar:
+        with tarfile.open(fileobj=headers, mode="r:", errorlevel=0) as tar:
             end = 0
             while (member := tar.next()) is not None:
                 tar.members = []  # pyright: ignore[reportAttributeAccessIssue]  which it would keep
@@ -149,14 +175,14 @@ def _members(file: BinaryIO, size: int) -> Iterator[tarfile.TarInfo | str]:
                     yield f"damaged after {number} members: one has a negative size"
                     return
                 end, number = tar.offset, number + 1
-                yield member
+                yield member, end
                 if end > size:
                     yield f"cut off in member {number}; copy or download it again"
                     return
             end = tar.offset
         file.seek(end)
         mark = file.read(_BLOCK)
-    except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
+    except (tarfile.TarError, ValueError, OverflowError, RecursionError, IndexError) as error:
         yield f"no tar, or damaged after {number} members ({error}); copy or download it again"
         return
     if len(mark) < _BLOCK:
@@ -293,8 +319,9 @@ def first_member(shard: Path, most: int = 2**28) -> tuple[str, bytes]:
         The shard can't be read.
     """
     with opened(shard) as file:
-        first = next(_members(file, os.fstat(file.fileno()).st_size))
-        if isinstance(first, str) or not first.isreg() or first.size > most:
+        found = next(_members(file, os.fstat(file.fileno()).st_size))
+        first = None if isinstance(found, str) else found[0]
+        if first is None or not first.isreg() or first.size > most:
             return "", b""
         file.seek(first.offset_data)
         return first.name, file.read(first.size)
@@ -322,31 +349,61 @@ def write_shard(path: Path, members: Iterable[tuple[str, bytes]]) -> None:
 def drop_members(shard: Path, names: Collection[str]) -> None:
     """Rewrite a shard without some members and their sidecars; one without photos is removed.
 
-    What is there is replaced, never written to: it may be a link into DVC's cache.
+    What is there is replaced, never written to: it may be a link into DVC's cache. All other bytes
+    are copied as they are, headers too, whatever wrote them.
 
     Raises
     ------
-    OSError, tarfile.TarError
-        The shard can't be read or written, and stays as it is.
+    OSError
+        The shard can't be read or written, or would lose more; it stays as it is.
     """
-    if not {*list_members(shard)} - {*names}:
+    found = contents(shard)
+    if not {*found.places, *found.reasons} - {*names}:
         shard.unlink()
         return
     if shard.suffix == parquet_shards.SUFFIX:
         parquet_shards.drop_rows(shard, names)
         return
+    with opened(shard) as file, replacing(shard) as temporary:
+        with open(temporary, "wb") as new:
+            for start, end in _kept(file, names):
+                _copy(file, start, end, new)
+            new.write(bytes(2 * _BLOCK))  # ends a tar
+            new.write(bytes(-new.tell() % tarfile.RECORDSIZE))
+        left = scan(temporary)
+        if _sizes(left) != {k: v for k, v in _sizes(found).items() if k not in names}:
+            raise OSError(errno.EIO, "others of its photos would be lost", str(shard))
+
+
+def _sizes(found: Contents) -> dict[str, int | str]:
+    """Sizes of the members of a shard, or why they can't be used."""
+    return {name: size for name, (_, size) in found.places.items()} | found.reasons
+
+
+def _kept(file: BinaryIO, names: Collection[str]) -> Iterator[tuple[int, int]]:
+    """Where what stays of a shard begins and ends, without these members and their sidecars."""
     samples = {_sample(name) for name in names}
-    with (
-        opened(shard) as file,
-        tarfile.open(fileobj=file, mode="r:") as old,
-        replacing(shard) as temporary,
-        tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as new,
-    ):
-        for member in old:
-            name = member.name.removeprefix("./")
-            beside = name.lower().endswith(SIDECARS) and _sample(name) in samples
-            if not beside and name not in names:
-                new.addfile(member, old.extractfile(member) if member.isreg() else None)
+    before = 0
+    for found in _members(file, os.fstat(file.fileno()).st_size):
+        if isinstance(found, str):
+            raise OSError(errno.EIO, found, file.name)
+        member, end = found
+        name = member.name.removeprefix("./")
+        beside = name.lower().endswith(SIDECARS) and _sample(name) in samples
+        # Between the member before and this one may stand a header that is of all that follow.
+        yield before, (member.offset if beside or name in names else end)
+        before = end
+
+
+def _copy(file: BinaryIO, start: int, end: int, new: BinaryIO) -> None:
+    """Copy bytes of a shard, of which `_members` reads the headers meanwhile."""
+    file.seek(start)
+    while start < end:
+        data = file.read(min(end - start, 2**20))
+        if not data:  # some network disks end a file early if they fail
+            raise OSError(errno.EIO, os.strerror(errno.EIO), file.name)
+        new.write(data)
+        start += len(data)
 
 
 def _sample(name: str) -> str:

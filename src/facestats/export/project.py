@@ -18,6 +18,7 @@ from facestats.export.model import write_models
 from facestats.export.shapes import write_embeddings, write_landmarks
 from facestats.export.spss_stata import write_dta, write_sav
 from facestats.serving.composites_manifest import CompositesManifest
+from facestats.serving.manifest import check
 from facestats.serving.models import Models
 
 PARTS = ("tables", "landmarks", "embeddings", "model")
@@ -81,7 +82,7 @@ def export(
     TableError
         A table is missing.
     ModelError
-        There is no model.
+        There is no model, or a file is of another run.
     """
     remove_half_written(folder)
     check_target(folder, overwrite)
@@ -121,6 +122,10 @@ def export(
         if "embeddings" in parts:
             n = write_embeddings(temporary / "embeddings", models.root)
             lines.append(f"embeddings/: of {n} faces")
+        # Else a run that began meanwhile may have replaced what was read after the table.
+        for part, source in (("landmarks", "faces"), ("embeddings", "embeddings")):
+            if part in parts:
+                check(models.root, models.parts.manifest.parts[source])
         if "model" in parts:
             heads = write_models(temporary / "model", models, figures, licence)
             lines.append(f"model/: {', '.join(heads)}")

@@ -63,7 +63,7 @@ def level_judgements(
     by_dataset : dict of str to float
         Points to add, as `level_ratings` gives them for the column.
     """
-    if not by_dataset:
+    if not by_dataset or judgements.empty:  # whose columns may be of any type
         return judgements
     points = judgements["filename"].map(table[DATASET].map(by_dataset)).fillna(0.0)
     return judgements.assign(rating=judgements["rating"] + points)

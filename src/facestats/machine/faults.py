@@ -33,6 +33,7 @@ DAMAGED_ARRAYS = (
     KeyError,
     TypeError,
     MemoryError,  # the header may claim any size
+    OverflowError,
     BadZipFile,
     TokenError,
 )

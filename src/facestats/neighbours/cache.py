@@ -79,6 +79,13 @@ def open_index(matrix: EmbeddingMatrix, sha256: str, place: Path | None) -> IvfS
         The machine fails.
     """
     import_faiss()
+    if place is not None and place.is_symlink():
+        warnings.warn(
+            f"{place} is a link, which is not followed; the index of similar faces is not kept, "
+            "and built again next time. Remove the link",
+            stacklevel=2,
+        )
+        place = None
     path = place / f"{_name_of(sha256)}.bin" if place else None
     if path is not None:
         if (kept := _read_index(path, matrix)) is not None:

@@ -75,7 +75,8 @@ class Lists:
     def are_sound(self) -> bool:
         """Whether an index may be made of these numbers, whoever wrote them."""
         n = len(self.rows)
-        if (self.sizes < 0).any() or self.sizes.sum() != n or (self.rows >= n).any():
+        sizes = self.sizes
+        if (sizes < 0).any() or (sizes > n).any() or sizes.sum() != n or (self.rows >= n).any():
             return False
         each_once = (np.bincount(self.rows, minlength=n) == 1).all()
         finite = np.isfinite(self.centres).all() and np.isfinite(self.ranges).all()

@@ -25,5 +25,6 @@ def list_indexes(place: Path | None, but: str | None = None) -> list[Path]:
     return [
         path
         for path in sorted(place.iterdir())
-        if but is None or not path.name.startswith(f"{but}-")
+        if (path.is_symlink() or not path.is_dir())
+        and (but is None or not path.name.startswith(f"{but}-"))
     ]

@@ -13,6 +13,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,10 @@ class _Client:
         return self._patiently(
             place, self._files._call_s3, method, Bucket=place.bucket, Key=place.key, **arguments
         )
+
+    def try_again(self) -> None:
+        """Ask a bucket that has failed before its rest is over."""
+        self._failed.clear()
 
     def get(self, place: BucketPath, most: int) -> bytes:
         """Bytes of an object, at most `most`."""
@@ -264,8 +269,9 @@ class BucketDraft:
     def __enter__(self) -> BucketDraft:
         return self
 
-    def __exit__(self, *_) -> None:
-        self._folder.remove(self._name)
+    def __exit__(self, kind: type | None, *_) -> None:
+        with suppress(*([BucketError] if kind else [])):  # which would hide the first one
+            self._folder.remove(self._name)
 
     def finish(self, name: str, data: bytes, lasting: bool = False) -> None:
         """Write the object.
@@ -275,17 +281,36 @@ class BucketDraft:
         FileNotFoundError
             Somebody has removed the draft.
         BucketError
-            The object can't be written.
+            The object can't be written, or nobody knows whether it was.
         """
         self._check(name)
         if self._folder.has(name):  # another rewrite's: its name says that it is the same
             return
-        self._folder.write(name, data)
+        try:
+            self._folder.write(name, data)
+        except DeniedError:
+            raise
+        except BucketError:
+            self._take_back(name)
+            raise
         try:
             self._check(name)
-        except FileNotFoundError:
-            self._folder.remove(name)
+        except (FileNotFoundError, BucketError):
+            self._take_back(name)
             raise
+
+    def _take_back(self, name: str) -> None:
+        """Remove an object that may have been written after others looked for what to remove."""
+        _client().try_again()
+        try:
+            self._folder.remove(name)
+        except BucketError as error:
+            raise BucketError(
+                error.errno,
+                f"{error.strerror}; it may hold rows that `facestats forget` has removed "
+                "meanwhile: if that was used, give the same command again",
+                str(self._folder.path / name),
+            ) from None
 
     def _check(self, name: str) -> None:
         if not self._folder.has(self._name):

@@ -11,6 +11,7 @@ import hashlib
 import io
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -113,8 +114,9 @@ def write_segments(
             else:
                 next(begun).finish(name, data, lasting=True)
         except OSError:
-            if not folder.has(name):
-                folder.remove(manifest_name(name))
+            with suppress(OSError):  # which would hide the first one
+                if not folder.has(name):
+                    folder.remove(manifest_name(name))
             raise
         if not folder.has(manifest_name(name)):  # taken for one that a killed writer has left
             write_manifest(folder, name, len(data), manifest_of(part, where))

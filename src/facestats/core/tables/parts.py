@@ -117,6 +117,7 @@ def _facts(schema: pa.Schema) -> dict[bytes, bytes]:
 def _file(path: Path) -> pq.ParquetFile:
     # Buffered ahead, pyarrow fetches all column chunks at once, up to the whole file: 200 instead
     # of 13 MB for 100,000 embeddings.
+    require_file(path)
     return pq.ParquetFile(path, pre_buffer=False, buffer_size=2**20)
 
 
