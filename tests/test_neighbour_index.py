@@ -17,7 +17,7 @@ from facestats.errors import ModelError
 from facestats.neighbours import cache, ivf, search
 from facestats.neighbours.cache import open_index
 from facestats.neighbours.exact import ExactSearch
-from facestats.neighbours.place import FOLDER, find_place, list_indexes
+from facestats.neighbours.place import FOLDER, find_place, list_indexes, mark_forgotten
 from facestats.neighbours.search import Neighbours
 from facestats.rows.place import PLACE
 from facestats.serving.manifest import Manifest
@@ -191,6 +191,27 @@ def test_a_linked_folder_of_indexes_is_neither_read_nor_written(matrix, tmp_path
     with pytest.warns(UserWarning, match="is a link, which is not followed"):
         open_index(matrix, "a" * 64, place)
     assert not [*(tmp_path / "elsewhere").iterdir()]
+
+
+@pytest.mark.parametrize("meanwhile", [False, True])
+def test_no_index_is_kept_of_a_matrix_that_holds_forgotten_faces(
+    matrix, place, many, monkeypatch, meanwhile
+):
+    for path in list_indexes(place):
+        path.unlink()
+    if meanwhile:
+        build = ivf.build
+        monkeypatch.setattr(
+            cache, "build", lambda it: (mark_forgotten(place, "a" * 64), build(it))[1]
+        )
+    else:
+        mark_forgotten(place, "a" * 64)
+    index = open_index(matrix, "a" * 64, place)
+    assert recall(index, matrix, np.arange(5)) > 0.9
+    assert [path.name for path in list_indexes(place)] == ["a" * 64 + "-forgotten"]
+    open_index(matrix, "b" * 64, place)
+    assert len([*place.glob("b*.bin")]) == 1
+    assert [path.name for path in list_indexes(place, but="b" * 64)] == ["a" * 64 + "-forgotten"]
 
 
 def test_only_files_are_listed_to_be_removed(place):

@@ -132,7 +132,7 @@ def test_rows_that_are_no_photos_have_a_reason(tmp_path):
         ]
         assert reason_of(shard / "a.jpg") == "its row holds no picture"
         assert "two members of this name" in reason_of(shard / "b.jpg")
-        assert reason_of(shard).endswith("names lead out of the shard are left out: ../c.jpg")
+        assert reason_of(shard).endswith("or lead out of the shard, are left out: ../c.jpg")
         assert read_photo(shard / "d.jpg") == b"4"
 
 

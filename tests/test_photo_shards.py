@@ -3,6 +3,7 @@
 import gzip
 import io
 import os
+import subprocess
 import tarfile
 from types import SimpleNamespace
 
@@ -12,8 +13,9 @@ import yaml
 
 from facestats.__main__ import main
 from facestats.core import shards
+from facestats.core.files import temporary_name
 from facestats.core.photo_files import list_images
-from facestats.core.shards import drop_members, find_member, scan
+from facestats.core.shards import drop_members, find_member, first_member, scan
 from facestats.errors import FaultError, ImageError
 from facestats.faces.crop import PreprocessConfig
 from facestats.faces.preprocess import preprocess_folder
@@ -127,7 +129,8 @@ def test_names_that_lead_out_of_a_shard_and_links_are_left_out(tmp_path, jpegs):
         f"a.tar/{name}.jpg" for name in ("device", "good", "hardlink", "pipe", "symlink")
     ]
     assert reason_of(path) == (
-        "members whose names lead out of the shard are left out: /etc/one.jpg, ../two.jpg, "
+        "members whose names are too long, or lead out of the shard, are left out: "
+        "/etc/one.jpg, ../two.jpg, "
         "x/../../three.jpg and 1 more"
     )
     for name in ("symlink", "hardlink"):
@@ -208,6 +211,12 @@ def test_an_empty_shard_and_a_folder_called_a_tar(tmp_path, jpegs):
     assert read_photo(tmp_path / "folder.tar/a.jpg") == jpegs[0]
 
 
+@pytest.mark.parametrize("content", [b"", bytes(10240), b"no tar" * 100])
+def test_a_shard_without_members_has_no_first_one(tmp_path, content):
+    (tmp_path / "a.tar").write_bytes(content)
+    assert first_member(tmp_path / "a.tar") == ("", b"")
+
+
 def test_members_are_found_by_places_that_are_read_once(tmp_path, monkeypatch):
     names = [f"{number:04}.jpg" for number in range(2000)]
     shard = make(tmp_path / "a.tar", [(name, name.encode()) for name in names])
@@ -250,7 +259,7 @@ def pax(size: int = 0, **values: str) -> bytes:
     for key, value in values.items():
         rest = f" {key}={value}\n".encode()
         lines += str(len(rest) + 2).encode() + rest
-    return header("pax", b"x", size or len(lines)) + lines.ljust(512, b"\0")
+    return header("pax", b"x", size or len(lines)) + lines.ljust(-(-len(lines) // 512) * 512, b"\0")
 
 
 TERA = b"%011o\0" % 2**32
@@ -322,6 +331,47 @@ def write_project(tmp_path, labels):
     (tmp_path / "labels").mkdir()
     (tmp_path / "data/manual_labels.csv").write_text("filename,age\n")
     (tmp_path / "labels/labels.csv").write_text(labels)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a\0b.jpg", f"{'x' * 256}/a.jpg", "/".join(["x" * 200] * 6), "/".join("x" * 120)],
+    ids=["NUL", "a long part", "long", "deep"],
+)
+def test_a_name_that_no_folder_of_crops_holds_is_left_out(tmp_path, jpegs, name):
+    shard = make(tmp_path / "a.tar", [("a.jpg", jpegs[0]), ("c.jpg", jpegs[1])])
+    data = pax(path=name) + shard.read_bytes()
+    shard.write_bytes(data)
+    assert [*scan(shard).places] == ["c.jpg"]
+    assert "names are too long, or lead out of the shard" in reason_of(shard)
+    assert len(reason_of(shard)) < 1000
+
+
+def test_forget_removes_what_killed_processes_have_left(tmp_path, capfd):
+    """They may hold other members of a shard, and rows of anybody."""
+    write_project(tmp_path, "filename,person\n")
+    shard = make(tmp_path / "raw/0.tar", [("a.jpg", b"a"), ("b.jpg", b"b")])
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    left = temporary_name(shard).with_suffix(f".{gone.pid}")
+    left.write_bytes(shard.read_bytes())
+    table = temporary_name(tmp_path / "data/faces.parquet").with_suffix(f".{gone.pid}")
+    table.mkdir()
+    (table / "part-00000.parquet").touch()
+    mine = temporary_name(tmp_path / "data/labels.parquet")
+    mine.touch()
+    assert main(["forget", "0.tar/a.jpg", "--root", str(tmp_path), "--dry-run"]) == 0
+    assert (
+        f"{left}: would be removed: a process that was killed has left it" in capfd.readouterr().out
+    )
+    assert left.exists()
+    assert table.exists()
+    assert main(["forget", "0.tar/a.jpg", "--root", str(tmp_path)]) == 0
+    assert f"{table}: removed: a process that was killed has left it" in capfd.readouterr().out
+    assert not left.exists()
+    assert not table.exists()
+    assert mine.exists()
+    assert [*scan(shard).places] == ["b.jpg"]
 
 
 def test_forget_opens_a_shard_once_not_once_a_photo(tmp_path, monkeypatch, capfd):

@@ -41,6 +41,7 @@ from facestats.cli.forget_journal import (
     is_below,
     remove_half_written,
 )
+from facestats.cli.forget_leftovers import remove_leftovers
 from facestats.cli.forget_targets import (
     Place,
     Targets,
@@ -49,6 +50,7 @@ from facestats.cli.forget_targets import (
     photos_meant,
     with_earlier,
 )
+from facestats.cli.indexes import forget_indexes
 from facestats.cli.labels import find_root
 from facestats.core.layout import CROPS
 from facestats.core.photo_files import face_filename, list_images, printable
@@ -58,7 +60,6 @@ from facestats.dvc_files.places import made_by_stages
 from facestats.errors import FaceStatsError, InputError, number_of
 from facestats.labels.removal import LabelFile, Mentions, read_label_files
 from facestats.machine.output import print_line, shell_words
-from facestats.neighbours.place import find_place, list_indexes
 from facestats.params.project import load_params
 from facestats.rows.dvc_cache import find_dvc_cache
 from facestats.rows.interface import StorePath
@@ -313,10 +314,9 @@ def _remove(
             )
             print_line(f"{place.store}: {count} rows of {stage} {verb}{whose}")
     try:
-        for path in list_indexes(find_place(place.root)):
-            if write:
-                path.unlink(missing_ok=True)
-            print_line(f"{path}: {verb}: it holds faces, and is built again when it is needed")
+        forget_indexes(place.root, write)
+        made = [place.root / name for name in ("data", "docs", "metrics", "models")]
+        remove_leftovers([place.photos, place.labels, *made], write)
         for path in targets.files:
             if write and not find_member(path):
                 path.unlink(missing_ok=True)  # a folder with two names lists a file twice

@@ -38,10 +38,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facestats.core.layout import HALF_EMBEDDINGS
-from facestats.errors import FaceStatsError, InputError
+from facestats.cli.indexes import prune_indexes
+from facestats.errors import InputError
 from facestats.machine.output import print_json, print_line, shell_words
-from facestats.neighbours.place import find_place, list_indexes
 from facestats.rows.dvc_cache import DvcCache, find_dvc_cache
 from facestats.rows.interface import StorePath
 from facestats.rows.place import PLACE, find_store
@@ -49,7 +48,6 @@ from facestats.rows.recipes import release_all
 from facestats.rows.shard import Shard, parse_shard
 from facestats.rows.store import NO_REUSE
 from facestats.rows.usage import Usage, measure, prune
-from facestats.serving.manifest import Manifest
 
 if TYPE_CHECKING:
     from facestats.cli.rows_verify import Comparison
@@ -161,19 +159,8 @@ def run(options: argparse.Namespace) -> int:
     print(f"removed: rows={rows} {_megabytes(size)}")
     for recipe, why in left.items():
         print(f"left: {recipe} {why}")
-    _prune_indexes(options.root)
+    prune_indexes(options.root)
     return 1 if left else 0
-
-
-def _prune_indexes(root: Path) -> None:
-    """Remove indexes of similar faces but that of the current embeddings."""
-    try:
-        current = Manifest.read(root).parts["embeddings"].get(HALF_EMBEDDINGS.as_posix())
-    except FaceStatsError:
-        current = None
-    for path in list_indexes(find_place(root), but=current):
-        path.unlink(missing_ok=True)
-        print_line(f"removed: {path}")
 
 
 def _fill(options: argparse.Namespace, cache: DvcCache | None) -> Iterator[str]:

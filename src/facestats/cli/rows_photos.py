@@ -23,6 +23,7 @@ URI, SHA256 = "uri", "sha256"  # columns of a list
 _S3 = "s3://"
 _HASH = re.compile("[0-9a-f]{64}")
 _MEGABYTE = 10**6
+_SHOWN = 200  # characters of an address in a message
 _CONFIG = {"connect_timeout": 10, "read_timeout": 60, "retries": {"max_attempts": 3}}
 
 
@@ -54,6 +55,9 @@ def read_photos(path: Path) -> pa.Table:
             f"{path} has no column {URI}, but {', '.join(table.column_names) or 'none at all'}; "
             f"{URI} holds the path or s3:// address of each photo"
         )
+    for column in (URI, SHA256):
+        if table.column_names.count(column) > 1:
+            raise InputError(f"{path} has two columns {column}; leave one of them")
     if SHA256 not in table.column_names:
         table = table.append_column(SHA256, pa.nulls(len(table), pa.string()))
     try:
@@ -74,7 +78,7 @@ def _read_csv(path: Path) -> pa.Table:
     """A CSV file, whose texts stay as they are, also `007`; an empty sha256 is an unknown one."""
     texts = pyarrow.csv.ConvertOptions(column_types={URI: pa.string(), SHA256: pa.string()})
     table = pyarrow.csv.read_csv(path, convert_options=texts)
-    if SHA256 in table.column_names:
+    if table.column_names.count(SHA256) == 1:
         at, known = table.column_names.index(SHA256), table[SHA256]
         known = pc.if_else(pc.equal(known, ""), pa.scalar(None, pa.string()), known)
         table = table.set_column(at, SHA256, known)
@@ -88,12 +92,16 @@ def _check(path: Path, table: pa.Table) -> None:
         raise InputError(f"{path}: a row has no {URI}")
     if not matches(table[SHA256], _HASH):
         raise InputError(f"{path}: a {SHA256} is not 64 hexadecimal digits in lower case")
+    if pc.any(pc.match_substring(table[URI], "\0")).as_py():
+        raise InputError(f"{path}: a {URI} has a NUL character")
     foreign = pc.and_(
         pc.match_substring(table[URI], "://"), pc.invert(pc.starts_with(table[URI], _S3))
     )
     if pc.any(foreign).as_py():
         first = table[URI].filter(foreign)[0].as_py()
-        raise InputError(f"{path}: {printable(first)} is neither a path nor an {_S3} address")
+        raise InputError(
+            f"{path}: {printable(first)[:_SHOWN]} is neither a path nor an {_S3} address"
+        )
 
 
 class PhotoSources:

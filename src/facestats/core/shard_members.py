@@ -14,7 +14,9 @@ from typing import BinaryIO
 SIDECARS = (".json", ".txt", ".cls")  # of WebDataset: what it says of a photo beside it
 TWICE = "its shard holds two members of this name; give each a name of its own"
 _NAMED = 3  # members in a message
-_LONGEST = 200  # characters of such a name
+_SHOWN = 200  # characters of such a name
+# What file systems hold: bytes of a part of a name and, beside a project's folder, of all; levels.
+_LONGEST_PART, _LONGEST, _DEEPEST = 255, 1000, 100
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,16 @@ class Contents:
 
 
 def usable_name(name: str) -> str | None:
-    """A member's name; empty for what is passed over, None for one that leads out of the shard."""
+    """A member's name; empty for what is passed over.
+
+    None for one that leads out of the shard, or that a folder of crops could not hold.
+    """
     parts = name.removeprefix("./").split("/")
     if name.startswith("/") or any(part in ("", ".", "..") for part in parts):
         return "" if name in (".", "./", "") else None
+    sizes = [len(os.fsencode(part)) for part in parts]
+    if "\0" in name or max(sizes) > _LONGEST_PART or sum(sizes) > _LONGEST or len(parts) > _DEEPEST:
+        return None
     if any(part.startswith(".") for part in parts) or parts[-1].lower().endswith(SIDECARS):
         return ""
     return "/".join(parts)
@@ -61,9 +69,11 @@ def all_problems(problem: str | None, strange: Sequence[str]) -> str | None:
     """What is wrong with a shard, with the names of members that lead out of it."""
     if not strange:
         return problem
-    shown = ", ".join(ascii(name[:_LONGEST])[1:-1] for name in strange[:_NAMED])
+    shown = ", ".join(ascii(name[:_SHOWN])[1:-1] for name in strange[:_NAMED])
     more = f" and {len(strange) - _NAMED} more" if len(strange) > _NAMED else ""
-    names = f"members whose names lead out of the shard are left out: {shown}{more}"
+    names = (
+        f"members whose names are too long, or lead out of the shard, are left out: {shown}{more}"
+    )
     return f"{problem}; {names}" if problem else names
 
 

@@ -215,7 +215,7 @@ class _Places:
 
 
 def _hash(name: str) -> np.uint64:
-    digest = hashlib.blake2b(name.encode(errors="surrogateescape"), digest_size=8).digest()
+    digest = hashlib.blake2b(name.encode(errors="surrogatepass"), digest_size=8).digest()
     return np.uint64(int.from_bytes(digest, "big"))
 
 
@@ -319,7 +319,7 @@ def first_member(shard: Path, most: int = 2**28) -> tuple[str, bytes]:
         The shard can't be read.
     """
     with opened(shard) as file:
-        found = next(_members(file, os.fstat(file.fileno()).st_size))
+        found = next(_members(file, os.fstat(file.fileno()).st_size), "no member")
         first = None if isinstance(found, str) else found[0]
         if first is None or not first.isreg() or first.size > most:
             return "", b""
@@ -414,7 +414,5 @@ def _sample(name: str) -> str:
 
 def shard_number(name: str, shards: int) -> int:
     """The shard of a name: the first bits of the SHA-256 of the name, for a power of two."""
-    first = int.from_bytes(
-        hashlib.sha256(name.encode(errors="surrogateescape")).digest()[:4], "big"
-    )
+    first = int.from_bytes(hashlib.sha256(name.encode(errors="surrogatepass")).digest()[:4], "big")
     return first >> (32 - (shards - 1).bit_length())

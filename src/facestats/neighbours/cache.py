@@ -38,6 +38,7 @@ from facestats.neighbours.ivf import (
     list_count,
     with_probes,
 )
+from facestats.neighbours.place import is_forgotten
 
 _FORMAT = 1
 _MOST = 10_000  # bytes of a JSON file
@@ -69,7 +70,8 @@ def open_index(matrix: EmbeddingMatrix, sha256: str, place: Path | None) -> IvfS
     sha256 : str
         Of the matrix' file.
     place : Path or None
-        Folder of indexes; with None, or where it can't be written, the index is not kept.
+        Folder of indexes; with None, or where it can't be written, or faces of the matrix were
+        forgotten, the index is not kept.
 
     Raises
     ------
@@ -86,12 +88,18 @@ def open_index(matrix: EmbeddingMatrix, sha256: str, place: Path | None) -> IvfS
             stacklevel=2,
         )
         place = None
-    path = place / f"{_name_of(sha256)}.bin" if place else None
-    if path is not None:
+    path = None
+    if place is not None and not is_forgotten(place, sha256):
+        path = place / f"{_name_of(sha256)}.bin"
+    if path is not None and place is not None:
         if (kept := _read_index(path, matrix)) is not None:
             return kept
         try:
-            return _new_index(path, matrix)
+            new = _new_index(path, matrix)
+            if is_forgotten(place, sha256):  # meanwhile
+                for suffix in (".bin", ".json"):
+                    path.with_suffix(suffix).unlink(missing_ok=True)
+            return new
         except OSError as error:
             warnings.warn(
                 f"{path.parent} can't be written ({error.strerror}); the index of similar faces is "

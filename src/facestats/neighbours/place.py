@@ -18,6 +18,21 @@ def find_place(root: Path) -> Path | None:
     return root / ".dvc/tmp" / FOLDER if (root / ".dvc").is_dir() else None
 
 
+def mark_forgotten(place: Path, sha256: str) -> None:
+    """Keep no index of this matrix from now on: it still holds faces that were removed."""
+    place.mkdir(parents=True, exist_ok=True)
+    _mark(place, sha256).touch()
+
+
+def is_forgotten(place: Path, sha256: str) -> bool:
+    """Whether no index of this matrix may be kept."""
+    return _mark(place, sha256).exists()
+
+
+def _mark(place: Path, sha256: str) -> Path:
+    return place / f"{sha256}-forgotten"
+
+
 def list_indexes(place: Path | None, but: str | None = None) -> list[Path]:
     """Files of all indexes, or of all but those of the matrix with a sha256."""
     if place is None or place.is_symlink() or not place.is_dir():

@@ -1,0 +1,39 @@
+"""Indexes of similar faces, for `rows prune` and `forget`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from facestats.core.layout import HALF_EMBEDDINGS
+from facestats.errors import FaceStatsError
+from facestats.machine.output import print_line
+from facestats.neighbours.place import find_place, list_indexes, mark_forgotten
+from facestats.serving.manifest import Manifest
+
+
+def prune_indexes(root: Path) -> None:
+    """Remove all indexes but that of the current embeddings; raises OSError."""
+    for path in list_indexes(find_place(root), but=_current(root)):
+        path.unlink(missing_ok=True)
+        print_line(f"removed: {path}")
+
+
+def forget_indexes(root: Path, write: bool) -> None:
+    """Remove all indexes, and keep none until there are new embeddings; raises OSError."""
+    place, current = find_place(root), _current(root)
+    paths = list_indexes(place)
+    for path in paths:
+        if write:
+            path.unlink(missing_ok=True)
+        verb = "removed" if write else "would be removed"
+        print_line(f"{path}: {verb}: it holds faces, and is built again when it is needed")
+    if write and paths and place and current:
+        mark_forgotten(place, current)
+
+
+def _current(root: Path) -> str | None:
+    """What tells the embeddings of the run from others, if there are any."""
+    try:
+        return Manifest.read(root).parts["embeddings"].get(HALF_EMBEDDINGS.as_posix())
+    except FaceStatsError:
+        return None
