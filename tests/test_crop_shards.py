@@ -12,6 +12,7 @@ import pytest
 from facestats.clip.embed import embed_faces
 from facestats.clip.encoder import ImageEncoder
 from facestats.core.crops import INDEX, SHARDS, Crops, read_list, shard_name
+from facestats.core.layout import CROPS
 from facestats.errors import InputError
 from facestats.faces.crop import PreprocessConfig
 from facestats.faces.keys import recipe_hash
@@ -22,7 +23,7 @@ from facestats.rows.crops import committed_crops
 from facestats.rows.dvc_cache import DvcCache
 from facestats.rows.files import RowFiles
 from facestats.rows.store import RowStore
-from resources import landmarker_dir, omi_images
+from resources import landmarker_dir, omi_images, read_yaml
 
 CONFIG = PreprocessConfig(size=96)
 
@@ -216,3 +217,22 @@ def test_a_damaged_shard_in_the_cache_is_not_copied(project, photos, both, tmp_p
     assert frame.attrs["computed"] == 4
     for shard in both["shards"][1].shards():
         assert (out / shard.name).read_bytes() == shard.read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.thorough
+def test_a_whole_run_in_shards_writes_what_one_in_files_writes(built, tmp_path):
+    """By DVC: all tables, models, metrics, figures and reports; only the crops differ."""
+    project = built.copy(tmp_path / "copy")
+
+    def outs() -> dict[str, str]:
+        stages = read_yaml(project.read("dvc.lock"))["stages"].values()
+        return {out["path"]: out["md5"] for stage in stages for out in stage["outs"]}
+
+    in_files = outs()
+    project.set_params({"preprocess.store": "shards"})
+    ran = project.repro()
+    assert {"preprocess", "embed", "geometry"} <= ran
+    in_shards = outs()
+    assert Crops.of(project.folder / CROPS).packed
+    assert {path for path in in_files if in_files[path] != in_shards[path]} == {CROPS.as_posix()}

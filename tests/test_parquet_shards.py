@@ -231,6 +231,22 @@ def test_a_parquet_shard_is_written_anew_without_a_member(tmp_path):
     assert not linked.exists()
 
 
+def test_what_img2dataset_says_of_a_photo_goes_with_it(tmp_path):
+    """Its address and caption, in the parquet file beside the tar."""
+    rows = [row(f"00000000{i}", b"%d" % i) for i in range(3)]
+    webdataset(tmp_path, rows)
+    drop_members(tmp_path / "00000.tar", {"000000001.jpg"})
+    left = pq.read_table(tmp_path / "00000.parquet")
+    assert left["key"].to_pylist() == ["000000000", "000000002"]
+    assert left.schema.equals(SCHEMA)
+    assert list_images(tmp_path) == ["00000.tar/000000000.jpg", "00000.tar/000000002.jpg"]
+    (tmp_path / "00000.parquet").write_bytes(b"PAR1")
+    whole = (tmp_path / "00000.tar").read_bytes()
+    with pytest.raises(OSError, match=r"cut off.*00000\.parquet"):
+        drop_members(tmp_path / "00000.tar", {"000000000.jpg"})
+    assert (tmp_path / "00000.tar").read_bytes() == whole
+
+
 def test_forget_takes_a_photo_out_of_parquet(tmp_path, jpegs, capfd):
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["data"] |= {"images": "raw", "labels": "labels"}

@@ -101,18 +101,49 @@ def drop_rows(path: Path, names: Collection[str]) -> None:
     OSError
         The shard can't be read or written, and stays as it is.
     """
+    with _opened_anew(path) as file:
+        column = _column_of_pictures(file.schema_arrow)
+        _write_without(path, file, lambda key: usable_name(f"{key}.{column}") in names)
+
+
+def drop_keys(path: Path, keys: Collection[str]) -> None:
+    """Write what img2dataset says of a tar's photos anew without some of them.
+
+    A file without keys, or with pictures of its own, says nothing of a tar, and stays.
+
+    Raises
+    ------
+    OSError
+        The file can't be read or written, and stays as it is.
+    """
+    with _opened_anew(path) as file:
+        schema = file.schema_arrow
+        if schema.names.count(_KEY) == 1 and not _columns_of_pictures(schema):
+            _write_without(path, file, lambda key: key in keys)
+
+
+@contextmanager
+def _opened_anew(path: Path) -> Iterator[pq.ParquetFile]:
+    """A file that is written anew; damage is an OSError here."""
     try:
-        with _opened(path) as file, replacing(path) as temporary:
-            column = _column_of_pictures(file.schema_arrow)
-            with _reading(), pq.ParquetWriter(temporary, file.schema_arrow) as writer:
-                for batch in file.iter_batches(_ROWS):
-                    keys = batch.column(batch.schema.get_field_index(_KEY)).to_pylist()
-                    kept = [usable_name(f"{key}.{column}") not in names for key in keys]
-                    left = pa.Table.from_batches([batch]).filter(pa.array(kept, pa.bool_()))
-                    if left.num_rows:
-                        writer.write_table(left)
+        with _opened(path) as file:
+            yield file
     except _DamageError as error:
         raise OSError(errno.EIO, str(error), str(path)) from None
+
+
+def _write_without(path: Path, file: pq.ParquetFile, is_dropped: Callable[[str], bool]) -> None:
+    with (
+        replacing(path) as temporary,
+        _reading(),
+        pq.ParquetWriter(temporary, file.schema_arrow) as writer,
+    ):
+        for batch in file.iter_batches(_ROWS):
+            keys = batch.column(batch.schema.get_field_index(_KEY)).to_pylist()
+            kept = [not is_dropped(str(key)) for key in keys]
+            left = pa.Table.from_batches([batch]).filter(pa.array(kept, pa.bool_()))
+            if left.num_rows:
+                writer.write_table(left)
 
 
 class _Groups:

@@ -357,6 +357,10 @@ def drop_members(shard: Path, names: Collection[str]) -> None:
     OSError
         The shard can't be read or written, or would lose more; it stays as it is.
     """
+    about = shard.with_suffix(parquet_shards.SUFFIX)
+    if about != shard and about.is_file():
+        keys = {_sample(name).removeprefix("/") for name in names}
+        parquet_shards.drop_keys(about, keys)
     found = contents(shard)
     if not {*found.places, *found.reasons} - {*names}:
         shard.unlink()
