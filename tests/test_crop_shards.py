@@ -222,7 +222,7 @@ def test_a_damaged_shard_in_the_cache_is_not_copied(project, photos, both, tmp_p
 @pytest.mark.slow
 @pytest.mark.thorough
 def test_a_whole_run_in_shards_writes_what_one_in_files_writes(built, tmp_path):
-    """By DVC: all tables, models, metrics, figures and reports; only the crops differ."""
+    """By DVC: all tables, models, metrics and figures; the report differs by the parameter."""
     project = built.copy(tmp_path / "copy")
 
     def outs() -> dict[str, str]:
@@ -235,4 +235,7 @@ def test_a_whole_run_in_shards_writes_what_one_in_files_writes(built, tmp_path):
     assert {"preprocess", "embed", "geometry"} <= ran
     in_shards = outs()
     assert Crops.of(project.folder / CROPS).packed
-    assert {path for path in in_files if in_files[path] != in_shards[path]} == {CROPS.as_posix()}
+    report = "data/processed/report.html"
+    changed = {path for path in in_files if in_files[path] != in_shards[path]}
+    assert changed == {CROPS.as_posix(), report}
+    assert project.read(report).replace(b"<td>shards<", b"<td>files<") == built.read(report)
