@@ -350,7 +350,8 @@ def drop_members(shard: Path, names: Collection[str]) -> None:
     """Rewrite a shard without some members and their sidecars; one without photos is removed.
 
     What is there is replaced, never written to: it may be a link into DVC's cache. All other bytes
-    are copied as they are, headers too, whatever wrote them.
+    are copied as they are, headers too, whatever wrote them. What img2dataset says of them in a
+    parquet file beside a tar goes, too.
 
     Raises
     ------
