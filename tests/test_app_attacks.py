@@ -98,6 +98,13 @@ def test_no_rater_is_taken_for_a_line_of_a_survey():
         check_rater(NAME, set())
 
 
+def test_how_another_rater_writes_the_name_is_not_told():
+    with pytest.raises(InputError, match="whose name is 'ANN LEE' in other letters") as error:
+        check_rater("ANN LEE", {"Ann  Lee", "Bo"})
+    assert "Ann" not in str(error.value)
+    assert check_rater("Bo", {"Ann  Lee", "Bo"}) == "Bo"
+
+
 @pytest.mark.parametrize("sign", ["\u2028", "\u0085", "\r"])
 def test_an_entry_of_the_journal_is_one_line(tmp_path, sign):
     entry = Entry("1", f"a{sign}b.jpg", "gender", "", "female", "", "", f"x{sign}y")

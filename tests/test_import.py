@@ -110,6 +110,19 @@ def test_an_archive_that_unpacks_to_more_than_the_limit_is_not_read(dataset, int
         import_omi(dataset, into)
 
 
+def test_a_photo_with_holes_keeps_them_and_one_beyond_every_limit_is_refused(dataset, into):
+    photo = next((dataset / "images").iterdir())
+    with open(photo, "r+b") as file:
+        file.truncate(50 << 20)
+    import_omi(dataset, into)
+    (copy,) = into.rglob(photo.name)
+    assert copy.read_bytes() == photo.read_bytes()
+    assert copy.stat().st_blocks * 512 < 2 << 20
+    os.truncate(photo, 10**10)
+    with pytest.raises(InputError, match=rf"{photo.name} has 10 GB, .* larger than 4096 MB"):
+        import_omi(dataset, into.with_name("other"))
+
+
 def test_a_link_in_place_of_the_photos_is_refused(dataset, into, tmp_path):
     (dataset / "images").rename(tmp_path / "private")
     (dataset / "images").symlink_to(tmp_path / "private")

@@ -154,3 +154,26 @@ def test_a_start_in_utf8_mode_is_not_repeated_where_the_environment_is_ignored(m
     flags.utf8_mode = 1
     output.secure_output()
     assert len(started) == 1
+
+
+@pytest.mark.parametrize(
+    "begin",
+    ["import facestats.run.stage", "from facestats.__main__ import command; command()"],
+)
+def test_read_only_shared_memory_is_no_warning(tmp_path, begin):
+    """joblib says that it takes one process, which nothing here asks it for more than."""
+    (tmp_path / "script.py").write_text(
+        "import _multiprocessing, sys\n"
+        "def refuse(*_, **__): raise OSError(30, 'Read-only file system')\n"
+        "_multiprocessing.SemLock = refuse\n"
+        "sys.argv[1:] = ['labels', '--help']\n"
+        "sys.modules.pop('joblib', None)\n"
+        "try:\n"
+        f"    {begin}\n"
+        "except SystemExit:\n"
+        "    pass\n"
+        "import joblib\n"
+        "assert joblib._multiprocessing_helpers.mp is None\n"
+    )
+    done = run_program([sys.executable, tmp_path / "script.py"], tmp_path, seconds=60)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -292,25 +292,32 @@ def test_flags_become_settings(tmp_path, monkeypatch):
             main(["serve", "--queue", wrong])
 
 
-def test_junk_behind_an_answer_ends_the_connection():
+@pytest.mark.parametrize("at_once", [True, False])
+def test_junk_in_a_body_ends_the_connection(at_once, caplog):
+    """After one answer: that it is junk, where it comes at once, and else the app's own."""
+
     async def answer(scope, receive, send):
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"right"})
 
     async def talk() -> tuple[bytes, bool]:
-        config = uvicorn.Config(answer, lifespan="off", ws="none")
+        config = uvicorn.Config(answer, lifespan="off", ws="none", log_config=None)
         config.load()
         protocol = server.Protocol(config, ServerState(), {})
         transport = mock.Mock(is_closing=lambda: False)
         transport.get_extra_info.return_value = None
         protocol.connection_made(transport)
         protocol.data_received(b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
-        await asyncio.sleep(0.1)
+        if not at_once:
+            await asyncio.sleep(0.1)
         protocol.data_received(b"no length of a chunk\r\n")  # h11 would raise LocalProtocolError
+        await asyncio.sleep(0.1)
         written = b"".join(call.args[0] for call in transport.write.call_args_list)
         return written, transport.close.called
 
     written, closed = asyncio.run(talk())
     assert written.count(b"HTTP/1.1") == 1
-    assert written.endswith(b"right\r\n0\r\n\r\n")
+    answer_text = b"Invalid HTTP request received." if at_once else b"right"
+    assert written.endswith(answer_text + b"\r\n0\r\n\r\n")
     assert closed
+    assert not [record for record in caplog.records if record.exc_info]

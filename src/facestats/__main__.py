@@ -23,6 +23,7 @@ from facestats.errors import FaceStatsError, of_file
 from facestats.machine.faults import way_out
 from facestats.machine.output import (
     end_quietly,
+    hide_serial_mode,
     one_line,
     plain_warnings,
     print_unwritten,
@@ -120,6 +121,7 @@ def command() -> int:
     end_quietly()
     secure_output()
     plain_warnings()
+    hide_serial_mode()
     code = main()
     return max(code, 1) if print_unwritten() else code
 

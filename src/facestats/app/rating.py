@@ -102,10 +102,10 @@ def check_rater(name: str, there: set[str]) -> str:
     no_name = name in EMPTY | NONE or plain(name) in MEAN_RATER_NAMES or IMPORT_ID.match(name)
     if no_name or not plain(name):
         raise InputError(f"{name!r} is no name of a rater; write your name or a code of yours")
-    alike = [one for one in there if _letters(one) == _letters(name)]
-    if alike and name not in alike:
+    if name not in there and _letters(name) in map(_letters, there):
         raise InputError(
-            f"there is a rater {alike[0]!r}; if that is you, write the name so, else another"
+            f"there is a rater whose name is {name!r} in other letters or with other blanks; if "
+            "that is you, write it as you did before, else write another name"
         )
     return name
 

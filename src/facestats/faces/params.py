@@ -11,6 +11,8 @@ from pydantic import Field
 
 from facestats.params.types import Section
 
+MOST_MEGABYTES = 4096  # of a photo's file, whatever the limit
+
 
 class Preprocess(Section):
     size: Annotated[int, Field(ge=32, le=4096)] = 512
@@ -24,7 +26,7 @@ class Preprocess(Section):
     on_no_face: Literal["reject", "center_crop"] = "reject"
     """reject: a photo without a face is left out, with the reason | center_crop: its middle
     is used"""
-    max_megabytes: Annotated[int, Field(ge=1, le=4096)] = 256
+    max_megabytes: Annotated[int, Field(ge=1, le=MOST_MEGABYTES)] = 256
     """size up to which a photo's file is read, MB; a larger one is left out, with the reason"""
     max_pixels: Annotated[int, Field(ge=1_000_000, le=178_956_970)] = 178_956_970
     """pixels of 8-bit RGB that a photo may have, or what takes as much memory (12 bytes each); a

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from facestats.core.files import read_json, write_json
 from facestats.errors import InputError
+from facestats.faces.params import MOST_MEGABYTES
 from facestats.importers.tree import Tree, open_regular, regular
 from facestats.machine.output import one_line
 
@@ -235,17 +236,32 @@ def place_photos(tree: Tree, photos: Mapping[str, str], raw: Path, link: bool) -
 
 
 def copy_photo(folder: int, name: str, target: str, shown: str) -> None:
-    """Copy a regular file of an open folder."""
+    """Copy a regular file of an open folder; blocks of zeros become holes, as they may be there.
+
+    Raises
+    ------
+    InputError
+        It is no regular file, or larger than any photo may be.
+    """
     source, facts = open_regular(folder, name, shown)
     try:
+        if facts.st_size > MOST_MEGABYTES * 10**6:
+            raise InputError(
+                f"{shown} has {facts.st_size / 10**9:.0f} GB, and no photo may be larger than "
+                f"{MOST_MEGABYTES} MB; remove it from the dataset"
+            )
         new = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:
             left = facts.st_size
             while left > 0 and (block := os.read(source, min(left, _BLOCK))):
                 left -= len(block)
+                if not block.strip(b"\0"):
+                    os.lseek(new, len(block), os.SEEK_CUR)
+                    continue
                 written = os.write(new, block)
                 while written < len(block):
                     written += os.write(new, block[written:])
+            os.ftruncate(new, facts.st_size - left)
         finally:
             os.close(new)
     except OSError as error:

@@ -167,6 +167,11 @@ def plain_warnings() -> None:
     warnings.showwarning = show
 
 
+def hide_serial_mode() -> None:
+    """Hide joblib's warning where shared memory is read-only: nothing here uses its processes."""
+    warnings.filterwarnings("ignore", ".*joblib will operate in serial mode", UserWarning)
+
+
 def print_json(content: Any, indent: int | None = None) -> None:
     """Print JSON, on one line or indented; characters that the output lacks are escaped."""
     encoding = codecs.lookup(getattr(sys.stdout, "encoding", None) or "utf-8").name

@@ -24,6 +24,7 @@ from facestats.machine.faults import way_out
 from facestats.machine.lifetime import end_in_time, started_by_dvc
 from facestats.machine.output import (
     end_quietly,
+    hide_serial_mode,
     plain_warnings,
     print_line,
     print_unwritten,
@@ -47,6 +48,7 @@ _warnings: list[str] = []  # of this stage, as they were printed
 if current_process().name == "MainProcess":
     gc.disable()
     end_quietly()
+    hide_serial_mode()
 
 
 class StageItem(str):

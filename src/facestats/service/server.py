@@ -42,6 +42,9 @@ class Protocol(H11Protocol):
         """Refuse what is no request. Behind an answer it gets none, and ends the connection."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             super().send_400_response(msg)
+            if self.cycle is not None:  # its answer, under way for a head that was whole, is not
+                self.cycle.disconnected = True  # sent any more: h11 would raise LocalProtocolError
+                self.cycle.message_event.set()
         elif self.conn.our_state is not h11.SEND_BODY:
             self.transport.close()
 
