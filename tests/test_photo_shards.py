@@ -3,7 +3,7 @@
 import gzip
 import io
 import os
-import subprocess
+import sys
 import tarfile
 from types import SimpleNamespace
 
@@ -21,6 +21,7 @@ from facestats.faces.crop import PreprocessConfig
 from facestats.faces.preprocess import preprocess_folder
 from facestats.photos.source import as_source, hash_photo, is_photo, read_photo
 from facestats.serving.models import Models
+from programs import run_program
 from resources import ROOT, landmarker_dir, omi_images
 
 CONFIG = PreprocessConfig(size=96)
@@ -347,15 +348,25 @@ def test_a_name_that_no_folder_of_crops_holds_is_left_out(tmp_path, jpegs, name)
     assert len(reason_of(shard)) < 1000
 
 
+def test_forget_takes_no_shard_for_a_photo(tmp_path, capfd):
+    """The row of a shard that is damaged has its name."""
+    write_project(tmp_path, "filename,person\n")
+    shard = make(tmp_path / "raw/0.tar", [("a.jpg", b"a" * 600), ("b.jpg", b"b" * 600)])
+    shard.write_bytes(shard.read_bytes()[:2600])
+    assert "0.tar" in list_images(tmp_path / "raw")
+    assert main(["forget", "0.tar", "--root", str(tmp_path)]) == 2
+    assert "0.tar is a shard, and holds 1 photo that can be used" in capfd.readouterr().err
+    assert shard.exists()
+
+
 def test_forget_removes_what_killed_processes_have_left(tmp_path, capfd):
     """They may hold other members of a shard, and rows of anybody."""
     write_project(tmp_path, "filename,person\n")
     shard = make(tmp_path / "raw/0.tar", [("a.jpg", b"a"), ("b.jpg", b"b")])
-    gone = subprocess.Popen(["true"])
-    gone.wait()
-    left = temporary_name(shard).with_suffix(f".{gone.pid}")
+    gone = int(run_program([sys.executable, "-c", "import os; print(os.getpid())"]).stdout)
+    left = temporary_name(shard).with_suffix(f".{gone}")
     left.write_bytes(shard.read_bytes())
-    table = temporary_name(tmp_path / "data/faces.parquet").with_suffix(f".{gone.pid}")
+    table = temporary_name(tmp_path / "data/faces.parquet").with_suffix(f".{gone}")
     table.mkdir()
     (table / "part-00000.parquet").touch()
     mine = temporary_name(tmp_path / "data/labels.parquet")

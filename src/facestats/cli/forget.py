@@ -54,7 +54,7 @@ from facestats.cli.indexes import forget_indexes
 from facestats.cli.labels import find_root
 from facestats.core.layout import CROPS
 from facestats.core.photo_files import face_filename, list_images, printable
-from facestats.core.shards import contents, drop_members, find_member
+from facestats.core.shards import contents, drop_members, find_member, is_shard
 from facestats.dvc_files.cache import require_sound_cache
 from facestats.dvc_files.places import made_by_stages
 from facestats.errors import FaceStatsError, InputError, number_of
@@ -249,6 +249,11 @@ def _check(place: Place, targets: Targets, labels: list[LabelFile]) -> None:
     for path, photo in holders.items():
         if path != photo and (problem := contents(path).problem):
             mistakes.append(f"{path}, which holds {photo}, can't be written anew: {problem}")
+        if path == photo and is_shard(path) and (n := len(contents(path).places)):
+            mistakes.append(
+                f"{path} is a shard, and holds {number_of(n, 'photo')} that can be used: name "
+                "them, or copy the shard again"
+            )
         if path.exists() and not any(path.resolve().is_relative_to(folder) for folder in inside):
             mistakes.append(
                 f"{path} is a link to {path.resolve()}, or lies behind one; remove the photo "
