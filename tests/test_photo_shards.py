@@ -7,9 +7,11 @@ import sys
 import tarfile
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from PIL import Image
 
 from facestats.__main__ import main
 from facestats.core import shards
@@ -216,6 +218,24 @@ def test_an_empty_shard_and_a_folder_called_a_tar(tmp_path, jpegs):
 def test_a_shard_without_members_has_no_first_one(tmp_path, content):
     (tmp_path / "a.tar").write_bytes(content)
     assert first_member(tmp_path / "a.tar") == ("", b"")
+
+
+@pytest.mark.long
+def test_a_photo_over_its_time_leaves_no_copy(tmp_path, monkeypatch):
+    """Its process is ended, and had put the photo out of the shard into a file."""
+    picture = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 255, (3000, 4000, 3), np.uint8)
+    Image.fromarray(noise).save(picture, "JPEG", progressive=True)
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    make(tmp_path / "raw/0.tar", [("a.jpg", picture.getvalue())])
+    config = PreprocessConfig(size=96, max_seconds=0.1)
+    frame = preprocess_folder(
+        tmp_path / "raw", tmp_path / "crops", config, landmarker_dir(), workers=1
+    )
+    assert "took more than 0.1 s" in frame["reason"][0]
+    assert not [*(tmp_path / "tmp").iterdir()]
 
 
 def test_members_are_found_by_places_that_are_read_once(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 from tqdm import tqdm
@@ -119,11 +120,12 @@ class PhotoFiller:
         self._named = () if stops else _OF_MACHINE
         self.recipe = recipe_hash(config, model_dir)
         self._limited = limited_recipe(self.recipe, config)
+        self._copies = TemporaryDirectory(prefix="facestats-photos-")
         self._processes = Processes(
             process_task,
             count_workers(0, workers),
             set_up,
-            (config, str(model_dir), self._crops.files),
+            (config, str(model_dir), self._crops.files, self._copies.name),
             limits_of(config),
         )
 
@@ -131,7 +133,8 @@ class PhotoFiller:
         return self
 
     def __exit__(self, *error) -> None:
-        self._processes.__exit__(*error)
+        with self._copies:  # removed when no process is left
+            self._processes.__exit__(*error)
 
     def fill(
         self,

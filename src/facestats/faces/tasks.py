@@ -16,13 +16,17 @@ from facestats.photos.reading import MAX_MEGABYTES
 from facestats.photos.source import read_photo
 from facestats.rows.files import RowFiles
 
-_max_megabytes = MAX_MEGABYTES  # of a worker
+_max_megabytes, _copies = MAX_MEGABYTES, None  # of a worker
 
 
-def set_up(config: PreprocessConfig, model_dir: str, files: RowFiles) -> None:
-    """Prepare this process for `process_task`."""
-    global _max_megabytes
-    _max_megabytes = config.max_megabytes
+def set_up(config: PreprocessConfig, model_dir: str, files: RowFiles, copies: str) -> None:
+    """Prepare this process for `process_task`.
+
+    Copies of photos out of shards lie in the folder `copies` meanwhile; a process that is ended
+    leaves its own there.
+    """
+    global _max_megabytes, _copies
+    _max_megabytes, _copies = config.max_megabytes, copies
     photo.set_up(config, model_dir, files)
 
 
@@ -37,7 +41,7 @@ def process_task(task: PhotoTask) -> dict:
     with limits_as_errors():
         if find_member(task.source) is None:
             return photo.process_task(task)
-        with tempfile.NamedTemporaryFile() as copy:
+        with tempfile.NamedTemporaryFile(dir=_copies) as copy:
             with suppress(ImageError):  # of a photo that has changed since it was hashed
                 copy.write(read_photo(task.source, _max_megabytes))
             copy.flush()
