@@ -264,6 +264,7 @@ def run(folder, store, config, workers=None):
         )
 
 
+@pytest.mark.thorough
 @pytest.mark.long
 def test_a_photo_over_a_limit_is_a_row_of_that_limit_or_of_this_run(folder, tmp_path, monkeypatch):
     """Other limits, or another machine, have another opinion."""

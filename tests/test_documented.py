@@ -34,6 +34,7 @@ def stage(name: str):
     return script.main
 
 
+@pytest.mark.thorough
 def test_the_parameters_on_the_composites_page_draw_what_it_shows(project, monkeypatch):
     """By the stages' scripts in this process: DVC would take a minute for it, and is tried by the
     experiments in README.md.

@@ -302,6 +302,7 @@ def test_the_models_arrays_need_only_safetensors(exported, built):
         assert (exported / f"model/{name}.safetensors").is_file()
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_the_lines_of_use_run_without_facestats(exported, built, tmp_path):
     needs("onnxruntime")

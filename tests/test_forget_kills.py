@@ -313,6 +313,7 @@ SOUND = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.long
 @pytest.mark.timeout(60)
 def test_a_doctored_journal_ends_in_a_message(made, tmp_path, capsys):

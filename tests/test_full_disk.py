@@ -282,6 +282,7 @@ def test_a_full_disk_on_one_of_three_machines_stops_its_shard_alone(
     assert sum(part for part, _ in parts) == len(list_images(photos))
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_a_shard_whose_store_is_full_ends_with_an_error_and_goes_on_later(
     mount, photos, clip_models, tmp_path

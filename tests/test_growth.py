@@ -349,6 +349,7 @@ def test_scoring_never_holds_all_embeddings(tmp_path, monkeypatch):
     )  # what a whole read would have held
 
 
+@pytest.mark.thorough
 @pytest.mark.long
 def test_an_average_of_many_faces_holds_no_more_than_one_of_few(tmp_path):
     size = 96

@@ -17,6 +17,7 @@ def benchmark(monkeypatch):
     return labelling
 
 
+@pytest.mark.thorough
 @pytest.mark.long
 def test_both_ways_label_in_rounds_and_never_see_the_held_out_faces(benchmark, monkeypatch):
     x, labels = blobs({"cat": 140, "dog": 160}, spread=1.5)

@@ -65,6 +65,7 @@ def test_a_photo_scored_alone_gets_what_the_table_gives_it(here, table):
         assert alone["decile"] == row["attractiveness"]
 
 
+@pytest.mark.thorough
 def test_a_new_run_is_noticed(project, monkeypatch):
     monkeypatch.chdir(project.folder)
     before = facestats.score_image(PHOTO)["raw"]

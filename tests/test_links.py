@@ -57,9 +57,7 @@ def relink(project: Project, kind: str) -> None:
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize(
-    "kind", [pytest.param("hardlink,symlink", marks=pytest.mark.thorough), "symlink"]
-)
+@pytest.mark.parametrize("kind", ["hardlink,symlink", "symlink"])
 def test_the_cache_is_never_written_through_links(copied, tmp_path, kind):
     project = copied[0].copy(tmp_path / "copy")
     relink(project, kind)
@@ -73,7 +71,8 @@ def test_the_cache_is_never_written_through_links(copied, tmp_path, kind):
     assert (project.folder / CROP).is_symlink() == (kind == "symlink")  # the new ones are links
 
 
-@pytest.mark.parametrize("kind", [pytest.param("hardlink", marks=pytest.mark.thorough), "symlink"])
+@pytest.mark.thorough
+@pytest.mark.parametrize("kind", ["hardlink", "symlink"])
 def test_every_stage_replaces_links_that_dvc_did_not_remove(project, kind):
     """Stages run by hand, over outs that are links; one of them as a program, which writes its
     warnings and its key, too.

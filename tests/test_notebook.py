@@ -24,6 +24,7 @@ def test_the_notebook_is_valid():
     nbformat.validate(NOTEBOOK)
 
 
+@pytest.mark.thorough
 def test_the_notebook_draws_the_figures_of_a_paper(built, tmp_path, monkeypatch, capsys):
     for name in ("data", "metrics"):
         (tmp_path / name).symlink_to(built.folder / name)

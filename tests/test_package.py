@@ -112,6 +112,7 @@ def test_one_version():
     assert re.findall(r"^## (\S+)", changes, re.MULTILINE)[0] == facestats.__version__
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_the_wheel_works_in_an_empty_environment(built, tmp_path):
     source, environment = tmp_path / "source", tmp_path / "environment"

@@ -200,6 +200,7 @@ def places(value, above=()):
             yield from places(one, (*above, key))
 
 
+@pytest.mark.thorough
 def test_forged_metrics_are_shown_or_refused(root, capsys):
     """They may come with a pull request."""
     rng, refused = random.Random(0), []

@@ -70,6 +70,7 @@ def filled(output: str) -> dict[str, list[int]]:
     return {stage: list(map(int, facts[2:5])) for stage, *facts in LINE.findall(output)}
 
 
+@pytest.mark.thorough
 def test_four_shards_and_two_runs_at_once_write_what_one_process_does(fresh, undisturbed, tmp_path):
     first, second = copies(fresh, tmp_path, 2)
     with ThreadPoolExecutor() as pool:

@@ -103,6 +103,7 @@ def test_five_increments_in_another_order_give_the_same_bytes(build, photos, at_
     assert len(written) == len(photos) - 1 + 2
 
 
+@pytest.mark.thorough
 @pytest.mark.long
 def test_removing_and_renaming_computes_nothing(build, at_once, tmp_path):
     folder = tmp_path / "all"
@@ -127,6 +128,7 @@ def test_a_damaged_store_gives_the_same_bytes(build, at_once, tmp_path):
     assert len(build.warnings) == 2
 
 
+@pytest.mark.thorough
 @pytest.mark.long
 def test_a_crop_that_the_store_lost_is_cut_again(build, at_once, tmp_path):
     folder = tmp_path / "all"

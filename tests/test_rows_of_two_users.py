@@ -165,6 +165,7 @@ def grab(lock: Path) -> str:
         return type(error).__name__
 
 
+@pytest.mark.thorough
 def test_a_lock_is_not_held_by_a_passer_by(as_user, cache):
     for shared in (cache, DvcCache(cache.root, cache.folder)):
         as_user(ANNA, 0o022, run, shared, "anna's")

@@ -77,6 +77,7 @@ def test_continua_come_and_go_on_the_command_line(project):
     assert "continuum@" not in project.dvc("stage", "list", "--name-only").stdout
 
 
+@pytest.mark.thorough
 def test_a_continuum_from_a_composite_that_is_not_there_names_those_that_are(project):
     done = project.dvc(
         "exp", "run", "-S", "+continua.wrong={from: wimen, to: top_rated, steps: 3}", check=False

@@ -68,6 +68,7 @@ def test_a_stage_ends_with_all_that_it_has_to_do(tmp_path: Path, in_worker, coll
     )
 
 
+@pytest.mark.thorough
 @pytest.mark.long
 def test_what_people_import_leaves_the_garbage_collection_alone():
     script = (

@@ -256,7 +256,7 @@ def test_a_pattern_at_the_end_of_its_retries_is_an_error(folder, apart):
         Tokenizer(folder).ids("a photo of a young woman, who smiles: yes")
 
 
-@pytest.mark.first_cases(1)
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "steps",
     [
