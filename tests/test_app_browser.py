@@ -203,6 +203,11 @@ def test_a_photo_and_words_find_faces(tab, address, root):
     tab.evaluate("document.querySelector('#words button').click()")
     tab.wait("document.querySelectorAll('#found li').length > 12")
     assert tab.evaluate("document.querySelectorAll('#similar li').length") == 12  # stay with it
+    tab.evaluate("document.querySelector('#filter input[name=gender][value=female]').click()")
+    for part in ("found", "similar"):  # both are asked again, among these
+        labels = f"Array.from(document.querySelectorAll('#{part} img'), it => it.alt)"
+        tab.wait(f"{labels}.length > 0 && {labels}.every(it => it.includes('female'))")
+    assert tab.evaluate("location.search") == "?gender=female"
     empty = root.parent / "empty.jpg"
     empty.write_bytes(b"no picture")
     choose_file(tab, "#file", empty)
