@@ -9,10 +9,8 @@ Alone   dvc repro -sf embed
 
 from facestats.run.stage import run_stage, warn_once
 
-from facestats.clip.embed import committed_rows, embed_faces, open_face_rows, table_metadata
+from facestats.clip.embed import committed_rows, open_face_rows, write_embeddings
 from facestats.clip.load import load_encoder
-from facestats.clip.tables import embeddings_schema
-from facestats.core import tables
 from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.core.tables.matrix import write_matrix
 from facestats.rows.dvc_cache import find_dvc_cache
@@ -23,14 +21,17 @@ def main(params, crops, clip, embeddings, half, rest):
     encoder = load_encoder(clip, params.clip.precision, params.clip.batch_size)
     cache = find_dvc_cache()
     with open_face_rows(encoder, cache, warn_once) as rows:
-        table = embed_faces(
-            crops, encoder, rows, lambda: committed_rows(cache, embeddings, encoder.dimension)
+        counts = write_embeddings(
+            embeddings,
+            crops,
+            encoder,
+            rows,
+            lambda: committed_rows(cache, embeddings, encoder.dimension),
         )
-    schema = embeddings_schema(encoder.dimension)
-    tables.write(table, embeddings, schema, table_metadata(encoder))
-    write_matrix(EmbeddingTable(embeddings), half, rest)
+    table = EmbeddingTable(embeddings)
+    write_matrix(table, half, rest)
     return (
-        f"{row_summary(len(table), **table.attrs)} dimension={encoder.dimension} "
+        f"{row_summary(len(table), **counts)} dimension={encoder.dimension} "
         f"precision={encoder.precision} device={encoder.device.type}"
     )
 

@@ -13,9 +13,19 @@ from transformers import CLIPImageProcessor, CLIPModel
 from clips import VISION, picture, random_clip, weights
 from facestats.checkpoints.transform import ImageTransform
 from facestats.checkpoints.variants import fetch_clip
-from facestats.clip.embed import embed_faces
+from facestats.clip import embed
+from facestats.clip.embed import (
+    embed_faces,
+    recipe_hash,
+    row_columns,
+    table_metadata,
+    write_embeddings,
+)
 from facestats.clip.encoder import ImageEncoder, choose_precision
+from facestats.clip.tables import embeddings_schema
+from facestats.core import tables
 from facestats.errors import FaultError, InputError, ModelError
+from facestats.rows.store import RowStore
 
 SIZES = [(300, 200), (200, 300), (224, 224), (97, 411), (640, 101), (33, 47), (225, 224)]
 
@@ -143,6 +153,25 @@ def test_faces_in_folders_are_embedded_sorted_and_keyed_by_their_bytes(clip_mode
     assert table.loc["b.jpg", "key"] == table.loc["a/same.jpg", "key"]
     alone = encoder.encode([Image.open(tmp_path / "c.png.jpg")])
     assert table.loc["c.png.jpg", "embedding"].tobytes() == alone.tobytes()
+
+
+def test_a_table_written_in_blocks_is_the_one_written_at_once(clip_models, tmp_path, monkeypatch):
+    (tmp_path / "faces").mkdir()
+    for i in range(5):
+        picture((80, 80), i % 4).save(tmp_path / f"faces/{9 - i}.jpg", "JPEG", quality=95)
+    encoder = ImageEncoder(clip_models["tiny"], batch_size=2)
+    tables.write(
+        embed_faces(tmp_path / "faces", encoder),
+        tmp_path / "once.parquet",
+        embeddings_schema(encoder.dimension),
+        table_metadata(encoder),
+    )
+    monkeypatch.setattr(embed, "BLOCK", 2)
+    columns = row_columns(encoder.dimension)
+    with RowStore(None, embed.STAGE, recipe_hash(encoder), columns) as rows:
+        counts = write_embeddings(tmp_path / "blocks.parquet", tmp_path / "faces", encoder, rows)
+    assert counts == {"reused": 0, "computed": 5, "elsewhere": 0}
+    assert (tmp_path / "blocks.parquet").read_bytes() == (tmp_path / "once.parquet").read_bytes()
 
 
 def test_a_face_that_changes_meanwhile_gives_no_row(clip_models, tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from tqdm import tqdm
 
 from facestats.clip.encoder import ImageEncoder, read_face
 from facestats.clip.tables import embeddings_schema
+from facestats.core import tables
 from facestats.core.crops import Crops
 from facestats.core.fingerprint import code_sha256, sha256_json, versions
+from facestats.core.tables.blocks import BLOCK
 from facestats.core.tables.parquet import opened, vectors_of
 from facestats.errors import FaultError, InputError, TableError
 from facestats.machine.faults import patiently, starting_threads
@@ -173,6 +176,36 @@ def embed_faces(
     )
     frame.attrs |= filled.counts()
     return frame
+
+
+def write_embeddings(
+    path: Path,
+    folder: Path,
+    encoder: ImageEncoder,
+    rows: RowStore,
+    earlier: Callable[[], pa.Table | None] = lambda: None,
+) -> dict[str, int]:
+    """Embed every face below `folder` and write the table, of which a block is copied at a time.
+
+    Other parameters and errors are those of `embed_faces`.
+
+    Returns
+    -------
+    dict of str to int
+        The number of rows by where they are from, as in the `.attrs` of `embed_faces`.
+    """
+    keys = _keys(folder, encoder)
+    filled = _fill(folder, encoder, rows, keys, earlier)
+    named, matrix = iter(keys.items()), vectors_of(filled.table["embedding"])
+    places, counts = filled.places, filled.counts()
+    del filled  # its rows, which the matrix repeats
+    with tables.writing(
+        path, embeddings_schema(encoder.dimension), table_metadata(encoder)
+    ) as writer:
+        for start in range(0, len(keys), BLOCK):
+            frame = pd.DataFrame(islice(named, BLOCK), columns=["filename", "key"])
+            writer.write(frame, {"embedding": matrix[places[start : start + BLOCK]]})
+    return counts
 
 
 def fill_faces(
