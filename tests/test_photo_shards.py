@@ -279,7 +279,8 @@ def pax(size: int = 0, **values: str) -> bytes:
     lines = b""
     for key, value in values.items():
         rest = f" {key}={value}\n".encode()
-        lines += str(len(rest) + 2).encode() + rest
+        size_of = next(n for n in range(len(rest), 10**6) if n == len(str(n)) + len(rest))
+        lines += str(size_of).encode() + rest
     return header("pax", b"x", size or len(lines)) + lines.ljust(-(-len(lines) // 512) * 512, b"\0")
 
 

@@ -17,6 +17,7 @@ from facestats.faces.crop_store import FILES, open_store
 from facestats.faces.dedup import find_near_duplicates, first_of_group
 from facestats.faces.filling import STAGE, PhotoFiller
 from facestats.faces.keys import recipe_hash
+from facestats.faces.landmarks import Landmarker
 from facestats.faces.tables import FACES
 from facestats.machine.kind import kind_of_machine
 from facestats.rows.checks import check_photo_rows
@@ -90,7 +91,9 @@ def preprocess_folder(
             f"{out_dir} lies in the folder of the photos, {images}: its faces would be photos "
             "next time"
         )
-    rows = rows or RowStore(None, STAGE, recipe_hash(config, model_dir), ROW_COLUMNS)
+    if rows is None:
+        Landmarker(model_dir)  # names the way out where a file is missing
+        rows = RowStore(None, STAGE, recipe_hash(config, model_dir), ROW_COLUMNS)
     reasons = check_names(names)
     readable = dict.fromkeys(name for name in names if name not in reasons)
     crops = open_store(store, out_dir, rows.files)
