@@ -196,6 +196,7 @@ def write_embeddings(
     """
     keys = _keys(folder, encoder)
     filled = _fill(folder, encoder, rows, keys, earlier)
+    rows.save()  # where that fails, the table stays as it is
     named, matrix = iter(keys.items()), vectors_of(filled.table["embedding"])
     places, counts = filled.places, filled.counts()
     del filled  # its rows, which the matrix repeats
