@@ -7,7 +7,7 @@ from pathlib import Path
 from facestats.core.layout import HALF_EMBEDDINGS
 from facestats.errors import FaceStatsError
 from facestats.machine.output import print_line
-from facestats.neighbours.place import find_place, list_indexes, mark_forgotten
+from facestats.neighbours.place import MARK, find_place, list_indexes, mark_forgotten
 from facestats.serving.manifest import Manifest
 
 
@@ -21,13 +21,14 @@ def prune_indexes(root: Path) -> None:
 def forget_indexes(root: Path, write: bool) -> None:
     """Remove all indexes, and keep none until there are new embeddings; raises OSError."""
     place, current = find_place(root), _current(root)
-    paths = list_indexes(place)
-    for path in paths:
+    for path in list_indexes(place):
+        if path.name.endswith(MARK):
+            continue
         if write:
             path.unlink(missing_ok=True)
         verb = "removed" if write else "would be removed"
         print_line(f"{path}: {verb}: it holds faces, and is built again when it is needed")
-    if write and paths and place and current:
+    if write and current and place and place.is_dir() and not place.is_symlink():
         mark_forgotten(place, current)
 
 

@@ -8,6 +8,7 @@ from facestats.rows.dvc_cache import find_dvc_cache
 from facestats.rows.place import find_store
 
 FOLDER = "neighbour-index"
+MARK = "-forgotten"  # of a matrix of which no index is kept
 
 
 def find_place(root: Path) -> Path | None:
@@ -30,7 +31,7 @@ def is_forgotten(place: Path, sha256: str) -> bool:
 
 
 def _mark(place: Path, sha256: str) -> Path:
-    return place / f"{sha256}-forgotten"
+    return place / f"{sha256}{MARK}"
 
 
 def list_indexes(place: Path | None, but: str | None = None) -> list[Path]:
