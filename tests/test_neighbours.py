@@ -1,5 +1,6 @@
 """Neighbours: those of float32 embeddings, found in a matrix of half their size."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,27 @@ def test_the_matrix_is_half_the_size_and_gives_float32_back(files, vectors):
     assert np.abs(given - vectors).max() < 1e-6
     assert np.abs(given @ vectors[7] - vectors @ vectors[7]).max() < 1e-6
     assert np.array_equal(np.concatenate([*matrix.blocks(700)]), matrix.half)
+    some = np.array([3, 4, 5, N - 1, 0, 7])
+    assert np.array_equal(matrix.vectors(some), given[some])
+    assert matrix.vectors(some[:0]).shape == (0, D)
+
+
+def test_rows_are_those_of_the_files_that_were_opened(tmp_path, vectors):
+    paths = tmp_path / "e.f16.npy", tmp_path / "e.rest.npy"
+    write_matrix(vectors[:9], *paths)
+    matrix = EmbeddingMatrix(*paths)
+    write_matrix(vectors[9:18], *paths)  # a run replaces them
+    assert np.abs(matrix.vectors(np.arange(9)) - vectors[:9]).max() < 1e-6
+    assert np.array_equal(np.concatenate([*matrix.blocks(4)]), vectors[:9].astype(np.float16))
+
+
+def test_a_matrix_that_becomes_shorter_is_an_error(tmp_path, vectors):
+    paths = tmp_path / "e.f16.npy", tmp_path / "e.rest.npy"
+    write_matrix(vectors[:9], *paths)
+    matrix = EmbeddingMatrix(*paths)
+    os.truncate(paths[1], 200)
+    with pytest.raises(TableError, match=r"e\.rest\.npy is cut off"):
+        matrix.vectors(np.array([0, 8]))
 
 
 @pytest.mark.parametrize("numbers", [[0.0, 1.0], [1e-9, 1.0], [-6e-8, 3e-5], [0.5 - 2**-13, 1]])
@@ -94,7 +116,8 @@ def of_shape(shape: str) -> bytes:
         (lambda half, rest: half.write_bytes(b""), "damaged"),
         (lambda half, rest: half.write_bytes(rest.read_bytes()), "no matrix of float16"),
         (lambda half, rest: rest.write_bytes(half.read_bytes()), "no matrix of int8"),
-        (lambda half, rest: np.save(half, np.array([None]), allow_pickle=True), "damaged"),
+        (lambda half, rest: np.save(half, np.array([None]), allow_pickle=True), "no matrix"),
+        (lambda half, rest: half.write_bytes(b"\x93NUMPY\x02" + bytes(99)), "damaged .version"),
         (lambda half, rest: np.save(half, np.ones((2, 3), np.float16)), r"shape \(2, 3\), but"),
         (lambda half, rest: np.save(half, np.ones((0, 3), np.float16)), "f16.npy is"),
         (lambda half, rest: np.save(half, np.ones((2, 3), np.float16).T.copy().T), "row by row"),

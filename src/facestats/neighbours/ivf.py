@@ -164,7 +164,7 @@ def build(matrix: EmbeddingMatrix) -> tuple[Lists, np.ndarray]:
     index = empty_index(list_count(n), d)
     index.cp.seed, index.cp.niter = SEED + 1, ROUNDS
     sample, _ = _drawn(n)
-    index.train(matrix.half[np.sort(sample)].astype(np.float32))
+    index.train(matrix.rounded(np.sort(sample)).astype(np.float32))
     nearest = np.empty(n, np.int32)
     for start, block in _blocks(matrix, "sorting faces into lists"):
         nearest[start : start + len(block)] = index.quantizer.search(block, 1)[1][:, 0]

@@ -7,9 +7,12 @@ count get their float32 back from both.
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -75,7 +78,9 @@ def _rest(block: np.ndarray, half: np.ndarray) -> np.ndarray:
 
 
 class EmbeddingMatrix:
-    """The two files of `write_matrix`, mapped.
+    """The two files of `write_matrix`, open, and the first of them mapped.
+
+    What the methods read doesn't stay in memory: it is read past the map.
 
     Parameters
     ----------
@@ -85,21 +90,21 @@ class EmbeddingMatrix:
     ----------
     half : ndarray of float16 (n, d)
         The numbers, rounded; its pages are read when they are used.
-    path : Path
-        File of `half`.
 
     Raises
     ------
     TableError
-        A file is missing or damaged, or they are not of one table.
+        A file is missing or damaged, or they are not of one table. So do the methods where a file
+        has become shorter.
     """
 
     def __init__(self, half: Path, rest: Path):
-        self.path = half
-        self.half, self._rest = _mapped(half, np.float16), _mapped(rest, np.int8)
-        if self.half.shape != self._rest.shape:
+        self._halves, self._rests = _NpyRows(half, np.float16), _NpyRows(rest, np.int8)
+        self.half = self._halves.mapped
+        if self.half.shape != self._rests.mapped.shape:
             raise TableError(
-                f"{half} has the shape {self.half.shape}, but {rest} {self._rest.shape}; {_ANEW}"
+                f"{half} has the shape {self.half.shape}, but {rest} {self._rests.mapped.shape}; "
+                f"{_ANEW}"
             )
 
     def __len__(self) -> int:
@@ -117,25 +122,17 @@ class EmbeddingMatrix:
         ----------
         rows : ndarray of int
         """
-        half = self.half[rows]
-        return half + self._rest[rows] * (_steps(half) / _PARTS)
+        half = self.rounded(rows)
+        return half + self._rests.read(rows) * (_steps(half) / _PARTS)
+
+    def rounded(self, rows: np.ndarray) -> np.ndarray:
+        """The embeddings of some rows as float16 (rows, d); those in a row are read at once."""
+        return self._halves.read(rows)
 
     def blocks(self, most: int = BLOCK) -> Iterator[np.ndarray]:
-        """All rows as float16 (up to `most`, d), read past the map: they don't stay in memory.
-
-        Raises
-        ------
-        TableError
-            The file has become shorter.
-        """
-        with open(self.path, "rb") as file:
-            file.seek(self.half.offset)
-            for start in range(0, len(self), most):
-                rows = min(most, len(self) - start)
-                block = np.fromfile(file, np.float16, rows * self.dimension)
-                if len(block) < rows * self.dimension:
-                    raise TableError(f"{self.path} is cut off; {_ANEW}")
-                yield block.reshape(rows, -1)
+        """All rows as float16 (up to `most`, d)."""
+        for start in range(0, len(self), most):
+            yield self.rounded(np.arange(start, min(start + most, len(self))))
 
 
 def matrix_of(table: EmbeddingTable, half: Path, rest: Path) -> EmbeddingMatrix:
@@ -149,19 +146,43 @@ def matrix_of(table: EmbeddingTable, half: Path, rest: Path) -> EmbeddingMatrix:
     return matrix
 
 
-def _mapped(path: Path, kind: type) -> np.memmap:
-    try:
-        require_file(path)
-        with warnings.catch_warnings(action="ignore"):  # about headers of Python 2, before refusing
-            matrix = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise TableError(f"{path}: no such file; `dvc repro embed` makes it") from None
-    except DAMAGED_ARRAYS as error:
-        if is_of_machine(error):
-            raise fault(path, error) from None
-        raise TableError(f"{path} is damaged ({error}); {_ANEW}") from None
-    if not isinstance(matrix, np.memmap) or matrix.dtype != kind or matrix.ndim != 2:
-        raise TableError(f"{path} is no matrix of {np.dtype(kind)}; {_ANEW}")
-    if not matrix.flags.c_contiguous or not matrix.size:
-        raise TableError(f"{path} is empty, or not stored row by row; {_ANEW}")
-    return matrix
+class _NpyRows:
+    """A matrix in an open file: mapped, and read row by row past the map."""
+
+    def __init__(self, path: Path, kind: type):
+        self._path = path
+        try:
+            require_file(path)
+            self._file = open(path, "rb")  # noqa: SIM115  open as long as the matrix is used
+            shape, is_by_columns, found = _read_header(self._file)
+            if found != kind or len(shape) != 2:
+                raise TableError(f"{path} is no matrix of {np.dtype(kind)}; {_ANEW}")
+            if is_by_columns or not all(shape):
+                raise TableError(f"{path} is empty, or not stored row by row; {_ANEW}")
+            self._start = self._file.tell()
+            self.mapped = np.memmap(self._file, kind, "r", self._start, shape)
+        except FileNotFoundError:
+            raise TableError(f"{path}: no such file; `dvc repro embed` makes it") from None
+        except DAMAGED_ARRAYS as error:
+            if is_of_machine(error):
+                raise fault(path, error) from None
+            raise TableError(f"{path} is damaged ({error}); {_ANEW}") from None
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        """Some rows; those that follow one another are read at once."""
+        width = self.mapped.strides[0]
+        read = np.empty((len(rows), self.mapped.shape[1]), self.mapped.dtype)
+        first = np.flatnonzero(np.diff(rows, prepend=-2) != 1).tolist()
+        for start, end in pairwise([*first, len(rows)]):
+            at = self._start + int(rows[start]) * width
+            if os.preadv(self._file.fileno(), [read[start:end]], at) < (end - start) * width:
+                raise TableError(f"{self._path} is cut off; {_ANEW}")
+        return read
+
+
+def _read_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, whether it is stored column by column, and type."""
+    if (version := np.lib.format.read_magic(file)) != (1, 0):
+        raise ValueError(f"version {version} of the format")
+    with warnings.catch_warnings(action="ignore"):  # about headers of Python 2, before refusing
+        return np.lib.format.read_array_header_1_0(file)
