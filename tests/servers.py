@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,17 +73,22 @@ def s3() -> Iterator[str]:
         pytest.skip("needs the packages moto[server] and dvc-s3 (tests/requirements-servers.txt)")
     port = free_port()
     with _running([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], port):
-        import boto3
-
         address = f"http://127.0.0.1:{port}"
-        boto3.client(
-            "s3",
-            endpoint_url=address,
-            region_name="us-east-1",
-            aws_access_key_id="a",
-            aws_secret_access_key="b",
-        ).create_bucket(Bucket="our-bucket")
+        bucket_client(address).create_bucket(Bucket="our-bucket")
         yield address
+
+
+def bucket_client(address: str) -> Any:
+    """boto3's client of the server that `s3` yields."""
+    import boto3
+
+    return boto3.client(
+        "s3",
+        endpoint_url=address,
+        region_name="us-east-1",
+        aws_access_key_id="a",
+        aws_secret_access_key="b",
+    )
 
 
 def free_port() -> int:

@@ -366,6 +366,14 @@ def test_any_column_may_be_asked(measured, conditions, keep):
     assert selection.hints == []
 
 
+def test_turned_heads_may_be_asked_for_where_no_face_has_a_doubt(people):
+    people["doubts"] = pd.array(["blurred", *[None] * 119], dtype="str")
+    people["yaw"] = np.arange(120.0)
+    for low, high, left in ((-5, 5, 5), (5, 30, 26)):
+        selection = select_faces(people, {"columns": {"yaw": [low, high]}})
+        assert len(selection.rows) == left
+
+
 def test_quantiles_are_those_of_all_faces_and_said_in_numbers(measured):
     conditions = {"gender": "female", "rating": ["q0.5", "q1"], "columns": {"yaw": [0, "q0.25"]}}
     measured["yaw"] = np.arange(120.0)

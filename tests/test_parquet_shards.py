@@ -205,6 +205,43 @@ def webdataset(folder, rows):
     (folder / "00000_stats.json").write_text('{"count": 2, "successes": 1}')
 
 
+def a_column_that_is_not_what_its_chunk_says(path):
+    """One byte of the file's end: for this, pyarrow ends its process."""
+    data = make(path, [row("1", b"x" * 50)]).read_bytes()
+    optional = b"\x25\x02\x18\x03jpg"  # of Thrift: repetition, then a name of three letters
+    assert data.count(optional) == 1
+    path.write_bytes(data.replace(optional, b"\x25\x00\x18\x03jpg"))
+
+
+def keys_beyond_all_dates(path):
+    dates = pa.array([2**31 - 1], pa.int32()).cast(pa.date32())
+    pq.write_table(pa.table({"key": dates, "jpg": [b"x"]}), path)
+
+
+def one_long_message_for_many_rows(path):
+    """20 GB of text in 20 kB."""
+    text = pa.DictionaryArray.from_arrays(pa.array([0] * 20_000, pa.int32()), ["e" * 1_000_000])
+    keys = pa.array(map(str, range(20_000)))
+    rows = {"key": keys, "jpg": pa.nulls(20_000, pa.binary()), "status": text}
+    pq.write_table(pa.table(rows), path, compression="zstd", store_schema=False)
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (a_column_that_is_not_what_its_chunk_says, "ends what reads it (SIGABRT)"),
+        (keys_beyond_all_dates, "damaged in row group 1 of 1"),
+        (one_long_message_for_many_rows, "or 3 GB of memory, or ends what reads it (memory)"),
+    ],
+)
+def test_a_file_that_would_end_its_reader_is_a_row_with_its_reason(tmp_path, jpegs, damage, reason):
+    make(tmp_path / "good.parquet", [row("1", jpegs[0])])
+    damage(tmp_path / "bad.parquet")
+    assert list_images(tmp_path) == ["bad.parquet", "good.parquet/1.jpg"]
+    assert reason in reason_of(tmp_path / "bad.parquet")
+    assert hash_photo(tmp_path / "good.parquet/1.jpg")
+
+
 def test_what_img2dataset_writes_beside_a_tar_is_no_photo(tmp_path):
     """Unless the parquet file beside it holds pictures of its own."""
     rows = [row("000000000", b"1"), row("000000001", None, "failed_to_download", "timed out")]

@@ -275,13 +275,13 @@ def header(name: str, kind: bytes, size: int, **fields: bytes) -> bytes:
     return bytes(block)
 
 
-def pax(size: int = 0, **values: str) -> bytes:
+def pax(size: int = 0, kind: bytes = b"x", **values: str) -> bytes:
     lines = b""
     for key, value in values.items():
         rest = f" {key}={value}\n".encode()
         size_of = next(n for n in range(len(rest), 10**6) if n == len(str(n)) + len(rest))
         lines += str(size_of).encode() + rest
-    return header("pax", b"x", size or len(lines)) + lines.ljust(-(-len(lines) // 512) * 512, b"\0")
+    return header("pax", kind, size or len(lines)) + lines.ljust(-(-len(lines) // 512) * 512, b"\0")
 
 
 TERA = b"%011o\0" % 2**32
@@ -332,8 +332,24 @@ def test_a_shard_that_would_lose_other_photos_is_left(tmp_path, monkeypatch):
         header("././@LongLink", b"L", 2**33 - 1),
         header("holes", b"S", 3, _386=TERA, _398=b"%011o\0" % 3, _482=b"\1", _483=TERA),
         header("pax", b"x", 2**19) + b"1" * 2**19,  # would take half an hour
+        header("pax", b"x", 2**16) + (b"2 " * 2**15)[:-2] + b"=\n",  # would take 1 GB
+        header("pax", b"g", 2**16) + (b"5 a=\n" * 2**14)[: 2**16],
+        b"".join(pax(0, b"g", **{f"k{at + i}": "1" for i in range(900)}) for at in (0, 900))
+        + header("a", b"0", 0),
+        header("pax", b"x", 512) + b"9 a=".ljust(512, b"b"),
+        header("long", b"L", 2**20) * 5 + bytes(5 * 2**20),
     ],
-    ids=["a PAX header of 8 GB", "a name of 8 GB", "holes that go on beyond the end", "digits"],
+    ids=[
+        "a PAX header of 8 GB",
+        "a name of 8 GB",
+        "holes that go on beyond the end",
+        "digits",
+        "names of records up to the last one's",
+        "many records",
+        "records in two headers",
+        "a record beyond the header",
+        "headers of 5 MB",
+    ],
 )
 def test_a_header_that_is_none_ends_the_list_with_a_reason(tmp_path, jpegs, bad):
     shard = make(tmp_path / "a.tar", [("a.jpg", jpegs[0])])

@@ -1,10 +1,15 @@
 """`rows fill --shard`: several processes fill one store; `dvc repro` puts rows together."""
 
+import os
 import re
 import sys
+import tarfile
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from benchmarks import cluster_paper
@@ -13,10 +18,11 @@ from documented import block, read, run_documented
 from facestats.cli import rows_fill
 from facestats.errors import InputError
 from facestats.rows.shard import Shard
-from programs import run_program
+from listed import stored_rows
+from programs import end_programs, run_program, start_program
 from project import Project
 from resources import ROOT, landmarker_dir, write_params
-from servers import s3
+from servers import bucket_client, s3
 from test_row_runs import counts
 
 pytestmark = pytest.mark.slow
@@ -44,6 +50,25 @@ def undisturbed(fresh, tmp_path_factory) -> tuple[bytes, list[tuple[int, int, in
     project = fresh.copy(tmp_path_factory.mktemp("undisturbed") / "copy")
     output = project.dvc("repro", "embed").stdout
     return project.read("dvc.lock"), counts(output)
+
+
+@pytest.fixture
+def ray_head() -> Iterator[dict[str, str]]:
+    """A Ray cluster that `ray start` began; yields the environment in which `auto` finds it."""
+    if not find_spec("ray"):
+        pytest.skip("needs the package ray (tests/requirements-servers.txt)")
+    with TemporaryDirectory(prefix="ray") as folder:  # its path is short, as sockets want it
+        place = {"RAY_TMPDIR": folder, "RAY_USAGE_STATS_ENABLED": "0"}
+        words = "start --head --block --port 0 --num-cpus 2 --include-dashboard false"
+        ray = [Path(sys.executable).with_name("ray"), *words.split()]
+        head = start_program(
+            [*ray, "--object-store-memory", str(80 * 2**20)], Path(folder), os.environ | place
+        )
+        while not list(Path(folder).glob("**/ray_current_cluster")):
+            assert head.poll() is None, f"ray start ended with {head.returncode}"
+            time.sleep(0.1)
+        yield place
+        end_programs(Path(folder))
 
 
 def copies(fresh: Project, folder: Path, number: int) -> list[Project]:
@@ -106,6 +131,49 @@ def test_a_ray_cluster_that_loses_a_node_writes_what_one_process_does(fresh, und
         (faces, faces, 0),
     ]
     assert project.read("dvc.lock") == lock
+
+
+@pytest.mark.thorough
+@pytest.mark.server
+def test_a_ray_cluster_fills_a_bucket_with_rows_of_photos_in_a_bucket(
+    fresh, undisturbed, tmp_path, ray_head
+):
+    lock, [(photos, *_), (faces, *_)] = undisturbed
+    project, tarred = copies(fresh, tmp_path, 2)
+    names = sorted(path.name for path in (project.folder / "data/raw").glob("face_*.jpg"))[:4]
+    with s3() as address:
+        project.environment |= in_bucket(address) | ray_head
+        bucket = bucket_client(address)
+        for name in names:
+            bucket.upload_file(str(project.folder / "data/raw" / name), "our-bucket", f"in/{name}")
+        listed = "".join(f"s3://our-bucket/in/{name}\n" for name in names)
+        (project.folder / "list.csv").write_text(f"uri\n{listed}")
+        fill = ("rows", "fill", "--engine", "ray", "--address", "auto")
+        output = project.facestats(*fill, "--photos", "list.csv").stdout
+        assert "preprocess engine=ray rows=4 reused=0 computed=4 " in output
+        output = project.facestats(*fill).stdout
+        assert f"preprocess engine=ray rows={photos} reused=4 computed={photos - 4} " in output
+        assert counts(project.dvc("repro", "embed").stdout) == [
+            (photos, photos, 0),
+            (faces, faces, 0),
+        ]
+        assert project.read("dvc.lock") == lock
+    tarred.environment |= ray_head
+    pack(tarred.folder / "data/raw")
+    assert re.search(r"^preprocess .* reused=0 computed=\d\d", tarred.facestats(*fill).stdout, re.M)
+    filled_by_ray = tmp_path / "rows"
+    tarred.environment["FACESTATS_ROWS"] = str(tmp_path / "plain")
+    tarred.facestats("rows", "fill")
+    for stage in ("preprocess", "embed"):
+        assert stored_rows(filled_by_ray, stage).equals(stored_rows(tmp_path / "plain", stage))
+
+
+def pack(folder: Path) -> None:
+    """Put a folder's photos into two tar shards."""
+    for number, path in enumerate(sorted(folder.glob("face_*.jpg"))):
+        with tarfile.open(folder / f"0000{number % 2}.tar", "a") as tar:
+            tar.add(path, path.name)
+        path.unlink()
 
 
 @pytest.mark.thorough

@@ -8,7 +8,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 from tqdm import tqdm
@@ -17,9 +17,6 @@ from facestats.cli.rows_photos import SHA256, URI
 from facestats.cli.rows_work import FaceWork, Job, PhotoWork, Report
 from facestats.errors import FaceStatsError, FaultError, InputError
 from facestats.machine.output import print_line
-
-if TYPE_CHECKING:
-    pass
 
 PHOTOS = 256  # a batch: a few seconds of a processor, which a lost machine costs
 _BATCHES = 2  # of photos whose crops are embedded together

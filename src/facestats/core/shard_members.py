@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 SIDECARS = (".json", ".txt", ".cls")  # of WebDataset: what it says of a photo beside it
+EMPTY = "its row holds no picture"
 TWICE = "its shard holds two members of this name; give each a name of its own"
 _NAMED = 3  # members in a message
 _SHOWN = 200  # characters of such a name

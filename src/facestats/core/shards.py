@@ -11,6 +11,7 @@ import errno
 import hashlib
 import io
 import os
+import re
 import tarfile
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -37,6 +38,10 @@ LINK = "a link in a shard, which is not followed: put the photo itself into the 
 NO_FILE = "no regular file, but a device, a pipe or a file with holes in a shard"
 _GZIP, _BLOCK = b"\x1f\x8b", 512
 _LONGEST = 2**20  # bytes of a header: a name, or what PAX says of a member
+_BEFORE = 2**22  # bytes of all headers before one member
+_RECORDS = 1000  # that a PAX header holds, or that count for all members
+_KIND, _CHECKSUM = slice(156, 157), slice(148, 156)  # of a tar's header
+_RECORD = re.compile(rb"(\d{1,9}) [^=]")
 # In a PAX header `tarfile` looks for a number at each place of a row of digits.
 _DIGITS = b"9" * 256
 _AS_DIGITS = bytes(ord("9") if chr(byte).isdigit() else byte for byte in range(128)) + bytes(128)
@@ -142,19 +147,52 @@ def _why_unusable(member: tarfile.TarInfo, size: int) -> str | None:
 
 
 class _Headers:
-    """A file for `tarfile` to read headers from, none of them longer than one may be."""
+    """A file for `tarfile` to read headers from, as long and as many as they may be."""
 
     def __init__(self, file: BinaryIO):
         self._file = file
         self.seek, self.tell = file.seek, file.tell
+        self._before, self._is_pax = 0, False
+
+    def begin(self) -> None:
+        """The headers of another member follow."""
+        self._before = 0
 
     def read(self, size: int) -> bytes:
-        if size > _LONGEST:
-            raise tarfile.ReadError(f"a header of {size:,} bytes")
+        self._before += size
+        if size > _LONGEST or self._before > _BEFORE:
+            raise tarfile.ReadError(f"a header of {max(size, self._before):,} bytes")
         data = self._file.read(size)
         if _DIGITS in data.translate(_AS_DIGITS):
             raise tarfile.ReadError(f"a header with a number of {len(_DIGITS)} digits")
+        if self._is_pax:
+            _check_records(data)
+        self._is_pax = not self._is_pax and _begins_pax(data)
         return data
+
+
+def _begins_pax(data: bytes) -> bool:
+    """Whether this is a header of a tar after which PAX records follow."""
+    return (
+        len(data) == _BLOCK
+        and data[_KIND] in (b"x", b"g", b"X")
+        and tarfile.nti(data[_CHECKSUM]) in tarfile.calc_chksums(data)
+    )
+
+
+def _check_records(data: bytes) -> None:
+    """Refuse PAX records in which `tarfile` would look for a `=` beyond their end."""
+    start = 0
+    for _ in range(_RECORDS):
+        if not data[start : start + 1].strip(b"\0"):
+            return
+        found = _RECORD.match(data, start)
+        end = start + int(found[1]) if found else start
+        record = data[start:end]
+        if found is None or b"=" not in data[found.end() : end] or not record.endswith(b"\n"):
+            raise tarfile.ReadError("a PAX header without its records")
+        start = end
+    raise tarfile.ReadError(f"a PAX header of more than {_RECORDS:,} records")
 
 
 def _members(file: BinaryIO, size: int) -> Iterator[tuple[tarfile.TarInfo, int] | str]:
@@ -171,6 +209,10 @@ def _members(file: BinaryIO, size: int) -> Iterator[tuple[tarfile.TarInfo, int] 
             end = 0
             while (member := tar.next()) is not None:
                 tar.members = []  # pyright: ignore[reportAttributeAccessIssue]  which it would keep
+                headers.begin()
+                if len(tar.pax_headers) > _RECORDS:  # `tarfile` looks at each for each member
+                    yield f"damaged after {number} members: over {_RECORDS:,} PAX records for all"
+                    return
                 if member.size < 0 or tar.offset <= end:
                     yield f"damaged after {number} members: one has a negative size"
                     return

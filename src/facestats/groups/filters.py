@@ -352,7 +352,7 @@ def _apply(
     if judged:
         doubts = table["doubts"].astype("object")
         if "yaw" in conditions.get("columns", {}):  # turned heads are asked for, not doubted
-            doubts = doubts.map(_without_pose, na_action="ignore")
+            doubts = doubts.map(_without_pose, na_action="ignore").astype("object")
         doubtful = (doubts.notna() & (doubts != "")).to_numpy()
         reasons = doubts[doubtful].str.split(SEPARATOR).explode()
         matched["flags"] = len(table) - int(doubtful.sum())

@@ -51,6 +51,7 @@ def parse_filter(text: str) -> Filter:
         An unknown key, or a value that its condition does not take.
     """
     try:
+        text.encode()
         fields = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text.strip()))
     except ValueError:
         raise InputError(
