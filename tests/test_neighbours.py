@@ -220,6 +220,8 @@ def test_faces_are_searched_among_those_of_a_table(faces, vectors):
     among = faces.rows_of(faces.names[allowed])
     assert among.tolist() == allowed.tolist()
     assert faces.rows_of([]).sum() == 0
+    with pytest.raises(InputError, match=r"among: \['0003\.jpg'\] is no face"):
+        faces.rows_of([["0003.jpg"]])
     with pytest.raises(InputError, match=r"among: '0003\.jpeg' is no face.*0003\.jpg"):
         faces.rows_of(["0002.jpg", "0003.jpeg"])
     for wrong in ("0002.jpg", 7):

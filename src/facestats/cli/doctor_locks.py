@@ -120,7 +120,7 @@ def _processes(holders: Path) -> set[int] | None:
         return {int(entry["pid"]) for entry in entries}
     except FileNotFoundError:  # DVC has removed it since
         return set()
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
 

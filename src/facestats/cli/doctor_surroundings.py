@@ -92,7 +92,7 @@ def _is_fetched(root: Path, variant: str) -> bool:
         return (
             json.loads((root / CLIP / FACTS).read_text(encoding="utf-8")).get("variant") == variant
         )
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return False
 
 

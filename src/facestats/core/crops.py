@@ -177,7 +177,7 @@ def write_index(folder: Path) -> None:
 
 def check_index(path: Path) -> None:
     """Raise `InputError` unless this file is what `write_index` writes."""
-    with suppress(ValueError, FileNotFoundError):
+    with suppress(ValueError, RecursionError, FileNotFoundError):
         if json.loads(read_bytes(path)) == {"shards": SHARDS}:
             return
     raise InputError(

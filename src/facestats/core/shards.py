@@ -176,7 +176,8 @@ def _begins_pax(data: bytes) -> bool:
     return (
         len(data) == _BLOCK
         and data[_KIND] in (b"x", b"g", b"X")
-        and tarfile.nti(data[_CHECKSUM]) in tarfile.calc_chksums(data)
+        and tarfile.nti(data[_CHECKSUM])  # pyright: ignore[reportAttributeAccessIssue]
+        in tarfile.calc_chksums(data)  # pyright: ignore[reportAttributeAccessIssue]
     )
 
 

@@ -95,11 +95,13 @@ class Neighbours:
         if isinstance(names, (str, bytes)) or not isinstance(names, Iterable):
             raise InputError(f"among = {names!r}: expected a list of filenames of faces")
         listed = list(names)
+        if wrong := [name for name in listed if not isinstance(name, str)]:
+            raise InputError(f"among: {wrong[0]!r} is no face: expected filenames of faces")
         rows = self.names.get_indexer(pd.Index(listed, dtype=object))
         if len(unknown := np.flatnonzero(rows < 0)):
             name = listed[unknown[0]]
             raise InputError(
-                f"among: {name!r} is no face{did_you_mean(nearest_names(str(name), self.names))}"
+                f"among: {name!r} is no face{did_you_mean(nearest_names(name, self.names))}"
             )
         allowed = np.zeros(len(self), dtype=bool)
         allowed[rows] = True

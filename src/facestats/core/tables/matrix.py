@@ -175,7 +175,7 @@ class _NpyRows:
         first = np.flatnonzero(np.diff(rows, prepend=-2) != 1).tolist()
         for start, end in pairwise([*first, len(rows)]):
             at = self._start + int(rows[start]) * width
-            if os.preadv(self._file.fileno(), [read[start:end]], at) < (end - start) * width:
+            if os.preadv(self._file.fileno(), [read[start:end].data], at) < (end - start) * width:
                 raise TableError(f"{self._path} is cut off; {_ANEW}")
         return read
 
