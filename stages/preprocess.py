@@ -13,11 +13,9 @@ from pathlib import Path
 
 def main(params, landmarker, crops, faces):
     # Imported here, since each worker process imports this file too: it saves a second in each.
-    from facestats.core import tables
     from facestats.core.photo_files import refuse_links_out
     from facestats.faces import preprocess
     from facestats.faces.crop import PreprocessConfig
-    from facestats.faces.tables import FACES
     from facestats.rows.dvc_cache import find_dvc_cache
     from facestats.rows.fill import row_summary
 
@@ -31,10 +29,9 @@ def main(params, landmarker, crops, faces):
         return preprocess.committed_rows(cache, faces, crops)
 
     with preprocess.open_photo_rows(config, landmarker, cache, warn_once) as rows:
-        frame = preprocess.preprocess_folder(
-            images, crops, config, landmarker, rows=rows, earlier=earlier, store=store
+        frame = preprocess.write_faces(
+            faces, images, crops, config, landmarker, rows, earlier, store
         )
-    tables.write(frame, faces, FACES)
     if message := preprocess.rejection_warning(frame, images):
         warn(message)
     rejected = int((frame["status"] == "rejected").sum())

@@ -4,13 +4,13 @@ import shutil
 
 import pytest
 
-from facestats.clip.embed import STAGE, embed_faces, recipe_hash, row_columns
+from facestats.clip.embed import STAGE, embed_faces, recipe_hash, row_columns, write_embeddings
 from facestats.clip.encoder import ImageEncoder
 from facestats.clip.tables import embeddings_schema
 from facestats.core import tables
 from facestats.faces.crop import PreprocessConfig
 from facestats.faces.keys import recipe_hash as photo_recipe
-from facestats.faces.preprocess import ROW_COLUMNS, preprocess_folder
+from facestats.faces.preprocess import ROW_COLUMNS, preprocess_folder, write_faces
 from facestats.faces.tables import FACES
 from facestats.rows.store import FILES, RowStore
 from facestats.sample import write_sample
@@ -101,6 +101,39 @@ def test_five_increments_in_another_order_give_the_same_bytes(build, photos, at_
         len(photos) - 1,
     )  # the twins came in two steps, or in one
     assert len(written) == len(photos) - 1 + 2
+
+
+@pytest.mark.long
+def test_rows_on_disk_and_tables_block_by_block_give_the_same_bytes(
+    build, at_once, tmp_path, encoder, monkeypatch
+):
+    monkeypatch.setattr("facestats.rows.held.MOST", 1)
+    monkeypatch.setattr("facestats.rows.fill._TOGETHER", 3)
+    monkeypatch.setattr("facestats.faces.preprocess._TOGETHER", 5)
+    monkeypatch.setattr("facestats.clip.embed.BLOCK", 7)
+    for _ in range(2):  # all rows are computed, then all are stored ones
+        out = tmp_path / "blocks"
+        shutil.rmtree(out, ignore_errors=True)
+        recipe = photo_recipe(CONFIG, landmarker_dir())
+        with RowStore(tmp_path / "rows", "preprocess", recipe, ROW_COLUMNS) as rows:
+            photos = write_faces(
+                out / "faces.parquet",
+                tmp_path / "all",
+                out / "faces",
+                CONFIG,
+                landmarker_dir(),
+                rows,
+            )
+        columns = row_columns(encoder.dimension)
+        with RowStore(tmp_path / "rows", STAGE, recipe_hash(encoder), columns) as rows:
+            write_embeddings(out / "embeddings.parquet", out / "faces", encoder, rows)
+        written, _ = at_once
+        assert (out / "faces.parquet").read_bytes() == written["faces.parquet"]
+        assert len(photos) == 24
+        assert tables.read(out / "embeddings.parquet", embeddings_schema(encoder.dimension)).equals(
+            tables.read(tmp_path / "out/embeddings.parquet", embeddings_schema(encoder.dimension))
+        )
+        assert not list((tmp_path / "rows").rglob("tmp*"))
 
 
 @pytest.mark.thorough

@@ -166,11 +166,10 @@ def embed_faces(
     rows = rows or RowStore(None, STAGE, recipe_hash(encoder), row_columns(encoder.dimension))
     keys = _keys(folder, encoder)
     filled = _fill(folder, encoder, rows, keys, earlier)
-    matrix = vectors_of(filled.table["embedding"])
     frame = pd.DataFrame(
         {
             "filename": list(keys),
-            "embedding": list(matrix[filled.places]),
+            "embedding": list(vectors_of(filled.take()["embedding"])),
             "key": list(keys.values()),
         }
     )
@@ -197,16 +196,15 @@ def write_embeddings(
     keys = _keys(folder, encoder)
     filled = _fill(folder, encoder, rows, keys, earlier)
     rows.save()  # where that fails, the table stays as it is
-    named, matrix = iter(keys.items()), vectors_of(filled.table["embedding"])
-    places, counts = filled.places, filled.counts()
-    del filled  # its rows, which the matrix repeats
+    named = iter(keys.items())
     with tables.writing(
         path, embeddings_schema(encoder.dimension), table_metadata(encoder)
     ) as writer:
         for start in range(0, len(keys), BLOCK):
             frame = pd.DataFrame(islice(named, BLOCK), columns=["filename", "key"])
-            writer.write(frame, {"embedding": matrix[places[start : start + BLOCK]]})
-    return counts
+            taken = filled.take(start, start + BLOCK)
+            writer.write(frame, {"embedding": vectors_of(taken["embedding"])})
+    return filled.counts()
 
 
 def fill_faces(

@@ -10,6 +10,7 @@ import pyarrow as pa
 from facestats.core import tables
 from facestats.core.crops import Crops
 from facestats.core.photo_files import check_names, face_filename, list_images, printable
+from facestats.core.tables.parquet import take_rows
 from facestats.errors import InputError, alike
 from facestats.faces.comparison import read_thumbnail
 from facestats.faces.crop import PreprocessConfig
@@ -23,12 +24,15 @@ from facestats.machine.kind import kind_of_machine
 from facestats.rows.checks import check_photo_rows
 from facestats.rows.crops import committed_crops
 from facestats.rows.dvc_cache import DvcCache
+from facestats.rows.fill import FilledRows
 from facestats.rows.store import RowStore, open_rows
 
 # Copies with more than this share of the sharpest one's sharpness, and of the largest one's size,
 # count as equal to it.
 SHARP, LARGE = 0.25, 0.9
 BEST_BY = ("sharpness", "face_size", "bits_per_pixel")
+_PLACE = "place"  # number of a photo's row among those that were filled
+_TOGETHER = 8192  # photos whose landmarks are in a table at a time
 REASONS = 5  # named in the warning about photos that are left out
 # Columns that depend on more than the image's bytes.
 _BY_NAME = ("image", "filename", "duplicate_of", "near_duplicate_of", "copy_group", "copy_rank")
@@ -84,6 +88,45 @@ def preprocess_folder(
     ModelError
         The landmarker's files are missing or broken.
     """
+    filled, frame = _fill(images, out_dir, config, model_dir, workers, rows, earlier, store)
+    attrs, frame = frame.attrs, _with_landmarks(frame, filled)
+    frame.attrs |= attrs
+    return frame
+
+
+def write_faces(
+    path: Path,
+    images: str | Path,
+    out_dir: str | Path,
+    config: PreprocessConfig,
+    model_dir: str | Path,
+    rows: RowStore,
+    earlier: Callable[[], pa.Table | None] = lambda: None,
+    store: str = FILES,
+) -> pd.DataFrame:
+    """`preprocess_folder` into the table at `path`, of which a block has its landmarks at a time.
+
+    Returns what `preprocess_folder` does, without landmarks.
+    """
+    filled, frame = _fill(images, out_dir, config, model_dir, None, rows, earlier, store)
+    rows.save()  # where that fails, the table stays as it is
+    with tables.writing(path, FACES) as writer:
+        for start in range(0, len(frame), _TOGETHER):
+            writer.write(_with_landmarks(frame.iloc[start : start + _TOGETHER], filled))
+    return frame.drop(columns=_PLACE)
+
+
+def _fill(
+    images: str | Path,
+    out_dir: str | Path,
+    config: PreprocessConfig,
+    model_dir: str | Path,
+    workers: int | None,
+    rows: RowStore | None,
+    earlier: Callable[[], pa.Table | None],
+    store: str,
+) -> tuple[FilledRows, pd.DataFrame]:
+    """Rows with landmarks, and the table without them; `place` is the number of a photo's row."""
     images, out_dir = Path(images), Path(out_dir)
     names = list_images(images)
     if out_dir.resolve().is_relative_to(images.resolve()):
@@ -99,13 +142,24 @@ def preprocess_folder(
     crops = open_store(store, out_dir, rows.files)
     with PhotoFiller(config, model_dir, rows, workers, crops, stops=True) as filler:
         done = filler.fill(readable, lambda name: images / name, earlier=earlier)
-    table = done.rows.table.take(pa.array(done.rows.places))
+    places = done.rows.places
+    table = done.rows.table.drop_columns("landmarks").take(pa.array(places))
     md5 = table["crop"].to_pylist()
     crops.finish({name: one for name, one in zip(done.names, md5, strict=True) if one})
-    frame = _by_image(table, done.names, reasons | done.unreadable)
+    frame = _by_image(table, places, done.names, reasons | done.unreadable)
     _mark_copies(frame, out_dir, config.size)
     frame.attrs |= done.rows.counts()
-    return frame
+    return done.rows, frame
+
+
+def _with_landmarks(frame: pd.DataFrame, filled: FilledRows) -> pd.DataFrame:
+    """Some rows of the table, with their landmarks."""
+    known = frame[_PLACE].notna().to_numpy()
+    places = frame.loc[known, _PLACE].to_numpy(np.int64)
+    taken = take_rows(filled.table.select(["landmarks"]), places)
+    landmarks = np.full(len(frame), None, object)
+    landmarks[known] = taken["landmarks"].to_pandas()
+    return frame.assign(landmarks=landmarks)[[*FACES.columns]]
 
 
 def open_photo_rows(
@@ -186,13 +240,16 @@ def rejection_warning(faces: pd.DataFrame, images: Path) -> str | None:
     )
 
 
-def _by_image(table: pa.Table, names: list[str], reasons: dict[str, str]) -> pd.DataFrame:
+def _by_image(
+    table: pa.Table, places: np.ndarray, names: list[str], reasons: dict[str, str]
+) -> pd.DataFrame:
     """One table of the rows in the order of `names`, and of the photos that were not read."""
     columns = {
-        name: table[name].to_pandas() if name in ("box", "landmarks") else table[name].to_pylist()
-        for name in ROW_COLUMNS
+        name: table[name].to_pandas() if name == "box" else table[name].to_pylist()
+        for name in table.column_names
         if name != "crop"
     }
+    columns[_PLACE] = places
     columns["image"] = [printable(name) for name in names]
     columns["filename"] = [
         face_filename(name) if status == "ok" else None
@@ -206,7 +263,8 @@ def _by_image(table: pa.Table, names: list[str], reasons: dict[str, str]) -> pd.
         [pd.DataFrame(columns, dtype=object), pd.DataFrame(unusable, dtype=object)],
         ignore_index=True,
     )
-    frame = frame.reindex(columns=list(FACES.columns)).astype(object)
+    known = [name for name in FACES.columns if name != "landmarks"]
+    frame = frame.reindex(columns=[*known, _PLACE]).astype(object)
     frame = frame.sort_values("image", kind="stable", ignore_index=True)
     return frame.where(frame.notna(), None)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from facestats.core.tables.parquet import take_rows
 from facestats.machine.faults import starting_threads
 from facestats.rows.segments import KEY
 from facestats.rows.store import RowStore
@@ -37,6 +38,10 @@ class FilledRows:
     reused: int
     computed: int
     elsewhere: int
+
+    def take(self, start: int = 0, stop: int | None = None) -> pa.Table:
+        """The rows of some items, or of all, in the items' order."""
+        return take_rows(self.table, self.places[start:stop])
 
     def counts(self) -> dict[str, int]:
         """What `row_summary` says of them."""
@@ -102,15 +107,17 @@ def fill(
             if not usable:
                 missing.setdefault(keys[name], []).append(name)
     rows.forget(missing.keys() & at.keys())
-    parts, computed = [stored], []
+    held, computed = rows.held(stored.schema), []
     for number, (key, row) in enumerate(zip(missing, compute(missing), strict=True)):
         at[key] = len(stored) + number
         if row[KEY] is not None:
             rows.add(row)
         computed.append(row)
         if len(computed) == _TOGETHER:
-            parts, computed = [*parts, pa.Table.from_pylist(computed, stored.schema)], []
-    table = pa.concat_tables([*parts, pa.Table.from_pylist(computed, stored.schema)])
+            held.add(pa.Table.from_pylist(computed, stored.schema))
+            computed = []
+    held.add(pa.Table.from_pylist(computed, stored.schema))
+    table = pa.concat_tables([stored, held.table()])
     new = sum(map(len, missing.values()))
     places = np.array([at[key] for key in keys.values()], np.int64)
     return FilledRows(table, places, len(keys) - new, new, rows.elsewhere)

@@ -32,6 +32,7 @@ from facestats.rows.dvc_cache import DvcCache
 from facestats.rows.files import FOLDER as FILES
 from facestats.rows.files import RowFiles
 from facestats.rows.folder import Folder
+from facestats.rows.held import HeldRows
 from facestats.rows.interface import StorePath
 from facestats.rows.lock import PATIENCE, HeldError, take, wait
 from facestats.rows.manifests import KnownSegments, Manifest, read_manifest
@@ -208,6 +209,11 @@ class RowStore:
         """Whether rows are kept."""
         return self._keeps
 
+    def held(self, schema: pa.Schema) -> HeldRows:
+        """A place for as many rows as a run has."""
+        is_folder = self._keeps and isinstance(self._folder, Folder)
+        return HeldRows(schema, self._folder.path if is_folder else None)
+
     def lookup(
         self,
         keys: Collection[str],
@@ -370,11 +376,13 @@ class RowStore:
 
     def _stored(self, keys: pa.Array, packed: Callable[[pa.Table], pa.Table]) -> pa.Table:
         """Rows with these keys from all segments, those of this kind of machine first."""
-        parts, found = [packed(self.schema.empty_table())], np.zeros(len(keys), bool)
+        found = np.zeros(len(keys), bool)
+        parts = self.held(packed(self.schema.empty_table()).schema)
         seen: set[str] = set()
         try:
             for _ in range(_LOOKS):
-                names = [name for name in self._listed() if name not in seen]
+                listed = list_segments(self._folder) if self._folder else []
+                names = [name for name in listed if name not in seen]
                 seen.update(names)
                 names = self._known.that_may_hold(keys, names)
                 gone = [
@@ -385,7 +393,7 @@ class RowStore:
                     break
         except BucketError as error:
             self._lose(error)
-        return pa.concat_tables(parts)
+        return parts.table()
 
     def _add_rows(
         self,
@@ -393,7 +401,7 @@ class RowStore:
         manifest: Manifest | None,
         keys: pa.Array,
         found: np.ndarray,
-        parts: list,
+        parts: HeldRows,
         packed,
     ) -> bool:
         """Add a segment's rows that are wanted and not found yet; True if it is gone."""
@@ -413,16 +421,13 @@ class RowStore:
         rows = rows.filter(pa.array(~found[_places(rows[KEY].combine_chunks(), keys)]))
         found[_places(rows[KEY].combine_chunks(), keys)] = True
         self.elsewhere += len(rows) if where != self._where and self._where else 0
-        parts.append(packed(rows))
+        parts.add(packed(rows))
         return False
 
     def _note_stored(self, name: str, rows: int, where: str) -> None:
         """Note a segment to merge; while others write, each merges its own."""
         if self._alone:
             self._small.note({name: rows}, where)
-
-    def _listed(self) -> list[str]:
-        return list_segments(self._folder) if self._folder else []
 
     def _with_manifests(self, names: list[str]) -> list[tuple[str, Manifest | None]]:
         """Segments with what their manifests say, those of this kind of machine first.
@@ -465,13 +470,9 @@ class RowStore:
                 f"{self._folder.path / name} in the row store is left out: {error}; its rows are "
                 "computed again"
             )
-            if isinstance(error, DamagedSegmentError):  # not if the disk fails
-                self._remove(name)
+            if self._keeps and isinstance(error, DamagedSegmentError):  # not if the disk fails
+                remove_segment(self._folder, name)
             return None
-
-    def _remove(self, name: str) -> None:
-        if self._keeps:
-            remove_segment(self._folder, name)
 
     def _write(self, rows: pa.Table, where: str) -> None:
         """Write segments, and merge small ones if there are many."""

@@ -143,6 +143,22 @@ def without_room(table: pa.Table) -> pa.Table:
     return pa.Table.from_arrays(columns, table.column_names)
 
 
+def take_rows(table: pa.Table, places: np.ndarray) -> pa.Table:
+    """The rows at some places, in this order; no other row is copied, as `Table.take` does."""
+    batches = table.to_batches()
+    ends = np.cumsum([len(batch) for batch in batches], dtype=np.int64)
+    number = np.searchsorted(ends, places, side="right")
+    order = np.argsort(number, kind="stable")
+    parts = [
+        batches[at].take(pa.array(places[rows] - (ends[at] - len(batches[at]))))
+        for rows in np.split(order, np.flatnonzero(np.diff(number[order])) + 1)
+        if len(rows)
+        for at in [number[rows[0]]]
+    ]
+    taken = pa.Table.from_batches(parts, table.schema).combine_chunks()
+    return taken.take(pa.array(np.argsort(order)))
+
+
 def room_free(kind: pa.DataType) -> pa.DataType:
     """The type of a column in `without_room`."""
     return pa.large_list(kind.value_type) if pa.types.is_fixed_size_list(kind) else kind
