@@ -12,7 +12,7 @@ import yaml
 from facestats.__main__ import main
 from facestats.core import parquet_shards
 from facestats.core.photo_files import list_images
-from facestats.core.shards import drop_members, find_member
+from facestats.core.shards import drop_members, find_member, scan
 from facestats.errors import FaultError, ImageError
 from facestats.faces.crop import PreprocessConfig
 from facestats.faces.preprocess import preprocess_folder
@@ -240,6 +240,23 @@ def test_a_file_that_would_end_its_reader_is_a_row_with_its_reason(tmp_path, jpe
     assert list_images(tmp_path) == ["bad.parquet", "good.parquet/1.jpg"]
     assert reason in reason_of(tmp_path / "bad.parquet")
     assert hash_photo(tmp_path / "good.parquet/1.jpg")
+
+
+def test_a_shard_of_which_a_rewrite_would_lose_rows_is_left(tmp_path):
+    """For pyarrow ends early, without an error, where a column that nobody reads has no values."""
+    rows = [row(f"{i}", b"x" * 3000) for i in range(5)]
+    path = make(tmp_path / "0.parquet", rows, group=5, use_dictionary=False, compression="none")
+    data = bytearray(path.read_bytes())
+    start = pq.read_metadata(path).row_group(0).column(0).data_page_offset
+    header = data.index(b"\x2c\x15\x0a", start)  # of Thrift: a page's header, five values
+    data[header + 2] = 0
+    path.write_bytes(data)
+    found = scan(path)
+    assert (found.problem, len(found.places)) == (None, 5)
+    with pytest.raises(OSError, match=r"others of its rows would be lost.*0\.parquet"):
+        drop_members(path, {"1.jpg"})
+    assert path.read_bytes() == data
+    assert [*tmp_path.iterdir()] == [path]
 
 
 def test_what_img2dataset_writes_beside_a_tar_is_no_photo(tmp_path):

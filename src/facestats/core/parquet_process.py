@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ _KEY, _STATUS, _ERROR = "key", "status", "error_message"
 _SUCCESS = "success"
 _AGAIN = "copy or download it again"
 _ROWS = 100  # of a row group, as img2dataset writes them
+# What a damaged file may raise in pyarrow, or where Python takes its values.
+_OF_DATA = (ValueError, TypeError, ArithmeticError, LookupError, RuntimeError)
 _LONGEST = 200  # characters of somebody's error message
 
 
@@ -34,7 +37,8 @@ def main(seconds: float, memory: float) -> None:
 
     def answer(head: dict[str, Any], _: bytearray) -> Message:
         try:
-            return tasks[head["task"]](Path(head["path"]), head)
+            with _reading():
+                return tasks[head["task"]](Path(head["path"]), head)
         except _DamageError as error:
             return {"damage": str(error)}, b""
         except MemoryError:
@@ -92,25 +96,49 @@ def _write(path: Path, head: dict[str, Any]) -> Message:
         schema = file.schema_arrow
         if head["what"] == "members":
             column = _column_of_pictures(schema)
-            _write_without(head, file, lambda key: usable_name(f"{key}.{column}"))
+            _write_without(head, file, column, lambda key: usable_name(f"{key}.{column}"))
         elif schema.names.count(_KEY) == 1 and not _columns_of_pictures(schema):
-            _write_without(head, file, lambda key: key)
+            _write_without(head, file, None, lambda key: key)
         else:
             return {"written": False}, b""
     return {"written": True}, b""
 
 
 def _write_without(
-    head: dict[str, Any], file: pq.ParquetFile, name_of: Callable[[str], str | None]
+    head: dict[str, Any],
+    file: pq.ParquetFile,
+    column: str | None,
+    name_of: Callable[[str], str | None],
 ) -> None:
-    dropped: Collection[str] = frozenset(head["names"])
-    with _reading(), pq.ParquetWriter(head["to"], file.schema_arrow) as writer:
+    """Copy all rows but those of some names; raises `_DamageError` where others would be lost."""
+    names = frozenset(head["names"])
+
+    def is_kept(key: object) -> bool:
+        return name_of(str(key)) not in names
+
+    with pq.ParquetWriter(head["to"], file.schema_arrow) as writer:
         for batch in file.iter_batches(_ROWS):
             keys = batch.column(batch.schema.get_field_index(_KEY)).to_pylist()
-            kept = [name_of(str(key)) not in dropped for key in keys]
-            left = pa.Table.from_batches([batch]).filter(pa.array(kept, pa.bool_()))
-            if left.num_rows:
+            kept = pa.array(map(is_kept, keys), pa.bool_())
+            if (left := pa.Table.from_batches([batch]).filter(kept)).num_rows:
                 writer.write_table(left)
+    # Where a page of another column is damaged, pyarrow may leave out rows, and say nothing.
+    wanted = [row for row in _rows(file, column) if is_kept(row[0])]
+    with pq.ParquetFile(head["to"]) as written:
+        if [*_rows(written, column)] != wanted:
+            raise _DamageError(f"damaged: others of its rows would be lost; {_AGAIN}")
+
+
+def _rows(file: pq.ParquetFile, column: str | None) -> Iterator[tuple[object, bytes | None]]:
+    """The key of each row, and the hash of its picture."""
+    for group in range(file.num_row_groups):
+        keys = file.read_row_group(group, [_KEY])[_KEY].to_pylist()
+        pictures: Iterable[bytes | None] = [None] * len(keys)
+        if column:
+            batches = file.iter_batches(1, [group], [column])
+            pictures = (batch.column(0)[0].as_py() for batch in batches)
+        for key, picture in zip(keys, pictures, strict=True):
+            yield key, None if picture is None else hashlib.sha256(picture).digest()
 
 
 @contextmanager
@@ -126,7 +154,7 @@ def _reading(what: str = "damaged") -> Iterator[None]:
     """Turn errors of what the file holds into a `_DamageError`; those of the system stay."""
     try:
         yield
-    except (pa.ArrowException, OSError, ValueError, TypeError, ArithmeticError) as error:
+    except (pa.ArrowException, OSError, *_OF_DATA) as error:
         if isinstance(error, MemoryError) or getattr(error, "errno", None) is not None:
             raise
         first = visible(str(error).splitlines()[0] if str(error) else type(error).__name__)
@@ -198,8 +226,10 @@ def _nulls(file: pq.ParquetFile, group: int, column: str) -> int | None:
 
 def _facts(file: pq.ParquetFile, group: int, column: str) -> pq.ColumnChunkMetaData:
     facts = file.metadata.row_group(group)
-    chunks = map(facts.column, range(facts.num_columns))
-    return next(chunk for chunk in chunks if chunk.path_in_schema == column)
+    for chunk in map(facts.column, range(facts.num_columns)):
+        if chunk.path_in_schema == column:
+            return chunk
+    raise ValueError(f"no column {column}")
 
 
 def _check_size(size: int, most: int) -> None:
