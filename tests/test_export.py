@@ -20,7 +20,7 @@ from facestats.attributes.model import AttributeModel
 from facestats.attributes.training import train_classifier, train_regression
 from facestats.core import tables
 from facestats.core.files import csv_text, without_apostrophe
-from facestats.core.layout import EMBEDDINGS, FACES_TABLE
+from facestats.core.layout import CLIP, EMBEDDINGS, FACES_TABLE
 from facestats.core.stats.scale import to_pct, to_score
 from facestats.errors import InputError
 from facestats.export import excel, project
@@ -450,10 +450,19 @@ def test_a_table_of_another_run_is_not_exported(built, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("part", ["landmarks", "embeddings"])
-def test_what_a_run_replaces_meanwhile_is_not_exported(built, tmp_path, capsys, monkeypatch, part):
+@pytest.mark.parametrize(
+    ("part", "path"),
+    [
+        ("landmarks", FACES_TABLE),
+        ("embeddings", EMBEDDINGS),
+        ("models", CLIP / "model.safetensors"),
+    ],
+)
+def test_what_a_run_replaces_meanwhile_is_not_exported(
+    built, tmp_path, capsys, monkeypatch, part, path
+):
     root = built.copy(tmp_path / "copy").folder
-    table = root / {"landmarks": FACES_TABLE, "embeddings": EMBEDDINGS}[part]
+    table = root / path
     write = getattr(project, f"write_{part}")
 
     def write_and_replace(*arguments):
@@ -463,7 +472,8 @@ def test_what_a_run_replaces_meanwhile_is_not_exported(built, tmp_path, capsys, 
         return n
 
     monkeypatch.setattr(project, f"write_{part}", write_and_replace)
-    command = ["export", str(tmp_path / "out"), "--root", str(root), "--only", part]
+    only = part.replace("models", "model")
+    command = ["export", str(tmp_path / "out"), "--root", str(root), "--only", only]
     assert main(command) == 2
     assert f"{table.name} is not the one that" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

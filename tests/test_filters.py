@@ -172,6 +172,13 @@ def test_a_class_that_no_face_has_is_named_with_those_there_are(people):
     )
 
 
+def test_of_many_classes_some_are_named(people):
+    people["name"] = [f"face {i:03}" for i in range(120)]
+    [hint] = select_faces(people, {"columns": {"name": "nobody"}}).hints
+    assert hint.startswith("no face has columns.name nobody; there are face 000, face 001, ")
+    assert hint.endswith(", face 019 and 100 more")
+
+
 def test_what_has_no_steps_is_dropped_and_the_rest_in_turn(people):
     selection = select_faces(
         people,

@@ -122,11 +122,11 @@ def export(
         if "embeddings" in parts:
             n = write_embeddings(temporary / "embeddings", models.root)
             lines.append(f"embeddings/: of {n} faces")
-        # Else a run that began meanwhile may have replaced what was read after the table.
-        for part, source in (("landmarks", "faces"), ("embeddings", "embeddings")):
-            if part in parts:
-                check(models.root, models.parts.manifest.parts[source])
         if "model" in parts:
             heads = write_models(temporary / "model", models, figures, licence)
             lines.append(f"model/: {', '.join(heads)}")
+        # Else a run that began meanwhile may have replaced what was read after the table.
+        sources = {"landmarks": "faces", "embeddings": "embeddings", "model": "clip"}
+        for part in filter(sources.get, parts):
+            check(models.root, models.parts.manifest.parts[sources[part]])
     return Exported(folder, lines, figures.why)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from facestats.groups.conditions import (
 from facestats.groups.params import LEAVE_OUT, Filter
 from facestats.groups.tables import FINAL
 
+_NAMED = 20  # classes in a message
 DEFAULT = Filter()
 # What a selection looks at besides the columns of its conditions.
 OTHER_COLUMNS = {"filename", "doubts", "copy_group", "copy_rank", "score_withheld"}
@@ -328,9 +330,16 @@ def _hints(table: pd.DataFrame, conditions: dict[str, Any]) -> list[str]:
         known = set(table[column].dropna().unique())
         missing = set(listed(value)) - known
         if missing:
-            classes = ", ".join(sorted(map(str, known))) or "none"
-            hints.append(f"no face has {name} {', '.join(sorted(missing))}; there are {classes}")
+            classes = _some(known) or "none"
+            hints.append(f"no face has {name} {_some(missing)}; there are {classes}")
     return hints
+
+
+def _some(classes: Collection) -> str:
+    """The first classes by name, and how many others there are."""
+    names = sorted(map(str, classes))
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _apply(
