@@ -158,6 +158,11 @@ BREAKS = (
         "nothing but the parts; copies in different parts are not found",
     ),
     (
+        "the rows that a stage has at its end",
+        "28 GB of memory at a million photos",
+        "half a gigabyte in memory, the others in a mapped file: 2.3 GB at a million",
+    ),
+    (
         "tables in one file",
         "the memory of a stage, from some million rows on",
         "parts of a million rows, which later stages read one after the other",
