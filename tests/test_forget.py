@@ -13,6 +13,7 @@ import pytest
 
 from documented import run_documented
 from facestats.__main__ import main
+from facestats.cli.indexes import prune_indexes
 from facestats.labels.removal import read_label_file
 from facestats.rows.lock import using
 from project import Project
@@ -112,12 +113,24 @@ def test_photos_copies_labels_and_rows_go_and_nothing_else(project, forget):
             line for line in lines if NAME not in line
         )
     assert project.read("data/manual_labels.csv") == b"filename,age\nface_0005.jpg,31\n"
-    assert not index.exists()
+    assert [path.name[64:] for path in index.parent.iterdir()] == ["-forgotten"]
     assert hashlib.sha256(photo).hexdigest() not in stored(project, "preprocess", "sha256")
     assert len(stored(project, "preprocess", "sha256")) > 100
     assert stored(project, "embed", "key") == set(keys.drop(NAME))
     assert f"forget copy.png {NAME} --cache" in output  # how to go on
     assert "git's history" in output
+
+
+def test_indexes_of_other_projects_and_of_faces_that_stay(project, forget):
+    (project.folder / "data/raw/none.jpg").write_bytes(b"no face")
+    place = project.folder / ".dvc/facestats-rows/neighbour-index"
+    place.mkdir()
+    for name in ("1.bin", f"{'b' * 64}-forgotten"):
+        (place / name).write_bytes(b"")
+    prune_indexes(project.folder)
+    assert [path.name for path in place.iterdir()] == [f"{'b' * 64}-forgotten"]
+    forget("none.jpg")
+    assert [path.name for path in place.iterdir()] == [f"{'b' * 64}-forgotten"]
 
 
 def test_a_person_is_all_photos_with_that_name(project, forget):

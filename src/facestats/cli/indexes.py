@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
-from facestats.core.layout import HALF_EMBEDDINGS
+from facestats.core.layout import EMBEDDINGS, HALF_EMBEDDINGS
+from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.errors import FaceStatsError
 from facestats.machine.output import print_line
 from facestats.neighbours.place import MARK, find_place, list_indexes, mark_forgotten
@@ -12,14 +14,19 @@ from facestats.serving.manifest import Manifest
 
 
 def prune_indexes(root: Path) -> None:
-    """Remove all indexes but that of the current embeddings; raises OSError."""
+    """Remove all indexes but that of the current embeddings; raises OSError.
+
+    Marks stay: the embeddings may be the current ones of another project with this store.
+    """
     for path in list_indexes(find_place(root), but=_current(root)):
+        if path.name.endswith(MARK):
+            continue
         path.unlink(missing_ok=True)
         print_line(f"removed: {path}")
 
 
-def forget_indexes(root: Path, write: bool) -> None:
-    """Remove all indexes, and keep none until there are new embeddings; raises OSError."""
+def forget_indexes(root: Path, faces: Collection[str], write: bool) -> None:
+    """Remove all indexes, and keep none while embeddings hold one of the faces; raises OSError."""
     place, current = find_place(root), _current(root)
     for path in list_indexes(place):
         if path.name.endswith(MARK):
@@ -28,8 +35,17 @@ def forget_indexes(root: Path, write: bool) -> None:
             path.unlink(missing_ok=True)
         verb = "removed" if write else "would be removed"
         print_line(f"{path}: {verb}: it holds faces, and is built again when it is needed")
-    if write and current and place and place.is_dir() and not place.is_symlink():
+    is_there = place is not None and place.is_dir() and not place.is_symlink()
+    if write and current and place and is_there and _are_embedded(root, faces):
         mark_forgotten(place, current)
+
+
+def _are_embedded(root: Path, faces: Collection[str]) -> bool:
+    """Whether one of the faces has an embedding, as far as one can tell."""
+    try:
+        return bool(EmbeddingTable(root / EMBEDDINGS).names.isin([*faces]).any())
+    except FaceStatsError:
+        return True
 
 
 def _current(root: Path) -> str | None:
