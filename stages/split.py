@@ -14,17 +14,18 @@ from facestats.labels.splits import (
     exclusion_warning,
     labelled_faces,
     official_splits,
+    read_known,
     split_faces,
     split_report,
     straddling_warning,
     strata_of,
 )
-from facestats.labels.tables import LABELS, SPLITS
+from facestats.labels.tables import SPLITS
 
 
 def main(params, faces, labels, splits):
     accepted = tables.read(faces, FACES, IDENTITY).dropna(subset="filename")
-    known = tables.read_all(labels, LABELS).set_index("filename")
+    known = read_known(labels)
     persons, labelled, options = known["person"], labelled_faces(known), params.split
     official = official_splits(known) if options.official else None
     strata = strata_of(known, options.stratify, tables.rating_scale(labels))

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import get_close_matches
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from facestats.core.stats.identity import split_identities, uniform
+from facestats.core import tables
+from facestats.core.stats.identity import split_units
 from facestats.core.stats.scale import to_score
+from facestats.core.tables.names import in_order, repeats
 from facestats.errors import LabelError, did_you_mean, number_of
 from facestats.labels.quotas import choose_share
+from facestats.labels.tables import LABELS
 
 TRAIN, VAL, TEST, EXCLUDED = "train", "val", "test", "excluded"
 OFFICIAL = "split_official"
@@ -68,9 +72,10 @@ def split_faces(
         `filename`, `split`. Copies that the labels give to persons in different splits are
         `excluded` from val and test.
     """
-    faces = faces.sort_values("filename").reset_index(drop=True)
-    codes, identities = pd.factorize(split_identities(faces, persons, labelled))
-    place = uniform(seed, identities)
+    if not in_order(faces["filename"]):
+        faces = faces.sort_values("filename")
+    faces = faces.reset_index(drop=True)
+    codes, place = split_units(faces, persons, labelled, seed)
     by_unit = np.select([place < test, place < test + val], [TEST, VAL], TRAIN).astype(object)
     units = _labelled_units(faces, codes, labelled, strata)
     by_unit[units.index] = _shared_out(place[units.index], units, val, test)
@@ -78,7 +83,7 @@ def split_faces(
     if official is not None:
         split = _use_official(split, faces["filename"].map(official), codes)
     group = faces["copy_group"]
-    together = group.duplicated(keep=False)
+    together = repeats(group)
     straddles = split[together].groupby(group[together]).transform("nunique") > 1
     split = split.mask(
         straddles.reindex(split.index, fill_value=False) & split.isin([VAL, TEST]), EXCLUDED
@@ -204,6 +209,15 @@ def official_splits(labels: pd.DataFrame) -> pd.Series:
     return known
 
 
+def read_known(labels: str | Path) -> pd.DataFrame:
+    """The rows of `labels.parquet` that say anything, by filename, read block by block."""
+    with tables.reading(labels, LABELS) as blocks:
+        known = [
+            frame[frame.drop(columns=["filename", "image"]).notna().any(axis=1)] for frame in blocks
+        ]
+    return pd.concat(known).set_index("filename")
+
+
 def labelled_faces(labels: pd.DataFrame) -> pd.Series:
     """Whether a face has any label.
 
@@ -262,7 +276,7 @@ def split_report(splits: pd.DataFrame, faces: pd.DataFrame) -> str:
     """One line with the faces in each split, and one on copies if there are any."""
     counts = sorted(splits["split"].value_counts().items())
     line = " ".join(f"{name}={n}" for name, n in counts)
-    copies = faces["copy_group"].duplicated(keep=False)
+    copies = repeats(faces["copy_group"])
     if not copies.any():
         return line
     pictures = number_of(faces.loc[copies, "copy_group"].nunique(), "picture")

@@ -10,6 +10,7 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from facestats.core.tables.blocks import BLOCK
 from facestats.core.tables.names import in_order, look_up, repeats
 
 # Columns of `faces.parquet` that tell who is who.
@@ -77,11 +78,16 @@ def _tied_faces(faces: pd.DataFrame, persons: pd.Series) -> tuple[pd.DataFrame, 
         faces = faces.sort_values("filename")
     faces = faces.reset_index(drop=True)
     person = look_up(faces["filename"], persons.dropna())
-    # The hash's end is enough to tell which faces must be looked at.
-    ends = faces["sha256"].astype("str").str.slice(-16)
-    some = person.notna().to_numpy() | repeats(ends) | repeats(faces["copy_group"])
+    some = _may_share(faces, person)
     faces_of_some, person = faces[some], person[some].astype("str")
     return faces, _groups(faces_of_some, person)
+
+
+def _may_share(faces: pd.DataFrame, person: pd.Series) -> np.ndarray:
+    """Which faces may be in one group with others: bool (n,)."""
+    # The hash's end is enough to tell which faces must be looked at.
+    ends = faces["sha256"].astype("str").str.slice(-16)
+    return person.notna().to_numpy() | repeats(ends) | repeats(faces["copy_group"])
 
 
 def _groups(faces: pd.DataFrame, person: pd.Series) -> pd.Series:
@@ -97,8 +103,44 @@ def _groups(faces: pd.DataFrame, person: pd.Series) -> pd.Series:
     return pd.Series(first[identities], index=faces.index, dtype="str")
 
 
+def split_units(
+    faces: pd.DataFrame, persons: pd.Series, labelled: pd.Series, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The unit of each face for the split, and the place of each unit.
+
+    Parameters
+    ----------
+    faces : DataFrame (n,)
+        With the columns `IDENTITY`, sorted by name, numbered from 0.
+    persons, labelled
+        See `split_identities`, which tells who is one unit.
+    seed : int
+
+    Returns
+    -------
+    units : ndarray of int (n,)
+        From 0, in the order of the faces.
+    places : ndarray of float (units,)
+        In [0, 1): `uniform` of the unit's identity.
+    """
+    some = _may_share(faces, look_up(faces["filename"], persons.dropna()))
+    rows, tied = np.flatnonzero(some), split_identities(faces[some], persons, labelled)
+    codes, _ = pd.factorize(tied)
+    first = np.arange(len(faces))  # the row of the unit's first face
+    first[rows] = rows[np.unique(codes, return_index=True)[1]][codes]
+    is_first = first == np.arange(len(faces))
+    heads, places = np.flatnonzero(is_first), np.empty(is_first.sum())
+    for start in range(0, len(heads), BLOCK):
+        part = slice(start, start + BLOCK)
+        texts = ("bytes " + faces["sha256"].iloc[heads[part]].astype("str")).to_numpy(object)
+        of_tied = some[heads[part]]
+        texts[of_tied] = tied.loc[heads[part][of_tied]]
+        places[part] = uniform(seed, texts)
+    return (np.cumsum(is_first) - 1)[first], places
+
+
 def split_identities(faces: pd.DataFrame, persons: pd.Series, labelled: pd.Series) -> pd.Series:
-    """Identity of each face for the split, which must move no one when copies are added.
+    """Identity of faces for the split, which must move no one when copies are added.
 
     The groups of `same_faces` grow with the faces, and their names change. Here, the identity is
     the `person` that the labels give for the face or a copy of it; else the bytes of the best
@@ -166,10 +208,9 @@ def count_once(labels: pd.DataFrame, faces: pd.DataFrame) -> pd.DataFrame:
 
 def uniform(seed: int, identities: Iterable[str]) -> np.ndarray:
     """A number in [0, 1) for each identity: the first 64 bits of its SHA-256."""
-    digests = b"".join(
-        [hashlib.sha256(f"{seed}\0{identity}".encode()).digest()[:8] for identity in identities]
-    )
-    return np.frombuffer(digests, dtype=">u8").astype(np.float64) / 2**64
+    digests = (hashlib.sha256(f"{seed}\0{identity}".encode()).digest() for identity in identities)
+    bits = np.fromiter((int.from_bytes(digest[:8]) for digest in digests), np.uint64)
+    return bits.astype(np.float64) / 2**64
 
 
 def training_rows(
