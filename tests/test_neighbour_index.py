@@ -104,6 +104,24 @@ def test_an_index_searches_among_the_faces_that_count(matrix, kept, many, share)
     assert not len(index.nearest(matrix.vectors(np.array([0]))[0], K, np.zeros(N, bool))[0])
 
 
+def test_faces_are_found_by_words_and_among_others_than_those_nearby(matrix, kept, many):
+    """Where the lists that hold the nearest of all faces hold none of those that count."""
+    index = open_index(matrix, "a" * 64, kept)
+    asked = matrix.vectors(np.arange(0, N, 300))
+    for vector in asked:
+        products = np.concatenate(list(matrix.blocks())).astype(np.float32) @ vector
+        allowed = products < np.median(products)
+        wanted, _ = ExactSearch(matrix).nearest(vector, K, allowed)
+        assert np.isin(wanted, index.nearest(vector, K, allowed)[0]).mean() >= 0.9
+    words = np.random.default_rng(3).standard_normal((5, matrix.dimension), dtype=np.float32)
+    words /= np.linalg.norm(words, axis=1, keepdims=True)
+    assert (index.nearness(words) < index.least).all()
+    assert (index.nearness(asked) >= index.least).mean() > 0.9
+    for vector in words:
+        wanted, _ = ExactSearch(matrix).nearest(vector, K)
+        assert np.isin(wanted, index.nearest(vector, K)[0]).mean() >= 0.9
+
+
 def test_the_recall_is_measured_against_exact_search(matrix):
     rows = np.array([3, 77, N - 1])
     best = ivf.nearest_of(matrix, rows)

@@ -28,6 +28,10 @@ def prune_indexes(root: Path) -> None:
 def forget_indexes(root: Path, faces: Collection[str], write: bool) -> None:
     """Remove all indexes, and keep none while embeddings hold one of the faces; raises OSError."""
     place, current = find_place(root), _current(root)
+    is_there = place is not None and place.is_dir() and not place.is_symlink()
+    # First, for a search looks at the mark after it has written its index.
+    if write and current and place and is_there and _are_embedded(root, faces):
+        mark_forgotten(place, current)
     for path in list_indexes(place):
         if path.name.endswith(MARK):
             continue
@@ -35,9 +39,6 @@ def forget_indexes(root: Path, faces: Collection[str], write: bool) -> None:
             path.unlink(missing_ok=True)
         verb = "removed" if write else "would be removed"
         print_line(f"{path}: {verb}: it holds faces, and is built again when it is needed")
-    is_there = place is not None and place.is_dir() and not place.is_symlink()
-    if write and current and place and is_there and _are_embedded(root, faces):
-        mark_forgotten(place, current)
 
 
 def _are_embedded(root: Path, faces: Collection[str]) -> bool:

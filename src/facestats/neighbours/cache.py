@@ -26,6 +26,7 @@ from facestats.core.tables.matrix import EmbeddingMatrix
 from facestats.machine.faults import fault, is_passing
 from facestats.neighbours.ivf import (
     ASKED,
+    FAR,
     ROUNDS,
     SEED,
     TRAINED_ON,
@@ -40,7 +41,7 @@ from facestats.neighbours.ivf import (
 )
 from facestats.neighbours.place import is_forgotten
 
-_FORMAT = 1
+_FORMAT = 2
 _MOST = 10_000  # bytes of a JSON file
 
 
@@ -52,6 +53,7 @@ class Facts(BaseModel):
     lists: int
     probes: int
     recall_at_10: FiniteFloat
+    least: FiniteFloat
     faces: int
     dimension: int
 
@@ -115,7 +117,7 @@ def open_index(matrix: EmbeddingMatrix, sha256: str, place: Path | None) -> IvfS
 
 def _name_of(sha256: str) -> str:
     """Name of the files of an index, which begins with the hash of its matrix."""
-    recipe = [_FORMAT, SEED, TRAINED_ON, ROUNDS, ASKED, WANTED, versions("faiss-cpu")]
+    recipe = [_FORMAT, SEED, TRAINED_ON, ROUNDS, ASKED, WANTED, FAR, versions("faiss-cpu")]
     return f"{sha256}-{sha256_json(recipe)[:16]}"
 
 
@@ -130,6 +132,7 @@ def _new_index(path: Path, matrix: EmbeddingMatrix) -> IvfSearch:
         lists=list_count(len(matrix)),
         probes=1,
         recall_at_10=0.0,
+        least=-1.0,
         faces=len(matrix),
         dimension=matrix.dimension,
     )
@@ -138,7 +141,8 @@ def _new_index(path: Path, matrix: EmbeddingMatrix) -> IvfSearch:
     if search is None:
         raise OSError(errno.EIO, "what was written is not what is read", str(path))
     search = with_probes(search)
-    facts = facts.model_copy(update={"probes": search.probes, "recall_at_10": search.recall})
+    found = {"probes": search.probes, "recall_at_10": search.recall, "least": search.least}
+    facts = facts.model_copy(update=found)
     write_text(path.with_suffix(".json"), facts.model_dump_json(indent=2) + "\n")
     return search
 
@@ -192,7 +196,7 @@ def _read_checked(file: BufferedReader, facts: Facts, matrix: EmbeddingMatrix) -
     index = index_of(lists, lambda rows: read(np.dtype("u1"), (rows, matrix.dimension)))
     if digest.hexdigest() != facts.sha256:
         return None
-    return IvfSearch(matrix, index, facts.probes, facts.recall_at_10)
+    return IvfSearch(matrix, index, facts.probes, facts.recall_at_10, facts.least)
 
 
 def _shapes(matrix: EmbeddingMatrix) -> list[tuple[np.dtype, tuple[int, ...]]]:

@@ -26,6 +26,7 @@ SEED = 0
 TRAINED_ON = 40  # faces a centre that the centres are found with
 ROUNDS = 10  # of k-means
 ASKED, WANTED = 200, 0.99  # faces that recall is measured with, and how large it is to be
+FAR = 0.02  # this share of the faces lies as far from all centres as what all lists are read for
 NEAREST = 10  # the recall is that of so many neighbours
 EXACT_ROWS = 20_000  # up to so many rows are all compared
 MISSING = (
@@ -95,12 +96,18 @@ class IvfSearch:
         Lists that a search reads.
     recall : float
         Share of the 10 nearest faces that it finds.
+    least : float
+        The product with its nearest centre that two of a hundred faces fall short of. A vector
+        with a smaller one, such as that of words, lies far from most faces, and the nearest of them
+        are in many lists: all are read. So they are where some faces count alone, for the nearest
+        lists may hold none of them (those around a man, of women).
     """
 
     matrix: EmbeddingMatrix
     index: Any = field(repr=False)
     probes: int = 1
     recall: float = float("nan")
+    least: float = -1.0
 
     def nearest(
         self, vector: np.ndarray, k: int, allowed: np.ndarray | None = None
@@ -109,10 +116,15 @@ class IvfSearch:
         some = len(self.matrix) if allowed is None else np.count_nonzero(allowed)
         if some <= EXACT_ROWS or k * NEAREST > some:
             return ExactSearch(self.matrix).nearest(vector, k, allowed)
-        # The fewer faces count, the farther away the nearest of them are.
-        probes = min(self.index.nlist, round(self.probes * len(self.matrix) / some))
+        is_face = some == len(self.matrix) and self.nearness(vector[None])[0] >= self.least
+        probes = self.probes if is_face else self.index.nlist
         (found,) = self._candidates(vector[None], k, probes, allowed)
         return rank(self.matrix, vector, found, k)
+
+    def nearness(self, vectors: np.ndarray) -> np.ndarray:
+        """The product of each vector with its nearest centre."""
+        products, _ = self.index.quantizer.search(vectors, 1)
+        return products[:, 0]
 
     def _candidates(
         self, vectors: np.ndarray, k: int, probes: int, allowed: np.ndarray | None = None
@@ -196,7 +208,8 @@ def with_probes(search: IvfSearch) -> IvfSearch:
         recall = search.recall_of(probes, asked, best)
         if recall >= WANTED:
             break
-    return replace(search, probes=probes, recall=recall)
+    least = float(np.quantile(search.nearness(search.matrix.vectors(asked)), FAR))
+    return replace(search, probes=probes, recall=recall, least=least)
 
 
 def nearest_of(matrix: EmbeddingMatrix, asked: np.ndarray) -> np.ndarray:
