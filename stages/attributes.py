@@ -16,6 +16,7 @@ from facestats.attributes.tables import PREDICTIONS_OUT_OF_FOLD
 from facestats.core import tables
 from facestats.core.files import write_csv, write_json
 from facestats.core.tables.embeddings import EmbeddingTable
+from facestats.core.tables.known import read_known
 from facestats.faces.tables import FACES
 from facestats.labels.tables import LABELS
 from facestats.prompts.zeroshot import load_classifiers
@@ -29,7 +30,7 @@ def main(params, embeddings, classifiers, out_of_fold, prompts, labels, faces, m
         vectors,
         load_models(classifiers, targets),
         load_classifiers(prompts, vectors.metadata["weights_sha256"]),
-        tables.called_as(tables.read_all(labels, LABELS), own_names),
+        read_known(labels, LABELS, own_names),
         tables.read(faces, FACES, FACE_COLUMNS).dropna(subset="filename"),
         {name: tables.read_all(path, PREDICTIONS_OUT_OF_FOLD) for name, path in unseen.items()},
         params.attributes.propose,

@@ -9,23 +9,23 @@ from facestats.run.stage import run_stage, warn
 
 from facestats.core import tables
 from facestats.core.stats.identity import IDENTITY
+from facestats.core.tables.known import read_known
 from facestats.faces.tables import FACES
 from facestats.labels.splits import (
     exclusion_warning,
     labelled_faces,
     official_splits,
-    read_known,
     split_faces,
     split_report,
     straddling_warning,
     strata_of,
 )
-from facestats.labels.tables import SPLITS
+from facestats.labels.tables import LABELS, SPLITS
 
 
 def main(params, faces, labels, splits):
     accepted = tables.read(faces, FACES, IDENTITY).dropna(subset="filename")
-    known = read_known(labels)
+    known = read_known(labels, LABELS)
     persons, labelled, options = known["person"], labelled_faces(known), params.split
     official = official_splits(known) if options.official else None
     strata = strata_of(known, options.stratify, tables.rating_scale(labels))

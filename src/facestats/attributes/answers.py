@@ -90,7 +90,7 @@ def answer_attributes(
     prompts : mapping of PromptClassifier
         By attribute; they answer where no model was trained.
     labels : DataFrame
-        `labels.parquet`, with the names of the targets.
+        See `read_known`, with the names of the targets.
     faces : DataFrame
         Accepted faces with the columns `FACE_COLUMNS`.
     out_of_fold : mapping of DataFrame
@@ -109,7 +109,6 @@ def answer_attributes(
     drawn = mostly_drawn(faces)
     photographs = are_photographs(by_name, drawn).reindex(names).to_numpy()
     copies = by_name[COPIES].reindex(names)
-    labels = labels.set_index("filename")
     kinds, thresholds = target_kinds(trained), None
     prompted = zeroshot_models(prompts, kinds)
     if is_tiny(embeddings.metadata["weights_sha256"]):
@@ -124,7 +123,7 @@ def answer_attributes(
     if doubts:
         warnings.append(doubts["zeroshot"])
     kept, sources = _write_tables(
-        folder, names, by_name["image"].reindex(names), labels.reindex(names), answering,
+        folder, names, by_name["image"].reindex(names), labels, answering,
         predict_batches(names, embeddings, answering, photographs), doubts_metadata(doubts),
     )  # fmt: skip
     del labels
@@ -160,8 +159,10 @@ def _write_tables(
     Parameters
     ----------
     folder : Path
-    names, images, labels
+    names, images
         Of n faces.
+    labels : DataFrame
+        By filename.
     models : dict
         Those that answer, by target.
     predicted : iterator
@@ -193,7 +194,7 @@ def _write_tables(
         for attributes, predictions in predicted:
             rows = slice(start, start + len(attributes))
             start += len(attributes)
-            with_manual, clean = resolve(attributes, labels.iloc[rows], kinds, own)
+            with_manual, clean = resolve(attributes, labels.reindex(names[rows]), kinds, own)
             frames = attributes, predictions, with_manual, clean
             for writer, frame in zip(writers, frames, strict=True):
                 frame.insert(1, "image", images.iloc[rows].to_numpy())

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import get_close_matches
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from facestats.core import tables
 from facestats.core.stats.identity import split_units
 from facestats.core.stats.scale import to_score
 from facestats.core.tables.names import in_order, repeats
 from facestats.errors import LabelError, did_you_mean, number_of
 from facestats.labels.quotas import choose_share
-from facestats.labels.tables import LABELS
 
 TRAIN, VAL, TEST, EXCLUDED = "train", "val", "test", "excluded"
 OFFICIAL = "split_official"
@@ -207,15 +204,6 @@ def official_splits(labels: pd.DataFrame) -> pd.Series:
             f"{wrong.index[0]} is no split; expected train, val or test"
         )
     return known
-
-
-def read_known(labels: str | Path) -> pd.DataFrame:
-    """The rows of `labels.parquet` that say anything, by filename, read block by block."""
-    with tables.reading(labels, LABELS) as blocks:
-        known = [
-            frame[frame.drop(columns=["filename", "image"]).notna().any(axis=1)] for frame in blocks
-        ]
-    return pd.concat(known).set_index("filename")
 
 
 def labelled_faces(labels: pd.DataFrame) -> pd.Series:
