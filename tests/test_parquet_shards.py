@@ -1,5 +1,6 @@
 """Photos in parquet shards and tars of img2dataset: members, or rows with a reason."""
 
+import contextlib
 import io
 import json
 import tarfile
@@ -10,9 +11,9 @@ import pytest
 import yaml
 
 from facestats.__main__ import main
-from facestats.core import parquet_shards
+from facestats.core import parquet_shards, shards
 from facestats.core.photo_files import list_images
-from facestats.core.shards import drop_members, find_member, scan
+from facestats.core.shards import drop_members, find_member, open_each, read_member, scan
 from facestats.errors import FaultError, ImageError
 from facestats.faces.crop import PreprocessConfig
 from facestats.faces.preprocess import preprocess_folder
@@ -115,7 +116,9 @@ def test_a_row_group_is_read_once_for_its_photos(tmp_path, monkeypatch):
     shard = make(tmp_path / "a.parquet", [row(f"{i:02}", b"%d" % i) for i in range(40)], group=10)
     groups, read = [], parquet_shards._pictures
     monkeypatch.setattr(
-        parquet_shards, "_pictures", lambda path, group: groups.append(group) or read(path, group)
+        parquet_shards,
+        "_pictures",
+        lambda path, group, *of: groups.append(group) or read(path, group, *of),
     )
     assert [read_photo(shard / f"{i:02}.jpg") for i in range(40)] == [b"%d" % i for i in range(40)]
     assert groups == [0, 1, 2, 3]
@@ -203,6 +206,34 @@ def webdataset(folder, rows):
                     tar.addfile(member, io.BytesIO(data))
     pq.write_table(pa.Table.from_pylist(rows, SCHEMA), folder / "00000.parquet")
     (folder / "00000_stats.json").write_text('{"count": 2, "successes": 1}')
+
+
+def test_damaged_pictures_keep_nobody_from_comparing_the_others(tmp_path):
+    """As `forget` does, of whatever photo."""
+    rows = [row(str(i), bytes([65 + i]) * 3000) for i in range(4)]
+    path = make(tmp_path / "0.parquet", rows, compression="none", use_dictionary=False)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"C" * 3000)
+    data[at - 4 : at] = b"\xff" * 4  # the length of a picture of the second row group
+    path.write_bytes(data)
+    members = [path / f"{i}.jpg" for i in range(4)]
+    assert [member for member, *_ in open_each(members)] == members[:2]
+
+
+def test_a_shard_that_is_replaced_while_it_is_read_gives_no_other_photo(tmp_path, monkeypatch):
+    path = make(tmp_path / "0.parquet", [row("a", b"a"), row("b", b"b"), row("c", b"c")])
+    opened = shards.opened
+
+    @contextlib.contextmanager
+    def opened_and_replaced(place):
+        with opened(place) as file:
+            make(tmp_path / "new", [row("a", b"a"), row("c", b"c")])
+            (tmp_path / "new").replace(path)
+            yield file
+
+    monkeypatch.setattr(shards, "opened", opened_and_replaced)
+    with pytest.raises(OSError, match=r"was replaced while it was read.*0\.parquet"):
+        read_member(path, "c.jpg")
 
 
 def a_column_that_is_not_what_its_chunk_says(path):

@@ -181,6 +181,21 @@ def test_a_shard_that_is_overwritten_in_the_middle_keeps_what_comes_before(tmp_p
     assert "damaged after 1 members" in reason_of(shard)
 
 
+def test_tars_that_were_joined_say_so_and_lose_nothing(tmp_path, jpegs):
+    one, other = (make(tmp_path / f"{n}.tar", [(f"{n}.jpg", jpegs[n])]) for n in (0, 1))
+    first, second = one.read_bytes(), other.read_bytes()
+    other.unlink()
+    one.write_bytes(first + second)
+    assert [*scan(one).places] == ["0.jpg"]
+    assert "more follows its end, after 1 members" in scan(one).problem
+    assert list_images(tmp_path) == ["0.tar", "0.tar/0.jpg"]
+    with pytest.raises(OSError, match="more follows its end"):
+        drop_members(one, {"x.jpg"})
+    assert one.read_bytes() == first + second
+    one.write_bytes(first + bytes(10**6))
+    assert scan(one).problem is None
+
+
 def test_a_negative_size_ends_the_list(tmp_path):
     """Python 3.11 would go backwards in it, and read the same members for ever."""
     shard = make(tmp_path / "a.tar", [("a.jpg", b"a" * 1000), ("b.jpg", b"b" * 1000)])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -78,7 +80,11 @@ def _pictures(path: Path, head: dict[str, Any]) -> Message:
     """The pictures of a row group, a row at a time: a dictionary may give one for all of them."""
     group, most = head["group"], head["most"]
     pictures, sizes = bytearray(), []
-    with _opened(path) as file:
+    with opened(path) as raw:
+        status = os.fstat(raw.fileno())
+        if [status.st_ino, status.st_size, status.st_mtime_ns] != head["identity"]:
+            raise OSError(errno.ESTALE, "was replaced while it was read")
+        file = _file(raw)
         column = _column_of_pictures(file.schema_arrow)
         with _reading(f"damaged in row group {group + 1} of {file.num_row_groups}"):
             _check_size(_facts(file, group, column).total_uncompressed_size, most)
@@ -144,9 +150,12 @@ def _rows(file: pq.ParquetFile, column: str | None) -> Iterator[tuple[object, by
 @contextmanager
 def _opened(path: Path) -> Iterator[pq.ParquetFile]:
     with opened(path) as raw:
-        with _reading("no parquet file, or cut off"):
-            file = pq.ParquetFile(raw)
-        yield file
+        yield _file(raw)
+
+
+def _file(raw: BinaryIO) -> pq.ParquetFile:
+    with _reading("no parquet file, or cut off"):
+        return pq.ParquetFile(raw)
 
 
 @contextmanager

@@ -56,21 +56,21 @@ def holds_pictures(path: Path) -> bool:
         return False
 
 
-def read_picture(path: Path, place: tuple[int, int]) -> bytes:
-    """The bytes of a member.
+def read_picture(path: Path, place: tuple[int, int], status: os.stat_result) -> bytes:
+    """The bytes of a member of the file with this status.
 
     Raises
     ------
     ImageError
         Its row group is damaged, or too large to be read.
     OSError
-        The shard can't be read.
+        The shard can't be read, or was replaced meanwhile.
     """
     group, row = place
-    status = os.stat(path)
-    key = (str(path), status.st_ino, status.st_size, status.st_mtime_ns, group)
+    identity = status.st_ino, status.st_size, status.st_mtime_ns
     try:
-        picture = _kept.read(key, lambda: _pictures(path, group))[row]
+        key = str(path), *identity, group
+        picture = _kept.read(key, lambda: _pictures(path, group, identity))[row]
     except _DamageError as error:
         raise ImageError(str(error)) from None
     if picture is None:
@@ -143,9 +143,9 @@ def _size(pictures: list[bytes | None]) -> int:
     return sum(len(picture) for picture in pictures if picture)
 
 
-def _pictures(path: Path, group: int) -> list[bytes | None]:
-    """The pictures of a row group."""
-    facts, body = _ask(path, "pictures", group=group, most=_MOST)
+def _pictures(path: Path, group: int, identity: tuple[int, ...]) -> list[bytes | None]:
+    """The pictures of a row group of the file with this inode, size and time."""
+    facts, body = _ask(path, "pictures", group=group, most=_MOST, identity=identity)
     pictures: list[bytes | None] = []
     start = 0
     with memoryview(body) as view:

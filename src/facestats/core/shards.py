@@ -25,6 +25,7 @@ import numpy as np
 from facestats.core import parquet_shards
 from facestats.core.files import replacing
 from facestats.core.shard_members import SIDECARS, Contents, all_problems, opened, usable_name
+from facestats.errors import ImageError
 
 SUFFIX = ".tar"
 _SUFFIXES = (SUFFIX, parquet_shards.SUFFIX)
@@ -232,6 +233,11 @@ def _members(file: BinaryIO, size: int) -> Iterator[tuple[tarfile.TarInfo, int] 
         yield f"cut off after {number} members; copy or download it again"
     elif mark.strip(b"\0"):
         yield f"damaged after {number} members; copy or download it again"
+    elif any(part.strip(b"\0") for part in iter(lambda: file.read(_LONGEST), b"")):
+        yield (
+            f"more follows its end, after {number} members, as where two tars were joined: unpack "
+            f"them (`tar --ignore-zeros`), and pack the photos as one"
+        )
 
 
 def _packed(path: Path) -> str:
@@ -278,7 +284,7 @@ def _places_in(shard: Path, file: BinaryIO) -> _Places:
 def _at(shard: Path, file: BinaryIO, place: tuple[int, int]) -> tuple[BinaryIO, int]:
     """A file at the first byte of a member, and the member's size."""
     if shard.suffix == parquet_shards.SUFFIX:
-        picture = parquet_shards.read_picture(shard, place)
+        picture = parquet_shards.read_picture(shard, place, os.fstat(file.fileno()))
         return io.BytesIO(picture), len(picture)
     file.seek(place[0])
     return file, place[1]
@@ -321,7 +327,8 @@ def open_any(path: Path) -> Iterator[tuple[BinaryIO, int]]:
 def open_each(paths: Iterable[Path]) -> Iterator[tuple[Path, BinaryIO, int]]:
     """Each path that leads to a file or a member that can be used, at its first byte; and its size.
 
-    A shard is opened once, and its members come in their order. Errors are those of `open_member`.
+    A shard is opened once, and its members come in their order. Those of a damaged part of a
+    parquet file are passed over. Errors are else those of `open_member`.
     """
     members: dict[Path, list[tuple[str, Path]]] = {}
     for path in paths:
@@ -335,7 +342,11 @@ def open_each(paths: Iterable[Path]) -> Iterator[tuple[Path, BinaryIO, int]]:
             places = _places_in(shard, file)
             found = sorted((at, path) for name, path in named if (at := places.find(name)))
             for at, path in found:
-                yield path, *_at(shard, file, at)
+                try:
+                    member = _at(shard, file, at)
+                except ImageError:
+                    continue
+                yield path, *member
 
 
 def read_member(shard: Path, name: str) -> bytes:

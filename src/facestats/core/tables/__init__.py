@@ -300,13 +300,18 @@ def reading(
         wanted = [*schema.keys(), *(every if columns is None else columns)]
         stored = _stored_names(file, path, schema, wanted)
         # A frame of a whole table has numbers with a fraction where any is missing.
-        gaps = {name for name, own in stored.items() if file.has_nulls(own)}
+        names = list(stored.values())
+        whole = [file.read(names)] if file.num_rows <= blocks.BLOCK else None
+        gaps = {
+            name
+            for name, own in stored.items()
+            if (whole[0][own].null_count if whole else file.has_nulls(own))
+        }
 
         def frames() -> Iterator[pd.DataFrame]:
-            names = list(stored.values())
             batches = file.iter_batches(blocks.BLOCK, names)
             parts = (pa.Table.from_batches([batch]) for batch in batches)
-            for table in parts if file.num_rows else [file.read(names)]:
+            for table in whole or parts:
                 table.validate(full=True)
                 yield _with_gaps(_checked(table, path, schema, stored), gaps)
 
