@@ -17,7 +17,13 @@ from facestats.errors import ModelError
 from facestats.neighbours import cache, ivf, search
 from facestats.neighbours.cache import open_index
 from facestats.neighbours.exact import ExactSearch
-from facestats.neighbours.place import FOLDER, find_place, list_indexes, mark_forgotten
+from facestats.neighbours.place import (
+    FOLDER,
+    find_place,
+    is_forgotten,
+    list_indexes,
+    mark_forgotten,
+)
 from facestats.neighbours.search import Neighbours
 from facestats.rows.place import PLACE
 from facestats.serving.manifest import Manifest
@@ -209,6 +215,37 @@ def test_a_linked_folder_of_indexes_is_neither_read_nor_written(matrix, tmp_path
     with pytest.warns(UserWarning, match="is a link, which is not followed"):
         open_index(matrix, "a" * 64, place)
     assert not [*(tmp_path / "elsewhere").iterdir()]
+
+
+def test_who_shares_the_store_may_remove_an_index(matrix, tmp_path, many):
+    """Whatever the umask of whoever built it."""
+    shared, alone = tmp_path / "shared", tmp_path / "alone"
+    before = os.umask(0o022)
+    try:
+        for folder in (shared, alone):
+            folder.mkdir()
+            folder.chmod(0o2775 if folder == shared else 0o700)
+            open_index(matrix, "a" * 64, folder / FOLDER)
+            mark_forgotten(folder / FOLDER, "b" * 64)
+    finally:
+        os.umask(before)
+    modes = {
+        folder: {oct(path.stat().st_mode & 0o7777) for path in (folder / FOLDER).iterdir()}
+        for folder in (shared, alone)
+    }
+    assert modes == {shared: {"0o664"}, alone: {"0o644"}}
+    assert (shared / FOLDER).stat().st_mode & 0o7777 == 0o2775
+    assert (alone / FOLDER).stat().st_mode & 0o777 == 0o755
+
+
+def test_a_mark_leads_nowhere_else(place, tmp_path):
+    mark = place / f"{'b' * 64}-forgotten"
+    mark.symlink_to(tmp_path / "elsewhere")
+    assert is_forgotten(place, "b" * 64)
+    mark_forgotten(place, "b" * 64)
+    assert mark.is_file()
+    assert not mark.is_symlink()
+    assert not (tmp_path / "elsewhere").exists()
 
 
 @pytest.mark.parametrize("meanwhile", [False, True])

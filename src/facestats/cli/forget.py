@@ -319,7 +319,7 @@ def _remove(
             )
             print_line(f"{place.store}: {count} rows of {stage} {verb}{whose}")
     try:
-        forget_indexes(place.root, _faces(targets), write)
+        busy |= forget_indexes(place.root, _faces(targets), write)
         made = [place.root / name for name in ("data", "docs", "metrics", "models")]
         remove_leftovers([place.photos, place.labels, *made], write)
         for path in targets.files:

@@ -25,20 +25,30 @@ def prune_indexes(root: Path) -> None:
         print_line(f"removed: {path}")
 
 
-def forget_indexes(root: Path, faces: Collection[str], write: bool) -> None:
-    """Remove all indexes, and keep none while embeddings hold one of the faces; raises OSError."""
+def forget_indexes(root: Path, faces: Collection[str], write: bool) -> dict[Path, str]:
+    """Remove all indexes, and keep none while embeddings hold one of the faces.
+
+    Returns those that can't be removed, each with the reason. Raises OSError where the embeddings
+    can't be marked.
+    """
     place, current = find_place(root), _current(root)
     is_there = place is not None and place.is_dir() and not place.is_symlink()
     # First, for a search looks at the mark after it has written its index.
     if write and current and place and is_there and _are_embedded(root, faces):
         mark_forgotten(place, current)
+    left = {}
     for path in list_indexes(place):
-        if path.name.endswith(MARK):
+        if path.name.endswith(MARK) and not path.is_symlink():
             continue
-        if write:
-            path.unlink(missing_ok=True)
+        try:
+            if write:
+                path.unlink(missing_ok=True)
+        except PermissionError as error:
+            left[path] = f"holds faces, and can't be removed ({error.strerror})"
+            continue
         verb = "removed" if write else "would be removed"
         print_line(f"{path}: {verb}: it holds faces, and is built again when it is needed")
+    return left
 
 
 def _are_embedded(root: Path, faces: Collection[str]) -> bool:

@@ -58,7 +58,7 @@ def usable_name(name: str) -> str | None:
     parts = name.removeprefix("./").split("/")
     if name.startswith("/") or any(part in ("", ".", "..") for part in parts):
         return "" if name in (".", "./", "") else None
-    sizes = [len(os.fsencode(part)) for part in parts]
+    sizes = [len(part.encode("utf-8", "surrogateescape")) for part in parts]
     if "\0" in name or max(sizes) > _LONGEST_PART or sum(sizes) > _LONGEST or len(parts) > _DEEPEST:
         return None
     if any(part.startswith(".") for part in parts) or parts[-1].lower().endswith(SIDECARS):

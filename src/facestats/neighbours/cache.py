@@ -39,7 +39,7 @@ from facestats.neighbours.ivf import (
     list_count,
     with_probes,
 )
-from facestats.neighbours.place import is_forgotten
+from facestats.neighbours.place import is_forgotten, make, share
 
 _FORMAT = 2
 _MOST = 10_000  # bytes of a JSON file
@@ -123,7 +123,7 @@ def _name_of(sha256: str) -> str:
 
 def _new_index(path: Path, matrix: EmbeddingMatrix) -> IvfSearch:
     """Build an index, and keep it; raises OSError where its folder can't be written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make(path.parent)
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path.parent))
     sha256 = _write_arrays(path, matrix, *build(matrix))  # and lets go of what it wrote
@@ -144,6 +144,8 @@ def _new_index(path: Path, matrix: EmbeddingMatrix) -> IvfSearch:
     found = {"probes": search.probes, "recall_at_10": search.recall, "least": search.least}
     facts = facts.model_copy(update=found)
     write_text(path.with_suffix(".json"), facts.model_dump_json(indent=2) + "\n")
+    for written in (path, path.with_suffix(".json")):
+        share(written)
     return search
 
 

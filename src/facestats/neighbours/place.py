@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import stat
+from contextlib import suppress
 from pathlib import Path
 
 from facestats.rows.dvc_cache import find_dvc_cache
@@ -21,13 +24,35 @@ def find_place(root: Path) -> Path | None:
 
 def mark_forgotten(place: Path, sha256: str) -> None:
     """Keep no index of this matrix from now on: it still holds faces that were removed."""
-    place.mkdir(parents=True, exist_ok=True)
-    _mark(place, sha256).touch()
+    make(place)
+    mark = _mark(place, sha256)
+    if mark.is_symlink():  # somebody's who may write here, to a file that they may not
+        mark.unlink()
+    os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666))
+    share(mark)
 
 
 def is_forgotten(place: Path, sha256: str) -> bool:
     """Whether no index of this matrix may be kept."""
-    return _mark(place, sha256).exists()
+    return os.path.lexists(_mark(place, sha256))
+
+
+def make(place: Path) -> None:
+    """Make the folder of indexes, if there is none."""
+    if not place.is_dir():
+        place.mkdir(parents=True, exist_ok=True)
+        share(place)
+
+
+def share(path: Path) -> None:
+    """Let the group that may write in the folder of a new file, or folder, write that, too."""
+    above = path.parent.stat()
+    if not above.st_mode & stat.S_IWGRP:
+        return
+    with suppress(PermissionError):  # it is another's
+        os.chown(path, -1, above.st_gid)
+        rights = stat.S_ISGID | stat.S_IRWXG if path.is_dir() else stat.S_IRGRP | stat.S_IWGRP
+        path.chmod(stat.S_IMODE(path.stat().st_mode) | rights & above.st_mode)
 
 
 def _mark(place: Path, sha256: str) -> Path:
