@@ -109,6 +109,7 @@ def test_a_query_has_one_form_that_can_be_sent(text):
     once = query(text)
     assert query(once.text) == once
     assert query(once.text).text == once.text
+    assert query("columns.yaw=0.0000000000001..1").text != query("columns.yaw=0..1").text
 
 
 def test_names_with_signs_survive_the_address():

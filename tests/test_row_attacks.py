@@ -19,12 +19,14 @@ from facestats.errors import InputError
 from facestats.faces.preprocess import ROW_COLUMNS
 from facestats.faces.tables import FACES
 from facestats.labels.manual import alone, replace_file
+from facestats.rows import rewriting
 from facestats.rows.checks import check_face_rows, check_photo_rows
 from facestats.rows.dvc_cache import DvcCache
 from facestats.rows.files import RowFiles
 from facestats.rows.folder import Folder
 from facestats.rows.place import open_below, open_store
 from facestats.rows.removal import forget_rows
+from facestats.rows.segments import DamagedSegmentError
 from facestats.rows.store import RowStore
 from facestats.rows.usage import prune
 
@@ -59,6 +61,22 @@ def test_no_file_goes_that_a_row_names_outside_of_the_store(store, crop, command
             for warning in store.warnings
         )
     assert store.homes_files() == store.before
+    assert not planted.exists()
+
+
+@pytest.mark.parametrize("command", ["forget", "prune"])
+def test_a_segment_that_reads_otherwise_the_second_time_is_removed(store, command, monkeypatch):
+    """As a failing disk gives it, or an answer of a bucket that is cut off."""
+    planted = store.plant(row(None))
+
+    def read_again(folder, name):
+        raise DamagedSegmentError("its bytes are not those that were written")
+
+    monkeypatch.setattr(rewriting, "read_any_segment", read_again)
+    if command == "forget":
+        forget_rows(store.path, store.cache, [PHOTO], [])
+    else:
+        prune(store.path, store.cache)
     assert not planted.exists()
 
 

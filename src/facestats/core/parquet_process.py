@@ -245,5 +245,5 @@ def _check_size(size: int, most: int) -> None:
     if size > most:
         raise _DamageError(
             f"its row group holds more than {most / 1e6:.0f} MB of pictures: write its shard "
-            f"again in groups of {_ROWS} rows, as img2dataset does"
+            "again in smaller groups of rows"
         )

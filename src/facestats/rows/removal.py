@@ -115,7 +115,10 @@ def _forget(
                 removed |= {*table[KEY].to_pylist()} - {*kept[KEY].to_pylist()}
             if len(kept) < len(table) and write:
                 # Not seen: a merge that has read the same rows may bring it back by its name.
-                seen |= rewrite(folder, [name], keep).keys()
+                try:
+                    seen |= rewrite(folder, [name], keep).keys()
+                except DamagedSegmentError:  # when it was read again
+                    remove_segment(folder, name)
             else:
                 seen.add(name)
     if write:

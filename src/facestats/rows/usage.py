@@ -222,15 +222,15 @@ def _prune_recipe(folder: StoreFolder, keys: pa.Array) -> None:
     for name in list_segments(folder):
         try:
             table = read_any_segment(folder, name)
+            kept = select_rows(table, keys)
+            if len(kept) < len(table):
+                rewrite(folder, [name], lambda rows: select_rows(rows, keys))
         except FileNotFoundError:
             continue
-        except DamagedSegmentError:
+        except DamagedSegmentError:  # at once, or when it was read again
             remove_segment(folder, name)
             continue
-        kept = select_rows(table, keys)
         files |= files_of(kept)
-        if len(kept) < len(table):
-            rewrite(folder, [name], lambda rows: select_rows(rows, keys))
     folder.remove_temporary(everyones=True)
     remove_lone_manifests(folder)
     remove_files(folder, files)

@@ -221,4 +221,4 @@ def open_ends(label: str, value: list[Any]) -> list[str]:
 
 
 def _end_text(end: Any) -> str:
-    return f"{end:.12f}".rstrip("0").rstrip(".") if isinstance(end, float) else str(end)
+    return np.format_float_positional(end, trim="-") if isinstance(end, float) else str(end)
