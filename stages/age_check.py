@@ -11,12 +11,14 @@ Alone   dvc repro -sf age_check
 from facestats.run.stage import run_stage, warn
 
 from facestats.age.check import save_check
-from facestats.age.project import COLUMNS, check_ages, read_unseen
+from facestats.age.project import check_ages, faces_of_another_kind, read_unseen
 from facestats.age.tables import AGE_CHECK
 from facestats.attributes.model import load_models
 from facestats.core import tables
 from facestats.core.files import read_json, write_metrics
+from facestats.core.stats.identity import IDENTITY
 from facestats.core.tables.embeddings import EmbeddingTable
+from facestats.core.tables.known import read_known
 from facestats.faces.tables import FACES
 from facestats.labels.tables import LABELS, SPLITS
 
@@ -25,14 +27,16 @@ def main(params, embeddings, models, out_of_fold, faces, labels, splits, ages, s
     vectors = EmbeddingTable(embeddings)
     targets = read_json(models / "attributes.json")["targets"]
     model = load_models(models / "attributes", targets).get("age")
+    known = read_known(labels, LABELS)
     checked = check_ages(
         params.score.min_age,
         params.score.require_age_check,
         vectors,
         model,
-        tables.read_for(vectors.names, labels, LABELS, ["age", "age_source", "person"]),
-        tables.read_for(vectors.names, splits, SPLITS)["split"],
-        tables.read(faces, FACES, COLUMNS).dropna(subset="filename"),
+        known,
+        tables.read(splits, SPLITS, only=known.index).set_index("filename")["split"],
+        tables.read(faces, FACES, IDENTITY).dropna(subset="filename"),
+        faces_of_another_kind(faces),
         read_unseen(out_of_fold, model),
     )
     warn(*checked.warnings)

@@ -17,6 +17,7 @@ import pandas as pd
 from facestats.core.files import read_json, write_json
 from facestats.core.stats.identity import BY_MODEL as MODEL
 from facestats.core.stats.intervals import exact_share
+from facestats.core.tables.names import repeats
 from facestats.errors import InputError, ModelError, number_of
 
 SURE = 0.95  # confidence of the model's bound
@@ -117,7 +118,8 @@ def check_faces(
         return table
     age = labels["age"].to_numpy(float)
     group = copies.reindex(names)
-    youngest = pd.Series(age, index=names).groupby(group).transform("min").to_numpy(float)
+    youngest, copied = age.copy(), repeats(group)
+    youngest[copied] = pd.Series(age[copied]).groupby(group[copied].array).transform("min")
     by_model = predicted.reindex(names).to_numpy(float)
     if not check.by_model:
         by_model = np.full(len(names), np.nan)
@@ -133,8 +135,9 @@ def check_faces(
     if check.by_model:
         young = np.where(source == MODEL, check.may_be_under(by_model), young)
     table["age_checked"] = pd.Series(source, dtype="object").where(source != "", None)
+    reasons = {by: check.reason(by) for by in (MANUAL, LABEL, COPY, MODEL)}
     table["score_withheld"] = [
-        check.reason(by) if by and too_young else None
+        reasons[by] if by and too_young else None
         for by, too_young in zip(source, young, strict=True)
     ]
     return table

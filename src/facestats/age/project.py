@@ -21,12 +21,13 @@ from facestats.attributes.model import AttributeModel
 from facestats.attributes.tables import PREDICTIONS_OUT_OF_FOLD
 from facestats.core import tables
 from facestats.core.doubts import FACTS, doubtful_faces, drawn_share
-from facestats.core.stats.identity import IDENTITY, count_once, shared_faces
+from facestats.core.stats.identity import count_once, shared_faces
 from facestats.core.tables.embeddings import EmbeddingTable, in_batches
+from facestats.core.tables.names import among, look_up
 from facestats.errors import InputError, number_of
+from facestats.faces.tables import FACES
 
-# Columns of `faces.parquet` that `check_ages` looks at.
-COLUMNS = list(dict.fromkeys([*IDENTITY, *FACTS]))
+_AGES = ["age", "age_source"]
 WAY_OUT = (
     "label the ages of some faces (`age` in labels.csv), and of those under {min_age} too, so that "
     "an age model can be trained"
@@ -72,6 +73,7 @@ def check_ages(
     labels: pd.DataFrame,
     split: pd.Series,
     faces: pd.DataFrame,
+    strange: pd.Index,
     out_of_fold: pd.Series | None,
 ) -> CheckedAges:
     """Check the age of every face.
@@ -86,12 +88,14 @@ def check_ages(
         Of n faces.
     model : AttributeModel, optional
         Of ages, trained or not; None where `attributes.targets` has no age.
-    labels : DataFrame (n rows)
-        `age`, `age_source` and `person` by filename, null where unknown.
-    split : Series (n,)
-        Split of each face.
+    labels : DataFrame
+        `age`, `age_source` and `person` of labelled faces, by filename, null where unknown.
+    split : Series
+        Split of each face, by filename.
     faces : DataFrame
-        Accepted faces with the columns `identity.IDENTITY` and `doubts.FACTS`.
+        Accepted faces with the columns `identity.IDENTITY`.
+    strange : Index
+        See `faces_of_another_kind`.
     out_of_fold : Series, optional
         By filename, out-of-fold predicted ages of train faces.
 
@@ -104,32 +108,45 @@ def check_ages(
     InputError
         The age of a face can't be checked, and `score.require_age_check` is true.
     """
-    names, by_name = embeddings.names, faces.set_index("filename")
-    predicted, missing = pd.Series(np.nan, index=names), None
+    names = embeddings.names
+    rows = np.flatnonzero(among(names, labels.index))  # of labelled faces
+    labels = labels.reindex(names[rows])
+    split = split[among(split.index, labels.index)].reindex(labels.index)
+    predicted, missing = np.full(len(names), np.nan), None
     left_out = pd.DataFrame({"age": [], "predicted": []}, dtype=float)
     if model is None:
         missing = "attributes.targets has no age, so that no age model is trained"
     elif not model.trained:
         missing = f"no age model was trained: {model.why}"
     else:
-        predicted[:] = np.concatenate([model.predict(batch) for batch in in_batches(embeddings)])
-        left_out = _left_out(labels["age"], split, predicted, out_of_fold, faces)
+        predicted = np.concatenate([model.predict(batch) for batch in in_batches(embeddings)])
+        of_labelled = pd.Series(predicted[rows], labels.index)
+        left_out = _left_out(labels["age"], split, of_labelled, out_of_fold, faces)
     is_test = split[left_out.index] == "test"
     parts = {"left_out": left_out[~is_test], "test": left_out[is_test]}
     check = fit_check(min_age, required, parts["left_out"], missing)
-    of_another_kind = [
-        name
-        for reason, values, _ in doubtful_faces(by_name, drawn_share(faces))
-        if reason in OTHER_KIND
-        for name in values.index
-    ]
-    usable = predicted.mask(names.isin(of_another_kind))
-    table = check_faces(check, labels, usable, by_name["copy_group"])
-    persons = shared_faces(faces, labels["person"]).reindex(names)
+    predicted[among(names, strange)] = np.nan
+    usable = pd.Series(predicted, names)
+    ages = pd.DataFrame({name: look_up(usable.index.to_series(), labels[name]) for name in _AGES})
+    table = check_faces(check, ages, usable, faces.set_index("filename")["copy_group"])
+    persons = shared_faces(faces, labels["person"])
+    persons = persons[among(persons.index, left_out.index)]
     metrics = summarise_check(check, table) | {
         name: measure_check(check, part, persons[part.index]) for name, part in parts.items()
     }
     return CheckedAges(check, table, metrics, _open_questions(check, table))
+
+
+def faces_of_another_kind(faces: str | Path) -> pd.Index:
+    """Names of the faces in `faces.parquet` that are no pictures of the kind a model learns from.
+
+    The model of ages can't judge them.
+    """
+    facts = tables.read(faces, FACES, ["filename", *FACTS]).dropna(subset="filename")
+    facts = facts.set_index("filename")
+    doubtful = doubtful_faces(facts, drawn_share(facts))
+    names = [values.index for reason, values, _ in doubtful if reason in OTHER_KIND]
+    return names[0].append(names[1:]) if names else pd.Index([])
 
 
 def read_unseen(folder: Path, model: AttributeModel | None) -> pd.Series | None:

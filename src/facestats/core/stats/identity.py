@@ -11,7 +11,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from facestats.core.tables.blocks import BLOCK
-from facestats.core.tables.names import in_order, look_up, repeats
+from facestats.core.tables.names import among, in_order, look_up, repeats
 
 # Columns of `faces.parquet` that tell who is who.
 IDENTITY = ["filename", "sha256", "copy_group", "copy_rank"]
@@ -194,11 +194,11 @@ def count_once(labels: pd.DataFrame, faces: pd.DataFrame) -> pd.DataFrame:
         With the columns `IDENTITY`.
     """
     copies = (
-        faces[faces["copy_group"].duplicated(keep=False)]
+        faces[repeats(faces["copy_group"])]
         .sort_values(["copy_rank", "filename"])
         .set_index("filename")["copy_group"]
     )
-    copies = copies[copies.index.isin(labels.index)]
+    copies = copies[among(copies.index, labels.index)]
     labels = labels.copy()
     for name in labels.columns:
         known = copies[labels.loc[copies.index, name].notna()]

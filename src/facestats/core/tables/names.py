@@ -7,9 +7,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+_TOGETHER = 100_000  # texts whose numbers are in memory at a time
+
 
 def as_arrow(names: pd.Series | pd.Index) -> pa.Array:
     """Texts as one array of Arrow's."""
+    if names.empty:  # of whatever type
+        return pa.array([], pa.large_string())
     array = pa.array(names.array, pa.large_string(), from_pandas=True)
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
@@ -22,8 +26,48 @@ def in_order(names: pd.Series | pd.Index) -> bool:
 
 def repeats(texts: pd.Series) -> np.ndarray:
     """Which texts are there more than once: bool (n,)."""
-    codes = as_arrow(texts).dictionary_encode(null_encoding="encode").indices.to_numpy()
-    return np.bincount(codes)[codes] > 1 if len(codes) else np.zeros(0, bool)
+    array = as_arrow(texts)
+    some = _repeat(_hashes(array))  # a dictionary of all would take gigabytes
+    codes = (
+        array.filter(pa.array(some)).dictionary_encode(null_encoding="encode").indices.to_numpy()
+    )
+    some[some] = np.bincount(codes)[codes] > 1 if len(codes) else False
+    return some
+
+
+def _repeat(numbers: np.ndarray) -> np.ndarray:
+    """Which numbers are there more than once: bool (n,)."""
+    in_order = np.sort(numbers)
+    twice = in_order[1:][in_order[1:] == in_order[:-1]]
+    at = np.searchsorted(twice, numbers)
+    return np.append(twice, 0)[at] == numbers if len(twice) else np.zeros(len(numbers), bool)
+
+
+def _hashes(array: pa.LargeStringArray) -> np.ndarray:
+    """A number of 64 bits for each text, the same for the same one; 0 for a null."""
+    hashes = np.zeros(len(array), np.uint64)
+    if not len(array):
+        return hashes
+    _, offsets, data = array.buffers()
+    ends = np.frombuffer(offsets, np.int64)[array.offset :][: len(array) + 1]
+    signs = np.frombuffer(data or b"", np.uint8)
+    weights = np.random.default_rng(0).integers(0, 2**64, np.diff(ends).max() + 1, np.uint64) | 1
+    for start in range(0, len(array), _TOGETHER):
+        own = ends[start : start + _TOGETHER + 1]
+        first, sizes = own[:-1] - own[0], np.diff(own)
+        place = np.arange(own[-1] - own[0]) - np.repeat(first, sizes)
+        parts = (signs[own[0] : own[-1]].astype(np.uint64) + np.uint64(1)) * weights[place]
+        sums = np.add.reduceat(np.append(parts, np.uint64(0)), first)
+        hashes[start : start + _TOGETHER] = np.where(sizes > 0, sums, 1)
+    if array.null_count:
+        hashes[array.is_null().to_numpy(zero_copy_only=False)] = 0
+    return hashes
+
+
+def among(names: pd.Series | pd.Index, others: pd.Series | pd.Index) -> np.ndarray:
+    """Which names are among others: bool (n,)."""
+    found = pc.is_in(as_arrow(names), value_set=as_arrow(others))
+    return found.to_numpy(zero_copy_only=False)
 
 
 def positions(names: pd.Series | pd.Index, among: pd.Series | pd.Index) -> np.ndarray:
