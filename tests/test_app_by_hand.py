@@ -14,6 +14,7 @@ from facestats.app.faces_table import FacesTable
 from facestats.app.labelling import Attribute, Labelling
 from facestats.app.rating import Rating
 from facestats.app.site import Choices
+from facestats.errors import InputError
 from facestats.params.project import load_params
 from resources import write_params
 
@@ -72,3 +73,31 @@ def test_orders_and_lines_are_read_once_for_all_ratings(root, monkeypatch):
     again = Rating(root, choices).begin(shown_of(40), "zoe", "", True)
     assert (again["done"], again["total"]) == (0, 44)
     assert again["face"]["name"] != seen[0]
+
+
+def test_nothing_is_written_of_a_photo_that_was_removed_meanwhile(root):
+    """By `forget`, while raters look at it."""
+    photos = root / load_params(root / "params.yaml").data.images
+    photos.mkdir(parents=True)
+    for i in range(6):
+        (photos / f"{i:03d}.jpg").write_bytes(b"a photo")
+    shown, study = shown_of(6), Rating(root, Choices(False, "Adults judge faces.", 0.0))
+    labels, gender = Labelling(root, False), Attribute("gender", ["female", "male"])
+    face = study.begin(shown, "zed", "", True)["face"]["name"]
+    entry = labels.label(shown, face, gender, "male", "", False, "", "here")
+    (photos / face).unlink()
+    before = labels.file().read_bytes()
+    for act in (
+        lambda: study.rate(shown, "zed", "", face, 4.0, 1.0, False),
+        lambda: labels.label(shown, face, gender, "female", "male", False, "", "here"),
+        lambda: labels.undo(shown, entry.id, "", "here"),
+    ):
+        with pytest.raises(InputError, match="this photo was removed from the project"):
+            act()
+    assert labels.file().read_bytes() == before
+    assert not (root / "data/manual_ratings.csv").exists()
+    now, seen = study.begin(shown, "zed", "", True), set()
+    while now["face"]:
+        seen.add(now["face"]["name"])
+        now = study.rate(shown, "zed", "", now["face"]["name"], 4.0, 1.0, False)
+    assert seen == {f"{i:03d}.jpg" for i in range(6)} - {face}

@@ -27,6 +27,7 @@ from facestats.labels.csv_text import read_csv
 from facestats.labels.manual import Change, labels_by_hand, merge_labels, own_file, same_label
 from facestats.machine.output import one_line
 from facestats.params.project import Params, load_params
+from facestats.photos.source import is_photo
 from facestats.serving.answers import SENSITIVE_COLUMNS
 from facestats.serving.manifest import Identity, identity
 
@@ -193,6 +194,7 @@ class Labelling:
         InputError, LabelError
             It is no label (or ethnicity, where it may not be shown), or the file can't be written.
         """
+        refuse_removed(self.root, shown.faces.images[filename])
         who = labeller(who)
         label = check_label(attribute.name, text, attribute.classes, new) if text else ""
         with self.journal.alone():
@@ -211,6 +213,7 @@ class Labelling:
             (last,) = found
             if not self._may_show(last.column):
                 raise InputError("this server was started without --allow-ethnicity")
+            refuse_removed(self.root, shown.faces.images.get(last.filename, last.filename))
             if last.old != last.new:
                 self._write(shown, last.filename, last.column, last.old, last.new)
             entry = _entry(
@@ -244,6 +247,21 @@ class Labelling:
 
     def _may_show(self, name: str) -> bool:
         return self.ethnicity or not f"{name}_final".startswith(SENSITIVE_COLUMNS)
+
+
+def is_removed(root: Path, image: str) -> bool:
+    """Whether a photo was removed from the project since the run, as `forget` does.
+
+    Never where the photos are not here, as on a server.
+    """
+    photos = root / params_of(root).data.images
+    return "\\x" not in image and photos.is_dir() and not is_photo(photos / image)
+
+
+def refuse_removed(root: Path, image: str) -> None:
+    """Raise `InputError` for a photo that `is_removed`: nothing more is written about it."""
+    if is_removed(root, image):
+        raise InputError("this photo was removed from the project; reload the page")
 
 
 def params_of(root: Path) -> Params:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from facestats.app.labelling import labeller, params_of
+from facestats.app.labelling import is_removed, labeller, params_of, refuse_removed
 from facestats.app.query import Query
 from facestats.app.recent import Recent
 from facestats.app.site import Choices, Shown, address
@@ -191,6 +191,7 @@ class Rating:
         low, high = study.scale
         if not low <= rating <= high or (study.points and not rating.is_integer()):
             raise InputError(f"{rating:g} is no answer; expected {low:g} to {high:g}")
+        refuse_removed(self.root, shown.faces.images.get(face, face))
         if not 0 <= seconds <= LONGEST_TIME:
             raise InputError("the time of the answer is none")
         with alone(study.path.resolve().parent):
@@ -278,6 +279,8 @@ class Rating:
         first = _without(order, shown, [row for row in own if not _is_repeat(row)])
         second = _without(twice, shown, [row for row in own if _is_repeat(row)])
         left = first if len(first) else second
+        while len(left) and is_removed(self.root, self._image(shown, left[0])):
+            left = left[1:]
         if skipped := self._skipped.get((rater, trait)):
             last = shown.faces.rows_of(skipped)
             left = np.concatenate([left[~np.isin(left, last)], last[np.isin(last, left)]])
@@ -292,6 +295,10 @@ class Rating:
             order=1 + max([len(own), *numbers]),
             last=visible(own[-1]["image"]) if own else None,
         )
+
+    def _image(self, shown: Shown, row: int) -> str:
+        (name,) = shown.faces.names(np.array([row], np.int32))
+        return shown.faces.images[name]
 
     def _order(self, shown: Shown, rater: str, trait: str) -> tuple[np.ndarray, np.ndarray]:
         """Rows of the faces in a rater's order, and of those that are shown again."""
