@@ -109,6 +109,17 @@ def test_names_are_found_as_pandas_finds_them():
     assert look_up(here, values[:0]).isna().all()
 
 
+@pytest.mark.parametrize("together", [1, 3, 1000])
+def test_texts_that_repeat_are_found_block_by_block(monkeypatch, together):
+    monkeypatch.setattr("facestats.core.tables.names._TOGETHER", together)
+    rng = np.random.default_rng(together)
+    for n in (0, 1, 2, 30, 31):
+        texts = ["".join(rng.choice([*"aé日b"], rng.integers(0, 4))) for _ in range(n)]
+        here = pd.Series([text if rng.random() < 0.9 else None for text in texts], dtype="str")
+        for some in (here, here.iloc[n // 2 :]):
+            assert repeats(some).tolist() == some.duplicated(keep=False).tolist()
+
+
 def test_an_order_has_no_repeats_and_no_gaps():
     for texts, expected in ((["a", "b", "ä"], True), (["a", "a"], False), (["b", "a"], False)):
         assert in_order(pd.Series(texts, dtype="str")) is expected

@@ -40,7 +40,7 @@ def _repeat(numbers: np.ndarray) -> np.ndarray:
     in_order = np.sort(numbers)
     twice = in_order[1:][in_order[1:] == in_order[:-1]]
     at = np.searchsorted(twice, numbers)
-    return np.append(twice, 0)[at] == numbers if len(twice) else np.zeros(len(numbers), bool)
+    return np.append(twice, np.uint64(0))[at] == numbers if len(twice) else np.zeros(len(numbers), bool)
 
 
 def _hashes(array: pa.LargeStringArray) -> np.ndarray:
