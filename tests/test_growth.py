@@ -258,7 +258,7 @@ def test_proposals_come_from_a_sample_where_there_are_many_faces(table, matrix, 
     arguments = {
         "predictions": clean,
         "clean": clean,
-        "copies": pd.DataFrame({"copy_group": np.arange(N), "copy_rank": 1}),
+        "copies": pd.DataFrame({"copy_group": [f"{i}" for i in range(N)], "copy_rank": 1}),
         "models": {},
         "n": 20,
     }

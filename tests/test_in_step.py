@@ -13,7 +13,7 @@ from facestats.core.stats.identity import (
     shared_faces,
 )
 from facestats.core.tables import FILENAME, INTEGER, TEXT, Column, Schema, blocks
-from facestats.core.tables.names import in_order, look_up, positions, repeats
+from facestats.core.tables.names import in_order, look_up, numbered, positions, repeats
 from facestats.core.tables.steps import Source, in_step
 from facestats.errors import TableError
 from resources import names
@@ -118,6 +118,8 @@ def test_texts_that_repeat_are_found_block_by_block(monkeypatch, together):
         here = pd.Series([text if rng.random() < 0.9 else None for text in texts], dtype="str")
         for some in (here, here.iloc[n // 2 :]):
             assert repeats(some).tolist() == some.duplicated(keep=False).tolist()
+            first = dict(zip(some[::-1].fillna("?"), range(len(some))[::-1], strict=True))
+            assert numbered(some).tolist() == [first[text] for text in some.fillna("?")]
 
 
 def test_an_order_has_no_repeats_and_no_gaps():

@@ -9,7 +9,7 @@ import pandas as pd
 
 from facestats.attributes.model import AttributeModel, class_shares
 from facestats.core.doubts import doubtful_faces, drawn_share
-from facestats.core.tables.names import look_up, positions
+from facestats.core.tables.names import look_up, numbered, positions
 
 # Probability of another class than the label's from which the label may be wrong. With 5 % of the
 # train labels replaced (4 draws), 0.8 found 88, 59, 53 and 18 % of these on the sample's genders
@@ -62,20 +62,21 @@ def flag_faces(
           none where one of the copies has a label.
     """
     copy_group = faces.set_index("filename")["copy_group"]
-    group = pd.factorize(look_up(predictions["filename"], copy_group))[0]
+    group = numbered(look_up(predictions["filename"], copy_group))
     contradicted, uncertain = [], []
     for target, model in models.items():
         if not model.trained:
             continue
-        labels = with_manual[f"{target}_said"]
-        unseen = _unseen(predictions, (out_of_fold or {}).get(target))
+        labelled = with_manual[f"{target}_said"].notna().to_numpy()
+        labels = with_manual[f"{target}_said"][labelled]
+        unseen = _unseen(predictions[labelled], (out_of_fold or {}).get(target))
         if model.kind == "regression":
             contradicted.append(_far_numbers(target, unseen, labels))
             continue
         contradicted.append(_other_classes(model, unseen, labels))
         shares = class_shares(predictions, model.target, model.classes)
         sure = shares[np.arange(len(shares)), model.choose(shares)]
-        has_label = np.isin(group, group[labels.notna().to_numpy()])
+        has_label = np.isin(group, group[labelled])
         chosen = (sure < _uncertain_below(model)) & ~has_label
         rows = _rows(predictions, f"low_confidence_{target}", chosen, sure, "rising")
         uncertain.append(rows[~rows["filename"].map(copy_group).duplicated()])

@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 from facestats.attributes.resolution import STANDARD
 from facestats.attributes.zeroshot import Model
 from facestats.core.tables.embeddings import BATCH, Embeddings, in_batches, sample_rows, take
+from facestats.core.tables.names import numbered
 
 COLUMNS = [
     "id",
@@ -88,7 +89,7 @@ def propose_labels(
         With `COLUMNS`; `image` is that of `clean`, empty where it has none.
     """
 
-    groups = pd.factorize(copies["copy_group"])[0]
+    groups = numbered(copies["copy_group"])
 
     def any_copy(rows: np.ndarray) -> np.ndarray:
         return (np.bincount(groups, rows) > 0)[groups] if len(rows) else rows

@@ -35,12 +35,22 @@ def repeats(texts: pd.Series) -> np.ndarray:
     return some
 
 
+def numbered(texts: pd.Series) -> np.ndarray:
+    """A number for each text, the same for the same one: int (n,), below n."""
+    numbers, rows = np.arange(len(texts)), np.flatnonzero(repeats(texts))
+    codes = pd.factorize(texts.iloc[rows])[0]  # of a null: -1
+    _, first, which = np.unique(codes, return_index=True, return_inverse=True)
+    numbers[rows] = rows[first][which]
+    return numbers
+
+
 def _repeat(numbers: np.ndarray) -> np.ndarray:
     """Which numbers are there more than once: bool (n,)."""
     in_order = np.sort(numbers)
     twice = in_order[1:][in_order[1:] == in_order[:-1]]
-    at = np.searchsorted(twice, numbers)
-    return np.append(twice, np.uint64(0))[at] == numbers if len(twice) else np.zeros(len(numbers), bool)
+    if not len(twice):
+        return np.zeros(len(numbers), bool)
+    return twice[np.minimum(np.searchsorted(twice, numbers), len(twice) - 1)] == numbers
 
 
 def _hashes(array: pa.LargeStringArray) -> np.ndarray:
