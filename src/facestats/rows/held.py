@@ -59,11 +59,11 @@ class HeldRows:
     def _put(self) -> None:
         """Move what is in memory into the file."""
         try:
-            if self._writer is None:
+            writer = self._writer
+            if writer is None:
                 # open as long as parts are added
                 self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115
-                self._writer = pa.ipc.new_stream(self._file, self._schema)
-            writer = self._writer
+                self._writer = writer = pa.ipc.new_stream(self._file, self._schema)
             for part in self._parts:
                 writer.write_table(part)
         except OSError as error:
