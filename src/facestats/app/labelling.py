@@ -21,7 +21,7 @@ from facestats.app.site import Shown, words
 from facestats.attributes.known_classes import check_label, known_classes
 from facestats.core.layout import METADATA
 from facestats.core.tables import UNKNOWN
-from facestats.errors import InputError
+from facestats.errors import FaceStatsError, InputError
 from facestats.labels.cells import one_form
 from facestats.labels.csv_text import read_csv
 from facestats.labels.manual import Change, labels_by_hand, merge_labels, own_file, same_label
@@ -254,7 +254,10 @@ def is_removed(root: Path, image: str) -> bool:
 
     Never where the photos are not here, as on a server.
     """
-    photos = root / params_of(root).data.images
+    try:
+        photos = root / params_of(root).data.images
+    except FaceStatsError:
+        return False
     return "\\x" not in image and photos.is_dir() and not is_photo(photos / image)
 
 
