@@ -75,7 +75,7 @@ def by_loop(
         x,
         predictions,
         clean,
-        pd.DataFrame({"copy_group": np.arange(len(x)), "copy_rank": 1}),
+        pd.DataFrame({"copy_group": np.arange(len(x)).astype(str), "copy_rank": 1}),
         models,
         ROUND,
     )
