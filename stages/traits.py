@@ -8,17 +8,16 @@ Alone   dvc repro -sf traits
 from facestats.run.stage import run_stage
 
 from facestats.core import tables
-from facestats.scores.tables import SCORES
 from facestats.traits.joining import copy_models, join_traits
 from facestats.traits.tables import TRAIT_SCORES
 
 
 def main(_params, traits, scores, table, models):
     main_doubt = tables.read_doubts(scores).get("attractiveness")
-    joined, doubts = join_traits(tables.read(scores, SCORES), traits, main_doubt)
-    tables.write(joined, table, TRAIT_SCORES, tables.doubts_metadata(doubts))
+    blocks, doubts = join_traits(scores, traits, main_doubt)
+    rows, columns = tables.write_blocks(blocks, table, TRAIT_SCORES, tables.doubts_metadata(doubts))
     copied = copy_models(traits, models)
-    return f"rows={len(joined)} columns={len(joined.columns)} files={copied}"
+    return f"rows={rows} columns={columns} files={copied}"
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from facestats.errors import LabelError, ParamsError
 from facestats.labels.joining import join_labels
 from facestats.labels.traits import read_traits, write_traits
 from facestats.params.project import check_params
+from facestats.scores.tables import SCORES
 from facestats.traits.joining import MODEL_FILES, copy_models, join_traits
 from facestats.traits.tables import MAIN, ONE_TRAIT, TRAIT_SCORES, of_trait
 from label_files import FACES
@@ -91,17 +92,24 @@ def one_trait(value):
     return frame.assign(decile=pd.array([3, None], dtype="Int32"))
 
 
-def test_scores_of_all_traits_stand_in_one_table(tmp_path):
+def write_main(path):
+    main = one_trait(1.0).rename(columns=MAIN).assign(split="train")
+    tables.write(main.reindex(columns=[*SCORES.columns]), path, SCORES)
+    return path
+
+
+@pytest.mark.parametrize("block", [1, 100])
+def test_scores_of_all_traits_stand_in_one_table(tmp_path, monkeypatch, block):
+    monkeypatch.setattr("facestats.core.tables.blocks.BLOCK", block)
     write_traits(tmp_path, ["attractive", "calm"])
-    tables.write(
-        one_trait(5.0), tmp_path / "calm/scores.parquet", ONE_TRAIT, tables.doubts_metadata({})
-    )
+    surplus = one_trait(5.0)[:1].assign(filename="of no photo.jpg")
+    calm = pd.concat([one_trait(5.0), surplus])
+    tables.write(calm, tmp_path / "calm/scores.parquet", ONE_TRAIT, tables.doubts_metadata({}))
     for name in (*MODEL_FILES, "training.json"):
         write_json(tmp_path / "calm" / name, name)
-    main = one_trait(1.0).rename(columns=MAIN).assign(split="train")
-    joined, doubts = join_traits(main, tmp_path, "says nothing")
+    blocks, doubts = join_traits(write_main(tmp_path / "main.parquet"), tmp_path, "says nothing")
     assert doubts == {"attractive_decile": "says nothing"}
-    tables.write(joined, tmp_path / "all.parquet", TRAIT_SCORES)
+    tables.write_blocks(blocks, tmp_path / "all.parquet", TRAIT_SCORES)
     joined = tables.read_all(tmp_path / "all.parquet", TRAIT_SCORES)
     assert joined["calm_score"].tolist() == [5, 6]
     assert joined["attractive_combined"].tolist() == [1, 2]
@@ -114,8 +122,8 @@ def test_scores_of_all_traits_stand_in_one_table(tmp_path):
 
 def test_without_traits_the_table_has_names_alone(tmp_path):
     write_traits(tmp_path, [])
-    joined, doubts = join_traits(one_trait(1.0).rename(columns=MAIN), tmp_path)
-    assert [*joined] == ["filename"]
+    blocks, doubts = join_traits(write_main(tmp_path / "main.parquet"), tmp_path)
+    assert [[*block] for block in blocks] == [["filename"]]
     assert doubts == {}
 
 
