@@ -8,14 +8,13 @@ Alone   dvc repro -sf clusters
 
 from facestats.run.stage import run_stage
 
-from facestats.attributes.tables import CLEAN
 from facestats.clusters.clustering import cluster_faces
+from facestats.clusters.joining import Joined, best_copies
 from facestats.clusters.tables import WITH_CLUSTERS
 from facestats.core import tables
 from facestats.core.figures.png import cluster_map
 from facestats.core.files import write_metrics, write_plot_csv
 from facestats.core.tables.embeddings import EmbeddingTable, sample_rows
-from facestats.faces.tables import FACES
 
 # Faces on the map, drawn at random where there are more: a browser does not show a million points.
 PLOTTED = 20_000
@@ -23,16 +22,15 @@ PLOTTED = 20_000
 
 def main(params, embeddings, attributes, faces, clusters, metrics, points, picture):
     vectors, options = EmbeddingTable(embeddings), params.clusters
-    ranks = tables.read(faces, FACES, ["filename", "copy_rank"]).dropna().set_index("filename")
-    is_best = ranks["copy_rank"].reindex(vectors.names) == 1
+    is_best = best_copies(vectors.names, faces)
     clustering = cluster_faces(
-        vectors.names, vectors, options.k, options.components, options.seed, is_best.to_numpy()
+        vectors.names, vectors, options.k, options.components, options.seed, is_best
     )
     grouped = clustering.faces
-    table = tables.read_all(attributes, CLEAN).merge(grouped, on="filename")
-    tables.write(table, clusters, WITH_CLUSTERS)
+    joined = Joined(attributes, grouped, is_best)
+    tables.write_blocks(joined.blocks(), clusters, WITH_CLUSTERS)
     chosen_by = "params.yaml" if isinstance(options.k, int) else "silhouette"
-    counts = clustering.metrics(chosen_by, table[table["filename"].map(is_best)])
+    counts = clustering.metrics(chosen_by, joined.compared())
     write_metrics(metrics, counts)
     plotted = grouped[sample_rows(len(grouped), PLOTTED, options.seed)]
     write_plot_csv(points, plotted[["pc1", "pc2", "cluster"]].round(5))

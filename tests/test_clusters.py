@@ -12,14 +12,19 @@ from dvc_render import VegaRenderer
 from sklearn.metrics import silhouette_score
 from threadpoolctl import threadpool_limits
 
+from facestats.attributes.tables import CLEAN
 from facestats.clip.tables import embeddings_schema
 from facestats.clusters import clustering as clusters
 from facestats.clusters.clustering import agreement, cluster_faces
+from facestats.clusters.joining import Joined, best_copies
 from facestats.clusters.params import Clusters
+from facestats.clusters.tables import WITH_CLUSTERS
 from facestats.core import tables
 from facestats.core.figures.png import cluster_map
+from facestats.core.tables import blocks
 from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.errors import ParamsError, TableError
+from facestats.faces.tables import FACES
 from facestats.params.project import load_params
 from resources import ROOT, blobs, names, text
 
@@ -129,6 +134,41 @@ def test_agreement_is_one_for_the_same_and_zero_for_chance():
     assert 0.4 < value["height"] < 1  # two clusters against five fifths
     assert value["hat"] is None
     json.dumps(clustering)
+
+
+def test_attributes_are_joined_block_by_block_and_compared_as_a_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(blocks, "BLOCK", 7)
+    rng, n = np.random.default_rng(0), 60
+    said = {name: text(rng.choice([*"zyx"], n)) for name in ("gender", "ethnicity", "eye color")}
+    said["ethnicity"][:9] = "unknown"
+    ages = pd.Series(rng.normal(30, 20, n).round(1)).mask(rng.random(n) < 0.2)
+    columns = {"filename": names(n), "image": names(n)}
+    for name, values in {**said, "age": ages}.items():
+        columns |= {f"{name}_final": values, f"{name}_source": "label"}
+    attributes = pd.DataFrame(columns).astype({"eye color_final": "str"})
+    attributes.loc[attributes.index < 30, "eye color_final"] = None
+    tables.write(attributes, tmp_path / "attributes.parquet", CLEAN)
+    grouped = pd.DataFrame(
+        {"filename": names(n), "cluster": rng.integers(0, 4, n), "pc1": 0.5, "pc2": 0.25}
+    ).iloc[3:]
+    is_best = rng.random(len(grouped)) < 0.8
+    whole = tables.read_all(tmp_path / "attributes.parquet", CLEAN).merge(grouped, on="filename")
+    joined = Joined(tmp_path / "attributes.parquet", grouped, is_best)
+    tables.write_blocks(joined.blocks(), tmp_path / "joined.parquet", WITH_CLUSTERS)
+    tables.write(whole, tmp_path / "whole.parquet", WITH_CLUSTERS)
+    assert (tmp_path / "joined.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+    found = agreement(joined.compared())
+    assert found == agreement(whole[is_best])
+    assert found["eye color"]["n"] < found["ethnicity"]["n"] < found["gender"]["n"]
+
+
+def test_copies_that_are_not_the_best_are_told(tmp_path):
+    faces = pd.DataFrame(None, range(6), [*FACES.columns]).assign(
+        image=names(6), filename=[*names(5), None], copy_rank=[1, 2, 1, 1, 3, None]
+    )
+    tables.write(faces, tmp_path / "faces.parquet", FACES)
+    found = best_copies(names(5)[::-1], tmp_path / "faces.parquet")
+    assert found.tolist() == [False, True, True, False, True]
 
 
 @pytest.mark.parametrize("value", [np.nan, -np.inf])

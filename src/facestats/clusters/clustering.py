@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_mutual_info_score, pairwise_distances, silhouette_score
 from threadpoolctl import threadpool_limits
 
-from facestats.core.stats.groups import age_bucket
+from facestats.core.stats.groups import BUCKETS, bucket_number
 from facestats.core.tables import is_known
 from facestats.core.tables.embeddings import Embeddings, in_batches, sample_rows, take
 
@@ -120,21 +120,23 @@ def cluster_faces(
             ),
         )
         means = KMeans(best, n_init=STARTS, random_state=seed).fit(points)
-        first_two, groups = [], []
+        first_two = np.zeros((2, len(filenames)), np.float32)
+        groups, at = np.empty(len(filenames), np.int32), 0
         for batch in in_batches(embeddings):
             scores = pca.transform(batch.astype(np.float64)) * signs
-            first_two.append(scores[:, :2].copy())
-            groups.append(means.predict(scores))
-    scores, groups = np.concatenate(first_two), np.concatenate(groups)
+            rows = slice(at, at + len(batch))
+            first_two[: min(components, 2), rows] = scores[:, :2].T
+            groups[rows] = means.predict(scores)
+            at += len(batch)
     by_size = np.argsort(-np.bincount(groups[counts], minlength=best), kind="stable")
-    second = scores[:, 1] if components > 1 else np.zeros(len(groups))
+    clusters = np.argsort(by_size).astype(np.int32)[groups]
     return Clustering(
         pd.DataFrame(
             {
-                "filename": filenames.to_numpy(),
-                "cluster": np.argsort(by_size)[groups].astype(np.int32),
-                "pc1": scores[:, 0].astype(np.float32),
-                "pc2": second.astype(np.float32),
+                "filename": filenames.to_series(index=pd.RangeIndex(len(filenames))),
+                "cluster": clusters,
+                "pc1": first_two[0],
+                "pc2": first_two[1],
             }
         ),
         silhouette,
@@ -160,8 +162,8 @@ def agreement(table: pd.DataFrame) -> dict[str, dict]:
     Parameters
     ----------
     table : DataFrame
-        `cluster` and `<target>_final`, as `attributes_with_clusters.parquet` has them. Age counts
-        by FairFace's groups, any other number by fifths.
+        `cluster` and `<target>_final`, as `attributes_with_clusters.parquet` has them; texts may
+        be categories. Age counts by FairFace's groups, any other number by fifths.
 
     Returns
     -------
@@ -184,12 +186,12 @@ def agreement(table: pd.DataFrame) -> dict[str, dict]:
 
 
 def _classes(target: str, values: pd.Series) -> np.ndarray:
+    """The number of each value's class, in the order of the classes' names."""
     if not pd.api.types.is_numeric_dtype(values):
-        return values.to_numpy(dtype=str)
+        text = values.astype("category").cat
+        codes = text.codes.to_numpy()
+        return np.argsort(text.categories.argsort()).astype(codes.dtype)[codes]
     if target == "age":
-        return age_bucket(values)
-    return (
-        np.searchsorted(values.quantile(np.arange(1, FIFTHS) / FIFTHS), values)
-        if len(values)
-        else values.to_numpy()
-    )
+        return np.argsort(np.argsort(BUCKETS)).astype(np.int8)[bucket_number(values)]
+    ends = values.quantile(np.arange(1, FIFTHS) / FIFTHS) if len(values) else []
+    return np.searchsorted(ends, values).astype(np.int8)

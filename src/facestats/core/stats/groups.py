@@ -24,10 +24,13 @@ def age_bucket(age: pd.Series | np.ndarray) -> np.ndarray:
     Ages below 0 count as 0, NaN gives 'unknown'.
     """
     age = np.asarray(age, dtype=float)
-    place = (
-        np.searchsorted(LOWER_ENDS, np.floor(np.maximum(np.nan_to_num(age), 0)), side="right") - 1
-    )
-    return np.where(np.isnan(age), "unknown", np.asarray(BUCKETS)[place])
+    return np.where(np.isnan(age), "unknown", np.asarray(BUCKETS)[bucket_number(age)])
+
+
+def bucket_number(age: pd.Series | np.ndarray) -> np.ndarray:
+    """The place in `BUCKETS` of each age in years: int8; ages below 0 and NaN count as 0."""
+    years = np.floor(np.maximum(np.nan_to_num(np.asarray(age, dtype=float)), 0))
+    return (np.searchsorted(LOWER_ENDS, years, side="right") - 1).astype(np.int8)
 
 
 @dataclass(frozen=True)
