@@ -12,12 +12,12 @@ from facestats.run.stage import run_stage, warn
 from facestats.age.tables import AGE_CHECK
 from facestats.attributes.tables import CLEAN
 from facestats.core import tables
-from facestats.core.stats.identity import training_rows
+from facestats.core.tables.steps import Source
 from facestats.geometry.columns import measure_table
 from facestats.geometry.fitting import fit_geometry
+from facestats.geometry.learning import read_rows
 from facestats.geometry.shapes import LandmarkTable
 from facestats.geometry.writing import write_measured
-from facestats.labels.tables import LABELS, SPLITS
 
 
 def main(
@@ -25,14 +25,8 @@ def main(
 ):
     tables.check(attributes, CLEAN)  # before anything is written
     shapes = LandmarkTable(faces)
-    names = shapes.rows.set_index("filename").index
-    rows = training_rows(
-        tables.read_for(names, labels, LABELS, ["person", "rating"]),
-        tables.read_for(names, splits, SPLITS)["split"],
-        shapes.rows,
-        tables.read(age_check, AGE_CHECK),
-    )
-    rows["rating"] = rows["rating"].mask(rows["minor"])
+    ages = Source(age_check, AGE_CHECK)
+    rows = read_rows(shapes.rows["filename"], labels, splits, faces, ages)
     fitted = fit_geometry(params.geometry, shapes, crops, rows)
     warn(*fitted.warnings)
     sizes = measure_table(shapes, crops, irises)

@@ -16,9 +16,12 @@ from threadpoolctl import threadpool_limits
 from facestats.age.tables import AGE_CHECK
 from facestats.attributes.tables import CLEAN
 from facestats.core import tables
+from facestats.core.stats.identity import training_rows
+from facestats.core.tables.steps import Source
 from facestats.faces.models import MESH_FILE
 from facestats.faces.tables import FACES
 from facestats.geometry.columns import COLUMNS
+from facestats.geometry.learning import read_rows
 from facestats.geometry.measurements import MEASUREMENTS, NAMES, measure
 from facestats.geometry.regressor import load_geometry
 from facestats.geometry.tables import GEOMETRY, WITH_META
@@ -41,8 +44,7 @@ class Stage:
     rows: pd.DataFrame
     landmarks: np.ndarray
 
-    def run(self, shuffle: bool = False, threads: int = 1, rejected: bool = True, **options) -> str:
-        """Write the tables and run the stage in this process; returns its summary."""
+    def write_tables(self, shuffle: bool = False, rejected: bool = True) -> None:
         order = np.random.default_rng(0).permutation(N) if shuffle else np.arange(N)
         rows = self.rows.iloc[order]
         shapes = self.landmarks.reshape(N, -1)[order]
@@ -76,6 +78,10 @@ class Stage:
         )
         clean = rows.reindex(columns=list(CLEAN.columns)).assign(hat_final="with")
         tables.write(clean, self.folder / "clean.parquet", CLEAN)
+
+    def run(self, shuffle: bool = False, threads: int = 1, rejected: bool = True, **options) -> str:
+        """Write the tables and run the stage in this process; returns its summary."""
+        self.write_tables(shuffle, rejected)
         raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
         raw["geometry"] |= {"folds": 3} | options
         (self.folder / "params.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
@@ -243,6 +249,30 @@ def test_bytes_depend_on_neither_threads_nor_order(stage):
     once = stage.sha256()
     stage.run(shuffle=True, threads=2)
     assert stage.sha256() == once
+
+
+@pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
+def test_what_is_read_in_step_is_what_whole_tables_tell(stage, order, monkeypatch):
+    stage.rows["person"] = [f"p{i // 3}" if i % 4 else None for i in range(N)]
+    stage.rows["age_checked"] = np.resize([None, "label", "model"], N)
+    stage.rows["score_withheld"] = np.resize([None, None, "too young", None, "too young"], N)
+    stage.write_tables()
+    monkeypatch.setattr(tables.blocks, "BLOCK", 50)
+    names = stage.rows["filename"][order].reset_index(drop=True)
+    paths = [stage.folder / f"{name}.parquet" for name in ("labels", "splits", "faces")]
+    read = read_rows(names, *paths, Source(stage.folder / "ages.parquet", AGE_CHECK))
+    by_name = stage.rows.set_index("filename")
+    whole = training_rows(
+        by_name[["rating", "person"]], by_name["split"], stage.rows, stage.rows
+    ).loc[names]
+    rating = whole["rating"].mask(whole["minor"]).to_numpy()
+    assert np.array_equal(read["rating"], rating, equal_nan=True)
+    assert read["split"].tolist() == whole["split"].tolist()
+    assert read["scored"].tolist() == whole["scored"].tolist()
+    rated = ~np.isnan(rating) & (whole["split"] == "train").to_numpy()
+    assert read["group"][rated].tolist() == whole["group"][rated].tolist()
+    assert read["group"][~rated].isna().all()
+    assert 0 < rated.sum() < N
 
 
 @pytest.mark.long

@@ -7,6 +7,7 @@ import pytest
 from facestats.attributes import proposals
 from facestats.core import tables
 from facestats.core.stats.identity import (
+    groups_of,
     numbered_faces,
     same_faces,
     several_faces,
@@ -152,6 +153,8 @@ def test_whoever_shares_a_group_is_told_without_a_name_for_each_face():
         groups = same_faces(frame, persons)
         shared = shared_faces(frame, persons)
         pd.testing.assert_series_equal(shared, several_faces(groups), check_dtype=False)
+        some = frame["filename"].iloc[::3]
+        assert groups_of(some, frame, persons).to_dict() == groups[some].to_dict()
         numbers = numbered_faces(frame, persons)
         assert numbers["filename"].tolist() == groups.index.tolist()
         assert numbers["person_group"].tolist() == pd.factorize(groups)[0].tolist()

@@ -68,9 +68,9 @@ def fit_geometry(
     crops : Path
         Folder of the face crops; read only with `options.appearance`.
     faces : DataFrame (n rows)
-        In the order of `shapes`, by filename: `rating` (null where nobody rated, or where it must
-        not be used), `split`, `group` (whose face it is, as `identity.same_faces` gives it) and
-        `scored` (whether it gets a score).
+        In the order of `shapes`: `rating` (null where nobody rated, or where it must not be used),
+        `split`, `group` (whose face it is, as `identity.same_faces` gives it; of rated train faces)
+        and `scored` (whether it gets a score).
 
     Returns
     -------
@@ -113,7 +113,7 @@ def _train(
     landmarks, ratings = shapes.take(chosen), faces["rating"].to_numpy()
     enough = options.appearance and len(ratings) >= MIN_TRAIN
     sampler = sampler_for(landmarks) if enough else None
-    x = features(landmarks, sampler, _files(crops, shapes, chosen))
+    x = features(landmarks, sampler, _files(crops, shapes, np.flatnonzero(chosen)))
     pipeline, why = train_pipeline(x, ratings)
     predicted, problems = np.full(len(ratings), np.nan), []
     if pipeline is None:
@@ -133,15 +133,13 @@ def _predict(
     predicted, start = [], 0
     with tqdm(total=int(chosen.sum()), unit="face", disable=None) as bar:
         for batch in shapes.batches():
-            rows = slice(start, start + len(batch))
-            in_batch = np.zeros(len(chosen), dtype=bool)
-            in_batch[rows] = chosen[rows]
-            landmarks = batch[chosen[rows]]
-            predicted.append(model.predict(landmarks, _files(crops, shapes, in_batch)))
+            rows = start + np.flatnonzero(chosen[start : start + len(batch)])
+            landmarks = batch[rows - start]
+            predicted.append(model.predict(landmarks, _files(crops, shapes, rows)))
             start += len(batch)
             bar.update(len(landmarks))
     return np.concatenate(predicted)
 
 
-def _files(crops: Path, shapes: LandmarkTable, chosen: np.ndarray) -> Sequence[Source]:
-    return Crops.of(crops).sources(shapes.rows["filename"][chosen])
+def _files(crops: Path, shapes: LandmarkTable, rows: np.ndarray) -> Sequence[Source]:
+    return Crops.of(crops).sources(shapes.rows["filename"].iloc[rows])

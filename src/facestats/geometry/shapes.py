@@ -14,16 +14,7 @@ from facestats.core.tables.parquet import opened, read_batches
 from facestats.faces.tables import FACES
 
 BATCH = 2048  # faces; 11 MB of landmarks
-_COLUMNS = [
-    "filename",
-    "sha256",
-    "copy_group",
-    "copy_rank",
-    "yaw",
-    "pitch",
-    "roll",
-    "occlusion",
-]
+_COLUMNS = ["filename", "yaw", "pitch", "roll", "occlusion"]
 
 
 class LandmarkTable:
@@ -37,8 +28,8 @@ class LandmarkTable:
     Attributes
     ----------
     rows
-        DataFrame with `filename`, `sha256`, `copy_group`, `copy_rank`, `yaw`, `pitch`, `roll` and
-        `occlusion`, in the order of the file; rejected photos are left out.
+        DataFrame with `filename`, `yaw`, `pitch`, `roll` and `occlusion`, in the order of the
+        file; rejected photos are left out.
 
     Raises
     ------

@@ -46,12 +46,13 @@ def write_measured(
         for start, some in sizes
     )
     why = {"why": fitted.model.why} if fitted.model.why else None
-    tables.write_blocks(measured, geometry, GEOMETRY, why, in_order(scores["filename"]))
+    ordered, pose = in_order(scores["filename"]), fitted.rows[["filename", *_POSE]]
+    tables.write_blocks(measured, geometry, GEOMETRY, why, ordered)
     doubts = tables.doubts_metadata(tables.read_doubts(clean))
     with tables.writing(meta, WITH_META, doubts) as writer:
         for read in in_step(
             clean=Source(clean, CLEAN),
-            pose=fitted.rows[["filename", *_POSE]].sort_values("filename"),
+            pose=pose if ordered else pose.sort_values("filename"),
             measured=Source(geometry, GEOMETRY),
         ):
             own = read["pose"].merge(read["measured"].drop(columns=_PREDICTED), on="filename")

@@ -41,6 +41,17 @@ def same_faces(faces: pd.DataFrame, persons: pd.Series) -> pd.Series:
     return names.rename("group")
 
 
+def groups_of(names: pd.Series, faces: pd.DataFrame, persons: pd.Series) -> pd.Series:
+    """The groups of `same_faces` (its further arguments) of some faces: text by filename.
+
+    Texts about ten million faces take gigabytes; a model learns from few of them.
+    """
+    faces, tied = _tied_faces(faces, persons)
+    faces = faces[among(faces["filename"], names)]
+    groups = tied.reindex(faces.index).fillna("bytes " + faces["sha256"].astype("str"))
+    return groups.set_axis(pd.Index(faces["filename"])).rename("group")
+
+
 def shared_faces(faces: pd.DataFrame, persons: pd.Series) -> pd.Series:
     """The groups of `same_faces` (its arguments); null for a face that is alone in its own."""
     faces, tied = _tied_faces(faces, persons)
@@ -77,17 +88,18 @@ def _tied_faces(faces: pd.DataFrame, persons: pd.Series) -> tuple[pd.DataFrame, 
     if not in_order(faces["filename"]):
         faces = faces.sort_values("filename")
     faces = faces.reset_index(drop=True)
-    person = look_up(faces["filename"], persons.dropna())
-    some = _may_share(faces, person)
-    faces_of_some, person = faces[some], person[some].astype("str")
+    persons = persons.dropna()
+    faces_of_some = faces[_may_share(faces, persons.index)]
+    person = look_up(faces_of_some["filename"], persons).astype("str")
     return faces, _groups(faces_of_some, person)
 
 
-def _may_share(faces: pd.DataFrame, person: pd.Series) -> np.ndarray:
-    """Which faces may be in one group with others: bool (n,)."""
+def _may_share(faces: pd.DataFrame, named: pd.Index) -> np.ndarray:
+    """Which faces may be in one group with others: bool (n,). `named`: whose person is known."""
     # The hash's end is enough to tell which faces must be looked at.
     ends = faces["sha256"].astype("str").str.slice(-16)
-    return person.notna().to_numpy() | repeats(ends) | repeats(faces["copy_group"])
+    named_too = among(faces["filename"], named)
+    return named_too | repeats(ends) | repeats(faces["copy_group"])
 
 
 def _groups(faces: pd.DataFrame, person: pd.Series) -> pd.Series:
@@ -123,7 +135,7 @@ def split_units(
     places : ndarray of float (units,)
         In [0, 1): `uniform` of the unit's identity.
     """
-    some = _may_share(faces, look_up(faces["filename"], persons.dropna()))
+    some = _may_share(faces, persons.dropna().index)
     rows, tied = np.flatnonzero(some), split_identities(faces[some], persons, labelled)
     codes, _ = pd.factorize(tied)
     first = np.arange(len(faces))  # the row of the unit's first face
