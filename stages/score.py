@@ -18,25 +18,24 @@ from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.geometry.tables import GEOMETRY
 from facestats.labels.tables import LABELS
 from facestats.scores.regressor import load_regressor
-from facestats.scores.scoring import read_rated, score_faces
+from facestats.scores.scoring import read_rated, read_texts, score_faces
 from facestats.scores.tables import SCORES_OUT_OF_FOLD
+
+_OF_GEOMETRY = ["geometric_raw", "geometry_zscore", "geometric_out_of_fold"]
 
 
 def main(params, embeddings, metadata, crossvalidated, regressor, array, blend):
     torch.set_num_threads(1)
     vectors, scale = EmbeddingTable(embeddings), tables.rating_scale(metadata / LABELS.name)
-
-    def read(schema, columns):
-        return tables.read_for(vectors.names, metadata / schema.name, schema, columns)
-
+    out_of_fold = tables.read(metadata / SCORES_OUT_OF_FOLD.name, SCORES_OUT_OF_FOLD)
     scored = score_faces(
         vectors,
         load_regressor(regressor),
         params.score.model_dump()["weights"],
         read_rated(vectors.names, metadata),
-        read(SCORES_OUT_OF_FOLD, ["attractiveness_raw"])["attractiveness_raw"],
-        read(GEOMETRY, ["geometric_raw", "geometry_zscore", "geometric_out_of_fold"]),
-        read(AGE_CHECK, ["score_withheld", "age_checked"]),
+        out_of_fold.set_index("filename")["attractiveness_raw"],
+        tables.read_for(vectors.names, metadata / GEOMETRY.name, GEOMETRY, _OF_GEOMETRY),
+        read_texts(vectors.names, metadata / AGE_CHECK.name, AGE_CHECK, [*tables.AGE_COLUMNS]),
         scale,
         tables.file_metadata(metadata / GEOMETRY.name).get("why"),
         read_json(crossvalidated)["rating"],

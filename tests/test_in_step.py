@@ -13,10 +13,12 @@ from facestats.core.stats.identity import (
     several_faces,
     shared_faces,
 )
+from facestats.core.stats.shared import coded, read_shared
 from facestats.core.tables import FILENAME, INTEGER, TEXT, Column, Schema, blocks
 from facestats.core.tables.names import in_order, look_up, numbered, positions, repeats
 from facestats.core.tables.steps import Source, in_step
 from facestats.errors import TableError
+from facestats.faces.tables import FACES
 from resources import names
 
 SCHEMA = Schema(
@@ -158,6 +160,19 @@ def test_whoever_shares_a_group_is_told_without_a_name_for_each_face():
         numbers = numbered_faces(frame, persons)
         assert numbers["filename"].tolist() == groups.index.tolist()
         assert numbers["person_group"].tolist() == pd.factorize(groups)[0].tolist()
+
+
+def test_shared_faces_of_a_table_on_disk_are_those_of_one_in_memory(tmp_path):
+    for seed in range(8):
+        frame, persons = faces(seed)
+        rows = frame.assign(image=frame["filename"], status="ok").reindex(columns=[*FACES.columns])
+        refused = pd.Series({"image": "a refused photo", "sha256": rows["sha256"].iloc[0]})
+        tables.write(pd.concat([rows, refused.to_frame().T]), tmp_path / FACES.name, FACES)
+        expected = shared_faces(frame, persons)
+        shared = read_shared(tmp_path / FACES.name, FACES, persons)
+        pd.testing.assert_series_equal(shared, expected.dropna())
+        groups = coded(expected.index, shared)
+        pd.testing.assert_series_equal(groups.astype("str"), expected, check_names=False)
 
 
 def test_groups_are_the_connected_faces():

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,11 +15,13 @@ import pandas as pd
 from facestats.attributes.tables import CLEAN
 from facestats.core import tables
 from facestats.core.files import replacing, write_bytes
-from facestats.core.stats.identity import IDENTITY, shared_faces
 from facestats.core.stats.scale import DECILE, to_decile, to_pct, to_score
+from facestats.core.stats.shared import coded, read_shared
 from facestats.core.stats.verdict import Verdict, crossvalidated_evidence, judge_scores
+from facestats.core.tables import AGE_COLUMNS
 from facestats.core.tables.blocks import BLOCK
 from facestats.core.tables.embeddings import Embeddings, EmbeddingTable
+from facestats.core.tables.names import positions
 from facestats.core.tables.steps import Source, in_step
 from facestats.faces.tables import FACES
 from facestats.labels.tables import LABELS, SPLITS
@@ -35,6 +38,7 @@ _SCORES = (
     "combined_score",
     "geometry_zscore",
 )
+_OUT_OF_FOLD = ("out_of_fold", "geometric_out_of_fold")
 
 
 def score_table(
@@ -74,55 +78,65 @@ def score_table(
     DataFrame
         As `scores.tables.SCORES`. `combined_score`, which needs weights, is null.
     """
-    table = pd.DataFrame({"filename": filenames.array, **dict.fromkeys(_SCORES, np.nan)})
-    table.insert(4, DECILE, pd.array([None] * len(table), dtype="Int32"))
-    table["split"] = split.to_numpy()
-    table["out_of_fold"] = table["geometric_out_of_fold"] = False
+    n = len(filenames)
+    columns: dict[str, Any] = {"filename": filenames.array}
+    columns |= {name: np.full(n, np.nan) for name in _SCORES[:3]}
+    columns[DECILE] = pd.array(np.zeros(n, np.int32), dtype="Int32")
+    columns |= {name: np.full(n, np.nan) for name in _SCORES[3:]}
+    columns |= {"split": split.array, **{name: np.zeros(n, bool) for name in _OUT_OF_FOLD}}
     if model is not None:
-        _add_holistic(table, model, embeddings, out_of_fold)
+        _add_holistic(columns, filenames, model, embeddings, out_of_fold)
     if geometry is not None:
-        _add_geometric(table, geometry.reindex(filenames), scale)
-    for column in ("score_withheld", "age_checked"):
-        table[column] = pd.Series(
-            np.nan if ages is None else ages[column].reindex(filenames).to_numpy(),
-            index=table.index,
-            dtype="object",
-        )
-    withheld = table["score_withheld"].notna()
-    table.loc[withheld, [*_SCORES]] = np.nan
-    table.loc[withheld, [DECILE]] = None
-    table.loc[withheld, ["out_of_fold", "geometric_out_of_fold"]] = False
-    return table
+        _add_geometric(columns, geometry.reindex(filenames), scale)
+    for column in AGE_COLUMNS:
+        columns[column] = (
+            pd.Series(np.nan, range(n), dtype="object")
+            if ages is None
+            else ages[column].reindex(filenames)
+        ).array
+    withheld = ~pd.isna(columns["score_withheld"])
+    for name in _SCORES:
+        columns[name][withheld] = np.nan
+    for name in _OUT_OF_FOLD:
+        columns[name][withheld] = False
+    columns[DECILE][slice(None) if model is None else withheld] = pd.NA
+    return pd.DataFrame(columns, copy=False)
 
 
 def _add_holistic(
-    table: pd.DataFrame, model: Regressor, embeddings: Embeddings, out_of_fold: pd.Series | None
+    columns: dict[str, Any],
+    filenames: pd.Index,
+    model: Regressor,
+    embeddings: Embeddings,
+    out_of_fold: pd.Series | None,
 ) -> None:
-    """Put the holistic score into the table, out of fold where there is such a prediction."""
+    """Put the holistic score into the columns, out of fold where there is such a prediction."""
     assert model.scale is not None
     assert model.reference is not None
     raw = model.predict(embeddings)
     if out_of_fold is not None:
-        unseen = out_of_fold.reindex(table["filename"]).to_numpy(float)
-        table["out_of_fold"] = ~np.isnan(unseen)
-        raw = np.where(np.isnan(unseen), raw, unseen)
-    table["attractiveness_raw"] = raw
-    table["attractiveness_score"] = to_score(raw, model.scale)
-    table["attractiveness_pct"] = to_pct(raw, model.reference)
-    table[DECILE] = to_decile(table["attractiveness_pct"])
+        known = out_of_fold.dropna()
+        places = positions(filenames, known.index)
+        unseen = places >= 0
+        columns["out_of_fold"] = unseen
+        raw[unseen] = known.to_numpy(float)[places[unseen]]
+    columns["attractiveness_raw"] = raw
+    columns["attractiveness_score"] = to_score(raw, model.scale)
+    columns["attractiveness_pct"] = to_pct(raw, model.reference)
+    columns[DECILE] = pd.array(to_decile(columns["attractiveness_pct"]), dtype="Int32")
 
 
 def _add_geometric(
-    table: pd.DataFrame, geometry: pd.DataFrame, scale: tuple[float, float] | None
+    columns: dict[str, Any], geometry: pd.DataFrame, scale: tuple[float, float] | None
 ) -> None:
-    """Put the geometric score and the z-score of the same rows into the table."""
-    table["geometry_zscore"] = geometry["geometry_zscore"].to_numpy(float)
+    """Put the geometric score and the z-score of the same rows into the columns."""
+    columns["geometry_zscore"] = geometry["geometry_zscore"].to_numpy(float, copy=True)
     if scale is None:
         return
     raw = geometry["geometric_raw"].to_numpy(float)
-    table["geometric_score"] = to_score(raw, scale)
+    columns["geometric_score"] = to_score(raw, scale)
     is_out_of_fold = geometry["geometric_out_of_fold"].eq(True).to_numpy()
-    table["geometric_out_of_fold"] = np.isfinite(raw) & is_out_of_fold
+    columns["geometric_out_of_fold"] = np.isfinite(raw) & is_out_of_fold
 
 
 @dataclass
@@ -173,8 +187,10 @@ class ScoredFaces:
             tables.writing(joined, SCORES_WITH_ATTRIBUTES) as of_both,
         ):
             for read in in_step(scores=self.table, clean=Source(metadata / CLEAN.name, CLEAN)):
-                both = read["scores"].merge(read["clean"], on="filename", how="left")
-                of_scores.write(both[[*read["scores"], "image"]])
+                few = read["scores"].select_dtypes("category")
+                scores = read["scores"].astype(dict.fromkeys(few, "str"))
+                both = scores.merge(read["clean"], on="filename", how="left")
+                of_scores.write(both[[*scores, "image"]])
                 of_both.write(both)
         write_index(metadata / "feature_index.json", self.table["filename"])
         write_bytes(array, array_bytes(self.table["attractiveness_score"]))
@@ -215,9 +231,16 @@ def read_rated(names: pd.Index, metadata: Path) -> pd.DataFrame:
         `rating`, `person` and `split`, as `score_faces` takes them.
     """
     faces = tables.read_for(names, metadata / LABELS.name, LABELS, ["rating", "person"])
-    accepted = tables.read(metadata / FACES.name, FACES, IDENTITY).dropna(subset="filename")
-    faces["person"] = shared_faces(accepted, faces["person"]).reindex(names)
-    return faces.assign(split=tables.read_for(names, metadata / SPLITS.name, SPLITS)["split"])
+    shared = read_shared(metadata / FACES.name, FACES, faces["person"])
+    split = read_texts(names, metadata / SPLITS.name, SPLITS, ["split"])["split"]
+    return faces.assign(person=coded(names, shared), split=split)
+
+
+def read_texts(
+    names: pd.Index, path: Path, schema: tables.Schema, columns: list[str]
+) -> pd.DataFrame:
+    """See `tables.read_for`; columns of few different texts become categories."""
+    return tables.read_for(names, path, schema, columns).astype("category")
 
 
 def score_faces(

@@ -33,10 +33,15 @@ def person_groups(person: pd.Series) -> np.ndarray:
     ndarray of int (n,)
         From 0 to the number of persons − 1.
     """
+    return np.unique(person_numbers(person), return_inverse=True)[1]
+
+
+def person_numbers(person: pd.Series) -> np.ndarray:
+    """Number persons as `person_groups`, in the same order but with gaps, without sorting."""
     own = person.notna().to_numpy()
     groups = np.arange(len(person))
     groups[own] = len(person) + pd.factorize(person[own])[0]
-    return np.unique(groups, return_inverse=True)[1]
+    return groups
 
 
 def resampled_rows(

@@ -18,7 +18,7 @@ from facestats.core.stats.intervals import (
     SEED,
     interval_text,
     percentile_interval,
-    person_groups,
+    person_numbers,
     resampled_rows,
 )
 from facestats.core.stats.scale import to_score
@@ -231,7 +231,7 @@ def judge_scores(
     crossvalidated : mapping of Evidence, optional
         By score.
     """
-    groups = person_groups(persons.reset_index(drop=True))
+    groups = person_numbers(persons)
     rated = ratings.notna().to_numpy()
     actual = to_score(ratings.to_numpy(float), scale) if scale else np.full(len(scores), np.nan)
     verdicts = {}
@@ -263,15 +263,15 @@ def doubts_of_scores(attractiveness: dict) -> list[str]:
 
 def _unseen(name: str, scores: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
     """Rows whose score comes from models that had not seen their rating."""
-    split = scores["split"].to_numpy()
-    val, folds = split == "val", scores["out_of_fold"].to_numpy(bool)
+    val, test = ((scores["split"] == part).to_numpy() for part in ("val", "test"))
+    folds = scores["out_of_fold"].to_numpy(bool)
     holistic = folds if folds.any() else val  # val stops and calibrates the main model, no more
-    geometric = scores["geometric_out_of_fold"].to_numpy(bool) & (split != "test") | val
+    geometric = scores["geometric_out_of_fold"].to_numpy(bool) & ~test | val
     yield (
         LEFT_OUT,
         {"holistic": holistic, "geometric": geometric, "combined": holistic & geometric}[name],
     )
-    yield TEST, split == "test"
+    yield TEST, test
 
 
 def _r2(actual: np.ndarray, predicted: np.ndarray) -> float:

@@ -27,7 +27,7 @@ def in_order(names: pd.Series | pd.Index) -> bool:
 def repeats(texts: pd.Series) -> np.ndarray:
     """Which texts are there more than once: bool (n,)."""
     array = as_arrow(texts)
-    some = _repeat(_hashes(array))  # a dictionary of all would take gigabytes
+    some = recurring(hashes(array))  # a dictionary of all would take gigabytes
     codes = (
         array.filter(pa.array(some)).dictionary_encode(null_encoding="encode").indices.to_numpy()
     )
@@ -44,7 +44,7 @@ def numbered(texts: pd.Series) -> np.ndarray:
     return numbers
 
 
-def _repeat(numbers: np.ndarray) -> np.ndarray:
+def recurring(numbers: np.ndarray) -> np.ndarray:
     """Which numbers are there more than once: bool (n,)."""
     in_order = np.sort(numbers)
     twice = in_order[1:][in_order[1:] == in_order[:-1]]
@@ -53,8 +53,8 @@ def _repeat(numbers: np.ndarray) -> np.ndarray:
     return twice[np.minimum(np.searchsorted(twice, numbers), len(twice) - 1)] == numbers
 
 
-def _hashes(array: pa.LargeStringArray) -> np.ndarray:
-    """A number of 64 bits for each text, the same for the same one; 0 for a null."""
+def hashes(array: pa.LargeStringArray) -> np.ndarray:
+    """A number of 64 bits for each text, always the same for the same one; 0 for a null."""
     hashes = np.zeros(len(array), np.uint64)
     if not len(array):
         return hashes
