@@ -11,6 +11,7 @@ Alone   dvc repro -sf attributes
 from facestats.run.stage import run_stage, warn
 
 from facestats.attributes.answers import FACE_COLUMNS, answer_attributes
+from facestats.attributes.doubtful import find_doubtful
 from facestats.attributes.model import load_models
 from facestats.attributes.tables import PREDICTIONS_OUT_OF_FOLD
 from facestats.core import tables
@@ -32,6 +33,7 @@ def main(params, embeddings, classifiers, out_of_fold, prompts, labels, faces, m
         load_classifiers(prompts, vectors.metadata["weights_sha256"]),
         read_known(labels, LABELS, own_names),
         tables.read(faces, FACES, FACE_COLUMNS).dropna(subset="filename"),
+        find_doubtful(faces),
         {name: tables.read_all(path, PREDICTIONS_OUT_OF_FOLD) for name, path in unseen.items()},
         params.attributes.propose,
         metadata,

@@ -10,6 +10,7 @@ from facestats.attributes.model import AttributeModel
 from facestats.attributes.proposals import COLUMNS, propose_labels
 from facestats.attributes.resolution import predict_attributes
 from facestats.attributes.training import train_classifier, train_regression
+from facestats.core.doubts import doubtful_faces, drawn_share
 from resources import blobs, names, text
 
 # Flags
@@ -37,6 +38,11 @@ def quality(n, **columns):
     return table.assign(**columns)
 
 
+def flag(faces, *answers, **unseen):
+    doubts = doubtful_faces(faces.set_index("filename"), drawn_share(faces))
+    return flag_faces(faces, doubts, *answers, **unseen)
+
+
 def test_each_doubtful_face_is_flagged_with_its_value():
     table = quality(100)
     table.loc[3, "face_count"] = 2
@@ -53,7 +59,7 @@ def test_each_doubtful_face_is_flagged_with_its_value():
         table.loc[17, ["confidence", "presence", "yaw", "pitch", "occlusion", "drawing"]],
         table.at[17, "box"],
     ) = np.nan, None
-    flags = flag_faces(
+    flags = flag(
         table, pd.DataFrame({"filename": names(100)}), pd.DataFrame({"filename": names(100)}), {}
     )
     result = {(row.filename, row.reason): row.value for row in flags.itertuples()}
@@ -92,25 +98,25 @@ def test_a_doubtful_or_contradicted_answer_is_flagged():
         {"filename": names(5), "pet_said": text(["dog", "dog", "cat", None, "dog"])}
     )
     untrained = AttributeModel("hat", "classification")
-    flags = flag_faces(quality(5), predictions, with_manual, {"pet": model, "hat": untrained})
+    flags = flag(quality(5), predictions, with_manual, {"pet": model, "hat": untrained})
     assert [tuple(row) for row in flags.to_numpy()] == [("f001.jpg", "contradicts_pet", 0.95)], (
         "what people said is not doubtful"
     )
     nobody = with_manual.assign(pet_said=text([None] * 5))
-    flags = flag_faces(quality(5), predictions, nobody, {"pet": model, "hat": untrained})
+    flags = flag(quality(5), predictions, nobody, {"pet": model, "hat": untrained})
     assert [tuple(row) for row in flags.to_numpy()] == [("f000.jpg", "low_confidence_pet", 0.55)]
     copied = quality(5, copy_group=["f000.jpg", "f000.jpg", "f002.jpg", "f003.jpg", "f004.jpg"])
     weak = predictions.assign(
         pet_prob_cat=[0.55, 0.52, 0.95, 0.05, 0.95], pet_prob_dog=[0.45, 0.48, 0.05, 0.95, 0.05]
     )
-    flags = flag_faces(copied, weak, nobody, {"pet": model})
+    flags = flag(copied, weak, nobody, {"pet": model})
     assert flags["filename"].tolist() == ["f001.jpg"], "of copies one is enough"
-    flags = flag_faces(
+    flags = flag(
         copied, weak, nobody.assign(pet_said=text(["cat", None, None, None, None])), {"pet": model}
     )
     assert flags.empty, "a copy of a labelled face is no open question"
     model.abstain_below = np.inf  # it never answers: that says nothing about single faces
-    flags = flag_faces(
+    flags = flag(
         quality(5),
         predictions.assign(pet_prob_cat=0.45, pet_prob_dog=[0.55, 0.55, 0.55, 0.55, 0.48]),
         nobody,
@@ -118,7 +124,7 @@ def test_a_doubtful_or_contradicted_answer_is_flagged():
     )
     assert flags.loc[flags["reason"] == "low_confidence_pet", "filename"].tolist() == ["f004.jpg"]
     model.abstain_below = 0.0  # it always answers, sure or not
-    flags = flag_faces(
+    flags = flag(
         quality(5),
         predictions.assign(pet_prob_cat=0.45, pet_prob_dog=[0.55, 0.55, 0.55, 0.55, 0.48]),
         nobody,
@@ -146,7 +152,7 @@ def test_flags_stand_worst_first():
     with_manual = pd.DataFrame(
         {"filename": names(60), "pet_said": text(["dog"] * 22 + [None] * 38)}
     )
-    flags = flag_faces(table, predictions, with_manual, {"pet": model})
+    flags = flag(table, predictions, with_manual, {"pet": model})
     assert [
         (int(name[1:4]), reason) for name, reason in flags[["filename", "reason"]].to_numpy()
     ] == [
@@ -189,7 +195,7 @@ def test_planted_label_errors_are_found_though_the_model_was_trained_on_them():
     _, predictions = predict_attributes(names(300), x, {"pet": trained.model})
 
     def flagged(**unseen):
-        flags = flag_faces(quality(300), predictions, with_manual, {"pet": trained.model}, **unseen)
+        flags = flag(quality(300), predictions, with_manual, {"pet": trained.model}, **unseen)
         chosen = flags.loc[flags["reason"] == "contradicts_pet", "filename"]
         rows = np.isin(names(300), chosen)
         assert (flags["value"][: len(chosen)] >= 0.8).all()
@@ -210,7 +216,7 @@ def test_a_number_that_people_surely_mistyped_is_flagged():
     age.iloc[[11, 12]] += [60, -30]
     trained = train_regression("age", x, age, 5)
     _, predictions = predict_attributes(names(200), x, {"age": trained.model})
-    flags = flag_faces(
+    flags = flag(
         quality(200),
         predictions,
         pd.DataFrame({"filename": names(200), "age_said": age.to_numpy()}),
@@ -226,7 +232,7 @@ def test_a_number_that_people_surely_mistyped_is_flagged():
 
 def test_no_flags_are_a_table_too():
     empty = quality(0)
-    flags = flag_faces(empty, empty[["filename"]], empty[["filename"]], {})
+    flags = flag(empty, empty[["filename"]], empty[["filename"]], {})
     assert (list(flags.columns), len(flags)) == (["filename", "reason", "value"], 0)
 
 

@@ -107,15 +107,8 @@ def check_faces(
         As `age.tables.AGE_CHECK`, in the order of `labels`.
     """
     names = labels.index
-    table = pd.DataFrame(
-        {
-            "filename": names.array,
-            "score_withheld": pd.Series([None] * len(names), dtype="object"),
-            "age_checked": pd.Series([None] * len(names), dtype="object"),
-        }
-    )
     if check.min_age is None:
-        return table
+        return _table(names, np.full(len(names), None), np.full(len(names), None))
     age = labels["age"].to_numpy(float)
     group = copies.reindex(names)
     youngest, copied = age.copy(), repeats(group)
@@ -126,21 +119,23 @@ def check_faces(
     by_hand = labels["age_source"].eq(MANUAL).to_numpy()
     # A face's own label counts, unless a copy has one that makes it too young.
     own = np.isfinite(age) & ((age < check.min_age) | ~(youngest < check.min_age))
-    source = np.select(
+    sources = (MANUAL, LABEL, COPY, MODEL)
+    source = np.select(  # its number: ten million texts would be gigabytes
         [own & by_hand, own, np.isfinite(youngest), np.isfinite(by_model)],
-        [MANUAL, LABEL, COPY, MODEL],
-        "",
+        np.arange(len(sources)),
+        len(sources),
     )
     young = youngest < check.min_age
     if check.by_model:
-        young = np.where(source == MODEL, check.may_be_under(by_model), young)
-    table["age_checked"] = pd.Series(source, dtype="object").where(source != "", None)
-    reasons = {by: check.reason(by) for by in (MANUAL, LABEL, COPY, MODEL)}
-    table["score_withheld"] = [
-        reasons[by] if by and too_young else None
-        for by, too_young in zip(source, young, strict=True)
-    ]
-    return table
+        young = np.where(source == sources.index(MODEL), check.may_be_under(by_model), young)
+    reasons = np.array([*map(check.reason, sources), None], dtype=object)
+    withheld = reasons[np.where(young, source, len(sources))]
+    return _table(names, withheld, np.array([*sources, None], dtype=object)[source])
+
+
+def _table(names: pd.Index, withheld: np.ndarray, checked: np.ndarray) -> pd.DataFrame:
+    columns = {"score_withheld": withheld, "age_checked": checked}
+    return pd.DataFrame({"filename": names.array} | columns)
 
 
 def fit_check(

@@ -17,15 +17,14 @@ from facestats.age.check import (
     measure_check,
     summarise_check,
 )
+from facestats.attributes.doubtful import find_doubtful
 from facestats.attributes.model import AttributeModel
 from facestats.attributes.tables import PREDICTIONS_OUT_OF_FOLD
 from facestats.core import tables
-from facestats.core.doubts import FACTS, doubtful_faces, drawn_share
 from facestats.core.stats.identity import count_once, shared_faces
 from facestats.core.tables.embeddings import EmbeddingTable, in_batches
 from facestats.core.tables.names import among, look_up
 from facestats.errors import InputError, number_of
-from facestats.faces.tables import FACES
 
 _AGES = ["age", "age_source"]
 WAY_OUT = (
@@ -122,15 +121,17 @@ def check_ages(
         predicted = np.concatenate([model.predict(batch) for batch in in_batches(embeddings)])
         of_labelled = pd.Series(predicted[rows], labels.index)
         left_out = _left_out(labels["age"], split, of_labelled, out_of_fold, faces)
+    persons = shared_faces(faces, labels["person"])
+    persons = persons[among(persons.index, left_out.index)]
+    copies = faces.set_index("filename")["copy_group"]
+    del faces  # the hashes of ten million are 0.7 GB
     is_test = split[left_out.index] == "test"
     parts = {"left_out": left_out[~is_test], "test": left_out[is_test]}
     check = fit_check(min_age, required, parts["left_out"], missing)
     predicted[among(names, strange)] = np.nan
     usable = pd.Series(predicted, names)
     ages = pd.DataFrame({name: look_up(usable.index.to_series(), labels[name]) for name in _AGES})
-    table = check_faces(check, ages, usable, faces.set_index("filename")["copy_group"])
-    persons = shared_faces(faces, labels["person"])
-    persons = persons[among(persons.index, left_out.index)]
+    table = check_faces(check, ages, usable, copies)
     metrics = summarise_check(check, table) | {
         name: measure_check(check, part, persons[part.index]) for name, part in parts.items()
     }
@@ -142,9 +143,7 @@ def faces_of_another_kind(faces: str | Path) -> pd.Index:
 
     The model of ages can't judge them.
     """
-    facts = tables.read(faces, FACES, ["filename", *FACTS]).dropna(subset="filename")
-    facts = facts.set_index("filename")
-    doubtful = doubtful_faces(facts, drawn_share(facts))
+    doubtful = find_doubtful(faces)
     names = [values.index for reason, values, _ in doubtful if reason in OTHER_KIND]
     return names[0].append(names[1:]) if names else pd.Index([])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ from facestats.attributes.zeroshot import (
     zeroshot_models,
 )
 from facestats.core import tables
-from facestats.core.doubts import FACTS, are_photographs, drawn_share, mostly_drawn
+from facestats.core.doubts import are_photographs, drawn_share, mostly_drawn
 from facestats.core.tables import doubts_metadata
 from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.core.tables.names import look_up
@@ -32,7 +32,7 @@ from facestats.prompts.zeroshot import PromptClassifier, find_strange_classes, i
 
 COPIES = ["copy_group", "copy_rank"]
 # Columns of `faces.parquet` that `answer_attributes` reads.
-FACE_COLUMNS = ["filename", *FACTS, "image", "duplicate_of", "near_duplicate_of", *COPIES]
+FACE_COLUMNS = ["filename", "image", "drawing", "duplicate_of", "near_duplicate_of", *COPIES]
 
 
 @dataclass
@@ -41,8 +41,8 @@ class Answers:
 
     Attributes
     ----------
-    flags : DataFrame
-        See `attributes.tables.FLAGS`.
+    flags : int
+        Their number.
     template : DataFrame
         Faces proposed for labelling.
     serving : dict
@@ -55,7 +55,7 @@ class Answers:
         How many answers are from each source.
     """
 
-    flags: pd.DataFrame
+    flags: int
     template: pd.DataFrame
     serving: dict[str, Any]
     warnings: list[str]
@@ -65,7 +65,7 @@ class Answers:
     def summary(self) -> str:
         """Count faces, answers by source, and flags, in one line."""
         shown = " ".join(f"{name}={n}" for name, n in self.sources.items())
-        line = f"faces={self.faces} {shown} flags={len(self.flags)}"
+        line = f"faces={self.faces} {shown} flags={self.flags}"
         return line + (f" weighed_for_labels={DRAWN}" if self.faces > MOST else "")
 
 
@@ -75,6 +75,7 @@ def answer_attributes(
     prompts: Mapping[str, PromptClassifier],
     labels: pd.DataFrame,
     faces: pd.DataFrame,
+    doubtful: Iterable[tuple[str, pd.Series, bool]],
     out_of_fold: Mapping[str, pd.DataFrame],
     propose: int,
     folder: Path,
@@ -93,6 +94,8 @@ def answer_attributes(
         See `read_known`, with the names of the targets.
     faces : DataFrame
         Accepted faces with the columns `FACE_COLUMNS`.
+    doubtful : iterable
+        Doubts about their pictures, by filename; see `core.doubts.doubtful_faces`.
     out_of_fold : mapping of DataFrame
         By target, out-of-fold predictions of train faces.
     propose : int
@@ -127,8 +130,7 @@ def answer_attributes(
         predict_batches(names, embeddings, answering, photographs), doubts_metadata(doubts),
     )  # fmt: skip
     del labels
-    flags = flag_faces(faces, kept["predictions"], kept["with_manual"], trained, out_of_fold)
-    flags.insert(1, "image", look_up(flags["filename"], by_name["image"]))
+    n_flags = _write_flags(folder, faces, doubtful, kept, trained, out_of_fold)
     serving = {
         "targets": sorted(trained),
         "drawn": drawn_share(faces),
@@ -140,9 +142,25 @@ def answer_attributes(
     template = propose_labels(
         embeddings, kept["predictions"], kept["clean"], copies, answering, propose
     )
-    tables.write(flags, folder / schemas.FLAGS.name, schemas.FLAGS)
     tables.write(label_structure(), folder / schemas.FAIRFACE.name, schemas.FAIRFACE)
-    return Answers(flags, template, serving, warnings, len(names), sources)
+    return Answers(n_flags, template, serving, warnings, len(names), sources)
+
+
+def _write_flags(
+    folder: Path,
+    faces: pd.DataFrame,
+    doubtful: Iterable[tuple[str, pd.Series, bool]],
+    kept: dict[str, pd.DataFrame],
+    trained: dict[str, AttributeModel],
+    out_of_fold: Mapping[str, pd.DataFrame],
+) -> int:
+    """Write the table of flags; gives their number. The labels in `kept` are gone afterwards."""
+    predictions, labels = kept["predictions"], kept.pop("with_manual")
+    flags = flag_faces(faces, doubtful, predictions, labels, trained, out_of_fold)
+    del labels
+    flags.insert(1, "image", look_up(flags["filename"], faces.set_index("filename")["image"]))
+    tables.write(flags, folder / schemas.FLAGS.name, schemas.FLAGS)
+    return len(flags)
 
 
 def _write_tables(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 
 from facestats.attributes.model import AttributeModel, class_shares
-from facestats.core.doubts import doubtful_faces, drawn_share
-from facestats.core.tables.names import look_up, numbered, positions
+from facestats.core.tables.blocks import BLOCK
+from facestats.core.tables.names import in_order, look_up, numbered, positions
 
 # Probability of another class than the label's from which the label may be wrong. With 5 % of the
 # train labels replaced (4 draws), 0.8 found 88, 59, 53 and 18 % of these on the sample's genders
@@ -25,6 +25,7 @@ SD_OF_MAD = 1.4826  # standard deviation of normal errors whose median absolute 
 
 def flag_faces(
     faces: pd.DataFrame,
+    doubts: Iterable[tuple[str, pd.Series, bool]],
     predictions: pd.DataFrame,
     with_manual: pd.DataFrame,
     models: Mapping[str, AttributeModel],
@@ -35,7 +36,9 @@ def flag_faces(
     Parameters
     ----------
     faces : DataFrame
-        Accepted faces of `faces.parquet`.
+        Accepted faces of `faces.parquet`, with the columns about copies.
+    doubts : iterable
+        Doubts about the pictures, by filename; see `core.doubts.doubtful_faces`.
     predictions : DataFrame
         `<target>` and `<target>_prob_<class>`.
     with_manual : DataFrame
@@ -74,23 +77,21 @@ def flag_faces(
             contradicted.append(_far_numbers(target, unseen, labels))
             continue
         contradicted.append(_other_classes(model, unseen, labels))
-        shares = class_shares(predictions, model.target, model.classes)
-        sure = shares[np.arange(len(shares)), model.choose(shares)]
         has_label = np.isin(group, group[labelled])
-        chosen = (sure < _uncertain_below(model)) & ~has_label
-        rows = _rows(predictions, f"low_confidence_{target}", chosen, sure, "rising")
-        uncertain.append(rows[~rows["filename"].map(copy_group).duplicated()])
+        reason, rows = _uncertain(model, predictions, ~has_label)
+        uncertain.append((reason, rows[~look_up(rows["filename"], copy_group).duplicated()]))
     parts = [
         *contradicted,
-        *(
-            _doubted(faces, reason, values, rising)
-            for reason, values, rising in doubtful_faces(faces, drawn_share(faces))
-        ),
+        *(_doubted(reason, values, rising) for reason, values, rising in doubts),
         _rows(faces, "duplicate", faces["duplicate_of"].notna()),
         _rows(faces, "near_duplicate", faces["near_duplicate_of"].notna()),
         *uncertain,
     ]
-    return pd.concat([rows for rows in parts if len(rows)] or parts[:1], ignore_index=True)
+    flags = pd.concat([rows for _, rows in parts if len(rows)] or [parts[0][1]], ignore_index=True)
+    numbers = np.repeat(np.arange(len(parts)), [len(rows) for _, rows in parts])
+    reasons = pd.Categorical.from_codes(numbers, [reason for reason, _ in parts])
+    flags.insert(1, "reason", reasons.astype("str"))
+    return flags
 
 
 def _unseen(predictions: pd.DataFrame, out_of_fold: pd.DataFrame | None) -> pd.DataFrame:
@@ -106,11 +107,26 @@ def _unseen(predictions: pd.DataFrame, out_of_fold: pd.DataFrame | None) -> pd.D
     return unseen
 
 
+def _uncertain(
+    model: AttributeModel, predictions: pd.DataFrame, asked: np.ndarray
+) -> tuple[str, pd.DataFrame]:
+    """Of the faces `asked` (bool, n), those whose answer is too unsure to count."""
+    sure = np.empty(len(predictions))
+    for start in range(0, len(predictions), BLOCK):
+        rows = slice(start, start + BLOCK)
+        shares = class_shares(predictions[rows], model.target, model.classes)
+        sure[rows] = shares[np.arange(len(shares)), model.choose(shares)]
+    chosen = (sure < _uncertain_below(model)) & asked
+    return _rows(predictions, f"low_confidence_{model.target}", chosen, sure, "rising")
+
+
 def _uncertain_below(model: AttributeModel) -> float:
     return model.abstain_below if 0 < model.abstain_below < np.inf else EVEN
 
 
-def _other_classes(model: AttributeModel, unseen: pd.DataFrame, labels: pd.Series) -> pd.DataFrame:
+def _other_classes(
+    model: AttributeModel, unseen: pd.DataFrame, labels: pd.Series
+) -> tuple[str, pd.DataFrame]:
     """Faces for which another class than the label is likely."""
     is_label = labels.to_numpy(dtype=object)[:, None] == np.asarray(model.classes, dtype=object)
     other = np.where(is_label, 0, class_shares(unseen, model.target, model.classes)).max(axis=1)
@@ -118,32 +134,31 @@ def _other_classes(model: AttributeModel, unseen: pd.DataFrame, labels: pd.Serie
     return _rows(unseen, f"contradicts_{model.target}", chosen, other, "falling")
 
 
-def _far_numbers(target: str, unseen: pd.DataFrame, labels: pd.Series) -> pd.DataFrame:
+def _far_numbers(target: str, unseen: pd.DataFrame, labels: pd.Series) -> tuple[str, pd.DataFrame]:
     """Faces whose label is much farther from the model's number than labels usually are."""
     error = (unseen[target] - labels).abs().to_numpy()
     usual = np.nanmedian(error) if np.isfinite(error).any() else np.nan
     return _rows(unseen, f"contradicts_{target}", error > FAR * SD_OF_MAD * usual, error, "falling")
 
 
-def _doubted(faces: pd.DataFrame, reason: str, values: pd.Series, rising: bool) -> pd.DataFrame:
-    chosen = faces.index.isin(values.index)
-    return _rows(
-        faces, reason, chosen, values.reindex(faces.index), "rising" if rising else "falling"
-    )
+def _doubted(reason: str, values: pd.Series, rising: bool) -> tuple[str, pd.DataFrame]:
+    faces, every = pd.DataFrame({"filename": values.index.array}), np.ones(len(values), dtype=bool)
+    return _rows(faces, reason, every, values, "rising" if rising else "falling")
 
 
 def _rows(
     table: pd.DataFrame, reason: str, chosen, values=None, worst_first: str = "rising"
-) -> pd.DataFrame:
+) -> tuple[str, pd.DataFrame]:
+    """The reason, and `filename` and `value` of the chosen faces, worst first."""
     chosen = np.asarray(chosen, dtype=bool)
     value = (
         np.full(int(chosen.sum()), np.nan)
         if values is None
         else np.asarray(values, dtype=float)[chosen]
     )
-    rows = pd.DataFrame(
-        {"filename": table["filename"].array[chosen], "reason": reason, "value": value}
-    )
-    return rows.sort_values(
-        ["value", "filename"], ascending=[worst_first == "rising", True], ignore_index=True
-    )
+    rows = pd.DataFrame({"filename": table["filename"].array[chosen], "value": value})
+    if not in_order(rows["filename"]):
+        rows = rows.sort_values("filename")
+    by_value = rows["value"].to_numpy() * (1 if worst_first == "rising" else -1)
+    order = np.argsort(by_value, kind="stable")  # pandas makes an object of each name
+    return reason, rows.iloc[order].reset_index(drop=True)

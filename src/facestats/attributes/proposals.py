@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from facestats.attributes.resolution import STANDARD
 from facestats.attributes.zeroshot import Model
+from facestats.core.tables.blocks import BLOCK
 from facestats.core.tables.embeddings import BATCH, Embeddings, in_batches, sample_rows, take
 from facestats.core.tables.names import numbered
 
@@ -131,8 +132,12 @@ def _uncertainty(target: str, predictions: pd.DataFrame, models: dict[str, Model
     classes = models[target].classes if target in models else []
     if len(classes) < 2:
         return np.ones(len(predictions))
-    shares = predictions[[f"{target}_prob_{name}" for name in classes]].to_numpy(dtype=np.float64)
-    return np.maximum((1 - (shares**2).sum(axis=1)) / (1 - 1 / len(classes)), LEAST_UNCERTAINTY)
+    columns, parts = [f"{target}_prob_{name}" for name in classes], []
+    for start in range(0, max(len(predictions), 1), BLOCK):
+        shares = predictions[start : start + BLOCK][columns].to_numpy(dtype=np.float64)
+        impurity = (1 - (shares**2).sum(axis=1)) / (1 - 1 / len(classes))
+        parts.append(np.maximum(impurity, LEAST_UNCERTAINTY))
+    return np.concatenate(parts)
 
 
 def _weighed(known: np.ndarray) -> np.ndarray:

@@ -91,8 +91,12 @@ def positions(names: pd.Series | pd.Index, among: pd.Series | pd.Index) -> np.nd
 
 def look_up(names: pd.Series, values: pd.Series) -> pd.Series:
     """The value of each name, by `values` with names as its index; null for one that it lacks."""
+    if len(names) < len(values):
+        values = values[among(values.index, names)]  # a dictionary of all would be large
     if len(values) == 0:
         return pd.Series(None, index=names.index, dtype="str")
     places = positions(names, values.index)
+    if len(names) == len(values) and (places == np.arange(len(names))).all():
+        return values.set_axis(names.index)
     found = values.take(np.maximum(places, 0)).set_axis(names.index)
     return found.where(places >= 0)
