@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from facestats.attributes.doubtful import find_doubtful
+from facestats.core import tables
 from facestats.core.doubts import (
     FACTS,
     PICTURE,
@@ -18,6 +20,7 @@ from facestats.core.doubts import (
 )
 from facestats.faces.crop import NoFaceError, PreprocessConfig, crop_face
 from facestats.faces.quality import face_region
+from facestats.faces.tables import FACES
 from facestats.sample.draw import draw_face
 from facestats.sample.traits import draw_traits
 from resources import OMI, ROOT, omi_images
@@ -348,6 +351,33 @@ def test_where_most_faces_are_drawn_drawings_are_not_flagged(plain):
     assert [
         reason for reason, values, _ in doubtful_faces(few, drawn_share(few)) if len(values)
     ] == ["drawing"]
+
+
+def test_doubts_of_a_table_are_found_block_by_block(tmp_path, monkeypatch):
+    rng, n = np.random.default_rng(0), 200
+    facts = {
+        "face_count": rng.integers(1, 3, n),
+        **{name: rng.random(n) for name in ("confidence", "presence", "sharpness", "brightness")},
+        **{name: rng.normal(0, 25, n) for name in ("yaw", "pitch")},
+        **{name: rng.random(n) ** 2 for name in ("occlusion", "drawing")},
+    }
+    frame = pd.DataFrame({"image": [f"{i:03}.png" for i in range(n)], "status": "ok"} | facts)
+    frame["filename"] = frame["image"].str.replace("png", "jpg").mask(rng.random(n) < 0.1)
+    boxes = np.column_stack([np.zeros((n, 2)), rng.integers(20, 200, (n, 2))])
+    columns = [name for name in FACES.columns if name not in ("box", "landmarks")]
+    vectors = {"box": boxes, "landmarks": np.zeros((n, 1404))}
+    tables.write(frame.reindex(columns=columns), tmp_path / "faces.parquet", FACES, None, vectors)
+    accepted = tables.read(tmp_path / "faces.parquet", FACES).dropna(subset="filename")
+    accepted = accepted.set_index("filename")
+    expected = list(doubtful_faces(accepted, drawn_share(accepted)))
+    monkeypatch.setattr(tables.blocks, "BLOCK", 60)
+    found = find_doubtful(tmp_path / "faces.parquet")
+    assert [(reason, rising) for reason, _, rising in found] == [
+        (reason, rising) for reason, _, rising in expected
+    ]
+    assert sum(len(values) for _, values, _ in found) > n
+    for (_, one, _), (_, other, _) in zip(found, expected, strict=True):
+        pd.testing.assert_series_equal(one, other, check_names=False)
 
 
 def test_the_table_names_doubts_about_the_picture_alone():

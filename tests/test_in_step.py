@@ -109,6 +109,12 @@ def test_names_are_found_as_pandas_finds_them():
         assert repeats(here).tolist() == here.duplicated(keep=False).tolist()
         values = pd.Series(rng.normal(size=30), index=among)
         pd.testing.assert_series_equal(look_up(here, values), here.map(values), check_names=False)
+        few = here[:7]  # fewer than there are values
+        pd.testing.assert_series_equal(look_up(few, values), few.map(values), check_names=False)
+        all_of_them = pd.Series(among, dtype=kind)
+        pd.testing.assert_series_equal(
+            look_up(all_of_them, values), all_of_them.map(values), check_names=False
+        )
     assert look_up(here, values[:0]).isna().all()
 
 
