@@ -346,3 +346,10 @@ def test_measurements_of_real_faces_say_what_people_see():
     assert measured.jaw_width.corr(means["weight"]) > 0.4
     assert measured.golden_ratio.between(0.8, 1.4).all()
     assert measured.ear_mean.between(0.1, 0.45).all()
+
+
+def test_some_measurements_alone_are_those_of_all():
+    shapes = np.random.default_rng(0).random((5, 468, 3))
+    some = measure(shapes, only=["golden_ratio", "symmetry_score"])
+    assert list(some) == ["symmetry_score", "golden_ratio"]
+    assert some.equals(measure(shapes)[list(some)])

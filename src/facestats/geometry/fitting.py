@@ -77,8 +77,9 @@ def fit_geometry(
     FittedGeometry
     """
     scored, train = faces["scored"].to_numpy(bool), (faces["split"] == "train").to_numpy()
-    signs = list(SIGNS)
-    measured = pd.concat([measure(batch)[signs] for batch in shapes.batches()], ignore_index=True)
+    measured = pd.concat(
+        [measure(batch, only=SIGNS) for batch in shapes.batches()], ignore_index=True
+    )
     has_landmarks = measured.notna().any(axis=1).to_numpy()
     zscore = fit_zscore(measured[train])
     candidates = np.flatnonzero(train & has_landmarks & faces["rating"].notna().to_numpy())
