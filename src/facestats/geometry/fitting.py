@@ -114,7 +114,7 @@ def _train(
     landmarks, ratings = shapes.take(chosen), faces["rating"].to_numpy()
     enough = options.appearance and len(ratings) >= MIN_TRAIN
     sampler = sampler_for(landmarks) if enough else None
-    x = features(landmarks, sampler, _files(crops, shapes, np.flatnonzero(chosen)))
+    x = features(landmarks, sampler, _files(crops, shapes.rows["filename"][chosen]))
     pipeline, why = train_pipeline(x, ratings)
     predicted, problems = np.full(len(ratings), np.nan), []
     if pipeline is None:
@@ -134,13 +134,13 @@ def _predict(
     predicted, start = [], 0
     with tqdm(total=int(chosen.sum()), unit="face", disable=None) as bar:
         for batch in shapes.batches():
-            rows = start + np.flatnonzero(chosen[start : start + len(batch)])
-            landmarks = batch[rows - start]
-            predicted.append(model.predict(landmarks, _files(crops, shapes, rows)))
+            rows = slice(start, start + len(batch))
+            landmarks, names = batch[chosen[rows]], shapes.rows["filename"].iloc[rows]
+            predicted.append(model.predict(landmarks, _files(crops, names[chosen[rows]])))
             start += len(batch)
             bar.update(len(landmarks))
     return np.concatenate(predicted)
 
 
-def _files(crops: Path, shapes: LandmarkTable, rows: np.ndarray) -> Sequence[Source]:
-    return Crops.of(crops).sources(shapes.rows["filename"].iloc[rows])
+def _files(crops: Path, names: pd.Series) -> Sequence[Source]:
+    return Crops.of(crops).sources(names)
