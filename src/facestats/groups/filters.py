@@ -13,6 +13,7 @@ import pandas as pd
 from facestats.core import tables
 from facestats.core.doubts import SEPARATOR
 from facestats.core.stats.identity import uniform
+from facestats.core.tables.names import repeats
 from facestats.core.tables.parquet import opened
 from facestats.errors import InputError, number_of
 from facestats.groups.bounds import has_quantile, in_numbers, numbers_of
@@ -369,13 +370,12 @@ def _apply(
         flagged = {reason: int(n) for reason, n in reasons.value_counts().sort_index().items()}
     if not single:
         return table, matched, flagged, 0
-    order = (
-        table[["copy_group", "copy_rank", "filename"]]
-        .reset_index(drop=True)
-        .sort_values(["copy_rank", "filename"])
-    )
+    several = repeats(table["copy_group"])
+    order = table.loc[several, ["copy_group", "copy_rank", "filename"]].reset_index(drop=True)
+    order = order.sort_values(["copy_rank", "filename"])
     again = order["copy_group"].duplicated() & order["copy_group"].notna()
-    best = table[~again.sort_index().to_numpy()]
+    several[several] = again.sort_index().to_numpy()
+    best = table[~several]
     return best, matched, flagged, len(table) - len(best)
 
 
