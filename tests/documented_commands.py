@@ -21,10 +21,11 @@ from dvc.cli.parser import DvcParser, get_main_parser
 from dvc.exceptions import DvcException
 from dvc.utils.hydra import apply_overrides, get_hydra_sweeps
 
-from facestats.__main__ import COMMANDS, make_parser
+from facestats import __main__ as program
+from facestats.__main__ import COMMANDS
 from facestats.errors import ParamsError
 from facestats.params.project import check_params, load_params
-from resources import ROOT
+from resources import ROOT, read_yaml
 
 SHELL = (
     "bash",
@@ -152,7 +153,7 @@ class Checker:
 
     def say_key(self, key: str, value: str | None) -> None:
         """Raise Wrong where params.yaml can have no such key, or not this value."""
-        known = check_params(yaml.safe_load(self.params.read_text())).model_dump(by_alias=True)
+        known = _known(self.params.read_text())
         *parents, last = key.split(".")
         section = known
         for parent in [*parents, last]:
@@ -160,7 +161,7 @@ class Checker:
                 raise Wrong(f"params.yaml has no {key}")
             section = section[parent]
         if value is not None:
-            changed = section = yaml.safe_load(self.params.read_text())
+            changed = section = read_yaml(self.params.read_text())
             for parent in parents:
                 section = section[parent]
             section[last] = yaml.safe_load(value)
@@ -257,6 +258,17 @@ def _files_are_there(words: list[str]) -> None:
 
 
 @cache
+def make_parser() -> argparse.ArgumentParser:
+    return program.make_parser()
+
+
+@cache
+def _known(params: str) -> dict:
+    """All parameters, those of this params.yaml and the defaults."""
+    return check_params(read_yaml(params)).model_dump(by_alias=True)
+
+
+@cache
 def parser_of(module: str) -> argparse.ArgumentParser:
     """The parser of a benchmark, which its `main` makes."""
 
@@ -312,13 +324,13 @@ def _dvc_parser() -> argparse.ArgumentParser:
 
 @cache
 def _stages() -> set[str]:
-    return set(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
+    return set(read_yaml((ROOT / "dvc.yaml").read_text())["stages"])
 
 
 @cache
 def _paths() -> set[str]:
     text = (ROOT / "dvc.yaml").read_text()
-    for entry in yaml.safe_load(text)["vars"]:
+    for entry in read_yaml(text)["vars"]:
         for name, value in entry.items():
             text = text.replace(f"${{{name}}}", str(value))
     return {"data/raw", "data/labels", *re.findall(r"[\w./-]+/[\w.-]+", text)}

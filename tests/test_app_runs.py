@@ -64,6 +64,7 @@ def root(built, run, tmp_path_factory) -> Path:
     return project.folder
 
 
+@pytest.mark.first_cases(1)  # test_app_browser.py has the pages at both widths
 @pytest.mark.parametrize("width", [1280, 390])
 def test_every_page_shows_what_it_is_for(tab, address, table, width):
     for page in PAGES:
