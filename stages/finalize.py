@@ -10,15 +10,12 @@ Alone   dvc repro -sf finalize
 
 from facestats.run.stage import run_stage
 
-from facestats.attributes.tables import FLAGS
 from facestats.clusters.tables import WITH_CLUSTERS
 from facestats.core import tables
-from facestats.core.stats.identity import IDENTITY
 from facestats.core.tables.parts import sha256_table
 from facestats.core.tables.steps import Source, in_step
-from facestats.faces.tables import FACES
 from facestats.geometry.tables import WITH_META
-from facestats.groups.final import OF_CLUSTERS, facts_of_pictures, join_final
+from facestats.groups.final import OF_CLUSTERS, Pictures, join_final, read_persons
 from facestats.groups.tables import FINAL, FLAGS_SHA256
 from facestats.labels.tables import LABELS
 from facestats.scores.tables import SCORES
@@ -26,11 +23,7 @@ from facestats.traits.tables import TRAIT_SCORES
 
 
 def main(_params, attributes, clusters, scores, traits, labels, faces, flags, final):
-    of_pictures = facts_of_pictures(
-        tables.read(faces, FACES, IDENTITY).dropna(subset="filename"),
-        tables.read(labels, LABELS, ["filename", "person"]).set_index("filename")["person"],
-        tables.read(flags, FLAGS, ["filename", "reason"]),
-    )
+    pictures = Pictures(faces, read_persons(labels), flags)
     with_doubts = attributes, scores, traits
     doubts = dict(one for path in with_doubts for one in tables.read_doubts(path).items())
     facts = tables.doubts_metadata(doubts) | {FLAGS_SHA256: sha256_table(flags)}
@@ -40,10 +33,10 @@ def main(_params, attributes, clusters, scores, traits, labels, faces, flags, fi
         scores=Source(scores, SCORES, [*SCORES.columns]),
         traits=Source(traits, TRAIT_SCORES),
         labels=Source(labels, LABELS),
-        of_pictures=of_pictures,
+        of_pictures=pictures.blocks(),
     )
     rows, columns = tables.write_blocks(map(join_final, read), final, FINAL, facts)
-    return f"rows={rows} columns={columns} doubtful={of_pictures['doubts'].notna().sum()}"
+    return f"rows={rows} columns={columns} doubtful={pictures.doubtful}"
 
 
 if __name__ == "__main__":

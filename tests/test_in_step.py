@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from facestats.attributes import proposals
+from facestats.attributes.tables import FLAGS
 from facestats.core import tables
 from facestats.core.stats.identity import (
     groups_of,
-    numbered_faces,
     same_faces,
     several_faces,
     shared_faces,
@@ -19,6 +19,8 @@ from facestats.core.tables.names import in_order, look_up, numbered, positions, 
 from facestats.core.tables.steps import Source, in_step
 from facestats.errors import TableError
 from facestats.faces.tables import FACES
+from facestats.groups.final import Pictures, read_persons
+from facestats.labels.tables import LABELS
 from resources import names
 
 SCHEMA = Schema(
@@ -163,9 +165,46 @@ def test_whoever_shares_a_group_is_told_without_a_name_for_each_face():
         pd.testing.assert_series_equal(shared, several_faces(groups), check_dtype=False)
         some = frame["filename"].iloc[::3]
         assert groups_of(some, frame, persons).to_dict() == groups[some].to_dict()
-        numbers = numbered_faces(frame, persons)
-        assert numbers["filename"].tolist() == groups.index.tolist()
-        assert numbers["person_group"].tolist() == pd.factorize(groups)[0].tolist()
+
+
+def test_what_is_known_of_pictures_is_told_block_by_block(tmp_path):
+    for seed in range(8):
+        frame, persons = faces(seed)
+        rng = np.random.default_rng(seed)
+        frame["copy_group"] = frame["filename"].where(
+            ~frame["copy_group"].isin(frame["filename"].sample(frac=0.5, random_state=seed)),
+            frame["copy_group"],
+        )
+        n = len(frame)
+        frame["image"] = names(n)  # another order than that of the faces
+        rejected = pd.DataFrame({"image": ["x.jpg"]})
+        photos = pd.concat([frame, rejected]).reindex(columns=[*FACES.columns])
+        tables.write(photos, tmp_path / "faces.parquet", FACES)
+        flagged = rng.random((n, 2)) < 0.4
+        flags = pd.concat(
+            [
+                pd.DataFrame({"filename": names(n)[some], "reason": reason})
+                for reason, some in zip(["blurred", "young"], flagged.T, strict=True)
+            ]
+        )
+        flags = flags.astype("str").reindex(columns=[*FLAGS.columns])
+        tables.write(flags, tmp_path / "flags.parquet", FLAGS)
+        labels = persons.rename_axis("filename").rename("person").reset_index()
+        labels = labels.reindex(columns=[*LABELS.columns])
+        tables.write(labels, tmp_path / "labels.parquet", LABELS)
+        pictures = Pictures(
+            tmp_path / "faces.parquet",
+            read_persons(tmp_path / "labels.parquet"),
+            tmp_path / "flags.parquet",
+        )
+        found = pd.concat(pictures.blocks(), ignore_index=True)
+        groups = same_faces(frame, persons)
+        assert found["filename"].tolist() == groups.index.tolist()
+        assert found["person_group"].tolist() == pd.factorize(groups)[0].tolist()
+        by_name = frame.set_index("filename").loc[found["filename"]]
+        assert found["copy_group"].tolist() == by_name["copy_group"].tolist()
+        assert found["doubts"].notna().tolist() == flagged[:, 0].tolist()
+        assert pictures.doubtful == flagged[:, 0].sum()
 
 
 def test_shared_faces_of_a_table_on_disk_are_those_of_one_in_memory(tmp_path):

@@ -62,21 +62,21 @@ def shared_faces(faces: pd.DataFrame, persons: pd.Series) -> pd.Series:
     return names
 
 
-def numbered_faces(faces: pd.DataFrame, persons: pd.Series) -> pd.DataFrame:
-    """The groups of `same_faces` (its arguments), numbered in the order of the faces.
+def number_groups(n: int, tied: pd.Series) -> np.ndarray:
+    """Number the groups of n faces in their order, from 0: int32 (n,).
 
-    Returns
-    -------
-    DataFrame
-        `filename` in order, and `person_group`, from 0.
+    Parameters
+    ----------
+    n : int
+    tied : Series of str
+        Name of the group by row; each other face is a group by itself.
     """
-    faces, tied = _tied_faces(faces, persons)
-    first = np.arange(len(faces))  # the row of the group's first face
+    first = np.arange(n)  # the row of the group's first face
     codes = pd.factorize(tied)[0]
     rows = tied.index.to_numpy()
     first[rows] = rows[np.unique(codes, return_index=True)[1]][codes]
-    numbers = np.cumsum(first == np.arange(len(faces))) - 1
-    return pd.DataFrame({"filename": faces["filename"], "person_group": numbers[first]})
+    numbers = np.cumsum(first == np.arange(n), dtype=np.int32) - 1
+    return numbers[first]
 
 
 def _tied_faces(faces: pd.DataFrame, persons: pd.Series) -> tuple[pd.DataFrame, pd.Series]:

@@ -39,13 +39,16 @@ class Source:
     columns: list[str] | None = None
 
 
-def in_step(**sources: Source | pd.DataFrame) -> Iterator[dict[str, pd.DataFrame]]:
+def in_step(
+    **sources: Source | pd.DataFrame | Iterator[pd.DataFrame],
+) -> Iterator[dict[str, pd.DataFrame]]:
     """Read tables that are sorted by one key side by side.
 
     Parameters
     ----------
-    **sources : Source or DataFrame
-        The first one leads. The key is the first column of a frame, too, and sorts it.
+    **sources : Source, DataFrame or iterator of DataFrame
+        The first one leads. The key is the first column of a frame, too, and sorts it. An iterator
+        gives consecutive rows of a table.
 
     Yields
     ------
@@ -69,13 +72,14 @@ def in_step(**sources: Source | pd.DataFrame) -> Iterator[dict[str, pd.DataFrame
 class _Cursor:
     """The place up to which a table has been read."""
 
-    def __init__(self, source: Source | pd.DataFrame, stack: ExitStack):
-        if isinstance(source, pd.DataFrame):
-            self._where, self._frames = "a table in memory", _in_blocks(source)
-        else:
+    def __init__(self, source: Source | pd.DataFrame | Iterator[pd.DataFrame], stack: ExitStack):
+        if isinstance(source, Source):
             self._where = str(source.path)
             read = tables.reading(source.path, source.schema, source.columns)
             self._frames = stack.enter_context(read)
+        else:
+            whole = isinstance(source, pd.DataFrame)
+            self._where, self._frames = "a table in memory", _in_blocks(source) if whole else source
         self._last: pa.Scalar | None = None
         self._waiting: tuple[pa.Array, pd.DataFrame] | None = None
         self._empty: pd.DataFrame | None = None
