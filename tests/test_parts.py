@@ -313,3 +313,14 @@ def test_an_open_file_is_read_on_although_another_takes_its_place(tmp_path):
     with opened(path) as file:
         written(tmp_path)
         assert file.read(["n"]).num_rows == 90
+
+
+def test_a_part_is_opened_once_for_the_rows_that_are_asked_for(tmp_path, monkeypatch):
+    path = written(tmp_path)
+    opens, open_file = [], parts._file
+    monkeypatch.setattr(parts, "_file", lambda part: opens.append(part.name) or open_file(part))
+    some = [*names(N)[::60]]
+    read = tables.read(path, SCHEMA, only=some)
+    assert read["filename"].tolist() == some
+    once = [f"part-{part:05}.parquet" for part in range(3)]
+    assert sorted(opens) == sorted([once[-1], *once, *once])  # for how many parts, what, the rows

@@ -51,6 +51,8 @@ class TableFile:
         self._stack = ExitStack()
         # A file stays open: whoever replaces it meanwhile changes nothing for who reads it.
         self._whole = self._stack.enter_context(_file(paths[0])) if len(paths) == 1 else None
+        self._one = self._stack.enter_context(ExitStack())
+        self._current: tuple[int, pq.ParquetFile] | None = None
         self._groups: list[tuple[int, int]] = []  # part, and its row group
         self._metadata: list[pq.FileMetaData] = []
         self.num_rows = 0
@@ -81,8 +83,8 @@ class TableFile:
 
     def read_row_group(self, group: int, columns: list[str]) -> pa.Table:
         part, own = self._groups[group]
-        with reading(self._paths[part]), self._opened(part) as file:
-            return file.read_row_group(own, columns=columns)
+        with reading(self._paths[part]):
+            return self._at(part).read_row_group(own, columns=columns)
 
     def has_nulls(self, column: str) -> bool:
         """Whether a column may lack a value in some row, by the statistics of its row groups."""
@@ -100,6 +102,15 @@ class TableFile:
         for part, path in enumerate(self._paths):
             with reading(path), self._opened(part) as file:
                 yield from read(file)
+
+    def _at(self, part: int) -> pq.ParquetFile:
+        """A part that stays open until another is asked for: opening reads all that it says."""
+        if self._whole is not None:
+            return self._whole
+        if self._current is None or self._current[0] != part:
+            self._one.close()
+            self._current = part, self._one.enter_context(_file(self._paths[part]))
+        return self._current[1]
 
     @contextmanager
     def _opened(self, part: int) -> Iterator[pq.ParquetFile]:
