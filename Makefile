@@ -24,7 +24,7 @@ repro: setup
 test: setup
 	python -m pytest $(WORKERS) -m "not thorough" $(PYTEST_ARGS)
 
-# The fast tier, for every save: what needs neither DVC nor a second of a processor.
+# The fast tier, for every save: what needs neither DVC nor half a second of a processor.
 check: setup
 	ruff check .
 	ruff format --check .

@@ -110,9 +110,19 @@ def local(clip_source, tmp_path):
 @pytest.fixture(scope="session")
 def drawn_paths(tmp_path_factory, request) -> list[Path]:
     """Drawn faces in pictures as large as the OMI ones, for machines that lack those."""
-    draw = partial(write_sample, n=40, size=512, seed=7, progress=False)
-    folder = _once(tmp_path_factory, request, "drawn", draw)
-    return sorted((folder / "images").glob("face_*.jpg"))
+    return _drawn(tmp_path_factory, request, 40)
+
+
+@pytest.fixture(scope="session")
+def few_drawn_paths(tmp_path_factory, request) -> list[Path]:
+    """Four of them: drawing forty takes seconds."""
+    return _drawn(tmp_path_factory, request, 4)
+
+
+def _drawn(tmp_path_factory, request, n: int) -> list[Path]:
+    draw = partial(write_sample, n=n, size=512, seed=7, progress=False)
+    folder = _once(tmp_path_factory, request, f"drawn-{n}", draw)
+    return sorted((folder / "images").glob("face_*.jpg"))[:n]
 
 
 @pytest.fixture(scope="session", params=["omi", "drawn"])

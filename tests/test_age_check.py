@@ -394,6 +394,7 @@ def test_the_stage_checks_by_label_and_by_a_model_that_is_good_enough(stage, cap
     assert "no pictures of the kind" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_a_copy_of_a_child_is_one(stage):
     young = int(np.flatnonzero((stage.ages < 12) & stage.rows["age"].notna())[0])
     stage.rows.loc[[young, 5], "copy_group"] = "together"

@@ -329,6 +329,7 @@ def test_classes_are_told_apart_whatever_colours_one_sees(scheme, kind):
 # The command
 
 
+@pytest.mark.long
 def test_the_command_opens_the_browser_when_the_pages_are_there(tmp_path, monkeypatch, capsys):
     (tmp_path / SERVING).parent.mkdir()
     (tmp_path / SERVING).write_text("{}")

@@ -94,6 +94,7 @@ QUERIES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("text", QUERIES)
 def test_a_filter_means_what_it_means_in_composites(faces, table, text):
     expected = filter_faces(table, Filter.model_validate({"min_results": 1, **QUERIES[text]}))
@@ -153,6 +154,7 @@ def test_what_the_table_lacks_is_refused(faces, text, words):
         faces.select(query(text))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sort", ["combined_score", "-combined_score", "hat", "-hat", "-filename"])
 def test_faces_are_sorted_with_empty_ones_last_and_equal_ones_by_name(faces, table, sort):
     column, down = sort.removeprefix("-"), sort.startswith("-")
@@ -213,6 +215,7 @@ def test_counts_tell_each_condition_in_words(faces):
     assert counts[-1][1] == len(found.rows)
 
 
+@pytest.mark.long
 def test_answers_are_kept_and_few(faces):
     first = faces.select(query("gender=male"))
     assert faces.select(query("gender=male")) is first

@@ -63,6 +63,7 @@ def ink(path) -> float:
         return float((np.asarray(image.convert("L")) < 250).mean())
 
 
+@pytest.mark.long
 @pytest.mark.first_cases(1)
 @pytest.mark.parametrize(
     "draw",
@@ -93,6 +94,7 @@ def test_without_figures_the_picture_says_why(tmp_path, draw):
     assert 0.001 < ink(tmp_path / "picture.png") < 0.05
 
 
+@pytest.mark.long
 def test_a_constant_model_and_one_face_are_drawn(tmp_path):
     undefined = {"value": float("nan"), "low": float("nan"), "high": float("nan"), "by_chance": 0.0}
     metrics = {"why": None, "test": {"mlp": {"pearson": undefined, "calibration_error": METRIC}}}

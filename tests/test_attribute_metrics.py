@@ -120,6 +120,7 @@ def test_ages_are_measured_in_years_and_in_groups():
     assert sum(held_out["n_per_bucket"].values()) == 30
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("target", ["pet", "age"])
 @pytest.mark.parametrize("lack", ["untrained", "no column", "no test faces"])
 def test_a_target_that_cannot_be_measured_is_null_and_says_why(pets, target, lack):

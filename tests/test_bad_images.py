@@ -162,6 +162,7 @@ def test_a_face_is_the_same_in_every_format(mixed):
     assert rows["roll"].abs().max() < 15
 
 
+@pytest.mark.long
 def test_a_folder_of_nothing_but_bad_files_is_a_table_of_rejections(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "text.jpg").write_text("hello")

@@ -106,6 +106,7 @@ def test_usual_photos_have_all_pixels_of_the_limit():
     assert MAX_PIXELS == 178_956_970
 
 
+@pytest.mark.long
 def test_a_jpeg_of_many_scans_is_refused_by_what_they_cost():
     data = with_scans(1000, 200)
     assert count_scans(data) > 200
@@ -226,6 +227,7 @@ def test_scans_are_counted_behind_bytes_that_libjpeg_passes_over(between):
         assert count_scans(data[:start] + between + data[start:]) == count_scans(data)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("tag", [258, 277, 278, 284, 322, 323])
 def test_a_tiff_whose_tags_are_of_any_type_is_read_or_rejected(tag):
     """Each tag that the budget reads, in each type of a TIFF, as one value and as two."""

@@ -130,6 +130,7 @@ FOLLOWED = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("make", FOLLOWED.values(), ids=FOLLOWED)
 def test_what_dvc_does_not_write_is_named(root, make):
     make(root)
@@ -165,6 +166,7 @@ ENDLESS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("make", ENDLESS.values(), ids=ENDLESS)
 def test_what_cannot_be_read_is_named_at_once(root, make, capsys):
     make(root)
@@ -241,6 +243,7 @@ def test_an_out_behind_a_link_is_named(root, tmp_path, out, name):
     assert "lies behind a link" in only_problem(root)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("out", "link"),
     [

@@ -29,6 +29,7 @@ def drawn(n, d=40, seed=0, rare=0.5):
 # Penalty
 
 
+@pytest.mark.long
 def test_the_penalty_follows_the_noise():
     easy = blobs({"cat": 60, "dog": 60}, spread=0.3)
     hard = drawn(150, d=200)
@@ -82,6 +83,7 @@ def test_no_person_straddles_folds():
         assert all(not set(who[train]) & set(who[held_out]) for train, held_out in folds)
 
 
+@pytest.mark.long
 def test_faces_of_one_person_are_no_evidence():
     """Ten persons, twenty nearly equal faces each, and labels by chance: with persons known,
     nothing can be learned.
@@ -117,6 +119,7 @@ def test_one_person_a_class_trains_with_a_default_and_says_so():
 # Calibration
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("weight", "c"), [(None, 10.0), ("balanced", 10.0), ("balanced", "auto"), ("balanced", 0.0003)]
 )
@@ -217,6 +220,7 @@ def test_without_val_faces_the_threshold_comes_from_train_faces_left_out():
     assert 0.5 < trained.model.abstain_below < 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("n", "said"),
     [

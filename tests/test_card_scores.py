@@ -146,6 +146,7 @@ def test_learned_weights_are_the_combined_score_and_60_40_stands_beside_it():
     assert "weights learned from" not in card
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("learned", [False, True])
 def test_weights_that_leave_the_holistic_score_are_called_so(learned):
     """The difference is rounding, and its interval could leave 0 out."""

@@ -30,6 +30,7 @@ def test_a_process_is_kept_for_the_next_call(children):
     assert len(body) == 1 << 22
 
 
+@pytest.mark.long
 def test_a_call_that_takes_too_long_ends_its_process_alone(children):
     with pytest.raises(OverLimitError, match="seconds"):
         children.call({"hang": True}, b"")

@@ -47,6 +47,7 @@ def reference(folder, images):
 # Embeddings
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["tiny", "patch32"])
 @pytest.mark.parametrize(("precision", "least"), [("float32", 0.999999), ("bfloat16", 0.999)])
 def test_embeddings_are_those_of_transformers(clip_models, name, precision, least):
@@ -65,6 +66,7 @@ def test_embeddings_are_float32_of_unit_norm_and_of_the_models_dimension(clip_mo
     assert np.abs(np.linalg.norm(rows.astype(float), axis=1) - 1).max() < 1e-6
 
 
+@pytest.mark.long
 @pytest.mark.first_cases(2)
 @pytest.mark.parametrize("name", ["tiny", "patch32"])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -80,6 +82,7 @@ def test_a_row_does_not_depend_on_its_neighbours_or_its_place(clip_models, name,
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["tiny", "patch32"])
 def test_the_number_of_threads_changes_no_bit(clip_models, name):
     images = [picture((90, 70), i) for i in range(8)]
@@ -190,6 +193,7 @@ def test_a_face_that_changes_meanwhile_gives_no_row(clip_models, tmp_path, monke
         embed_faces(tmp_path, encoder)
 
 
+@pytest.mark.long
 def test_the_key_of_a_row_knows_batch_precision_and_weights(clip_models, tmp_path):
     picture((80, 80)).save(tmp_path / "a.jpg")
     encoders = [
@@ -201,6 +205,7 @@ def test_the_key_of_a_row_knows_batch_precision_and_weights(clip_models, tmp_pat
     assert len({embed_faces(tmp_path, encoder)["key"][0] for encoder in encoders}) == 4
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
 def test_a_key_covers_the_models_files_whatever_its_facts_say(clip_models, tmp_path, name):
     picture((96, 96)).save(tmp_path / "a.jpg")

@@ -27,6 +27,7 @@ def examples(name: str) -> list[str]:
     return [re.split(r" {2,}| > ", line.strip())[0] for line in block[1].splitlines()]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_examples_that_can_be_typed(name):
     lines = examples(name)

@@ -281,6 +281,7 @@ def test_models_that_predict_the_same_stand_on_one_line(grid, capsys):
     assert "→  " not in output
 
 
+@pytest.mark.long
 def test_commits_and_tags_are_runs_too(grid):
     commit = grid.git("rev-parse", "main")
     grid.git("tag", "v1")
@@ -290,6 +291,7 @@ def test_commits_and_tags_are_runs_too(grid):
     assert runs[0].title() == f"main ({commit[:7]})"
 
 
+@pytest.mark.long
 def test_json_has_all_that_is_printed(grid, capsys):
     content = json.loads(printed(grid, capsys, "main", "wide", "--json"))
     compared = content["compared"][0]
@@ -360,6 +362,7 @@ def test_names_that_look_like_options_or_ranges_are_names(grid):
             read_run(grid.folder, name)
 
 
+@pytest.mark.long
 def test_an_experiment_of_another_commit_with_the_same_name(grid):
     (first, _), actual, _ = two_halves(N, 1)
     baseline = grid.git("rev-parse", "main")
@@ -417,6 +420,7 @@ def test_a_stale_workspace(grid):
         read_run(grid.folder, "workspace")
 
 
+@pytest.mark.long
 def test_runs_with_other_faces_or_without_ratings(grid, capsys):
     (first, _), actual, _ = two_halves(N, 1)
     table = run_of(first, actual)

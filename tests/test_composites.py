@@ -331,6 +331,7 @@ def test_sharpness_compares_the_same_members(members):
     assert plain.sharpness["ratio"] == pytest.approx(1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("align", ["none", "eyes", "warp"])
 def test_threads_change_no_bit(members, align):
     faces = members(*((noise(i, 256), shape(0.01 * i, turn=0.05 * i, seed=i)) for i in range(4)))

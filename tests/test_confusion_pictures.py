@@ -110,6 +110,7 @@ def test_dollar_signs_in_names_are_no_formulas(tmp_path, figures):
     assert len(figures) == 3
 
 
+@pytest.mark.long
 def test_long_names_of_groups_leave_room_for_the_figures(tmp_path, figures):
     for name in ("short", "a group with a name that is long " * 3):
         error_by_group(

@@ -163,6 +163,7 @@ def test_the_limit_is_that_of_the_parameters_and_hashing_holds_a_megabyte(tmp_pa
 # --- limits of libraries --------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("chunks", "after"),
     [
@@ -351,6 +352,7 @@ KINDS = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("tag", ["exif", "xmp"])
 @pytest.mark.parametrize(("kind", "options"), KINDS)
 def test_orientation_is_applied_once_whoever_decodes(kind, options, tag):

@@ -154,6 +154,7 @@ def test_a_classifier_of_an_older_version_is_taken_by_its_numbers(tmp_path):
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "write",
     [

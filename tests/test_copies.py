@@ -65,6 +65,7 @@ def test_copies_are_found_and_different_people_are_not_taken_for_copies(photos, 
     assert copies[len(crops) :] == [at // len(EDITS) for at in range(len(edited))]
 
 
+@pytest.mark.long
 def test_photos_of_one_moment_are_no_copies(landmarker):
     folder = omi_images()[0].parents[2] / "photos"
     crops = [
@@ -96,6 +97,7 @@ def test_different_people_are_hardly_ever_aligned_and_each_crop_is_decoded_once(
     assert set(decoded.values()) == {1}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "tones",
     [
@@ -193,6 +195,7 @@ def test_the_best_copy_is_sharp_and_large_and_little_compressed():
     assert order[5] == 1
 
 
+@pytest.mark.long
 def test_a_palette_counts_as_compressed(photos):
     photo = photos[0]
     assert (
@@ -207,6 +210,7 @@ def test_a_palette_counts_as_compressed(photos):
     )
 
 
+@pytest.mark.long
 def test_the_table_says_which_faces_are_copies_and_which_is_best(photos, tmp_path):
     (tmp_path / "in").mkdir()
     for name, data in {

@@ -103,6 +103,7 @@ def test_all_models_find_nothing_in_noise(seed):
 # Nested
 
 
+@pytest.mark.long
 def test_ratings_of_a_fold_do_not_touch_its_predictions():
     x, y = rated(60, 11, 0.5)
     division = Division.of(alone(60), ones(60), 0.2, PLAN)
@@ -202,6 +203,7 @@ def test_the_combined_score_is_that_of_the_same_fold(weights):
     assert out.chance["geometric"].tolist() == [0.0, 0.1]
 
 
+@pytest.mark.long
 def test_shapes_are_learned_outside_of_each_fold_and_handed_on(tmp_path):
     rng = np.random.default_rng(0)
     base = rng.random((468, 3))

@@ -172,6 +172,7 @@ def test_draft_reports_the_whole_size():
     assert not open_photo(data).reduced
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "options", [{}, {"progressive": True}, {"subsampling": 0}, {"restart_marker_rows": 1}]
 )
@@ -225,6 +226,7 @@ def test_the_library_takes_path_bytes_pil_and_array(tmp_path, face):
 # --- files ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_files_that_cannot_be_read_say_why(tmp_path, monkeypatch):
     loop = tmp_path / "loop.jpg"
     loop.symlink_to(loop)

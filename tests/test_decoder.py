@@ -110,6 +110,7 @@ def decodes_no_photo(*_):
     raise AssertionError("a photo is decoded in this process")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["JPEG", "PNG", "JPEG2000"])
 def test_no_photo_is_decoded_in_this_process(name, landmarker, monkeypatch, tmp_path):
     data = encode(PICTURE.convert("RGBA") if name == "PNG" else PICTURE, name)
@@ -182,6 +183,7 @@ def test_a_process_started_beforehand_takes_the_next_photo():
     assert started.process.returncode is not None
 
 
+@pytest.mark.long
 def test_another_process_gives_the_same_photos_and_reasons():
     photos = [encode(PICTURE, name) for name in OTHERS]
     photos += [
@@ -225,6 +227,7 @@ def test_a_photo_that_takes_too_long_is_refused_and_the_next_is_not(landmarker):
     assert open_photo(encode(PICTURE, "BMP"), max_seconds=5).width == 400
 
 
+@pytest.mark.long
 def test_a_photo_that_takes_too_much_memory_is_refused(monkeypatch):
     beside_what_it_keeps = -(240 << 20)
     monkeypatch.setattr(decoder, "limits", lambda *_: limits.Limits(60, beside_what_it_keeps))

@@ -23,6 +23,7 @@ def no_pauses(monkeypatch):
     monkeypatch.setattr(faults, "PAUSES", (0, 0))
 
 
+@pytest.mark.long
 def test_a_limit_of_the_data_segment_is_a_limit_of_memory():
     """`ulimit -d`, which counts what a process has for itself, and nothing that it shares."""
     assert in_little_memory(0, lambda: str(faults.memory_is_there(1 << 28))) == "False"
@@ -90,6 +91,7 @@ def test_a_damaged_avif_says_nothing_where_threads_are_short(monkeypatch):
         open_photo(data[: len(data) // 2])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("kind", "library"), [("AVIF", "_avif"), ("WEBP", "_webp")])
 def test_a_pillow_without_a_format_stops_at_such_a_photo_alone(monkeypatch, kind, library):
     """It stopped at the first photo of any kind."""

@@ -77,6 +77,7 @@ def test_the_full_range_detector_has_mediapipes_2304_anchors_and_sees_the_same_f
         )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("degrees", TURNS)
 def test_a_turned_photo_gives_the_upright_crop_and_says_how_it_lay(photos, landmarker, degrees):
     for photo in photos[:5]:

@@ -269,6 +269,7 @@ def test_a_label_file_that_cannot_be_used_is_named(root, doctor, in_one_process)
         (root / "data/labels" / name).unlink()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("variant", "words"),
     [
@@ -342,6 +343,7 @@ def test_a_hub_that_answers_is_asked_about_the_variant(root, doctor, hub, refusa
     assert doctor()["problems"] == []
 
 
+@pytest.mark.long
 def test_a_colleague_without_the_photos_is_told_what_works(root, doctor):
     (root / "data/raw").rmdir()
     (root / "data/raw.dvc").write_text(

@@ -139,6 +139,7 @@ def test_what_is_no_entry_is_named(root, text):
     assert problem(root)[0] == str(entry)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name",
     [
@@ -226,6 +227,7 @@ def test_a_site_cache_that_others_can_write_to_is_named(root, monkeypatch, tmp_p
     assert way in warning(root)[1]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name", [".dvc/tmp/repro.dat", ".dvc/tmp/exps/celery/broker/in/1.msg", ".dvc/config.local"]
 )

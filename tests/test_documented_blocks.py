@@ -40,6 +40,7 @@ def test_every_block_is_run_or_says_why_not(page):
     assert [name for name in names if not any(f'"{name}"' in test for test in users)] == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("page", PAGES)
 def test_every_bash_block_is_bash(page):
     for block in blocks(page):

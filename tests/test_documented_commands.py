@@ -133,6 +133,7 @@ def test_commands_in_messages_and_help_texts_are_ones_that_their_programs_take(c
     assert count > 40
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "text",
     [

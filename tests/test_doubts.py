@@ -75,6 +75,7 @@ def covered(photo, crop, part):
     return out
 
 
+@pytest.mark.long
 def test_plain_photographs_are_not_doubted(plain, landmarker):
     for photo, crop in plain:
         assert find_doubts(crop) == []

@@ -101,6 +101,7 @@ def test_the_seed_decides_the_interval():
     )
 
 
+@pytest.mark.long
 def test_persons_are_drawn_whole():
     actual, predicted = pairs(30)
     groups = np.repeat(np.arange(30), 10)

@@ -206,6 +206,7 @@ def session(data):
     return onnxruntime.InferenceSession(data)
 
 
+@pytest.mark.long
 def test_the_regressors_graph_gives_what_the_regressor_gives(served, rated):
     needs("onnx", "onnxruntime")
     from facestats.export.graph import regressor_graph

@@ -188,6 +188,7 @@ def with_wrong_labels(share=0.08):
     )
 
 
+@pytest.mark.long
 def test_planted_label_errors_are_found_though_the_model_was_trained_on_them():
     x, labels, wrong = with_wrong_labels()
     trained = train_classifier("pet", x, labels, 5)

@@ -113,6 +113,7 @@ def test_figures_of_a_group_are_those_of_pandas():
     assert report["overall"]["mae"]["value"] == pytest.approx((score - rating).abs().mean())
 
 
+@pytest.mark.long
 def test_skin_colour_groups_faces_where_no_ethnicity_is_labelled():
     labels, scores, predictions = faces()
     shown = text(np.where(labels["ethnicity"] == "a", "light", "brown")).set_axis(labels.index)
@@ -133,6 +134,7 @@ def test_skin_colour_groups_faces_where_no_ethnicity_is_labelled():
     assert "skin_ita_class" not in measure(nothing, scores, predictions)["attributes"]
 
 
+@pytest.mark.long
 def test_the_combined_score_is_measured_by_group_on_the_faces_that_have_one():
     labels, scores, predictions = faces()
     without = measure(labels, scores, predictions)
@@ -185,6 +187,7 @@ def test_the_largest_gap_is_that_of_the_highest_and_the_lowest_group():
     assert overall["high"] - overall["low"] > alone["high"] - alone["low"]  # more were compared
 
 
+@pytest.mark.long
 def test_predicted_labels_and_other_splits_count_for_nothing():
     labels, scores, predictions = faces()
     labels.loc[labels.index[:30], ["gender", "pet"]] = None
@@ -198,6 +201,7 @@ def test_predicted_labels_and_other_splits_count_for_nothing():
     assert without == report
 
 
+@pytest.mark.long
 def test_small_groups_are_counted_but_not_measured():
     labels, scores, predictions = faces(60)
     labels["ethnicity"] = text(["a"] * 51 + ["rare"] * 9).to_numpy()
@@ -227,6 +231,7 @@ def test_small_groups_are_counted_but_not_measured():
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("change", "why"),
     [

@@ -164,6 +164,7 @@ def test_a_pipe_that_takes_a_photos_place_is_not_waited_for(folder, monkeypatch)
             reading.read_photo(folder / "a.jpg")
 
 
+@pytest.mark.long
 def test_a_file_takes_no_more_memory_than_it_has_bytes(folder, tmp_path):
     """Neither a photo nor a segment of stored rows, though either may have hundreds of MB."""
     (tmp_path / "segment").write_bytes(bytes(1000))

@@ -43,6 +43,7 @@ def predict(faces, groups=ALONE, **options):
     return table
 
 
+@pytest.mark.long
 def test_no_model_sees_the_ratings_that_it_predicts(faces, seen):
     table = predict(faces)
     assert table["filename"].tolist() == list(names(N))

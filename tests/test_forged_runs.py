@@ -209,6 +209,7 @@ def test_a_stage_that_was_renamed(tmp_path):
         read_run(tmp_path, "workspace")
 
 
+@pytest.mark.long
 def test_damaged_parquet_is_a_table_error(tmp_path):
     (first, _), actual, _ = two_halves(20, 0)
     tables.write(run_of(first, actual), tmp_path / "a.parquet", CROSSVALIDATED)

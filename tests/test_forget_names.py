@@ -80,6 +80,7 @@ def everything(root: Path) -> dict[Path, bytes]:
     }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("written", "photo"),
     [
@@ -102,6 +103,7 @@ def test_a_label_in_another_form_leads_to_the_photo(root, forget, written, photo
     assert (root / "data/labels/labels.csv").read_text() == "image,person\nother.jpg,bert\n"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("written", ["zoë", nfd("Zoë.jpg"), "data/raw/Zoë.jpg"])
 def test_a_photo_named_in_another_form_goes_with_all_lines_about_it(root, forget, written):
     label(root, f"{nfd('Zoë.jpg')},31", "zoë,32", "other.jpg,33", header="image,age")
@@ -118,6 +120,7 @@ def test_the_person_may_be_written_in_another_form_of_unicode(root, forget):
     assert "other.jpg" not in left(root)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("lines", "arguments", "expected"),
     [
@@ -245,6 +248,7 @@ def test_photos_that_are_called_alike_are_named(root, forget):
     assert "threefold" not in output
 
 
+@pytest.mark.long
 def test_what_git_holds_is_said(root, forget):
     git = ["git", "-C", str(root), "-c", "user.name=t", "-c", "user.email=t@example.org"]
     (root / "data/manual_labels.csv").write_text(f"filename,age,person\n{nfd('Zoë.jpg')},30,anna\n")
@@ -294,6 +298,7 @@ def test_data_that_was_imported_comes_back_and_that_is_said(root, forget, frozen
     assert "labels.dvc was imported" not in output
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "encoding", "text", "kept"),
     [
@@ -331,6 +336,7 @@ def test_label_files_of_other_kinds_keep_their_kind(root, forget, name, encoding
     assert "no label file names such a person" in forget("--person", "NA", code=2)
 
 
+@pytest.mark.long
 def test_a_workbook_loses_the_rows_and_nothing_else(root, forget):
     book = openpyxl.Workbook()
     for row in (["Photo", "Person", "Age"], ["zoë", "anna", 31], ["other.jpg", "bert", 40]):
@@ -382,6 +388,7 @@ def test_a_folder_that_cannot_be_written_is_noticed_before_anything_goes(
     assert everything(root) == before
 
 
+@pytest.mark.long
 def test_links(root, forget, tmp_path):
     """A folder under a second name, which no run reads.
 
@@ -400,6 +407,7 @@ def test_links(root, forget, tmp_path):
     assert (root / "data/labels/labels.csv").is_symlink()
 
 
+@pytest.mark.long
 def test_labels_by_hand_behind_a_link_out_of_the_project_are_not_changed(root, forget, tmp_path):
     """A project that somebody sent must not change a file of one's own."""
     own = tmp_path / "own.csv"
@@ -415,6 +423,7 @@ def test_labels_by_hand_behind_a_link_out_of_the_project_are_not_changed(root, f
     forget("other.jpg")
 
 
+@pytest.mark.long
 def test_what_the_pages_wrote_of_a_person_goes(root, forget):
     journal = root / "data/interim/app/labelled.jsonl"
     journal.parent.mkdir(parents=True)
@@ -438,6 +447,7 @@ def test_what_the_pages_wrote_of_a_person_goes(root, forget):
 WIDE = "rater,IMG_1.jpg,How attractive? [two.png],other\n"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 def test_a_column_a_photo_goes_as_a_line_does(root, forget, encoding):
     path = root / "data/labels/ratings.csv"
@@ -449,6 +459,7 @@ def test_a_column_a_photo_goes_as_a_line_does(root, forget, encoding):
     assert path.read_text(encoding) == "rater\nZoë\nb\n"
 
 
+@pytest.mark.long
 def test_a_column_a_photo_goes_from_a_workbook(root, forget):
     book = openpyxl.Workbook()
     for row in ([*WIDE.strip().split(",")], ["a", 3, 4, 5]):
@@ -462,6 +473,7 @@ def test_a_column_a_photo_goes_from_a_workbook(root, forget):
     ] == [("rater", "IMG_1.jpg", "other"), ("a", 3, 5)]
 
 
+@pytest.mark.long
 def test_a_table_of_ratings_that_names_no_photo_stops_it(root, forget):
     label(root, "a,3,4", header="rater,x,y", name="ratings.csv")
     assert "there is no column `image`" in forget("two.png", code=2)

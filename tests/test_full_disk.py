@@ -117,6 +117,7 @@ def write_sheet(path: Path, seed: int) -> None:
     write_workbook(path, {"faces": pd.DataFrame(values, columns=list("abcd"))})
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("write", [write_noise, write_table, write_model, write_sheet])
 def test_what_was_there_before_stays_when_the_disk_is_full(mount, tmp_path, write, monkeypatch):
     ignored = []

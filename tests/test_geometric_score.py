@@ -155,6 +155,7 @@ def test_the_model_from_the_file_has_a_pipeline_and_predicts_the_same(faces, mod
         np.testing.assert_allclose(loaded.zscore(landmarks), model.zscore(landmarks), rtol=1e-9)
 
 
+@pytest.mark.long
 def test_the_file_has_the_same_bytes_with_any_number_of_threads(faces, tmp_path):
     landmarks, ratings, crops = faces[0]
     result = set()

@@ -138,6 +138,7 @@ def stage(tmp_path):
     return Stage(tmp_path, rows, landmarks)
 
 
+@pytest.mark.long
 def test_one_row_a_face_with_the_measurements_and_both_scores(stage):
     summary = stage.run()
     geometry = tables.read_all(stage.folder / "geometry.parquet", GEOMETRY)

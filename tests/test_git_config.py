@@ -47,6 +47,7 @@ def repo(tmp_path):
     return root
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "command",
     [

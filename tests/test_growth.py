@@ -201,6 +201,7 @@ def test_scores_in_batches_are_those_of_all_at_once(table, matrix):
     assert scores["attractiveness_raw"][::50].to_numpy() == pytest.approx(alone, abs=1e-5)
 
 
+@pytest.mark.long
 def test_predictions_in_batches_are_those_of_all_at_once(table, matrix, monkeypatch):
     answers = text(np.where(matrix[:, 0] > 0, "cat", "dog"))
     models = {
@@ -332,6 +333,7 @@ def peak(call) -> int:
         tracemalloc.stop()
 
 
+@pytest.mark.long
 def test_scoring_never_holds_all_embeddings(tmp_path, monkeypatch):
     monkeypatch.setattr(embeddings, "BATCH", 512)
     model = Regressor(Ensemble(64, [8]), torch.zeros(64), torch.ones(64), 4.0, 1.0)

@@ -158,6 +158,7 @@ def test_bars_of_progress_and_tables_pass():
         assert buffer.getvalue() == b"\rreading: 50%a\tb\n\\u001b[2Kc\\rd"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "arguments",
     [

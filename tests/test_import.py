@@ -51,6 +51,7 @@ def hard_device(path, tmp_path):
     path.symlink_to("/dev/zero")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "make",
     [
@@ -110,6 +111,7 @@ def test_an_archive_that_unpacks_to_more_than_the_limit_is_not_read(dataset, int
         import_omi(dataset, into)
 
 
+@pytest.mark.long
 def test_a_photo_with_holes_keeps_them_and_one_beyond_every_limit_is_refused(dataset, into):
     photo = next((dataset / "images").iterdir())
     with open(photo, "r+b") as file:

@@ -86,6 +86,7 @@ def test_labels_are_read_as_the_pipeline_reads_them(tmp_path, into):
     assert "labels.csv: read 'Bild' as image" in done.notes
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "data", "match"),
     [
@@ -164,6 +165,7 @@ def test_both_scales_must_be_known(tmp_path, into):
     assert table(into, "ratings").loc["anna/a.jpg", "rating"] == "60.0"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "change",
     [

@@ -241,6 +241,7 @@ def state(folder: Path) -> dict:
     }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", MAKERS)
 def test_a_dataset_comes_in_as_its_layout_says(tmp_path, name):
     n, expected, left_out = EXPECTED[name]
@@ -295,6 +296,7 @@ def test_older_and_other_copies_of_a_dataset_are_read(tmp_path, make):
         assert any("identity_CelebA.txt is not there" in note for note in done.notes)
 
 
+@pytest.mark.long
 def test_single_judgements_keep_their_raters(tmp_path):
     for name, expected in {
         "scut": {("AF1.jpg", "1", "3.0"), ("AF1.jpg", "2", "4.0"), ("AM2.jpg", "1", "2.0")},

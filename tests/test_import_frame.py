@@ -138,6 +138,7 @@ def test_photos_that_do_not_fit_are_refused_before_anything_is_written(tmp_path,
 
 
 class TestAppend:
+    @pytest.mark.long
     def test_ratings_of_two_scales_become_shares_of_each(self, tmp_path):
         _, into = bring(tmp_path, "omi")
         MAKERS["3dsk"](tmp_path / "sk")
@@ -161,6 +162,7 @@ class TestAppend:
         with pytest.raises(InputError, match="holds 3dsk already"):
             again("3dsk", tmp_path / "sk", into, append=True)
 
+    @pytest.mark.long
     def test_equal_scales_stay_and_classes_take_the_spelling_that_is_there(self, tmp_path):
         _, into = bring(tmp_path, "3dsk")
         MAKERS["london"](tmp_path / "london")
@@ -281,6 +283,7 @@ def test_traits_of_omi_are_chosen(tmp_path):
         bring(tmp_path / "other", "omi", choices=Choices(traits=("kind",)))
 
 
+@pytest.mark.long
 def test_the_command_takes_the_choices_and_lists_the_datasets(tmp_path, monkeypatch, capsys):
     from facestats.__main__ import main
 
@@ -313,6 +316,7 @@ def test_hard_links_are_refused_where_dvc_would_lock_the_dataset(monkeypatch):
         importing._require_copies()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["3dsk", "utkface", "cfd"])
 def test_the_croissant_document_is_valid(tmp_path, name):
     croissant = pytest.importorskip("mlcroissant")

@@ -55,6 +55,7 @@ def test_a_count_of_thousands_of_digits(tmp_path):
     assert "first line promises 44444444444444444444 rows" in str(bring(tmp_path, "celeba").notes)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("wide", "lines", "match"),
     [
@@ -181,6 +182,7 @@ def test_folders_whose_names_look_alike_are_named(tmp_path):
     ]
 
 
+@pytest.mark.long
 def test_a_mat_file_that_was_cut_off(tmp_path):
     MAKERS["imdbwiki"](tmp_path / "s")
     for path in (tmp_path / "s").rglob("*.mat"):

@@ -34,6 +34,7 @@ def joined(into, **choices):
     return done.table.set_index("image"), done
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", MAKERS)
 def test_the_pipeline_takes_every_label_as_it_was_written(tmp_path, name):
     done, into = bring(tmp_path, name)
@@ -162,6 +163,7 @@ class TestMEBeauty:
         with pytest.raises(InputError, match="two files of one name that differ"):
             imported(tmp_path, "mebeauty", into="other")
 
+    @pytest.mark.long
     def test_second_questions_and_second_answers(self, tmp_path):
         put(tmp_path / "s", "original_images/female/asian/1.jpg")
         put(tmp_path / "s", "original_images/male/indian/2.jpg")
@@ -446,6 +448,7 @@ class TestOMI:
         assert found["rating"].to_dict() == {"1.jpg": 60, "2.jpg": 50}
         assert any("no single judgements of trustworthy" in note for note in done.notes)
 
+    @pytest.mark.long
     def test_a_single_other_trait_keeps_its_name_when_a_dataset_is_added(self, tmp_path):
         datasets.omi(tmp_path / "s")
         imported(tmp_path, "omi", choices=Choices(traits=("trustworthy",)))
@@ -456,6 +459,7 @@ class TestOMI:
 
 
 class TestScales:
+    @pytest.mark.long
     def test_means_of_one_dataset_stand_beside_judgements_of_another(self, tmp_path):
         _, into = bring(tmp_path, "omi")
         MAKERS["cfd"](tmp_path / "cfd")
@@ -471,6 +475,7 @@ class TestScales:
         assert found.loc["1.jpg", "rating_n"] == 1
         assert found.loc["cfd/CFD-AF-200-229-HC.jpg", "rating_n"] == 0
 
+    @pytest.mark.long
     def test_means_outside_the_scale_are_named_beside_judgements(self, tmp_path):
         _, into = bring(tmp_path, "omi")
         MAKERS["cfd"](tmp_path / "cfd")
@@ -480,6 +485,7 @@ class TestScales:
         with pytest.raises(LabelError, match=r"has the rating 516\.667 in .*labels\.csv"):
             joined(into)
 
+    @pytest.mark.long
     def test_dropped_raters_do_not_bring_back_means_of_their_judgements(self, tmp_path):
         _, into = bring(tmp_path, "3dsk")
         MAKERS["cfd"](tmp_path / "cfd")
@@ -492,6 +498,7 @@ class TestScales:
         assert np.isnan(found.loc["male/alex.jpg", "rating"])
         assert found["rating"].notna().sum() == 2
 
+    @pytest.mark.long
     def test_a_table_is_added_only_with_its_scale(self, tmp_path):
         _, into = bring(tmp_path, "omi")
         put(tmp_path / "own", "a.jpg")
@@ -549,6 +556,8 @@ def test_parts_of_archives_are_to_be_unpacked(tmp_path, name):
 
 @pytest.mark.parametrize("name", MAKERS)
 class TestHalves:
+    @pytest.mark.long
+    @pytest.mark.first_cases(6)
     def test_tables_without_photos(self, tmp_path, name):
         MAKERS[name](tmp_path / "s")
         for path in [*(tmp_path / "s").rglob("*")]:
@@ -559,6 +568,8 @@ class TestHalves:
         assert DATASETS[name].title in str(error.value)
         assert not (tmp_path / "data").exists()
 
+    @pytest.mark.long
+    @pytest.mark.first_cases(6)
     def test_photos_with_empty_tables(self, tmp_path, name):
         MAKERS[name](tmp_path / "s")
         tables = [p for p in (tmp_path / "s").rglob("*") if p.suffix in (".csv", ".txt")]

@@ -58,6 +58,7 @@ def joined(**sources) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "rows", [range(30), range(0, 30, 3), range(20, 60), [0], [29], [], range(40, 50)]
 )
@@ -157,6 +158,7 @@ def faces(seed: int) -> tuple[pd.DataFrame, pd.Series]:
     return frame.sample(frac=1, random_state=seed), persons.where(rng.random(n) < 0.3)
 
 
+@pytest.mark.long
 def test_whoever_shares_a_group_is_told_without_a_name_for_each_face():
     for seed in range(8):
         frame, persons = faces(seed)

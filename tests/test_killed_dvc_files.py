@@ -46,6 +46,7 @@ def holders(pid: int) -> str:
     return json.dumps({"write": {"/a": entry}, "read": {"/b": [entry]}})
 
 
+@pytest.mark.long
 def test_photos_and_labels_that_params_does_not_name_yet_are_looked_at(root, capsys):
     (root / "data/labels/labels.csv").write_text("image,age\na.jpg,young\n")
     (root / "data/raw/loop.jpg").symlink_to("loop.jpg")
@@ -67,6 +68,7 @@ def test_whole_files_are_no_problem(root):
     assert problems(root) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "way_out", "text"),
     [
@@ -103,6 +105,7 @@ def test_a_file_that_was_cut_off_is_named_with_the_way_out(root, name, way_out, 
     assert way_out in found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["dvc.lock", ".dvc/tmp/rwlock"])
 def test_a_file_that_dvc_is_writing_is_looked_at_again(root, name, monkeypatch):
     whole = (root / name).read_bytes()

@@ -26,6 +26,7 @@ def test_codes_written_in_two_ways_are_asked_about(join):
         )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("age", "hint"),
     [
@@ -46,6 +47,7 @@ def test_an_age_in_other_words_is_a_mistake_with_the_likely_reading(join, age, h
     assert ("did you mean" in str(error.value)) == ("did you mean" in hint)
 
 
+@pytest.mark.long
 @pytest.mark.first_cases(6)
 @pytest.mark.parametrize(
     "word",
@@ -162,6 +164,7 @@ def test_a_class_with_one_member_is_asked_about(join):
     assert not any("note" in warning for warning in joined.warnings)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("ages", "expected"),
     [
@@ -179,6 +182,7 @@ def test_decimal_commas_are_understood_where_they_can_be_nothing_else(join, ages
     ] == expected
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("ages", "wrong"),
     [
@@ -204,6 +208,7 @@ def test_a_decimal_comma_without_quotes_is_found_although_a_cell_at_the_end_is_e
         join(labels__csv="image,age,gender,person\n00.jpg,30,female,a\n01.jpg,34,5,male,\n")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("few", "many"),
     [
@@ -248,6 +253,7 @@ def test_each_spelling_of_a_class_is_named_once_with_its_cells(join):
     ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("column", "values", "expected"),
     [
@@ -315,6 +321,7 @@ def test_an_age_that_is_not_in_years_is_an_error(join, header):
         join(labels__csv=f"image,{header}\n00,30\n")
 
 
+@pytest.mark.long
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize(
     ("header", "cell"),

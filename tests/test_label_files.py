@@ -17,6 +17,7 @@ def join(tmp_path):
     return partial(join_files, tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "content",
     [
@@ -84,6 +85,7 @@ def test_every_spelling_of_a_file_says_the_same(join, content):
     assert joined.warnings == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["Labels__csv", "LABELS__CSV", "labels__tsv", "labels__TXT"])
 def test_the_file_may_be_called_in_any_case(join, name):
     assert labels(join(**{name: PLAIN}), "gender", "age") == THREE
@@ -125,6 +127,7 @@ def test_a_file_that_is_not_read_is_named_with_the_way_out(join, suffix):
         join(**{f"labels__{suffix}": "x"})
 
 
+@pytest.mark.long
 def test_files_that_nothing_reads_are_a_warning(join):
     joined = join(
         **{
@@ -184,6 +187,7 @@ def test_headers_that_could_be_one_column_are_an_error(join):
         join(labels__csv="image,,age\n00.jpg,female,3\n")
 
 
+@pytest.mark.long
 def test_labels_that_match_no_photo_are_an_error_with_the_likely_reading(join):
     text = "\n".join(["image,gender", *(f"old/{i:02d}.jpg,female" for i in range(60))])
     assert join(labels__csv=text).notes == ["labels.csv: 60 names matched with a folder too much"]
@@ -233,6 +237,7 @@ def test_windows_1252_is_read_with_a_warning(join):
     ] == [True]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize(
     "files",

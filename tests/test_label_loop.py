@@ -104,6 +104,7 @@ def test_the_template_is_copied_and_never_replaced_unasked(folder, monkeypatch, 
     assert copy.read_text().startswith(TEMPLATE)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("spoil", "output", "expected"),
     [
@@ -136,6 +137,7 @@ def test_what_cannot_be_copied_is_said(folder, capsys, spoil, output, expected):
 # Merge
 
 
+@pytest.mark.long
 def test_labels_are_merged_and_the_changes_named(folder, merge):
     (folder / "data/manual_labels.csv").write_text(
         HEADER.replace("\n", ",my note\n") + 'b.jpg,male,,40,7,,"one, two"\nold.jpg,female,,,,,\n'
@@ -166,6 +168,7 @@ def test_labels_are_merged_and_the_changes_named(folder, merge):
     assert (folder / "data/manual_labels.csv").stat().st_ino == before.st_ino
 
 
+@pytest.mark.long
 def test_a_merged_label_is_one_by_hand_for_the_pipeline(folder, merge):
     assert merge("a.png.jpg,35,male,\n")[0] == 0
     faces = tables.read(
@@ -240,6 +243,7 @@ def test_a_dry_run_writes_nothing(folder, merge):
     assert by_hand(folder) == HEADER
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "content",
     [
@@ -303,6 +307,7 @@ def test_all_mistakes_are_named_with_line_and_column_and_nothing_is_written(fold
     assert by_hand(folder) == HEADER
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
@@ -357,6 +362,7 @@ def test_no_file_and_no_run_are_said(folder, capsys):
     assert "`dvc repro` makes it" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_a_class_is_new_only_where_it_is_said_to_be(folder, merge):
     rows = "b.jpg,,nonbinary,\n"
     assert merge(rows)[0] == 2
@@ -374,6 +380,7 @@ def test_a_class_is_new_only_where_it_is_said_to_be(folder, merge):
     assert merge("c.jpg,,nonbinary,\n")[0] == 0  # the file by hand knows it now
 
 
+@pytest.mark.long
 def test_classes_of_the_models_are_known(folder, merge):
     predictions = pd.DataFrame(
         {
@@ -424,6 +431,7 @@ def test_a_link_out_of_the_project_is_not_written_through(folder, merge, tmp_pat
     assert target.read_text() == "alias ll='ls -l'\n"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("step", ["fsync", "fchmod"])
 def test_a_merge_that_breaks_off_leaves_the_old_file(folder, merge, monkeypatch, step):
     def full(*_):
@@ -462,6 +470,7 @@ def test_a_file_by_hand_that_is_broken_is_named(folder, merge):
     assert by_hand(folder) == "gender\nmale\n"
 
 
+@pytest.mark.long
 def test_merges_at_the_same_time_lose_nothing(folder):
     path = folder / "data/manual_labels.csv"
     names = [f"{i}.jpg" for i in range(40)]

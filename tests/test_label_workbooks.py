@@ -49,6 +49,7 @@ def test_a_mistake_in_a_workbook_is_named_by_row(join):
         join(labels__xlsx=[["image", "Age"], ["00", 30], [], ["01", datetime(2020, 1, 5)]])
 
 
+@pytest.mark.long
 def test_the_sheet_that_is_meant_is_read(tmp_path):
     rows = [["image", "gender"], ["00", "female"]]
 
@@ -233,6 +234,7 @@ def test_a_line_of_nothing_but_commas_is_named(join, text, expected):
         join(labels__csv=text)
 
 
+@pytest.mark.long
 def test_a_file_of_many_blank_lines_takes_little(join, monkeypatch):
     blank = "\n" * 100_000
     tracemalloc.start()
@@ -248,6 +250,7 @@ def test_a_file_of_many_blank_lines_takes_little(join, monkeypatch):
         join(labels__csv=PLAIN + blank)
 
 
+@pytest.mark.long
 def test_a_file_of_many_short_lines_takes_little_and_is_refused_beyond_a_sheet(
     tmp_path, monkeypatch
 ):
@@ -323,6 +326,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("data", "expected"), BOMBS.values(), ids=BOMBS)
 def test_a_small_workbook_that_would_take_minutes_is_refused(join, data, expected):
     started = time.process_time()

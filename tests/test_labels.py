@@ -52,6 +52,7 @@ def test_images_and_face_names_are_both_understood(join):
     assert join("filename,gender\na.png.jpg,male\n").table.loc["a.png.jpg", "gender"] == "male"
 
 
+@pytest.mark.long
 def test_manual_labels_win(join):
     joined = join(
         "image,gender,age,rating\nb.jpg,female,30,5\nc.jpg,male,,4\n",
@@ -101,6 +102,7 @@ def test_the_same_image_twice_with_equal_values_is_fine(join):
     assert joined.table.loc["b.jpg", ["gender", "age"]].tolist() == ["male", 30]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("files", "expected"),
     [
@@ -171,6 +173,7 @@ def test_a_rating_by_hand_beyond_every_scale_is_an_error(join):
         join(ratings="image,rating\nb.jpg,3\nc.jpg,90\n", manual="image,rating\nb.jpg,500\n")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("slip", "others"), [(101, "0 to 100"), (-5, "0 to 100"), (1000, "0 to 100")]
 )
@@ -184,6 +187,7 @@ def test_a_slip_among_many_ratings_is_an_error_and_stretches_no_scale(join, slip
         join(ratings="\n".join(["image,rater,rating", *lines, f"c.jpg,slip,{slip}"]))
 
 
+@pytest.mark.long
 def test_a_slip_that_another_usual_scale_would_hold_is_one_too_but_rare_praise_is_not(join):
     lines = ["image,rater,rating", *(f"b.jpg,rater_{i},{1 + i % 9}" for i in range(150))]
     with pytest.raises(LabelError, match="found '55', expected a rating from 1 to 9"):
@@ -191,6 +195,7 @@ def test_a_slip_that_another_usual_scale_would_hold_is_one_too_but_rare_praise_i
     assert join(ratings="\n".join([*lines, "c.jpg,fan,10"])).scale == (1, 10)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("value", ["1e308", "-1e308", "1e400", "inf", "2000000"])
 @pytest.mark.parametrize("kind", ["labels", "ratings"])
 def test_a_rating_beyond_any_scale_makes_none(join, kind, value):
@@ -209,6 +214,7 @@ def test_one_rating_alone_makes_no_scale_that_is_not_usual(join):
     assert join(ratings="\n".join([*lines, "c.jpg,x,60"])).scale == (0, 100)
 
 
+@pytest.mark.long
 def test_a_rater_who_is_left_out_by_name_stretches_no_scale(join):
     text = "image,rater,rating\nb.jpg,x,3\nc.jpg,x,4\nb.jpg,y,90\n"
     assert (
@@ -218,6 +224,7 @@ def test_a_rater_who_is_left_out_by_name_stretches_no_scale(join):
     )
 
 
+@pytest.mark.long
 def test_the_order_of_lines_changes_no_bit(join):
     rng = np.random.default_rng(0)
     lines = [
@@ -240,6 +247,7 @@ def test_the_word_unknown_is_no_class_however_it_is_written(join):
     assert joined.summary["labelled"]["gender"] == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("values", "scale"),
     [("0.2,0.9", (0, 1)), ("1,7", (1, 7)), ("0,55", (0, 100)), ("-3,200", (-3, 200))],
@@ -278,6 +286,7 @@ def test_ratings_that_are_all_equal_are_taken_as_they_are(join):
     assert joined.summary["raters"]["suspicious"] == {}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("labels", ["gender,Gender", "Gender,gender", "gender,gender (own words)"])
 def test_a_correction_of_a_standard_column_stays_there(join, labels):
     joined = join(f"image,{labels}\nb.jpg,female,female\n", manual="image,gender\nb.jpg,male\n")
@@ -318,6 +327,7 @@ def test_more_columns_than_anybody_has_are_refused(join):
         join("image,c,b,c\n")
 
 
+@pytest.mark.long
 def test_many_columns_are_put_together_once(join):
     """Column by column, pandas copies what is there already, and warns from the hundredth on."""
     names = [f"c{i}" for i in range(150)]

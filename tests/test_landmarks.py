@@ -119,6 +119,7 @@ def test_a_small_face_in_a_large_photo_is_found_where_it_is(
     )
 
 
+@pytest.mark.long
 def test_where_there_is_no_face_none_is_found(landmarker):
     rng = np.random.default_rng(1)
     blobs = Image.fromarray(rng.integers(0, 255, (9, 12, 3), np.uint8)).resize(

@@ -216,6 +216,7 @@ def test_the_paths_of_the_layout_are_outs_of_the_pipeline():
     assert missing == []
 
 
+@pytest.mark.long
 def test_paths_of_outs_stand_in_the_layout_alone():
     """A message may name one; code that goes there takes it from `core/layout.py`."""
     again, out = [], r"(data|models|metrics)(/[\w.<>-]+)+/?"

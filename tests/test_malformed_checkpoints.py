@@ -167,6 +167,7 @@ def lacking(pattern: str) -> Callable[[Path], None]:
     return change
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("pattern", "sizes"),
     [
@@ -226,5 +227,6 @@ def _use(folder: Path, out: Path) -> None:
     TextEncoder(out, facts["sha256"]).encode(["a face"])
 
 
+@pytest.mark.long
 def test_the_checkpoint_that_they_were_made_from_is_none_of_them(tmp_path):
     _use(TINY, tmp_path / "clip")

@@ -50,6 +50,7 @@ def answer(photo, models, landmarker, ethnicity) -> Measurements:
     return answers.measurements(models, crop, crop.jpeg(CONFIG.quality), ethnicity)
 
 
+@pytest.mark.long
 def test_one_photo_gives_the_row_of_the_table(measured, models, landmarker):
     photos, table = measured
     for photo, (_, row) in zip(photos, table.iterrows(), strict=True):

@@ -59,6 +59,7 @@ def test_every_column_is_there_in_the_order_of_the_tables():
     assert len(empty) == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("measurement", MEASUREMENTS, ids=lambda each: each.name)
 def test_beyond_its_pose_a_measurement_is_empty(measurement):
     yaw, pitch = measurement.max_yaw, measurement.max_pitch
@@ -145,6 +146,7 @@ def test_photos_in_colour_are_not_taken_for_black_and_white(landmarker):
         assert not isinstance(skin.skin_colour(crop.rgb, crop.landmarks), str), path
 
 
+@pytest.mark.long
 def test_what_hides_the_skin_is_named(face, tmp_path):
     landmarks, picture = face
     assert one(landmarks, picture, occlusion=0.5)["skin_missing"] == "a part is hidden"
@@ -225,6 +227,7 @@ def test_a_folder_without_the_iris_model_is_no_error(tmp_path):
     assert load_irises(tmp_path) is None
 
 
+@pytest.mark.long
 def test_a_batch_is_its_faces_one_by_one_whatever_the_threads(face, irises, monkeypatch):
     landmarks, picture = face
     pictures = [np.roll(picture, 2 * i, axis=2) for i in range(3)]

@@ -150,6 +150,7 @@ def test_columns_are_those_of_the_table_in_its_order():
     assert len(measured) == 5
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_a_known_face(name):
     shape = known_face()
@@ -236,6 +237,7 @@ def test_pupils_that_are_known_are_measured_and_the_eyes_contour_stands_in_for_o
     pd.testing.assert_frame_equal(unknown, measure(face))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("degrees", [-170, -30, 12, 90, 180])
 @pytest.mark.parametrize(
     ("scale", "shift"), [(1, (0, 0, 0)), (1e-3, (3, -2, 0.5)), (700, (-40, 900, 7))]
@@ -308,6 +310,7 @@ def test_other_shapes_are_refused(shape):
         measure(np.zeros(shape))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("measurement", MEASUREMENTS, ids=lambda measurement: measurement.name)
 def test_the_landmarks_named_are_those_used(measurement):
     numbers, used = np.array([*range(468), *PUPILS]), set()

@@ -50,6 +50,7 @@ def test_tables_are_empty_beyond_the_pose_that_was_measured():
             assert measured[one.name] == limits, "run `python -m benchmarks.measurements`"
 
 
+@pytest.mark.long
 def test_a_limit_lies_where_a_turn_moves_by_one_standard_deviation(monkeypatch):
     """Fwhr moves by 0.05 a degree of yaw to one side and half as much to the other; the left tilt
     by 0.04, the right one by half as much, and what a photo shows is nine tenths of the turn.

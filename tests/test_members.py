@@ -155,6 +155,7 @@ def test_a_face_that_is_itself_a_link_is_followed(folder, tmp_path):
     assert (out / "faces" / "d.jpg").read_bytes() == cached.read_bytes()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "content",
     [

@@ -38,6 +38,7 @@ def cells(card: str) -> list[str]:
     ]
 
 
+@pytest.mark.long
 def test_the_card_names_the_figures_of_the_metrics(trained):
     card = cells(model_card(trained))
     assert measured(trained.attractiveness["test"]["mlp"]["pearson"]) in card
@@ -52,6 +53,7 @@ def test_the_card_names_the_figures_of_the_metrics(trained):
     assert measured(gap, 1) in card
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
@@ -81,6 +83,7 @@ def test_no_figure_stands_without_its_interval(trained):
     assert all(re.fullmatch(r"−?[\d.]+ \(−?[\d.]+ to −?[\d.]+\)", cell) for cell in numbers)
 
 
+@pytest.mark.long
 def test_the_card_says_where_prompts_answer(untrained):
     asked = copy.deepcopy(untrained)
     assert "Prompts answer" not in model_card(asked)
@@ -103,6 +106,7 @@ def test_a_card_without_any_model_says_why(untrained):
     assert PICTURE not in card
 
 
+@pytest.mark.long
 def test_a_geometric_score_is_described_although_no_weights_could_be_learned(trained):
     changed = copy.deepcopy(trained)
     changed.attractiveness["weights"]["combined"] |= {
@@ -118,6 +122,7 @@ def test_a_geometric_score_is_described_although_no_weights_could_be_learned(tra
     assert "geometric score" not in cells(model_card(changed).split("## Data")[0])
 
 
+@pytest.mark.long
 def test_groups_of_skin_colour_come_with_a_caution(trained):
     text = "the colour in the picture, which light decides as much as the skin"
     fairness = trained.fairness | {"notes": {"skin_ita_class": text}}
@@ -192,6 +197,7 @@ def test_scores_that_are_worth_nothing_are_called_so(trained):
     assert card.index(doubt) < card.index("## Models")
 
 
+@pytest.mark.long
 def test_the_age_check_is_told_with_what_it_costs_and_misses(trained):
     card = model_card(trained)
     assert (

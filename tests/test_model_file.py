@@ -14,6 +14,7 @@ from facestats.scores.training import train_regressor
 from rated import QUICK, D
 
 
+@pytest.mark.long
 def test_a_model_file_gives_back_the_same_model(served, rated, tmp_path):
     served.save(tmp_path / "a" / "m.pt")
     again = load_regressor(tmp_path / "a" / "m.pt")
@@ -23,6 +24,7 @@ def test_a_model_file_gives_back_the_same_model(served, rated, tmp_path):
     assert torch.load(tmp_path / "a" / "m.pt", weights_only=True)["trained"] is True
 
 
+@pytest.mark.long
 def test_training_twice_gives_the_same_bytes_under_any_name(served, rated, tmp_path):
     again = train_regressor(*rated, **QUICK)
     again.scale, again.reference = served.scale, served.reference
@@ -58,6 +60,7 @@ def test_a_file_that_is_no_model_is_named(tmp_path, content, capsys):
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.long
 def test_a_model_file_of_this_project_is_a_checkpoint_too(served, rated, tmp_path):
     served.save(tmp_path / "m.pt")
     assert load_pretrained(tmp_path / "m.pt", D, None).scale == (1.0, 7.0)
@@ -73,6 +76,7 @@ def test_vectors_of_another_variant_are_refused(served):
         served.predict(np.zeros((2, D + 1)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("x", "expected"),
     [
@@ -88,6 +92,7 @@ def test_what_is_no_matrix_of_numbers_is_named(served, x, expected):
         served.predict(x)
 
 
+@pytest.mark.long
 @pytest.mark.first_cases(8)
 @pytest.mark.parametrize(
     "change",

@@ -92,6 +92,7 @@ def recall(some, matrix, rows, allowed=None) -> float:
     return found / (K * len(rows))
 
 
+@pytest.mark.long
 def test_an_index_finds_what_it_says(matrix, kept, many):
     index = open_index(matrix, "a" * 64, kept)
     assert index.recall >= 0.99
@@ -102,6 +103,7 @@ def test_an_index_finds_what_it_says(matrix, kept, many):
     assert facts["probes"] == index.probes
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("share", [0.3, 0.02])
 def test_an_index_searches_among_the_faces_that_count(matrix, kept, many, share):
     allowed = np.random.default_rng(1).random(N) < share
@@ -110,6 +112,7 @@ def test_an_index_searches_among_the_faces_that_count(matrix, kept, many, share)
     assert not len(index.nearest(matrix.vectors(np.array([0]))[0], K, np.zeros(N, bool))[0])
 
 
+@pytest.mark.long
 def test_faces_are_found_by_words_and_among_others_than_those_nearby(matrix, kept, many):
     """Where the lists that hold the nearest of all faces hold none of those that count."""
     index = open_index(matrix, "a" * 64, kept)
@@ -136,6 +139,7 @@ def test_the_recall_is_measured_against_exact_search(matrix):
         assert set(found) == set(wanted) - {row}
 
 
+@pytest.mark.long
 def test_a_kept_index_is_the_same_and_is_not_built_again(matrix, place, builds, many):
     first = open_index(matrix, "a" * 64, place)
     vector = matrix.vectors(np.array([5]))[0]
@@ -178,6 +182,7 @@ DAMAGES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.first_cases(7)
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_a_damaged_index_is_built_again(matrix, place, builds, damage):
@@ -191,6 +196,7 @@ def test_a_damaged_index_is_built_again(matrix, place, builds, damage):
     assert len(builds) == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("at", "value"),
     [("rows", 2**32 - 1), ("rows", 1), ("sizes", -1), ("sizes", 10**9), ("centres", np.nan)],
@@ -219,6 +225,7 @@ def test_a_linked_folder_of_indexes_is_neither_read_nor_written(matrix, tmp_path
     assert not [*(tmp_path / "elsewhere").iterdir()]
 
 
+@pytest.mark.long
 def test_who_shares_the_store_may_remove_an_index(matrix, tmp_path, many):
     """Whatever the umask of whoever built it."""
     shared, alone = tmp_path / "shared", tmp_path / "alone"
@@ -250,6 +257,7 @@ def test_a_mark_leads_nowhere_else(place, tmp_path):
     assert not (tmp_path / "elsewhere").exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("meanwhile", [False, True])
 def test_no_index_is_kept_of_a_matrix_that_holds_forgotten_faces(
     matrix, place, many, monkeypatch, meanwhile
@@ -276,6 +284,7 @@ def test_only_files_are_listed_to_be_removed(place):
     assert {path.suffix for path in list_indexes(place)} == {".bin", ".json"}
 
 
+@pytest.mark.long
 def test_an_index_that_cannot_be_kept_is_used_all_the_same(matrix, tmp_path, builds, many):
     (tmp_path / "file").touch()
     with pytest.warns(UserWarning, match=r"index can't be written .*not kept, and built again"):
@@ -291,6 +300,7 @@ def faces(matrix, **options) -> Neighbours:
     return Neighbours(pd.RangeIndex(N).astype(str), matrix, **options)
 
 
+@pytest.mark.long
 def test_the_parameter_says_which_search(matrix, monkeypatch):
     assert isinstance(faces(matrix).search, ExactSearch)
     assert isinstance(faces(matrix, kind="ivf").search, ivf.IvfSearch)

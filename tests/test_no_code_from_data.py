@@ -144,6 +144,7 @@ def written(tmp_path, served, geometry):
     }
 
 
+@pytest.mark.long
 def test_what_the_library_wrote_is_read_without_unpickling(written, tmp_path, no_unpickling):
     for name, load in written.items():
         assert load(tmp_path / name) is not None
@@ -221,6 +222,7 @@ def doctored(kind: str, path, touched) -> None:
         path.write_bytes(pickle.dumps({"model": bad}))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("way", ["in its own format", "a pickle", "a joblib file"])
 def test_a_doctored_file_of_any_kind_is_an_error_and_runs_nothing(written, tmp_path, way, request):
     touched = tmp_path / "touched"
@@ -270,6 +272,7 @@ def changed(path, facts=None, arrays=None, **header):
     path.write_bytes(save(merged, {"facestats": json.dumps(content)}))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "change",
     [
@@ -350,6 +353,7 @@ def test_a_geometry_file_that_does_not_fit_together_is_named(geometry, tmp_path,
         load_geometry(tmp_path / "geometry.safetensors")
 
 
+@pytest.mark.long
 def test_damaged_bytes_are_an_error_or_the_same_kind_of_model(geometry, tmp_path):
     attribute_model().save(tmp_path / "pet_clf.safetensors")
     geometry.save(tmp_path / "geometry.safetensors")

@@ -96,10 +96,10 @@ class Group:
 
 
 @pytest.fixture
-def group(tmp_path, drawn_paths, landmarker) -> Group:
+def group(tmp_path, few_drawn_paths, landmarker) -> Group:
     (tmp_path / "photos").mkdir()
-    photos = [tmp_path / "photos" / path.name for path in drawn_paths[:3]]
-    for path, photo in zip(drawn_paths, photos, strict=False):
+    photos = [tmp_path / "photos" / path.name for path in few_drawn_paths[:3]]
+    for path, photo in zip(few_drawn_paths, photos, strict=False):
         photo.write_bytes(path.read_bytes())
     return Group(tmp_path, photos, landmarker)
 
@@ -145,6 +145,7 @@ def exif(orientation):
 WIDE = ImageCms.ImageCmsProfile(ImageCms.createProfile("XYZ")).tobytes()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "change", "options"),
     [
@@ -158,9 +159,9 @@ WIDE = ImageCms.ImageCmsProfile(ImageCms.createProfile("XYZ")).tobytes()
     ],
 )
 def test_a_photo_is_opened_as_preprocess_opens_it(
-    tmp_path, drawn_paths, landmarker, name, change, options
+    tmp_path, few_drawn_paths, landmarker, name, change, options
 ):
-    image = change(Image.open(drawn_paths[0]).convert("RGB"))
+    image = change(Image.open(few_drawn_paths[0]).convert("RGB"))
     group = Group(tmp_path, saved(tmp_path, name, **options)(image), landmarker)
     (member,) = group.originals(CONFIG.size)
     face = group.faces[name]
@@ -168,6 +169,7 @@ def test_a_photo_is_opened_as_preprocess_opens_it(
     assert np.array_equal(member.landmarks, face.landmarks)
 
 
+@pytest.mark.long
 def test_a_composite_has_the_photos_own_resolution(group):
     side = int(np.median([place.crop.side for place in group.originals()._places.values()]))
     assert side > 3 * CONFIG.size
@@ -194,6 +196,7 @@ NOTE = (
 )
 
 
+@pytest.mark.long
 def test_what_lies_beyond_a_photo_counts_for_little(group):
     originals = group.originals(100)
     place = originals._places[next(iter(originals)).filename]
@@ -211,6 +214,7 @@ def _person(rgb):
     return np.ones((256, 256), np.float32)
 
 
+@pytest.mark.long
 def test_a_smaller_side_is_drawn_and_a_larger_one_refused(group):
     group.draw(side=100)
     assert Image.open(group.folder / "out/group/composite.jpg").size == (100, 100)
@@ -224,6 +228,7 @@ def test_a_smaller_side_is_drawn_and_a_larger_one_refused(group):
         group.originals(150, small)
 
 
+@pytest.mark.long
 def test_a_photo_that_is_gone_or_another_one_is_named_and_nothing_drawn(group):
     path = group.images / group.table["image"][1]
     path.write_bytes(path.read_bytes() + b"\0")
@@ -242,6 +247,7 @@ def test_a_name_that_leads_out_of_the_folder_is_refused(group):
         group.originals()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("linked", ["file", "folder"])
 def test_a_photo_behind_a_link_out_of_its_folder_is_not_read(group, linked):
     image = group.table["image"][0]
@@ -262,6 +268,7 @@ def test_a_photo_behind_a_link_out_of_its_folder_is_not_read(group, linked):
     assert len(list(cached)) == len(group.table)
 
 
+@pytest.mark.long
 def test_members_change_with_a_photo_only_where_they_are_drawn_from_photos(group):
     """The photos are no dep of `composite`: their hashes, by `faces.parquet`, are."""
     listed = group.folder / "members/group/members.csv"
@@ -280,6 +287,7 @@ def test_members_change_with_a_photo_only_where_they_are_drawn_from_photos(group
         assert not any("data.images" in entry for entry in [*stage["deps"], *stage["params"]])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("originals", [False, True])
 def test_the_stage_selects_hashes_where_photos_are_asked_for(group, monkeypatch, originals):
     faces = group.table.assign(sha256=[hash_photo(group.images / i) for i in group.table["image"]])
@@ -317,6 +325,7 @@ def test_a_side_needs_originals_and_stimuli_have_their_own():
     assert "side" not in Render().used()
 
 
+@pytest.mark.long
 def test_photographs_of_a_studio(tmp_path, landmarker):
     (tmp_path / "photos").mkdir()
     photos = [

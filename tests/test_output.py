@@ -156,6 +156,7 @@ def test_a_start_in_utf8_mode_is_not_repeated_where_the_environment_is_ignored(m
     assert len(started) == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "begin",
     ["import facestats.run.stage", "from facestats.__main__ import command; command()"],

@@ -26,6 +26,7 @@ def test_hidden_takes_a_number_or_a_list(raw):
     assert check_params(raw).mlp.hidden == 256
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "written",
     [
@@ -65,6 +66,7 @@ def test_a_commit_that_dvc_takes_for_a_number_is_to_be_quoted(tmp_path, commit):
     assert load_params(tmp_path / "params.yaml").clip.revision == commit
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "written", ["100", "1e2", "1E+2", "+100", "1_00", "100.0", "100.", "0100", "'100'"]
 )
@@ -102,6 +104,7 @@ def test_what_has_room_for_text_is_left_alone(raw):
     assert (chosen.gender, chosen.cluster, chosen.age_range) == ("1e3", [3, 1], [20.0, 30.0])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "written",
     [
@@ -149,6 +152,7 @@ def test_raters_may_be_named_by_numbers(raw):
     assert check_params(raw).labels.drop_raters == ["7", "ann"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
     [
@@ -519,6 +523,7 @@ CHOICES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "section",
     [name for name, field in Params.model_fields.items() if isinstance(field.annotation, type)],

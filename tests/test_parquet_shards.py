@@ -62,6 +62,7 @@ def jpegs():
     return [path.read_bytes() for path in omi_images(3)]
 
 
+@pytest.mark.long
 def test_photos_in_parquet_give_the_rows_of_the_same_files(tmp_path, jpegs):
     """Beside files, whose rows they share; names are `shard/key.extension`."""
     folder = tmp_path / "photos"
@@ -257,6 +258,7 @@ def one_long_message_for_many_rows(path):
     pq.write_table(pa.table(rows), path, compression="zstd", store_schema=False)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
@@ -300,6 +302,7 @@ def test_what_img2dataset_writes_beside_a_tar_is_no_photo(tmp_path):
     assert list_images(tmp_path) == ["00000.parquet/x.jpg", "00000.tar/000000000.jpg"]
 
 
+@pytest.mark.long
 def test_a_parquet_shard_is_written_anew_without_a_member(tmp_path):
     rows = [row(f"{i}", b"%d" % i) for i in range(5)]
     shard = make(tmp_path / "kept/a.parquet", rows)

@@ -190,6 +190,7 @@ def test_row_groups_without_wanted_rows_are_not_decoded(tmp_path, monkeypatch):
     assert decoded == [1, 0]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("damage", "said"),
     [

@@ -122,6 +122,7 @@ def test_labels_by_hand_lie_in_the_project_for_they_are_written(raw, path):
     check_params(raw)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "revision",
     [
@@ -164,6 +165,7 @@ def test_a_mistake_below_a_hostile_key_is_told_on_one_line(raw):
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_keys_that_become_folders_and_stages_are_plain(raw, name):
     for section in ("composites", "continua", "differences"):

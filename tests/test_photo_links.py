@@ -45,6 +45,7 @@ def test_links_within_the_folder_and_to_dvcs_cache_stay(root):
     assert [*links_out(root / "data/raw", None)] == ["cached.jpg"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["b.jpg", ".hidden", "in/.b", ".git/config", "project/.dvc/x"])
 @pytest.mark.parametrize("target", ["netrc", "/proc/self/mem", "link"])
 def test_a_link_that_leads_out_is_named_and_no_photo_is_read(root, name, target):

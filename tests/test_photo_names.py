@@ -143,6 +143,7 @@ def test_decomposed_names_on_disk_are_found_too():
     assert PhotoNames([on_disk]).read("zoë/å").image == on_disk
 
 
+@pytest.mark.long
 def test_thousands_of_names_take_a_second():
     photos = PhotoNames([f"group{i % 10}/IMG_{i:06d}.JPG" for i in range(20_000)])
     start = time.process_time()

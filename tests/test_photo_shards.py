@@ -51,6 +51,7 @@ def jpegs():
     return [path.read_bytes() for path in omi_images(3)]
 
 
+@pytest.mark.long
 def test_photos_in_shards_give_the_rows_of_the_same_files(tmp_path, jpegs):
     """Beside files, whose rows they share; names are `shard/member`."""
     folder = tmp_path / "photos"
@@ -253,6 +254,7 @@ def test_a_photo_over_its_time_leaves_no_copy(tmp_path, monkeypatch):
     assert not [*(tmp_path / "tmp").iterdir()]
 
 
+@pytest.mark.long
 def test_members_are_found_by_places_that_are_read_once(tmp_path, monkeypatch):
     names = [f"{number:04}.jpg" for number in range(2000)]
     shard = make(tmp_path / "a.tar", [(name, name.encode()) for name in names])
@@ -411,6 +413,7 @@ def test_forget_takes_no_shard_for_a_photo(tmp_path, capfd):
     assert shard.exists()
 
 
+@pytest.mark.long
 def test_forget_removes_what_killed_processes_have_left(tmp_path, capfd):
     """They may hold other members of a shard, and rows of anybody."""
     write_project(tmp_path, "filename,person\n")
@@ -451,6 +454,7 @@ def test_forget_opens_a_shard_once_not_once_a_photo(tmp_path, monkeypatch, capfd
     assert len(paths) < 12
 
 
+@pytest.mark.long
 def test_forget_writes_a_shard_anew_without_the_photo(tmp_path, jpegs, capfd):
     """With its copy in another shard and its labels; not where the shard is damaged."""
     write_project(tmp_path, "filename,age\n0.tar/b.jpg,30\n0.tar/a.jpg,20\n")

@@ -140,6 +140,7 @@ def test_processes_end_with_the_one_who_asks(monkeypatch):
     assert not pool.multiprocessing.active_children()
 
 
+@pytest.mark.long
 def test_ctrl_c_while_a_stage_imports_is_one_word():
     script = (
         "import os, signal, time\n"

@@ -55,6 +55,7 @@ def wide(tmp_path_factory):
     return fetched(tmp_path_factory.mktemp("wide"), WIDE, projection=512)
 
 
+@pytest.mark.long
 @pytest.mark.first_cases(8)
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize(
@@ -110,6 +111,7 @@ class Broken(PackedTower):
         }[self.how]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize(
     ("how", "why"),
@@ -148,6 +150,7 @@ def test_want_of_memory_does_not_change_the_tower(tmp_path, monkeypatch):
         ImageEncoder(model, batch_size=4)
 
 
+@pytest.mark.long
 def test_activations_are_told_apart(tmp_path):
     rows = {}
     for name in ACTIVATIONS:

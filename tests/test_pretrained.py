@@ -84,6 +84,7 @@ LAYOUTS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("names", LAYOUTS.values(), ids=LAYOUTS)
 def test_layers_of_any_name_are_taken_in_the_order_of_their_numbers(tmp_path, names):
     net = perceptron(*DEEP)
@@ -97,6 +98,7 @@ def test_layers_of_any_name_are_taken_in_the_order_of_their_numbers(tmp_path, na
         check(tmp_path / "reversed.pt", net)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "between", [(nn.ReLU, dropout), (dropout, nn.ReLU), (nn.ReLU, nn.Identity, dropout)], ids=len
 )
@@ -109,6 +111,7 @@ def test_whatever_has_no_weights_may_stand_between(tmp_path, between, widths):
     check(tmp_path / "m.pt", net, widths[0])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("legacy", [False, True], ids=["zip", "before 1.6"])
 @pytest.mark.parametrize(
     "wrap",

@@ -27,6 +27,7 @@ os.wait()
 """
 
 
+@pytest.mark.long
 def test_a_worker_in_the_background_keeps_nobody_waiting_and_is_ended(tmp_path):
     done = run_program([sys.executable, "-c", DETACHED], tmp_path, seconds=60)
     assert done.returncode == 0, done.stderr
@@ -37,6 +38,7 @@ def test_a_worker_in_the_background_keeps_nobody_waiting_and_is_ended(tmp_path):
     assert programs_of(tmp_path) == []
 
 
+@pytest.mark.long
 def test_a_command_that_hangs_is_killed_with_its_children_and_its_output_shown(tmp_path):
     with pytest.raises(
         AssertionError, match=r"(?s)sleep 300.* still ran after 1 seconds.*so far.*in trouble"

@@ -54,6 +54,7 @@ def test_brightness_is_mean_luma():
     assert brightness(grey_crop(pure_green)) == pytest.approx(0.587, abs=0.003)
 
 
+@pytest.mark.long
 def test_pose_has_the_signs_that_its_documentation_says(photos, crops, landmarker):
     for photo, crop in zip(photos[:12], crops[:12], strict=True):
         mirrored = crop_face(photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT), CONFIG, landmarker)

@@ -24,6 +24,7 @@ RATINGS = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "content",
     [
@@ -243,6 +244,7 @@ def test_two_columns_of_different_numbers_are_an_error(join):
 WIDE = [(3, 4), (1, 2), (7, 5), (2, 2), (6, 7)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "more",
     [

@@ -111,6 +111,7 @@ def test_params_yaml_says_the_same(reference):
     assert compared > 50
 
 
+@pytest.mark.long
 def test_params_yaml_holds_every_key_of_its_sections(reference):
     """Nobody should have to know a key that params.yaml does not show.
 

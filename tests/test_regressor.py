@@ -80,6 +80,7 @@ def test_principal_components_keep_the_weight_of_their_variance():
     assert r(model, *test) > ridge_r(*train[:2], *test) + 0.1  # what equal weights give
 
 
+@pytest.mark.long
 def test_it_learns_what_no_line_can():
     x, y = no_line(900, 0)
     train, test = thirds(x, y, 600, 150)
@@ -157,6 +158,7 @@ def test_at_most_so_many_epochs(rated):
     assert epochs == [0, 1, 2, 3]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "change",
     [
@@ -351,6 +353,7 @@ def test_an_option_out_of_range_is_named(rated, option, expected):
         train_regressor(*rated, **QUICK | option)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("hidden", [np.int64(8), (8,), np.array([8]), [np.int64(8)], range(8, 9)])
 def test_options_may_be_of_numpy_or_a_tuple(rated, hidden):
     model = train_regressor(

@@ -43,6 +43,7 @@ def test_the_unit_and_the_middle_of_the_scale_do_not_matter():
     assert icc(components(1000 + 20 * SHROUT_FLEISS)[1]) == pytest.approx(expected)
 
 
+@pytest.mark.long
 def test_components_of_an_incomplete_study_are_unbiased():
     estimates = []
     for seed in range(200):
@@ -133,6 +134,7 @@ def test_rows_in_another_order_and_another_run_give_the_same():
         ) == measure_reliability(judgements)
 
 
+@pytest.mark.long
 def test_faces_of_one_person_are_drawn_together():
     judgements, _ = rating_study(2, faces=40)
     copies = pd.concat(
@@ -187,6 +189,7 @@ def test_raters_of_one_face_each_are_as_good_as_unnamed():
         assert named["split_half"] == pytest.approx(unnamed["split_half"], rel=1e-9)
 
 
+@pytest.mark.long
 @pytest.mark.first_cases(1)
 @pytest.mark.parametrize("design", [{}, {"density": 0.4}, {"density": 0.1, "raters": 60}])
 def test_what_raters_are_called_does_not_matter(design):

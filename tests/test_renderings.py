@@ -97,6 +97,7 @@ def written(folder, faces, **options):
     return average, json.loads((folder / "composite.json").read_text())
 
 
+@pytest.mark.long
 def test_files_hold_what_was_asked_for(tmp_path, faces):
     average, facts = written(tmp_path / "plain", faces)
     assert facts["render"].keys() == {"align", "space", "symmetric", "max_yaw"}

@@ -65,6 +65,7 @@ def read(page) -> Read:
     return Read(page)
 
 
+@pytest.mark.long
 def test_names_are_text_and_never_tags(page, read):
     assert len(read.of("script")) == 1
     assert page.count("<script") == 1
@@ -137,6 +138,7 @@ def test_every_section_and_its_figures_are_there(material, read):
     )  # the ceiling of this run was not measured
 
 
+@pytest.mark.long
 def test_faces_by_score_stand_in_the_order_of_their_deciles(material):
     final = material.final.assign(
         copy_rank=[1, 2, 1, 1, 1, 1],
@@ -255,6 +257,7 @@ def test_every_picture_has_words_and_a_size_and_every_table_a_caption(read):
     assert len(read.of("caption")) == len(read.of("table")) > 5
 
 
+@pytest.mark.long
 def test_the_same_run_gives_the_same_bytes(material, page, tmp_path):
     assert report(material)[0] == page
     assert report(material_of(tmp_path, trained_run()))[0] == page  # in another folder
@@ -329,6 +332,7 @@ def test_paths_of_this_machine_stay_out(material):
     assert str(material.crops.folder.parent) not in page
 
 
+@pytest.mark.long
 def test_a_full_page_says_what_it_left_out(material):
     page, album = report(material, most=20_000)
     assert album.left_out > 5
@@ -336,6 +340,7 @@ def test_a_full_page_says_what_it_left_out(material):
     assert sum(len(image["src"]) for image in Read(page).of("img")) <= 20_000
 
 
+@pytest.mark.long
 def test_pictures_make_room_for_words(material, page, monkeypatch):
     """The album alone would be full at 9 MB.
 
@@ -352,6 +357,7 @@ def test_pictures_make_room_for_words(material, page, monkeypatch):
     assert "Judging a person." in smaller
 
 
+@pytest.mark.long
 def test_what_is_shown_is_bounded_whatever_comes_in(material):
     many = [f"face_{i}" for i in range(1000)]
     flags = pd.DataFrame({"filename": many, "reason": "blurred", "value": 1.0})

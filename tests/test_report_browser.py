@@ -52,6 +52,7 @@ def test_the_page_is_quiet_and_fits(tab, path, width):
     )  # the policy lets the page's own style in
 
 
+@pytest.mark.long
 def test_a_phone_scrolls_plots_and_shows_the_value_beside_each_parameter(tab, path):
     tab.open(path, 390)
     tab.evaluate("document.querySelectorAll('details').forEach(it => it.open = true)")

@@ -35,6 +35,7 @@ def plain(text: str) -> str:
     return html.unescape(re.sub(r"<[^>]*>", "", inline(text)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("made", [trained_run, untrained_run])
 def test_the_page_and_the_card_say_the_same(made):
     run = made().plain()

@@ -76,6 +76,7 @@ def test_what_was_taken_out_of_the_parameters_is_not_named(root, capsys):
     assert "women_to_top" not in output_of(root, capsys)
 
 
+@pytest.mark.long
 def test_all_warnings_stand_at_the_end_once_with_their_number(tmp_path):
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copyfile(ROOT / name, tmp_path / name)
@@ -140,6 +141,7 @@ def test_every_stage_that_warns_keeps_its_warnings():
         )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("made", "beginnings"),
     [

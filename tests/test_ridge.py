@@ -47,6 +47,7 @@ def test_the_blend_and_its_left_out_predictions_are_those_of_lines_fitted_anew(n
         assert ridge.mean.left_out[face] == pytest.approx(anew[0], abs=1e-8)
 
 
+@pytest.mark.long
 @SHAPES
 def test_a_line_without_a_part_is_the_one_fitted_on_the_others(n, d):
     z, y, std = standardised(n, d)

@@ -36,6 +36,7 @@ def store(tmp_path):
     return Store(tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "crop",
     [
@@ -80,6 +81,7 @@ def test_a_segment_that_reads_otherwise_the_second_time_is_removed(store, comman
     assert not planted.exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("place", ["recipe", "files", "stage", "other"])
 def test_a_link_to_a_folder_is_no_part_of_the_store(store, place):
     """The link to a home made an ordinary run delete its hidden files, and `rows prune` all."""
@@ -99,6 +101,7 @@ def test_a_link_to_a_folder_is_no_part_of_the_store(store, place):
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["link", "dangling", "pipe", "hard link", "folder", "device"])
 @pytest.mark.parametrize(
     "name",

@@ -109,6 +109,7 @@ def the_folder(place):
 # --- a bucket that is well ------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_rows_are_found_merged_and_removed_and_nothing_else_is_left(place, monkeypatch, tmp_path):
     monkeypatch.setattr(merging, "_MANY", 2)
     for number in range(5):
@@ -127,6 +128,7 @@ def test_rows_are_found_merged_and_removed_and_nothing_else_is_left(place, monke
     assert objects(place) == []
 
 
+@pytest.mark.long
 def test_two_prefixes_do_not_touch(place, tmp_path):
     put(place, "a")
     put(place / "below", "b")
@@ -135,6 +137,7 @@ def test_two_prefixes_do_not_touch(place, tmp_path):
     assert (stored(place), stored(place / "below")) == ([], ["b"])
 
 
+@pytest.mark.long
 def test_files_of_rows_are_kept_placed_and_removed(place, tmp_path):
     cache = DvcCache(tmp_path, tmp_path / "cache")
     with opened(place, cache=cache) as rows:
@@ -152,6 +155,7 @@ def test_files_of_rows_are_kept_placed_and_removed(place, tmp_path):
     assert objects(place) == []
 
 
+@pytest.mark.long
 def test_objects_of_others_are_no_rows(place):
     put(place, "a")
     with the_folder(place) as folder:
@@ -166,6 +170,7 @@ def test_objects_of_others_are_no_rows(place):
     assert stored(place) == ["a"]
 
 
+@pytest.mark.long
 def test_a_merge_does_not_bring_back_what_is_removed_meanwhile(place):
     put(place, "a")
     put(place, "b")
@@ -181,6 +186,7 @@ def test_a_merge_does_not_bring_back_what_is_removed_meanwhile(place):
         assert len(objects(place)) == 2
 
 
+@pytest.mark.long
 def test_a_merge_whose_mark_is_removed_while_it_writes_takes_its_rows_back(place, faults):
     """The other one has looked for new segments before this one is there."""
     put(place, "a")
@@ -199,6 +205,7 @@ def test_a_merge_whose_mark_is_removed_while_it_writes_takes_its_rows_back(place
         assert list_segments(folder) == before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", ["PUT", "HEAD"])
 def test_a_merge_that_does_not_know_whether_it_wrote_takes_its_rows_back(place, faults, what):
     put(place, "a")
@@ -221,6 +228,7 @@ def test_a_merge_that_does_not_know_whether_it_wrote_takes_its_rows_back(place, 
         assert list_segments(folder) == before
 
 
+@pytest.mark.long
 def test_what_could_not_be_taken_back_is_named(place, faults):
     put(place, "a")
     put(place, "b")
@@ -236,6 +244,7 @@ def test_what_could_not_be_taken_back_is_named(place, faults):
             rewrite(folder, list_segments(folder), unique_rows, tries=1)
 
 
+@pytest.mark.long
 def test_a_listing_of_rows_asks_once_for_each_segment(place, faults):
     for key in "abc":
         put(place, key)
@@ -248,6 +257,7 @@ def test_a_listing_of_rows_asks_once_for_each_segment(place, faults):
 # --- a bucket that fails --------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.first_cases(2)
 @pytest.mark.parametrize("what", ["busy", "broken", "cut", "unanswered", "slow"])
 def test_a_put_that_fails_once_is_repeated(place, faults, what):
@@ -256,6 +266,7 @@ def test_a_put_that_fails_once_is_repeated(place, faults, what):
     assert stored(place) == ["a"]
 
 
+@pytest.mark.long
 @pytest.mark.first_cases(1)
 @pytest.mark.parametrize("what", ["busy", "broken", "cut", "denied"])
 def test_a_bucket_that_cant_be_written_is_read_and_the_run_goes_on(place, faults, what):
@@ -274,6 +285,7 @@ def test_a_bucket_that_cant_be_written_is_read_and_the_run_goes_on(place, faults
     assert objects(place) == before
 
 
+@pytest.mark.long
 @pytest.mark.first_cases(1)
 @pytest.mark.parametrize("what", ["busy", "cut", "slow"])
 def test_puts_that_begin_to_fail_cost_one_warning_and_no_row_that_is_there(place, faults, what):
@@ -292,6 +304,7 @@ def test_puts_that_begin_to_fail_cost_one_warning_and_no_row_that_is_there(place
     assert stored(place) in (["a"], ["0", "a"])  # also where only the answer was late
 
 
+@pytest.mark.long
 def test_a_bucket_that_goes_away_while_it_is_read_costs_one_warning(place, faults):
     for key in "abcdef":
         put(place, key)
@@ -304,6 +317,7 @@ def test_a_bucket_that_goes_away_while_it_is_read_costs_one_warning(place, fault
     assert "rows that are not read yet are computed again" in warnings[-1]
 
 
+@pytest.mark.long
 def test_an_answer_that_is_cut_off_is_asked_for_again(place, faults):
     put(place, "a")
     left = [1]
@@ -319,6 +333,7 @@ def test_an_answer_that_is_cut_off_is_asked_for_again(place, faults):
     assert left == [0]
 
 
+@pytest.mark.long
 def test_a_full_bucket_is_an_error_like_a_full_disk(place, faults):
     with opened(place) as rows:
         rows.add(row("a"))
@@ -329,6 +344,7 @@ def test_a_full_bucket_is_an_error_like_a_full_disk(place, faults):
     assert stored(place) == ["a", "b"]  # there was room again
 
 
+@pytest.mark.long
 def test_a_bucket_that_lets_nothing_be_removed_does_not_seem_to(place, faults):
     put(place, "a")
     faults.fail("DELETE", "denied")
@@ -353,6 +369,7 @@ def test_crops_in_a_bucket_that_is_gone_are_written_where_they_go(place, faults,
 # --- what a user sees -----------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("where", "keys", "why"),
     [
@@ -380,6 +397,7 @@ def test_a_clock_that_is_an_hour_off_is_named(place, faults, capsys):
     assert "can't be written (this machine's clock is wrong (" in warning
 
 
+@pytest.mark.long
 def test_a_server_that_is_not_there_is_named(faults, monkeypatch, capsys):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("FACESTATS_ROWS", "s3://our-bucket/rows")

@@ -79,6 +79,7 @@ def test_new_images_cost_their_own_rows_and_others_nothing(project, sizes, monke
         )
 
 
+@pytest.mark.thorough  # test_row_shards.py has two versions of the code, test_layout.py their files
 def test_only_the_rows_whose_code_or_parameters_changed_are_computed(project, sizes):
     photos, faces = sizes
     code = {"PYTHONPATH": str(project.folder / "src")}

@@ -59,6 +59,7 @@ def test_same_bytes_with_one_and_two_workers(tmp_path):
     assert digests(tmp_path / "1") == digests(tmp_path / "2")
 
 
+@pytest.mark.long
 def test_another_seed_gives_another_sample(tmp_path):
     for seed in (1, 2):
         write_sample(tmp_path / str(seed), n=2, size=64, seed=seed, workers=1, progress=False)
@@ -73,6 +74,7 @@ def test_a_folder_with_files_is_not_written_into(tmp_path):
         write_sample(tmp_path, n=2, size=64, progress=False)
 
 
+@pytest.mark.long
 def test_traits_are_varied_and_within_bounds(people):
     ages = np.array([t.age for t in people])
     assert ages.min() >= 18
@@ -155,6 +157,7 @@ def test_a_third_of_the_labels_is_missing_and_the_rest_is_true(sample):
     assert rated <= {row["image"] for row in labels}
 
 
+@pytest.mark.long
 def test_photos_of_one_person_share_what_belongs_to_the_person():
     people, traits = cast(480, seed=0)
     named = {
@@ -206,6 +209,7 @@ def test_mean_ratings_are_as_reliable_as_those_of_people(people):
     assert means.std() > 3  # raters differ in what they call average
 
 
+@pytest.mark.long
 def test_every_bad_file_is_what_it_says(bad):
     assert (bad / "empty.jpg").stat().st_size == 0
     for name in ("text.jpg", "unknown_format.heic"):

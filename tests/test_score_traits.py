@@ -39,6 +39,7 @@ def test_the_first_trait_of_the_list_is_the_rating(tmp_path):
     assert joined.judgements["rating"].tolist() == [1, 2, 4]
 
 
+@pytest.mark.long
 def test_ratings_without_a_trait_are_those_of_the_first(tmp_path):
     labels = "image,rating_calm\n00,3\n01,1.5\n"
     joined = join(tmp_path, ["kind", "calm"], ratings__csv=PLAIN, labels__csv=labels)

@@ -132,6 +132,7 @@ def test_a_vector_of_any_width_takes_no_memory_for_its_nulls(store):
     assert "1 rows, 17179 MB are more than a segment holds" in store.warnings[0]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("version", ["1.0", "2.0"])
 @pytest.mark.parametrize("dictionary", [False, True])
 def test_the_headers_of_pages_say_what_the_footer_says(version, dictionary):
@@ -193,6 +194,7 @@ def as_long(match):
     return match[0][:-1] + bytes([match[0][-1] & 0xF0 | 6])
 
 
+@pytest.mark.long
 def test_nulls_of_wide_values_are_counted(store):
     """One row, a list of 2,000 nulls of a megabyte each."""
     nulls = pa.array([[None] * 2000], pa.list_(pa.binary(10**6)))

@@ -54,7 +54,7 @@ PARTS = (
 )
 # Replaces the files of a project by those of one run and the other in turn, one by one, as DVC
 # does: removed first, or by a rename, with pauses.
-ROUNDS = 8 if SEED in os.environ else 4  # `make soak` has more
+ROUNDS = 8 if SEED in os.environ else 2  # `make soak` has more
 REPLACE = """
 import os, random, shutil, sys, time
 from pathlib import Path
@@ -298,6 +298,7 @@ def label_as_child(root, withheld="labelled as under 18"):
     (root / "models/serving.json").write_text(json.dumps(content))
 
 
+@pytest.mark.long
 def test_a_child_stays_one_while_a_run_replaces_the_crops(root):
     label_as_child(root)
     models = serving.load(root)
@@ -321,6 +322,7 @@ def test_no_child_is_unknown_to_a_fresh_process_while_a_run_replaces_tables(root
     assert serving.load(fresh).score(PHOTO)["withheld"] == "labelled as under 18"
 
 
+@pytest.mark.long
 def test_a_labelled_adult_stays_one_or_is_an_error_while_a_run_replaces_the_crops(root):
     label_as_child(root, withheld=None)
     models = serving.load(root)
@@ -330,6 +332,7 @@ def test_a_labelled_adult_stays_one_or_is_an_error_while_a_run_replaces_the_crop
         models.score(PHOTO)
 
 
+@pytest.mark.long
 def test_another_picture_in_the_place_of_a_labelled_adults_crop_is_an_error(root):
     """The answer of models that one has became that of the age model."""
     label_as_child(root, withheld=None)
@@ -343,6 +346,7 @@ def test_another_picture_in_the_place_of_a_labelled_adults_crop_is_an_error(root
         models.score(PHOTO)
 
 
+@pytest.mark.long
 @pytest.mark.first_cases(2)
 @pytest.mark.parametrize("withheld", ["labelled as under 18", None])
 @pytest.mark.parametrize("content", [b"", b"no picture", "another"])
@@ -372,6 +376,7 @@ def test_a_disk_that_fails_is_not_a_table_that_was_not_pulled(root, monkeypatch)
             manifest.identity(root / "data/processed/metadata/faces.parquet")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO])
 def test_a_fault_while_models_are_loaded_is_forgotten_when_it_is_over(root, monkeypatch, number):
     """The error was kept until the next run."""
@@ -386,6 +391,7 @@ def test_a_fault_while_models_are_loaded_is_forgotten_when_it_is_over(root, monk
     assert serving.load(root).score(PHOTO)["withheld"] is None
 
 
+@pytest.mark.long
 def test_a_child_is_known_by_its_hash_where_the_crop_was_removed(root, tmp_path):
     label_as_child(root)
     crops = "data/processed/preproc"

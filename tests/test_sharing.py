@@ -29,9 +29,6 @@ def office(built, tmp_path_factory) -> Project:
     """
     folder = tmp_path_factory.mktemp("sharing")
     office = open_office(built, folder, *STAGES)
-    office.dvc("exp", "run", "-n", "early", "-S", "mlp.epochs=7", "train_attractiveness")
-    office.git("checkout", "-q", ".")
-    office.dvc("checkout", "-q")
     document(office, "directory", storage=storage(office))
     return office
 
@@ -47,7 +44,13 @@ def stored(office: Project, name: str):
 
 
 @pytest.mark.thorough
-def test_an_experiment_that_is_older_than_the_remote_arrives_whole(office, tmp_path):
+def test_an_experiment_that_is_older_than_the_remote_arrives_whole(built, tmp_path):
+    office = open_office(built, tmp_path, *STAGES)
+    office.dvc("exp", "run", "-n", "early", "-S", "mlp.epochs=7", "train_attractiveness")
+    office.git("checkout", "-q", ".")
+    office.dvc("checkout", "-q")
+    document(office, "directory", storage=storage(office))
+
     def take(name: str) -> Project:
         other = colleague(office, tmp_path / name)
         other.dvc("exp", "pull", "origin", "early")

@@ -76,6 +76,7 @@ def test_every_model_is_measured_in_rating_units_on_the_same_faces():
         assert metrics["test"][name].keys() == {*METRICS, "minus_mlp"}
 
 
+@pytest.mark.long
 def test_of_the_zscore_there_are_correlations_only():
     ratings, scores = faces()
     metrics = measure(ratings, scores).metrics["test"]
@@ -94,6 +95,7 @@ def test_of_the_zscore_there_are_correlations_only():
     )
 
 
+@pytest.mark.long
 def test_learned_weights_stand_in_the_metrics_and_come_from_val_faces():
     ratings, scores = faces()
     result = measure(ratings, scores).metrics
@@ -121,6 +123,7 @@ def test_learned_weights_stand_in_the_metrics_and_come_from_val_faces():
     assert other["weights"] == result["weights"]
 
 
+@pytest.mark.long
 def test_differences_are_paired():
     ratings, scores = faces()
     metrics = measure(ratings, scores).metrics["test"]

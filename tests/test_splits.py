@@ -68,6 +68,7 @@ def stratified(labels, seed=0, val=0.15, test=0.2):
     return split.set_index("filename")["split"]
 
 
+@pytest.mark.long
 @pytest.mark.first_cases(6)
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("n", [60, 61, 67, 600])
@@ -89,6 +90,7 @@ def test_of_60_faces_39_are_for_training():
     assert counts.to_dict() == {"train": 39, "test": 12, "val": 9}
 
 
+@pytest.mark.long
 def test_one_labelled_face_more_moves_one_percent_at_most():
     def moved(n, seed):
         labels = rated(n + 1, np.random.default_rng(seed))

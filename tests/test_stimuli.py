@@ -66,6 +66,7 @@ def test_no_change_changes_no_pixel():
     assert moved.size == (WIDTH, HEIGHT)
 
 
+@pytest.mark.long
 def test_skin_does_not_glow_where_only_the_composite_had_brows():
     """`minus` has a dark band that `of` lacks."""
     skin, y = (200, 160, 140), round(0.42 * 96)

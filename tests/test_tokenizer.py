@@ -208,6 +208,7 @@ def test_what_is_no_json_object_is_named(folder, content):
 # In a process of its own
 
 
+@pytest.mark.long
 def test_both_ways_give_the_same_ids(folder, apart, monkeypatch, tmp_path_factory):
     given = tmp_path_factory.mktemp("given")
     write_tokenizer(given)
@@ -241,6 +242,7 @@ def test_what_can_not_be_loaded_says_why(folder, apart):
         Tokenizer(folder)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("step", [replace("aaaa"), precompiled(4)], ids=["text", "map"])
 def test_tokens_without_end_are_no_answer(folder, apart, step):
     change(folder / "tokenizer_config.json", **ANY)
@@ -249,6 +251,7 @@ def test_tokens_without_end_are_no_answer(folder, apart, step):
         Tokenizer(folder).ids("a")
 
 
+@pytest.mark.long
 def test_a_pattern_at_the_end_of_its_retries_is_an_error(folder, apart):
     change(folder / "tokenizer_config.json", **ANY)
     change(folder / "tokenizer.json", pre_tokenizer=split(BACKTRACKS))

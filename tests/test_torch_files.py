@@ -102,6 +102,7 @@ def test_a_function_that_would_take_memory_is_not_called(tmp_path, program):
     assert peak < 1_000_000
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("program", "message"),
     [
@@ -164,6 +165,7 @@ def test_keys_that_no_state_dict_has_are_left_out():
 LONG = text("k" * 1000)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("levels", "content"),
     [

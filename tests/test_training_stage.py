@@ -308,6 +308,8 @@ def test_copies_of_a_face_share_a_fold(stage):
     assert fold.nunique() == 3
 
 
+@pytest.mark.long
+@pytest.mark.first_cases(1)
 @pytest.mark.parametrize("known_by", ["copy_group", "person"])
 def test_copies_and_persons_are_no_evidence_for_a_classifier(stage, known_by):
     """Ten persons with thirteen nearly equal faces each, and genders by chance: what one face says

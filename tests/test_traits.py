@@ -69,6 +69,7 @@ def test_a_trait_that_can_be_no_column_is_an_error(tmp_path):
         join(tmp_path, ratings__csv="image,rater,rating,trait\n00,a,7,n\n00,a,7,att\n")
 
 
+@pytest.mark.long
 def test_raters_to_drop_may_have_rated_one_trait_only(tmp_path):
     joined = join(tmp_path, drop=["b"], ratings__csv=RATINGS)
     assert joined.table.set_index("filename").loc["00.jpg", "rating"] == 7
@@ -77,6 +78,7 @@ def test_raters_to_drop_may_have_rated_one_trait_only(tmp_path):
         join(tmp_path, drop=["nobody"])
 
 
+@pytest.mark.long
 def test_only_some_raters_count(tmp_path):
     joined = join(tmp_path, raters={"rater_gender": "Female"}, ratings__csv=RATINGS)
     table = joined.table.set_index("filename")
@@ -110,6 +112,7 @@ def judged(raters, noise, seed=0, n=60):
     )
 
 
+@pytest.mark.long
 def test_one_rater_is_predicted_far_worse_than_the_mean():
     judgements = judged(40, 1.5, n=300)
     report = measure_agreement(judgements, {"kind": judgements})
@@ -175,6 +178,7 @@ class TestOfficialSplits:
             official_splits(pd.DataFrame({"age": [1.0]}))
 
 
+@pytest.mark.long
 def test_datasets_with_other_means_come_to_one_level(tmp_path):
     labels = "image,rating,dataset\n" + "".join(
         f"{i:02d},{50 + 10 * (i % 3)},omi\n" if i < 9 else f"{i:02d},{20 + 6 * (i % 3)},sk\n"
@@ -191,6 +195,7 @@ def test_datasets_with_other_means_come_to_one_level(tmp_path):
     assert "levelled" not in kept.summary["rating"]
 
 
+@pytest.mark.long
 def test_raters_of_two_datasets_do_not_agree_because_these_differ(tmp_path):
     labels = "image,dataset\n" + "".join(f"{i:02d},{'ab'[i % 2]}\n" for i in range(40))
     rng = np.random.default_rng(0)  # raters who agree on nothing but the dataset
@@ -206,6 +211,7 @@ def test_raters_of_two_datasets_do_not_agree_because_these_differ(tmp_path):
     assert measure_agreement(apart.judgements, {})["reliability"]["split_half"]["value"] > 0.95
 
 
+@pytest.mark.long
 def test_the_scale_and_the_licence_of_an_import_reach_the_run(tmp_path):
     facts = {
         "name": "set",
@@ -236,6 +242,7 @@ def test_the_scale_and_the_licence_of_an_import_reach_the_run(tmp_path):
         join(tmp_path)
 
 
+@pytest.mark.long
 def test_the_report_says_how_ratings_of_two_datasets_were_joined(tmp_path):
     sets = [
         dict.fromkeys(("name", "title", "version", "licence", "licence_link", "citation"), name)
@@ -287,6 +294,7 @@ def two_groups(n=60, raters=12, shift=1.0, own=0.0, noise=1.0, seed=0):
     return pd.concat(parts, ignore_index=True)
 
 
+@pytest.mark.long
 def test_groups_that_differ_in_level_alone_agree():
     rows = two_groups()
     groups, _ = group_columns(rows[["rater_gender"]], rows)
@@ -308,6 +316,7 @@ def test_groups_that_differ_in_level_alone_agree():
     assert spans[0] < spans[1]
 
 
+@pytest.mark.long
 def test_a_taste_of_their_own_is_told_from_few_raters():
     rows = two_groups(own=1.0, n=300)
     pair = measure_groups(rows, group_columns(rows[["rater_gender"]], rows)[0])["rater_gender"][
@@ -334,6 +343,7 @@ def test_only_what_divides_the_raters_is_a_group():
     assert group_columns(None, rows)[0].empty
 
 
+@pytest.mark.long
 def test_of_very_many_groups_the_fewest_are_compared(tmp_path):
     """Each pair takes time, and of thousands of figures nobody reads one."""
     raters, images = [f"r{i}" for i in range(24)], ["00", "01"]
@@ -351,6 +361,7 @@ def test_of_very_many_groups_the_fewest_are_compared(tmp_path):
     assert "left out 35 columns: 'question_4', 'question_5'" in warning
 
 
+@pytest.mark.long
 def test_means_by_group_stand_in_a_table(tmp_path):
     joined = join(tmp_path, ratings__csv=RATINGS)
     table = group_means(joined.judgements, joined.traits, joined.groups)
@@ -365,6 +376,7 @@ def test_means_by_group_stand_in_a_table(tmp_path):
     assert add_groups({"reliability": 1}, None, {}, plain.groups, None) == {"reliability": 1}
 
 
+@pytest.mark.long
 def test_pairs_of_as_many_faces_share_their_resamples(monkeypatch):
     """Drawing them took nearly all of the 15 s of 264 pairs."""
     rows = pd.concat([two_groups(n=30, raters=2).assign(rater_gender=name) for name in "abcdef"])

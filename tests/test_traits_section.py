@@ -97,6 +97,7 @@ def run_with_traits():
     return dataclasses.replace(run, labels=labels, traits={"kind": facts, "calm": facts})
 
 
+@pytest.mark.long
 def test_the_card_has_a_row_for_each_trait_and_pair_of_groups():
     run = run_with_traits()
     card = model_card(run)
@@ -108,6 +109,7 @@ def test_the_card_has_a_row_for_each_trait_and_pair_of_groups():
     assert "Several traits" not in model_card(trained_run())
 
 
+@pytest.mark.long
 def test_the_summary_has_r_of_each_trait():
     figures = TraitFigures(run_with_traits().traits, {})
     facts = figures.metrics["calm"]
@@ -117,6 +119,7 @@ def test_the_summary_has_r_of_each_trait():
     assert TraitFigures({}, {}).headlines() == {}
 
 
+@pytest.mark.long
 def test_the_figure_has_a_panel_for_each_trait_or_says_why_there_is_none(tmp_path):
     points = pd.DataFrame({"actual": [1.0, 2.0], "predicted": [1.5, 1.0]})
     sizes = []

@@ -166,6 +166,7 @@ def test_a_face_moves_along_a_difference_of_params_yaml(models):
     assert not np.array_equal(np.asarray(picture), np.asarray(other))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -198,6 +199,7 @@ def redrawn(root, name):
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "use",
     [
@@ -259,6 +261,7 @@ def test_no_stimulus_leads_a_child_along_a_score(models, monkeypatch):
     assert len(face_continuum("women", "best", 3)) == 3
 
 
+@pytest.mark.long
 def test_one_photo_gives_a_picture_and_its_sheet(models, tmp_path):
     assert run("a.jpg", "--along", "women_minus_men", "--shape", "1", "--output", "out.png") == 0
     assert Image.open("out.png").size == (SIZE, SIZE)
@@ -270,6 +273,7 @@ def test_one_photo_gives_a_picture_and_its_sheet(models, tmp_path):
     assert row["face_height"] == row["face_height_before"]
 
 
+@pytest.mark.long
 def test_of_a_folder_one_bad_photo_is_a_row_and_the_rest_goes_on(models, tmp_path, capsys):
     (tmp_path / "photos/more").mkdir(parents=True)
     for name in ("one.jpg", "nobody.jpg", "more/two.webp"):
@@ -284,6 +288,7 @@ def test_of_a_folder_one_bad_photo_is_a_row_and_the_rest_goes_on(models, tmp_pat
     assert "nobody.jpg: no face found" in capsys.readouterr().err
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -301,6 +306,7 @@ def test_an_output_that_cannot_be_used_is_named(models, tmp_path, capsys, argume
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_an_output_is_replaced_when_that_is_said(models):
     arguments = ("a.jpg", "--symmetric", "both", "--output", "out.jpg")
     assert run(*arguments) == 0
@@ -308,6 +314,7 @@ def test_an_output_is_replaced_when_that_is_said(models):
     assert run(*arguments, "--overwrite") == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("out", ["out", "out.png", "new/out.png"])
 def test_a_run_that_stops_leaves_nothing_in_the_way_of_the_next(models, tmp_path, monkeypatch, out):
     arguments = ("a.jpg", "--symmetric", "both", "--output", out)
@@ -397,6 +404,7 @@ def test_a_continuum_leads_from_one_face_to_another(models, monkeypatch):
         face_continuum("women", "men", 90)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "ends", [("a.jpg", "child.jpg"), ("child.jpg", "a.jpg"), ("men", "child.jpg")]
 )

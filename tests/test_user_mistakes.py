@@ -110,6 +110,7 @@ def test_damaged_weights_of_clip(spoilt):
         load_encoder(spoilt)
 
 
+@pytest.mark.long
 def test_a_damaged_face_among_those_to_embed(clip_models, tmp_path, monkeypatch):
     monkeypatch.setenv(PLACE, str(tmp_path / "rows"))
     monkeypatch.syspath_prepend(ROOT / "stages")
@@ -143,6 +144,7 @@ def test_damaged_files_of_the_pipeline(tmp_path):
         read_json(tmp_path / "n.json")
 
 
+@pytest.mark.long
 def test_a_stage_whose_out_can_not_be_written_says_where(tmp_path):
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     (tmp_path / "out").touch()

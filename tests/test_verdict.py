@@ -160,6 +160,7 @@ def doubtful_run():
     return run
 
 
+@pytest.mark.long
 def test_results_say_it_before_any_figure(tmp_path):
     run = doubtful_run()
     for name, content in {
@@ -175,6 +176,7 @@ def test_results_say_it_before_any_figure(tmp_path):
     assert "R² = " in lines[2]
 
 
+@pytest.mark.long
 def test_a_report_begins_with_it_and_r_never_stands_alone(tmp_path):
     page = report(material_of(tmp_path, doubtful_run()))[0]
     assert page.index("The holistic score says nothing: reasons.") < page.index("came in;")

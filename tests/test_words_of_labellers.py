@@ -58,6 +58,7 @@ def tags(page: str) -> list[str]:
     return re.findall(r"<(/?[a-z0-9]+)", page)
 
 
+@pytest.mark.long
 @pytest.mark.first_cases(4)
 @pytest.mark.parametrize("word", WORDS)
 def test_the_model_card_shows_a_word_as_it_is(run, word):
@@ -77,6 +78,7 @@ def test_the_model_card_shows_a_word_as_it_is(run, word):
     assert "data/<b>[x](y)" in texts
 
 
+@pytest.mark.long
 @pytest.mark.first_cases(4)
 @pytest.mark.parametrize("word", WORDS)
 def test_the_report_shows_a_word_as_it_is(run, word):

@@ -63,6 +63,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.first_cases(1)
 @pytest.mark.parametrize("data", BOMBS.values(), ids=BOMBS)
 def test_a_workbook_that_takes_too_much_is_named(tmp_path, small_limits, data):
@@ -73,6 +74,7 @@ def test_a_workbook_that_takes_too_much_is_named(tmp_path, small_limits, data):
         excel.read_excel(path)
 
 
+@pytest.mark.long
 def test_the_process_goes_on_with_the_next_workbook(tmp_path, small_limits):
     path = tmp_path / "labels.xlsx"
     workbook({"labels": [["image", "age"], ["00.jpg", 30]]}).save(path)

@@ -97,6 +97,7 @@ def test_probabilities_are_those_of_the_whole_model(reader):
     check_against_clip(*reader)
 
 
+@pytest.mark.long
 def test_tiny_reads_the_prompts_of_params_yaml(clip_models):
     folder = clip_models["tiny"]
     sha256 = json.loads((folder / "facestats.json").read_text())["sha256"]
