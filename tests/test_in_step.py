@@ -15,13 +15,14 @@ from facestats.core.stats.identity import (
 )
 from facestats.core.stats.shared import coded, read_shared
 from facestats.core.tables import FILENAME, INTEGER, TEXT, Column, Schema, blocks
+from facestats.core.tables.known import read_known
 from facestats.core.tables.names import in_order, look_up, numbered, positions, repeats
 from facestats.core.tables.steps import Source, in_step
 from facestats.errors import TableError
 from facestats.faces.tables import FACES
 from facestats.groups.final import Pictures, read_persons
 from facestats.labels.tables import LABELS
-from resources import names
+from resources import names, text
 
 SCHEMA = Schema(
     "things.parquet",
@@ -249,3 +250,12 @@ def test_of_too_many_faces_some_are_weighed_as_labels(monkeypatch):
     weighed = proposals._weighed(np.arange(200) < 5)
     assert (weighed[:5].sum(), weighed.sum()) == (5, 40)
     assert proposals._weighed(known[:100]).all()
+
+
+def test_of_all_labels_only_rows_that_say_something_are_read(tmp_path):
+    labels = pd.DataFrame({"filename": names(6), "rating": [np.nan, 3, np.nan, np.nan, 2, np.nan]})
+    labels["rating_n"] = labels["rating"].notna().astype("int32")
+    labels["gender"] = text([None, None, "x", None, None, None])
+    tables.write(labels.reindex(columns=[*LABELS.columns]), tmp_path / "labels.parquet", LABELS)
+    known = read_known(tmp_path / "labels.parquet", LABELS)
+    assert known.index.tolist() == names(6)[[1, 2, 4]].tolist()

@@ -26,6 +26,7 @@ from facestats.attributes.zeroshot import (
 from facestats.core import tables
 from facestats.core.doubts import are_photographs, drawn_share, mostly_drawn
 from facestats.core.tables import doubts_metadata
+from facestats.core.tables.blocks import BLOCK
 from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.core.tables.names import look_up
 from facestats.prompts.zeroshot import PromptClassifier, find_strange_classes, is_tiny
@@ -159,8 +160,9 @@ def _write_flags(
     flags = flag_faces(faces, doubtful, predictions, labels, trained, out_of_fold)
     del labels
     flags.insert(1, "image", look_up(flags["filename"], faces.set_index("filename")["image"]))
-    tables.write(flags, folder / schemas.FLAGS.name, schemas.FLAGS)
-    return len(flags)
+    rows = (flags[start : start + BLOCK] for start in range(0, max(len(flags), 1), BLOCK))
+    blocks = (some.assign(reason=some["reason"].astype("str")) for some in rows)
+    return tables.write_blocks(blocks, folder / schemas.FLAGS.name, schemas.FLAGS)[0]
 
 
 def _write_tables(

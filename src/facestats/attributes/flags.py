@@ -52,8 +52,8 @@ def flag_faces(
     Returns
     -------
     DataFrame
-        `filename`, `reason`, `value`, in this order of reasons; within a reason, equal values are
-        sorted by name.
+        `filename`, `reason` (categories), `value`, in this order of reasons; within a reason, equal
+        values are sorted by name.
 
         - `contradicts_<target>`: probability of another class than the label, or distance of the
           answer from a number; greatest first.
@@ -90,7 +90,7 @@ def flag_faces(
     flags = pd.concat([rows for _, rows in parts if len(rows)] or [parts[0][1]], ignore_index=True)
     numbers = np.repeat(np.arange(len(parts)), [len(rows) for _, rows in parts])
     reasons = pd.Categorical.from_codes(numbers, [reason for reason, _ in parts])
-    flags.insert(1, "reason", reasons.astype("str"))
+    flags.insert(1, "reason", reasons)
     return flags
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import pandas as pd
 
 from facestats.core import tables
+from facestats.core.tables import INTEGER
 
 
 def read_known(path: str | Path, schema: tables.Schema, names: Iterable[str] = ()) -> pd.DataFrame:
-    """Read the rows with a value in any column but `filename` and `image`, block by block.
+    """Read the rows that say more than a face's names and counts of nothing, block by block.
 
     Parameters
     ----------
@@ -25,8 +26,11 @@ def read_known(path: str | Path, schema: tables.Schema, names: Iterable[str] = (
     DataFrame
         By filename.
     """
+    silent = [
+        "filename",
+        "image",
+        *(name for name, kind in schema.columns.items() if kind == INTEGER),
+    ]
     with tables.reading(path, schema) as blocks:
-        known = [
-            frame[frame.drop(columns=["filename", "image"]).notna().any(axis=1)] for frame in blocks
-        ]
+        known = [frame[frame.drop(columns=silent).notna().any(axis=1)] for frame in blocks]
     return tables.called_as(pd.concat(known), names).set_index("filename")
