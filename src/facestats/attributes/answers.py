@@ -239,7 +239,7 @@ def _needed(frame: pd.DataFrame, models: Mapping[str, Model]) -> pd.DataFrame:
         if any(name == target or name.startswith(f"{target}_") for target in targets)
         and (name not in targets or frame[name].dtype.kind == "f")
     ]
-    return frame[columns]
+    return frame[columns].copy()  # a part of a frame keeps all of it in memory
 
 
 def _count_sources(clean: pd.DataFrame) -> pd.Series:
