@@ -432,6 +432,7 @@ def test_where_nothing_can_tell_it_is_said_and_may_be_refused(stage, capsys, opt
     assert "children get scores" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_no_label_at_all_checks_nobody(stage, capsys):
     stage.rows["age"] = np.nan
     measured = stage()

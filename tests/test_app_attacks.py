@@ -59,6 +59,7 @@ def study(folder, names, monkeypatch):
     return Rating(folder, Choices(consent="yes")), SimpleNamespace(faces=faces, version="1")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name", ["soft\u00adhyphen.jpg", "a\u200bb.jpg", " blank.jpg", f"{NAME}.jpg"]
 )

@@ -52,6 +52,7 @@ def test_names_and_parameters_are_read_once_for_all_labels(root, monkeypatch):
     assert page._labels(shown) == {}
 
 
+@pytest.mark.long
 def test_orders_and_lines_are_read_once_for_all_ratings(root, monkeypatch):
     shown, drawn, read = shown_of(40), [], []
     generator, reader = np.random.default_rng, rating.rows_by_hand
@@ -75,6 +76,7 @@ def test_orders_and_lines_are_read_once_for_all_ratings(root, monkeypatch):
     assert again["face"]["name"] != seen[0]
 
 
+@pytest.mark.long
 def test_nothing_is_written_of_a_photo_that_was_removed_meanwhile(root):
     """By `forget`, while raters look at it."""
     photos = root / load_params(root / "params.yaml").data.images

@@ -271,6 +271,7 @@ def test_the_calibration_error_is_the_distance_from_the_diagonal(shift, slope, e
     assert plain["value"] == pytest.approx(error, abs=0.35)
 
 
+@pytest.mark.long
 def test_a_perfect_models_error_is_what_chance_gives():
     result = [
         score_calibration.calibration(*scores(100, seed=seed), 100, seed)["calibration_error"]

@@ -167,6 +167,7 @@ def asked(shares, **attributes):
     return {"zeroshot": zeroshot_models(empty, kinds, 0.6), "shares": pd.DataFrame(shares)}
 
 
+@pytest.mark.long
 def test_prompts_are_measured_on_the_same_faces_as_the_model(pets):
     model, _, labels, split, predictions, guess = pets
     cat = np.random.default_rng(1).uniform(size=90)

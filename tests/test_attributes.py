@@ -83,6 +83,7 @@ def test_fewer_than_two_classes_train_nothing_and_say_why(counts, why):
     assert (model.trained, model.why, model.classes) == (False, why, [])
 
 
+@pytest.mark.long
 def test_a_balanced_classifier_finds_more_of_the_rare_class():
     x, labels = blobs({"cat": 300, "dog": 12}, spread=2.0)
     result = {
@@ -155,6 +156,7 @@ def test_a_model_file_gives_back_the_same_model(tmp_path):
     assert [p.name for p in (tmp_path / "sub").iterdir()] == ["pet_clf.safetensors"]
 
 
+@pytest.mark.long
 def test_training_twice_gives_the_same_bytes(tmp_path):
     x, labels = blobs({"cat": 20, "dog": 20})
     for i in range(2):

@@ -89,6 +89,7 @@ def test_a_photo_of_fewer_pixels_can_be_over_the_limit(name):
         open_photo(BOMBS[name](1040), max_pixels=1040**2)
 
 
+@pytest.mark.long
 def test_usual_photos_have_all_pixels_of_the_limit():
     for kind, options in (
         ("JPEG", {}),
@@ -184,6 +185,7 @@ def test_damaged_headers_are_no_trouble():
     assert count_scans(b"\xff\xd8" + b"\xff\xda\0\0" * 50) >= 20
 
 
+@pytest.mark.long
 def test_headers_that_lead_nowhere_end_soon():
     """Each takes minutes or hours where its parts are judged one by one."""
     jpeg = with_scans(64, 1)

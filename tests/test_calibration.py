@@ -59,6 +59,7 @@ def test_the_chosen_penalty_beats_its_neighbours_on_new_faces():
     assert chosen < min(loss(10.0**power) for power in (-4, -3, -2, -1, 0, 1)) + 0.02
 
 
+@pytest.mark.long
 def test_the_penalty_of_a_regression_is_that_of_ridge_in_cross_validation():
     from sklearn.linear_model import RidgeCV
     from sklearn.preprocessing import StandardScaler
@@ -209,6 +210,7 @@ def test_answers_to_new_faces_are_right_as_often_as_wanted(precision):
     assert trained.model.threshold_from == "100 val faces"
 
 
+@pytest.mark.long
 def test_without_val_faces_the_threshold_comes_from_train_faces_left_out():
     x, labels = drawn(300, d=10)
     trained = train_classifier("pet", x, labels, 5)
@@ -238,6 +240,7 @@ def test_a_mistake_on_few_val_faces_does_not_silence_a_model(n, said):
     assert 0.5 < trained.model.abstain_below < 1
 
 
+@pytest.mark.long
 def test_a_model_that_is_never_right_often_enough_abstains_and_one_without_a_wish_answers():
     rng = np.random.default_rng(0)
     x, labels = rng.normal(size=(200, 5)).astype(np.float32), text(rng.choice(["cat", "dog"], 200))

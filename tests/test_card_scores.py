@@ -106,6 +106,7 @@ def test_every_score_has_a_line_with_its_intervals(better):
     assert measured(test["geometry_zscore"]["pearson"]) in zscore
 
 
+@pytest.mark.long
 def test_a_combined_score_that_is_better_or_worse_is_called_so(better):
     assert (
         "The combined score follows the raters better than the holistic score alone: "

@@ -54,6 +54,7 @@ def test_a_fresh_process_is_a_new_one(children):
     assert children.call({}, b"", fresh=True)[0]["pid"] != pid
 
 
+@pytest.mark.long
 def test_processes_that_are_killed_while_they_are_idle_count_for_nothing(children):
     """Two of them in a row were the next call's fault."""
     with ThreadPoolExecutor(2) as threads:
@@ -91,6 +92,7 @@ def test_an_interrupted_call_leaves_no_answer_for_the_next(children, monkeypatch
     assert (answer["name"], answer["pid"] == pid) == ("Bert", False)
 
 
+@pytest.mark.long
 def test_threads_have_a_process_each(children):
     with ThreadPoolExecutor(3) as threads:
         calls = [threads.submit(children.call, {"wait": 0.3, "n": n}, b"") for n in range(3)]
@@ -99,6 +101,7 @@ def test_threads_have_a_process_each(children):
     assert len({answer["pid"] for answer in answers}) > 1
 
 
+@pytest.mark.long
 def test_a_copy_of_the_caller_starts_processes_of_its_own(children):
     pid = children.call({}, b"")[0]["pid"]
     reader, writer = os.pipe()

@@ -271,6 +271,7 @@ def test_a_repository_in_another_layout_says_which(hub, tmp_path, files, words):
     assert not any(name in files for name in hub.served)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("kind", "words"),
     [

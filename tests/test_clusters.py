@@ -97,6 +97,7 @@ def test_faces_that_are_all_alike_are_one_cluster():
     assert clustering.silhouette == {2: None, 3: None, 4: None}
 
 
+@pytest.mark.long
 def test_clusters_do_not_depend_on_the_number_of_threads():
     x = np.random.default_rng(0).normal(size=(400, 64)).astype(np.float32)
     clustering = []
@@ -136,6 +137,7 @@ def test_agreement_is_one_for_the_same_and_zero_for_chance():
     json.dumps(clustering)
 
 
+@pytest.mark.long
 def test_attributes_are_joined_block_by_block_and_compared_as_a_whole(tmp_path, monkeypatch):
     monkeypatch.setattr(blocks, "BLOCK", 7)
     rng, n = np.random.default_rng(0), 60

@@ -63,6 +63,7 @@ SRGB = [[0.4361, 0.2225, 0.0139], [0.3851, 0.7169, 0.0971], [0.1431, 0.0606, 0.7
 P3 = [[0.5151, 0.2412, -0.0011], [0.2920, 0.6922, 0.0419], [0.1571, 0.0666, 0.7841]]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP", "AVIF", "HEIF"])
 def test_profiles_are_judged_by_what_they_do_and_not_by_their_name(kind):
     colour = (200, 80, 60)

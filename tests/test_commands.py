@@ -81,6 +81,7 @@ def hub(monkeypatch):
         server.shutdown()
 
 
+@pytest.mark.long
 def test_a_hub_that_answers_is_reached(hub, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", hub)
     assert describe_hub() == f"model hub: {hub} answers"
@@ -88,6 +89,7 @@ def test_a_hub_that_answers_is_reached(hub, monkeypatch):
     assert "is not asked" in describe_hub()
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("hub")
 def test_a_hub_that_is_not_there_is_said_and_no_error(monkeypatch):
     with socket.socket() as taken:

@@ -253,6 +253,7 @@ def printed(made: MadeProject, capsys, *arguments: str, code: int = 0) -> str:
     return output.err if code else output.out
 
 
+@pytest.mark.long
 def test_an_experiment_is_compared_with_the_branch(grid, capsys):
     output = printed(grid, capsys, "main", "wide")
     assert output.startswith("wide (")
@@ -262,6 +263,7 @@ def test_an_experiment_is_compared_with_the_branch(grid, capsys):
     assert "no parameter differs" not in output
 
 
+@pytest.mark.long
 def test_the_default_is_the_last_commit_and_the_workspace(grid, capsys):
     (_, good), actual, _ = two_halves(N, 1, more=1.0)
     grid.run(run_of(good, actual), hidden=512)
@@ -271,6 +273,7 @@ def test_the_default_is_the_last_commit_and_the_workspace(grid, capsys):
     assert "workspace is better" in output
 
 
+@pytest.mark.long
 def test_models_that_predict_the_same_stand_on_one_line(grid, capsys):
     (poor, _), actual, _ = two_halves(N, 1, more=1.0)
     grid.run(run_of(poor, actual), hidden=512)
@@ -349,6 +352,7 @@ def test_differences_are_drawn(grid, capsys, tmp_path, suffix):
 # What can't be compared
 
 
+@pytest.mark.long
 def test_an_unknown_name_is_refused_with_the_nearest(grid, capsys):
     error = printed(grid, capsys, "main", "wyde", code=2)
     assert "wyde is no commit, branch, tag or experiment of" in error
@@ -356,6 +360,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(grid, capsys):
     assert "Did you mean workspace?" in printed(grid, capsys, "worksapce", "main", code=2)
 
 
+@pytest.mark.long
 def test_names_that_look_like_options_or_ranges_are_names(grid):
     for name in ("--all", "main..wide", "^main", "-"):
         with pytest.raises(InputError, match="is no commit, branch, tag or experiment"):
@@ -394,6 +399,7 @@ def test_predictions_that_are_not_in_the_cache(grid):
         read_run(grid.folder, "wide")
 
 
+@pytest.mark.long
 def test_a_stale_workspace(grid):
     (first, _), actual, _ = two_halves(N, 1)
     grid.git("checkout", "-q", "main", "--", ".")
@@ -446,6 +452,7 @@ def test_wrong_arguments(grid, capsys):
     )
 
 
+@pytest.mark.long
 def test_damaged_files_of_a_commit_are_named(grid):
     (grid.folder / "dvc.lock").write_text("stages: [\n")
     grid.commit()

@@ -51,6 +51,7 @@ def people(request):
     )
 
 
+@pytest.mark.long
 def test_a_filter_returns_a_frame_of_the_same_kind_with_the_matching_rows(people):
     women = facestats.filter_images(
         people,

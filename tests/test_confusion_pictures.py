@@ -84,6 +84,7 @@ def test_few_and_many_classes_are_drawn_in_the_same_bytes(tmp_path, n):
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
+@pytest.mark.long
 def test_dollar_signs_in_names_are_no_formulas(tmp_path, figures):
     names = [r"$\pounds{$", "$_^$"]
     confusion_picture(

@@ -258,6 +258,7 @@ def test_of_a_tiff_the_largest_page_counts():
         open_photo(data[:at] + struct.pack("<H", 34887) + data[at + 2 :])
 
 
+@pytest.mark.long
 def test_damaged_directories_of_a_tiff_end_nothing():
     whole = with_subdirectory(plain(120, 90, "red"), plain(60, 45, "blue"))
     rng = np.random.default_rng(0)

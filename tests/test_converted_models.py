@@ -57,6 +57,7 @@ def test_the_file_answers_as_the_classifier_does(tmp_path, kind, k):
     ).read_bytes()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("k", [2, 4])
 @pytest.mark.parametrize(
     "theirs",

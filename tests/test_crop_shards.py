@@ -51,6 +51,7 @@ def both(photos, tmp_path_factory):
     }
 
 
+@pytest.mark.long
 def test_a_crop_is_the_same_in_a_file_and_in_a_shard(both):
     (of_files, files), (of_shards, shards) = both["files"], both["shards"]
     for column in of_files:

@@ -120,6 +120,7 @@ def test_ratings_of_a_fold_do_not_touch_its_predictions():
             assert not np.array_equal(before.predicted[model], after.predicted[model])
 
 
+@pytest.mark.long
 def test_copies_and_persons_do_not_leak():
     """Noise in pairs: copies that straddle folds would be predicted nearly perfectly."""
     x, y = rated(40, 5, d=60)

@@ -66,6 +66,7 @@ def test_a_declared_giant_takes_no_memory():
     tracemalloc.stop()
 
 
+@pytest.mark.long
 def test_noise_and_cut_files_never_raise_anything_else():
     rng = np.random.default_rng(0)
     whole = [

@@ -145,6 +145,7 @@ def test_another_process_gives_the_same_layers():
             assert np.array_equal(apart.alpha, here.alpha)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["EXIF that is none", "EXIF cut off", "a text of 2 MB"])
 def test_what_stands_beside_a_picture_takes_none_of_its_layers(kind):
     clear = PICTURE.convert("RGBA")

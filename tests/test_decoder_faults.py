@@ -75,6 +75,7 @@ def test_a_good_photo_is_not_called_damaged_where_threads_are_short(kind):
         assert re.match(r"FaultError: a photo can't be read: .*\(EAGAIN\).*`ulimit -u`", outcome)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "JPEG2000", "GIF"])
 def test_a_damaged_photo_needs_no_threads_where_its_decoder_starts_none(monkeypatch, kind):
     """Any damaged photo stopped a run where threads were short."""

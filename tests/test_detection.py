@@ -95,6 +95,7 @@ def test_a_turned_photo_gives_the_upright_crop_and_says_how_it_lay(photos, landm
         assert np.abs(crop.rgb.astype(float) - upright.rgb).mean() < 8
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("degrees", "most"), [(0, 1), (90, 4), (180, 4), (270, 6)])
 def test_a_turned_face_takes_few_looks_and_hardly_more_meshes(
     photos, landmarker, monkeypatch, degrees, most
@@ -126,6 +127,7 @@ def test_without_alignment_a_photo_on_its_head_is_still_put_upright(photos, land
     assert np.abs(crop.landmarks - crop_face(photos[0], config, landmarker).landmarks).mean() < 0.02
 
 
+@pytest.mark.long
 @ON_PHOTOGRAPHS
 def test_no_upright_face_is_turned(photos, landmarker):
     for photo in photos[:12]:
@@ -160,6 +162,7 @@ def test_half_a_face_at_the_edge_of_an_upright_photo_is_not_turned(photos, landm
             assert face.turn == 0
 
 
+@pytest.mark.long
 @ON_PHOTOGRAPHS
 @pytest.mark.parametrize("degrees", [0, 180])
 def test_a_face_a_tenth_as_wide_as_a_picture_of_480_px_is_found(photos, landmarker, degrees):

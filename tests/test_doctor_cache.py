@@ -297,6 +297,7 @@ def test_a_folder_of_the_run_cache_without_entry_is_named(root):
     assert examine_cache(root).problems == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [".DS_Store", ".nfs0001", "x.tmp", "README"])
 @pytest.mark.parametrize("place", ["runs", "runs/*", "files/md5", "files/md5/*"])
 def test_files_that_dvc_does_not_look_at_may_lie_in_its_cache(root, place, name):

@@ -72,6 +72,7 @@ def measure(labels, scores, predictions, models=None, min_group=10, resamples=20
 # Figures
 
 
+@pytest.mark.long
 def test_figures_of_a_group_are_those_of_pandas():
     labels, scores, predictions = faces()
     report = measure(labels, scores, predictions, {"pet": PETS})

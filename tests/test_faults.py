@@ -316,6 +316,7 @@ def test_the_second_attempt_at_a_photo_changes_no_setting(monkeypatch):
     assert settings == (AvifImagePlugin.DEFAULT_MAX_THREADS, pillow_heif.options.DECODE_THREADS)
 
 
+@pytest.mark.long
 def test_want_of_threads_stops_a_run_with_the_way_out(folder, tmp_path, monkeypatch):
     def fail(self):
         raise RuntimeError("can't start new thread")
@@ -387,6 +388,7 @@ def test_a_decoder_that_cannot_be_loaded_is_no_fault_of_the_photo(
     ), outcome
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "data",
     [
@@ -413,6 +415,7 @@ def test_an_error_that_may_quote_a_file_is_no_want_of_memory(error):
     assert faults.is_out_of_memory(RuntimeError("std::bad_alloc"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "text",
     ["Failed to decode image: Out of memory", "Pixel allocation failed: Out of memory"],

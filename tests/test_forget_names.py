@@ -190,6 +190,7 @@ def test_copies_elsewhere_in_the_project_are_found_by_their_bytes(root, forget):
     assert "copy.png has the same bytes and goes, too; label files say that it shows bert" in output
 
 
+@pytest.mark.long
 def test_a_copy_whose_name_is_no_utf8_goes_as_well(root):
     """Files of others may have any name; tables and rows hold none that is no UTF-8."""
     photos, recipe = os.fsencode(root / "data/raw"), root / ".dvc/facestats-rows/embed" / ("a" * 32)
@@ -276,6 +277,7 @@ def test_a_photo_that_dvc_tracks_by_itself_is_tracked_no_more(root, forget):
     assert left(root) == {*PHOTOS, "other.jpg.dvc"} - {"Zoë.jpg"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("frozen", [True, False])
 def test_data_that_was_imported_comes_back_and_that_is_said(root, forget, frozen):
     stage = {
@@ -352,6 +354,7 @@ def test_a_workbook_loses_the_rows_and_nothing_else(root, forget):
     assert (sheet["C2"].font.bold, sheet.column_dimensions["A"].width) == (True, 33)
 
 
+@pytest.mark.long
 def test_a_workbook_that_would_lose_more_is_refused_before_anything_goes(root, forget):
     book = openpyxl.Workbook()
     for row in (["image", "person"], ["Zoë.jpg", "anna"]):
@@ -368,6 +371,7 @@ def test_a_workbook_that_would_lose_more_is_refused_before_anything_goes(root, f
     assert everything(root) == before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("folder", "words"),
     [

@@ -185,6 +185,7 @@ def test_other_files_are_named(tmp_path):
 # One photo and many
 
 
+@pytest.mark.long
 def test_one_photo_is_scored_as_among_many_and_faces_without_landmarks_are_not(faces, models):
     landmarks, _, crops = faces[1]
     some = landmarks.copy()

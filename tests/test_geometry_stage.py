@@ -252,6 +252,7 @@ def test_bytes_depend_on_neither_threads_nor_order(stage):
     assert stage.sha256() == once
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
 def test_what_is_read_in_step_is_what_whole_tables_tell(stage, order, monkeypatch):
     stage.rows["person"] = [f"p{i // 3}" if i % 4 else None for i in range(N)]

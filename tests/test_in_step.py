@@ -170,6 +170,7 @@ def test_whoever_shares_a_group_is_told_without_a_name_for_each_face():
         assert groups_of(some, frame, persons).to_dict() == groups[some].to_dict()
 
 
+@pytest.mark.long
 def test_what_is_known_of_pictures_is_told_block_by_block(tmp_path):
     for seed in range(8):
         frame, persons = faces(seed)
@@ -210,6 +211,7 @@ def test_what_is_known_of_pictures_is_told_block_by_block(tmp_path):
         assert pictures.doubtful == flagged[:, 0].sum()
 
 
+@pytest.mark.long
 def test_shared_faces_of_a_table_on_disk_are_those_of_one_in_memory(tmp_path):
     for seed in range(8):
         frame, persons = faces(seed)

@@ -162,6 +162,7 @@ def test_what_hides_the_skin_is_named(face, tmp_path):
     assert nothing.drop("skin_missing").isna().all()
 
 
+@pytest.mark.long
 def test_light_decides_the_class(face):
     """The caution of the page: half the light is another class."""
     landmarks, picture = face

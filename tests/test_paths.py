@@ -78,6 +78,7 @@ def test_folders_may_be_called_as_people_call_them(raw, key):
         assert getattr(check_params(raw).data, key) == folder
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", UNTAMED)
 def test_what_no_quoting_tames_is_refused_with_the_character(raw, path):
     bad = re.search(r"[$`\"\\\0-\x1f\x85\u2028]", path)[0]

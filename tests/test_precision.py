@@ -226,6 +226,7 @@ def test_an_image_that_cannot_be_loaded_stops_the_stream_with_its_own_error(clip
         list(ImageEncoder(clip_models["patch32"], batch_size=2).stream(range(9), load))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "crop",
     [{"height": 448, "width": 448}, {"height": 112, "width": 448}, {"height": 100, "width": 100}],

@@ -143,6 +143,7 @@ def test_a_rotated_photo_gives_the_crop_of_the_upright_one(photos, landmarker, o
     assert psnr(*pixels) > 30
 
 
+@pytest.mark.long
 def test_a_drafted_jpeg_gives_the_crop_of_the_whole_photo(photos, landmarker):
     large = photos[2].resize((2400, 2400), Image.Resampling.BICUBIC)
     drafted = crop_face(jpeg(large, 95), CONFIG, landmarker)

@@ -65,6 +65,7 @@ def test_every_script_can_be_imported():
         importlib.import_module(name)
 
 
+@pytest.mark.long
 def test_a_caption_is_true_of_its_face_and_of_no_face_that_it_contradicts(faces):
     from captions import SEEN, describe, fits
 
@@ -87,6 +88,7 @@ def test_a_caption_is_true_of_its_face_and_of_no_face_that_it_contradicts(faces)
             assert column["smile"][fitting].min() >= 0.5
 
 
+@pytest.mark.long
 def test_captions_come_in_many_wordings_and_the_same_generator_gives_the_same_ones(faces):
     from captions import describe
 
@@ -118,6 +120,7 @@ def test_the_tokenizer_keeps_whole_words_of_captions_and_splits_the_rest_into_by
     assert len(tokenizer) <= 900
 
 
+@pytest.mark.long
 def test_the_tokenizer_is_learned_alike_every_time_even_where_counts_are_equal(faces):
     from captions import describe
     from tokenizer import learn_tokenizer
@@ -164,6 +167,7 @@ def test_augmented_views_are_in_range_differ_and_repeat_with_their_generator():
     assert (first - other).abs().mean() > 0.01
 
 
+@pytest.mark.long
 def test_the_short_way_through_the_model_gives_what_transformers_gives(faces):
     from captions import describe
     from model import build_model, embed_images, embed_texts
@@ -241,6 +245,7 @@ def test_the_package_holds_what_the_training_shipped_and_no_more_than_8_mb():
     assert (TINY / "model.safetensors").stat().st_size <= 8_000_000
 
 
+@pytest.mark.long
 def test_the_training_draws_other_faces_than_the_sample():
     params = yaml.safe_load((PRETRAIN / "params.yaml").read_text(encoding="utf-8"))["draw"]
     from facestats.sample.build import cast

@@ -49,6 +49,7 @@ def test_a_pretrained_model_is_calibrated_on_labelled_faces_and_abstains(tmp_pat
     )
 
 
+@pytest.mark.long
 def test_the_stage_takes_it_in_place_of_training_and_measures_it(tmp_path, monkeypatch, params):
     monkeypatch.chdir(tmp_path)
     n, files = 200, [f"f{i:03}.jpg" for i in range(200)]

@@ -87,6 +87,7 @@ def test_further_traits_have_their_own_means(joined):
     assert table["rating_happy"].tolist()[1] == 5
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rating", ["9", "often", "inf"])
 def test_what_is_no_rating_on_the_scale_is_named_with_its_line(joined, rating):
     write(joined.folder, "ratings.csv", "image,rater,rating\na.jpg,cem,1\n")

@@ -269,6 +269,7 @@ def test_columns_of_counts_and_means_are_no_raters(join, more):
     assert joined.notes[0].endswith(f", without {', '.join(more)}")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "values",
     [[30, 44, 28, 51, 60], [812, 500, 2210, 944, 1001], [0.8, 1.1, 2.4, 0.9, 1.3]],
@@ -286,6 +287,7 @@ def test_a_column_of_other_numbers_than_ratings_is_an_error(join, values):
         join(ratings__csv=table.to_csv(index=False))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("code", [-9, -1, 99, 999])
 def test_numbers_for_no_answer_are_no_ratings(join, code):
     lines = [

@@ -194,6 +194,7 @@ def test_every_option_changes_the_result_and_leaves_a_model(change):
     assert r(changed, *test) > 0.5
 
 
+@pytest.mark.long
 def test_the_seed_decides_and_nothing_else(rated):
     torch.manual_seed(1)
     first = train_regressor(*rated, **QUICK)
@@ -216,6 +217,7 @@ def test_rows_in_another_order_get_the_same_predictions(rated):
     assert model.predict(rated[0][7:8]) == pytest.approx(model.predict(rated[0])[7:8], abs=1e-6)
 
 
+@pytest.mark.long
 def test_the_order_of_the_faces_that_teach_decides_nothing():
     train, test = thirds(*no_line(500, 0), 300, 200)
     orders = [np.random.default_rng(seed).permutation(len(y)) for seed, y in enumerate(train[1::2])]
@@ -227,6 +229,7 @@ def test_the_order_of_the_faces_that_teach_decides_nothing():
     assert (models[0].predict(test[0]) == models[1].predict(test[0])).all()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("factor", "offset"), [(1e-3, 0.0), (100.0, -3e4)])
 def test_the_unit_of_the_ratings_does_not_matter(rated, factor, offset):
     x, y, x_val, y_val = rated
@@ -237,6 +240,7 @@ def test_the_unit_of_the_ratings_does_not_matter(rated, factor, offset):
     assert (other - offset) / factor == pytest.approx(usual, abs=1e-3)
 
 
+@pytest.mark.long
 def test_a_feature_that_never_moved_in_training_cannot_drown_the_others(rated):
     x, y, x_val, y_val = (part.copy() for part in rated)
     x[:, 3] = x_val[:, 3] = 0.1
@@ -373,6 +377,7 @@ def test_an_embedding_that_is_not_finite_gets_no_score(served):
         served.predict(np.full((2, D), np.nan))
 
 
+@pytest.mark.long
 def test_no_person_is_in_two_parts_of_a_training(rated):
     """Copies of a face on both sides would praise a correction that remembers."""
     x, y, x_val, _ = rated

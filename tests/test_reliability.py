@@ -126,6 +126,7 @@ def test_ratings_of_nothing_are_not_reliable():
     assert reliability["icc"]["low"] < 0 < reliability["icc"]["high"]
 
 
+@pytest.mark.long
 def test_rows_in_another_order_and_another_run_give_the_same():
     for named in (True, False):
         judgements, _ = rating_study(1, faces=60, named=named)

@@ -43,6 +43,7 @@ def strength(image):
     return found[rows, columns, :3].mean(axis=(0, 1))
 
 
+@pytest.mark.long
 def test_texture_gives_an_average_the_detail_of_its_faces(faces):
     single = np.mean([strength(freckled(seed)) for seed in range(12)], axis=0)
     plain = strength(average_faces(faces).image)

@@ -155,6 +155,7 @@ def test_faces_by_score_stand_in_the_order_of_their_deciles(material):
     assert "No face has a score." in Read(report(material)[0]).text
 
 
+@pytest.mark.long
 def test_a_plot_of_one_dot_and_groups_that_are_all_small_are_not_shown(material):
     run = material.run
     small = {
@@ -180,6 +181,7 @@ def test_pictures_come_first_and_what_is_measured_is_folded(page):
     assert not {"summary", "faces", "composites", "photos"} & set(folded)
 
 
+@pytest.mark.long
 def test_without_a_regressor_the_summary_has_the_geometric_score(material):
     run = trained_run(regressor=False)
     text = Read(report(replace(material, run=run))[0]).text
@@ -202,6 +204,7 @@ def test_without_a_regressor_the_summary_has_the_geometric_score(material):
     )
 
 
+@pytest.mark.long
 def test_photos_shown_twice_are_counted_in_sentences(material):
     faces = material.faces.assign(
         face_count=[2, 1, 1, 1, 1, 1, None, None],
@@ -263,6 +266,7 @@ def test_the_same_run_gives_the_same_bytes(material, page, tmp_path):
     assert report(material_of(tmp_path, trained_run()))[0] == page  # in another folder
 
 
+@pytest.mark.long
 def test_without_images_no_face_is_in_it(material):
     left = Read(report(replace(material, params=params(report={"images": False})))[0])
     assert [image["src"][:15] for image in left.of("img")] == [
@@ -276,6 +280,7 @@ def test_without_images_no_face_is_in_it(material):
         assert name in left.text
 
 
+@pytest.mark.long
 def test_nothing_labelled_trained_or_built_still_makes_a_report(tmp_path):
     read = Read(report(nothing_trained(material_of(tmp_path, untrained_run())))[0])
     assert "is not measured: 0 rated faces in train and 0 in val" in read.text
@@ -287,6 +292,7 @@ def test_nothing_labelled_trained_or_built_still_makes_a_report(tmp_path):
     assert "None is flagged." in read.text
 
 
+@pytest.mark.long
 def test_filters_and_who_could_not_be_drawn_are_said_in_words(material, tmp_path):
     shutil.copytree(material.composites, tmp_path / "composites")
     path = tmp_path / "composites/women/composite.json"
@@ -324,6 +330,7 @@ def test_composites_continua_and_differences_may_all_be_missing(material):
     assert read.text.count("None is asked for") == 3
 
 
+@pytest.mark.long
 def test_paths_of_this_machine_stay_out(material):
     raw = params().clip.model_dump() | {"variant": "/home/anna/weights"}
     page, _ = report(replace(material, params=params(clip=raw)))

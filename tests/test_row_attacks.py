@@ -203,6 +203,7 @@ def photo_row(**changed):
     return pa.Table.from_pylist([row | changed], pa.schema(list(ROW_COLUMNS.items())))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "changed",
     [

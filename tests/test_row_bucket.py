@@ -407,6 +407,7 @@ def test_a_server_that_is_not_there_is_named(faults, monkeypatch, capsys):
     assert len(warnings) == 1
 
 
+@pytest.mark.long
 def test_a_profile_that_is_not_there_is_named(faults, monkeypatch, capsys):
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     monkeypatch.setenv("FACESTATS_ROWS", "s3://our-bucket/rows")

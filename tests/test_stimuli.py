@@ -83,6 +83,7 @@ def test_skin_does_not_glow_where_only_the_composite_had_brows():
     assert darker[rows, columns].mean() < np.mean(skin) - 20
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("share", [-1.0, 0.5, 1.0])
 def test_a_feature_goes_as_far_as_is_asked(share):
     at = landmarks()[NOSE]
@@ -266,6 +267,7 @@ def test_detail_gets_the_strength_that_is_wanted():
     assert np.abs(strengthened(weak, gain) - strong)[20:-20, 20:-20].max() < 0.04
 
 
+@pytest.mark.long
 def test_texture_adds_the_detail_of_one_composite_and_takes_it_away():
     def freckled(strength):
         return np.clip(120 + strength * (noise(7).astype(float) - 128), 0, 255).astype(np.uint8)

@@ -183,6 +183,7 @@ def test_an_all_null_text_column_is_still_text(tmp_path):
     assert pq.read_schema(tmp_path / "s.parquet").field("split").type == pa.string()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "read",
     [

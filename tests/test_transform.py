@@ -337,6 +337,7 @@ def test_a_run_that_stops_leaves_nothing_in_the_way_of_the_next(models, tmp_path
     assert not list(tmp_path.rglob(".*"))
 
 
+@pytest.mark.long
 def test_a_continuum_that_stops_leaves_nothing(models, tmp_path, monkeypatch):
     def stop(*_):
         raise FaultError("the disk failed")
@@ -391,6 +392,7 @@ def test_at_the_end_of_a_continuum_is_another_person(models, monkeypatch):
     assert compared(models, *faces, same_person=False)["score_warning"] == "age was"
 
 
+@pytest.mark.long
 def test_a_continuum_leads_from_one_face_to_another(models, monkeypatch):
     pictures = face_continuum("women", "men", 3)
     assert [picture.size for picture in pictures] == [(SIZE, SIZE)] * 3
@@ -464,6 +466,7 @@ def test_the_stage_moves_the_faces_of_a_filter(stage, tmp_path):
     assert "too few: 2 faces" in stage(**how, filter={"gender": "female"})[1]
 
 
+@pytest.mark.long
 def test_the_stage_moves_listed_photos_at_their_own_size(stage, tmp_path):
     sheet, warned = stage(symmetric="both", images=["two.webp", "thre.jpg"], originals=True)
     assert sheet["stimulus"].tolist() == ["two.webp.png"]

@@ -220,6 +220,7 @@ def crossvalidated(r2, low, high, p=None, spread=0.5):
     return {"why": None, "n": 60, "n_persons": 58, "mlp": figures | {"by_chance": {"p": p}}}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("figures", "word"),
     [

@@ -125,6 +125,7 @@ def test_a_face_with_its_sides_swapped_is_not_unfolded():
 # Landmarks outside the image
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "source", [shape(0.0, 0.35), shape(0.0, -0.35, scale=1.2), shape(-0.35), shape(0.3, 0.3)]
 )

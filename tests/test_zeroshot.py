@@ -93,6 +93,7 @@ def check_against_clip(folder, sha256):
 # Against transformers
 
 
+@pytest.mark.long
 def test_probabilities_are_those_of_the_whole_model(reader):
     check_against_clip(*reader)
 
@@ -109,6 +110,7 @@ def test_tiny_reads_the_prompts_of_params_yaml(clip_models):
     assert not any(classifier.alike() for classifier in classifiers.values())
 
 
+@pytest.mark.long
 def test_an_old_config_pools_at_the_highest_token_as_transformers_does(tmp_path):
     known = vocabulary()
     random_clip(tmp_path / "source", text=TEXT | {"vocab_size": len(known), "eos_token_id": 2})
@@ -237,6 +239,7 @@ def without(folder, *begin):
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("spoil", "expected"),
     [
