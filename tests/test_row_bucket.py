@@ -1,8 +1,10 @@
 """The row store in an S3-compatible bucket, also one that is slow, broken, full, or gone."""
 
+import asyncio
 import re
 import shutil
 import time
+from functools import partial
 
 import pyarrow as pa
 import pytest
@@ -52,6 +54,7 @@ def faults(server, monkeypatch):
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_PROFILE", raising=False)
     monkeypatch.setattr(buckets, "_ANSWER", 0.5)
+    monkeypatch.setattr(asyncio, "sleep", partial(_a_tenth, asyncio.sleep))
     monkeypatch.setattr(store, "_SAVE_EVERY", 0)
     buckets._client_of.cache_clear()
     server.fault = lambda method, key: None
@@ -59,6 +62,11 @@ def faults(server, monkeypatch):
     yield server
     server.fault = lambda method, key: None
     buckets._client_of.cache_clear()
+
+
+async def _a_tenth(sleep, seconds, result=None):
+    """Between a request that failed and the next, botocore and s3fs wait a second."""
+    return await sleep(seconds / 10, result)
 
 
 @pytest.fixture
