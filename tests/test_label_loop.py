@@ -12,10 +12,11 @@ from facestats.__main__ import main
 from facestats.attributes.proposals import COLUMNS
 from facestats.attributes.tables import PREDICTIONS
 from facestats.core import tables
-from facestats.errors import InputError
+from facestats.errors import InputError, LabelError
 from facestats.faces.tables import FACES
 from facestats.labels import manual
 from facestats.labels.joining import join_labels
+from facestats.labels.manual import labels_by_hand, merge_labels
 from facestats.labels.names import PhotoNames
 from facestats.labels.tables import LABELS
 from resources import ROOT
@@ -199,6 +200,30 @@ def test_rows_are_found_however_they_call_the_face_and_its_columns(folder, merge
         code,
         "mine.xlsx is an Excel workbook, which can be read but not merged into" in printed,
     ) == (2, True)
+
+
+@pytest.mark.parametrize("header", ["glasses", "Glasses", "glasses (y/n)"])
+def test_labels_of_a_further_attribute_stay_when_another_face_gets_one(folder, header):
+    path, images = folder / "data/manual_labels.csv", {name: name for name in IMAGES}
+    path.write_text(f"filename,gender,{header}\nb.jpg,male,with\n")
+    (change,) = merge_labels(path, {"c.jpg": {"glasses": "without"}}, images)
+    assert (change.old, change.new) == (None, "without")
+    assert by_hand(folder) == f"filename,gender,{header}\nb.jpg,male,with\nc.jpg,,without\n"
+    (change,) = merge_labels(path, {"b.jpg": {"glasses": "without"}}, images)
+    assert (change.old, change.new) == ("with", "without")
+    photos = PhotoNames(IMAGES)
+    assert labels_by_hand(path, images, photos, ["glasses"]) == {
+        "b.jpg": {"gender": "male", "glasses": "without"},
+        "c.jpg": {"glasses": "without"},
+    }
+
+
+def test_a_further_attribute_that_two_columns_could_be_is_refused(folder):
+    path = folder / "data/manual_labels.csv"
+    path.write_text("filename,Glasses,GLASSES\nb.jpg,with,\n")
+    with pytest.raises(LabelError, match="could both be `glasses`"):
+        merge_labels(path, {"c.jpg": {"glasses": "with"}}, {name: name for name in IMAGES})
+    assert by_hand(folder) == "filename,Glasses,GLASSES\nb.jpg,with,\n"
 
 
 def test_a_template_comes_back_as_a_workbook(folder, capsys):

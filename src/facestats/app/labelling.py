@@ -81,11 +81,14 @@ class Labelling:
     def attributes(self, shown: Shown) -> list[Attribute]:
         """What can be labelled: the project's targets, and all else that has an answer."""
         targets = params_of(self.root).attributes.targets
-        names = [*targets, *(c.removesuffix("_final") for c in shown.faces.columns if _final(c))]
-        names = [name for name in dict.fromkeys(names) if self._may_show(name)]
+        names = [name for name in self._names(shown) if self._may_show(name)]
         with_classes = [name for name in names if not _is_number(name, targets, shown)]
         classes = known_classes(self.root, self.file(), with_classes)
         return [Attribute(name, classes.get(name)) for name in names]
+
+    def _names(self, shown: Shown) -> list[str]:
+        answered = (c.removesuffix("_final") for c in shown.faces.columns if _final(c))
+        return [*dict.fromkeys([*params_of(self.root).attributes.targets, *answered])]
 
     def rows(self, shown: Shown, which: str, column: str, query: Query) -> list[int]:
         """Row numbers of the faces of a list that are not labelled yet, in its order."""
@@ -110,7 +113,9 @@ class Labelling:
         path = self.file()
         return self._by_hand.get(
             (shown.version, path, identity(path)),
-            lambda: labels_by_hand(path, shown.faces.faces_by_image, shown.faces.photos),
+            lambda: labels_by_hand(
+                path, shown.faces.faces_by_image, shown.faces.photos, self._names(shown)
+            ),
         )
 
     def _proposed(self) -> list[str]:

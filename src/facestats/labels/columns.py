@@ -148,6 +148,25 @@ def describe_columns(headers: Mapping[str, str], path: Path) -> list[str]:
     return [f"{path.name}: read {', '.join(other)}"] if other else []
 
 
+def find_further(name: str, columns: Sequence[str], path: Path) -> str | None:
+    """Find the header of a further column, such as `glasses`: its name, or one spelt like it.
+
+    Raises
+    ------
+    LabelError
+        Several are spelt like it, and none is its name.
+    """
+    if name in columns:
+        return name
+    alike = [header for header in columns if plain(header) == plain(name)]
+    if len(alike) > 1:
+        raise LabelError(
+            f"{path}: the columns {' and '.join(map(repr, alike))} could both be `{name}`; "
+            f"call one of them {name}, and give the other another name"
+        )
+    return alike[0] if alike else None
+
+
 def key_column(raw: pd.DataFrame, path: Path) -> str:
     """The header of the column that names a row's photo.
 

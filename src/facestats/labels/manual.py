@@ -6,7 +6,7 @@ import fcntl
 import os
 import time
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from facestats.core.files import csv_text
 from facestats.core.tables import UNKNOWN
 from facestats.errors import InputError
 from facestats.labels.cells import EMPTY, NONE
-from facestats.labels.columns import LABELS, find_columns, key_column
+from facestats.labels.columns import LABELS, find_columns, find_further, key_column
 from facestats.labels.csv_text import WORKBOOKS, read_csv, visible
 from facestats.labels.label_file import COLUMNS, NUMBERS
 from facestats.labels.names import PhotoNames
@@ -131,7 +131,9 @@ def _merge(
     }
     for column in dict.fromkeys(column for labels in answers.values() for column in labels):
         if column not in columns:
-            table[column], columns[column] = "", column
+            columns[column] = find_further(column, table.columns, path) or column
+        if columns[column] not in table:
+            table[column] = ""
     rows: list[dict[str, str]] = table.to_dict("records")
     if photos is None:
         photos = PhotoNames({*images.values(), *(images.get(name, name) for name in answers)})
@@ -198,7 +200,7 @@ def same_label(column: str, old: str, new: str) -> bool:
 
 
 def labels_by_hand(
-    path: Path, faces: Mapping[str, str], photos: PhotoNames
+    path: Path, faces: Mapping[str, str], photos: PhotoNames, further: Collection[str] = ()
 ) -> dict[str, dict[str, str]]:
     """The labels of the file as text, by face and column; see `merge_labels`.
 
@@ -209,6 +211,8 @@ def labels_by_hand(
         The face of each photo.
     photos : PhotoNames
         Of these photos.
+    further : collection of str
+        Names of further columns, which the file may spell otherwise.
 
     Raises
     ------
@@ -220,6 +224,11 @@ def labels_by_hand(
         return {}
     key = key_column(sheet.table, path)
     headers = find_columns(sheet.table.columns, LABELS, path)
+    headers |= {
+        name: header
+        for name in further
+        if name not in headers and (header := find_further(name, sheet.table.columns, path))
+    }
     names = {header: name for name, header in headers.items() if name != "image"}
     readings = photos.read_all(sheet.table[key], explain=0)
     found: dict[str, dict[str, str]] = {}
