@@ -64,5 +64,5 @@ $(VENV)/.installed: requirements.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(if $(LOCK),{ $(PIP) --require-hashes -r .ci/uv.txt && $(UV) --no-deps --require-hashes -r $(LOCK); } \
 	  || $(PIP) --no-deps --require-hashes -r $(LOCK))
-	$(PIP) $(if $(LOCK),--no-compile) -r requirements.txt
+	$(if $(LOCK),$(UV) -r requirements.txt || $(PIP) --no-compile -r requirements.txt,$(PIP) -r requirements.txt)
 	@touch $@

@@ -90,6 +90,7 @@ def serving(hub: Hub):
 
 class _Handler(BaseHTTPRequestHandler):
     hub: Hub
+    disable_nagle_algorithm = True  # see tests/faulty_s3.py
 
     def log_message(self, *_):
         pass
