@@ -25,10 +25,13 @@ os.environ.setdefault(
 )  # threads that wait take no processor from the other worker's: a third less for `zeroshot`
 
 # Files that take longest, the longest first: with short ones at the end, pytest's workers end
-# together.
+# together. One of the first three makes `built`, which the next files wait for; two need none.
 LONG = (
     "test_kills.py",
     "test_runs.py",
+    "test_full_disk.py",
+    "test_row_bucket.py",
+    "test_preprocess.py",
     "test_staleness.py",
     "test_row_runs.py",
     "test_sharing.py",
@@ -36,14 +39,12 @@ LONG = (
     "test_documented_readme.py",
     "test_sharing_servers.py",
     "test_experiments.py",
-    "test_full_disk.py",
     "test_service_fuzz.py",
     "test_service.py",
     "test_app_runs.py",
     "test_package.py",
     "test_forget.py",
     "test_queue_after_a_kill.py",
-    "test_preprocess.py",
     "test_library.py",
     "test_documented.py",
     "test_stale.py",
@@ -133,7 +134,7 @@ def leave_further_cases(items: list[pytest.Item]) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
     for item in items:
-        if {"built", "project"} & set(getattr(item, "fixturenames", ())):
+        if {"built", "project", "unlabelled"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("long")
         parameters = item.callspec.params if hasattr(item, "callspec") else {}
         if OMI.is_dir() and parameters.get("photo_paths") == "drawn":

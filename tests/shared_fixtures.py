@@ -36,6 +36,7 @@ from project import Project
 from rated import QUICK, noisy_line
 from resources import landmarker_dir, omi_images
 from seeds import SEED, seed_of_run
+from stages import call_stages, stages_of
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -64,6 +65,23 @@ def built(tmp_path_factory, request) -> Project:
     copies of it.
     """
     return Project.at(_once(tmp_path_factory, request, "built", built_project))
+
+
+@pytest.fixture(scope="session")
+def unlabelled(built, tmp_path_factory, request) -> Project:
+    """The small project as it is where nobody has labelled a face, made once for all workers: read
+    it, and change copies of it.
+    """
+
+    def make(folder: Path) -> None:
+        project = built.copy(folder)
+        for path in (project.folder / "data/labels").glob("*.csv"):
+            path.unlink()
+        (project.folder / "data/labels/.gitkeep").touch()
+        names = stages_of(project)
+        call_stages(project, *names[names.index("labels") :])
+
+    return Project.at(_once(tmp_path_factory, request, "unlabelled", make))
 
 
 def _once(tmp_path_factory, request, name: str, make: Callable[[Path], object]) -> Path:

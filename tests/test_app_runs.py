@@ -45,22 +45,17 @@ def run(request):
 
 
 @pytest.fixture(scope="module")
-def root(built, run, tmp_path_factory) -> Path:
+def root(built, run, request, tmp_path_factory) -> Path:
     """The small project without a label, or with photos and raters of OMI's."""
-    if run == OF_OMI:
-        omi_images()  # skips where they are not
-    project = built.copy(tmp_path_factory.mktemp("run") / "project")
-    names = stages_of(project)
+    folder = tmp_path_factory.mktemp("run") / "project"
     if run == UNLABELLED:
-        for path in (project.folder / "data/labels").glob("*.csv"):
-            path.unlink()
-        (project.folder / "data/labels/.gitkeep").touch()
-        call_stages(project, *names[names.index("labels") :])
-    else:
-        for name in (Path("data/raw"), Path("data/labels"), CROPS):
-            shutil.rmtree(project.folder / name)
-        import_dataset(DATASET, {}, OMI, project.folder / "data", limit=FACES)
-        call_stages(project, *names[names.index("preprocess") :])
+        return request.getfixturevalue("unlabelled").copy(folder).folder
+    omi_images()  # skips where they are not
+    project, names = built.copy(folder), stages_of(built)
+    for name in (Path("data/raw"), Path("data/labels"), CROPS):
+        shutil.rmtree(project.folder / name)
+    import_dataset(DATASET, {}, OMI, project.folder / "data", limit=FACES)
+    call_stages(project, *names[names.index("preprocess") :])
     return project.folder
 
 
