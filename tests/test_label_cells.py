@@ -95,6 +95,12 @@ def test_words_for_nothing_are_empty_cells(join, word):
     assert joined.judgements["rater"].tolist() == ["", "b"]
 
 
+def test_a_long_cell_is_cut_off_in_the_message(join):
+    with pytest.raises(LabelError, match=r"line 2, column rating: found 'aaa") as raised:
+        join(ratings__csv=f"image,rater,rating\n00.jpg,r,{'a' * 70_000}\n")
+    assert len(str(raised.value)) < 1000
+
+
 def test_none_is_a_class_in_a_column_of_ones_own(join):
     joined = join(
         labels__csv="image,Glasses\n00.jpg,none\n01.jpg,round\n02.jpg,NA\n",

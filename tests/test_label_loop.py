@@ -19,6 +19,7 @@ from facestats.labels.joining import join_labels
 from facestats.labels.manual import labels_by_hand, merge_labels
 from facestats.labels.names import PhotoNames
 from facestats.labels.tables import LABELS
+from facestats.params.project import load_params
 from resources import ROOT
 
 IMAGES = ["a.png", "b.jpg", "c.jpg", "d é.jpg"]
@@ -430,6 +431,18 @@ def test_own_columns_of_a_template_are_left_aside(merge):
         b"filename,proposed_age,proposed_gender,proposed_ethnicity,who\nb.jpg,20,,,me\n"
     )
     assert (code, "warning: the column 'who'" in printed) == (0, True)
+
+
+def test_a_template_says_nothing_more_of_a_photo_that_is_forgotten(folder, merge):
+    photos = folder / load_params(folder / "params.yaml").data.images
+    photos.mkdir(parents=True)
+    for name in IMAGES[:2]:
+        (photos / name).touch()
+    code, printed = merge("b.jpg,20,,\nc.jpg,20,,\n")
+    assert code == 2
+    assert "filled.csv: c.jpg: removed from the project since the last run" in printed
+    assert by_hand(folder) == HEADER
+    assert merge("b.jpg,20,,\nc.jpg,,,\n")[0] == 0
 
 
 # In one step

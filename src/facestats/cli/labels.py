@@ -23,7 +23,7 @@ from pathlib import Path
 
 from facestats.core.layout import FACES_TABLE, METADATA
 from facestats.errors import InputError, number_of
-from facestats.machine.output import print_line
+from facestats.machine.output import one_line, print_line
 
 HELP = "copy the faces to label into a file, and merge the labels"
 TEMPLATE = METADATA / "labels_template.csv"
@@ -149,6 +149,7 @@ def _copy_template(root: Path, options: argparse.Namespace) -> int:
 
 
 def _merge(root: Path, options: argparse.Namespace) -> int:
+    from facestats.app.labelling import is_removed
     from facestats.attributes.filled import read_filled
     from facestats.attributes.known_classes import known_classes
     from facestats.attributes.resolution import STANDARD
@@ -169,6 +170,11 @@ def _merge(root: Path, options: argparse.Namespace) -> int:
     targets = [target for target, kind in STANDARD.items() if kind == "classification"]
     known = known_classes(root, into, targets, options.new_class)
     filled = read_filled(options.file, images, known)
+    if gone := [name for name in filled.answers if is_removed(root, images[name])]:
+        raise InputError(
+            f"{options.file}: {' and '.join(map(one_line, gone[:5]))}: removed from the project "
+            "since the last run; take what it says of them out, nothing was written"
+        )
     changes = merge_labels(into, filled.answers, images, write=not options.dry_run)
     for message in filled.guessed:
         print_line(f"warning: {message}")

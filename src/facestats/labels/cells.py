@@ -48,6 +48,7 @@ SYNONYMS = {
 }
 MAX_AGE = 130  # years
 MAX_RATING = 1e6  # of any scale; a larger one is a typing error
+LONGEST = 200  # signs of a cell in a message
 NEAR = 0.75  # least similarity of a class that is proposed
 
 
@@ -103,8 +104,9 @@ class Mistakes:
 
 def cell_error(path: Path, line: int, column: str, value: str, expected: str) -> LabelError:
     """The error for one cell."""
+    found = repr(value if len(value) <= LONGEST else value[:LONGEST] + "…")
     return LabelError(
-        f"{path}, {line_or_row(path)} {line}, column {one_line(column)}: found {value!r}, expected "
+        f"{path}, {line_or_row(path)} {line}, column {one_line(column)}: found {found}, expected "
         f"{one_line(expected)}"
     )
 
