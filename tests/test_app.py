@@ -238,6 +238,7 @@ def test_a_search_is_among_the_faces_that_a_filter_leaves(service, table, photo)
         ("age_range=20", "age_range = '20'; expected a range"),
         ("female", "'female' is not such as gender=female"),
         ("columns.no_such=1..2", "the table has no column no_such"),
+        ("columns.pc1=abc", "pc1 asks for a class, but pc1 holds numbers"),
         ("ethnicity=a", "without --allow-ethnicity"),
     ],
 )
@@ -252,6 +253,9 @@ def test_a_filter_of_a_search_that_cannot_be_met_says_why(service, photo, text, 
         assert service.get(f"/app/api/search?text=a+face&{text}").status == 422
         wrong = service.get(f"/app/find?{text}", **HTML)
         assert wrong.status in (200, 422)  # what no face fulfils is a filter all the same
+        assert "abc" not in text or re.search(
+            r'name="columns.pc1.from" value="abc"', wrong.body.decode()
+        )
 
 
 def test_the_run_says_what_the_report_says(service, root):

@@ -362,6 +362,16 @@ def test_a_bucket_that_lets_nothing_be_removed_does_not_seem_to(place, faults):
 
 
 @pytest.mark.thorough
+@pytest.mark.parametrize("after", [1, 3, 5])
+def test_a_bucket_that_refuses_reading_does_not_seem_empty(place, faults, capsys, after):
+    for key in ("x", "y"):
+        put(place, key, where=key)
+    asked = iter(range(1000))
+    faults.fault = lambda method, key: "denied" if next(asked) >= after else None
+    assert main(["rows"]) == 2
+    assert "rows=" not in capsys.readouterr().out
+
+
 def test_crops_in_a_bucket_that_is_gone_are_written_where_they_go(place, faults, tmp_path):
     with opened(place) as rows:
         faults.fault = lambda method, key: "cut"

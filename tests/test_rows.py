@@ -1,5 +1,6 @@
 """The row store: rows are kept, damaged ones are named and recomputed, runs take turns."""
 
+import errno
 import multiprocessing
 import os
 import time
@@ -9,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from facestats.__main__ import main
 from facestats.errors import InputError
 from facestats.rows.dvc_cache import DvcCache
 from facestats.rows.place import find_store
@@ -294,6 +296,20 @@ def test_pruning_keeps_what_the_current_outs_use(open_rows, tmp_path):
     assert "embed" not in measure(tmp_path / "store", cache)
     with RowStore(tmp_path / "store", "preprocess", "a" * 64, columns) as rows:
         assert keys_of(rows.lookup(["a", "b"])) == ["b"]
+
+
+def test_what_another_user_keeps_to_themselves_is_not_taken_for_nothing(
+    open_rows, tmp_path, monkeypatch, capsys
+):
+    def refuse(folder, name):
+        raise PermissionError(errno.EACCES, "Permission denied", name)
+
+    put(open_rows, "x")
+    monkeypatch.setattr("facestats.rows.usage.read_manifest", refuse)
+    assert measure(tmp_path / "store", None)["embed"].unread == 1
+    monkeypatch.setenv("FACESTATS_ROWS", str(tmp_path / "store"))
+    assert main(["rows"]) == 0
+    assert "warning: without 1 file or folders of the store" in capsys.readouterr().out
 
 
 def test_pruning_removes_nothing_where_the_current_outs_are_not_known(open_rows, tmp_path):

@@ -142,7 +142,9 @@ def _field(label: str, key: str, facet: Facet, value: Any) -> Field | None:
         options = [("1..1", "yes", "", chosen == 1), ("0..0", "no", "", chosen == 0)]
         return Field(label, key, "classes", options)
     if facet.kind == "number":
-        low, high = open_ends(key, value) if isinstance(value, list) else ("", "")
+        given = value if isinstance(value, list) else []
+        # A class, which was asked of numbers, is shown as it was typed: it finds nothing.
+        low, high = open_ends(key, given) if len(given) == 2 else (", ".join(map(str, given)), "")
         hint = "" if facet.low is None else f"{facet.low:.4g} to {facet.high:.4g}"
         return Field(label, key, "range", low=low, high=high, hint=hint)
     texts = value if isinstance(value, list) else [value or ""]

@@ -39,7 +39,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facestats.cli.indexes import prune_indexes
-from facestats.errors import InputError
+from facestats.errors import InputError, number_of
 from facestats.machine.output import print_json, print_line, shell_words
 from facestats.rows.dvc_cache import DvcCache, find_dvc_cache
 from facestats.rows.interface import StorePath
@@ -259,6 +259,11 @@ def _print(usage: dict[str, Usage]) -> None:
         print(
             f"  {name:<10} rows={facts.rows} used={facts.used} size={_megabytes(facts.size)} "
             f"used_size={_megabytes(facts.used_size)} recipes={facts.recipes}"
+        )
+    if total.unread:
+        print(
+            f"warning: without {number_of(total.unread, 'file')} or folders of the store, which "
+            "other users keep to themselves"
         )
 
 

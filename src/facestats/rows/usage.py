@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from facestats.errors import InputError
 from facestats.machine.faults import fault, is_fault, patiently
+from facestats.rows.bucket import BucketError
 from facestats.rows.dvc_cache import DvcCache
 from facestats.rows.files import FOLDER as FILES
 from facestats.rows.folder import is_absent, unless_absent
@@ -48,6 +49,8 @@ class Usage:
         Number of rows, and of those in the current outs.
     size, used_size : int, default 0
         Bytes on disk, and those in use: of a segment, the share of its used rows.
+    unread : int, default 0
+        Folders and files of other users that we may not read; nothing above counts them.
     """
 
     recipes: int = 0
@@ -55,6 +58,7 @@ class Usage:
     used: int = 0
     size: int = 0
     used_size: int = 0
+    unread: int = 0
 
 
 def current_tables(
@@ -122,25 +126,44 @@ def _keys(tables: list[pa.Table]) -> pa.Array:
 
 
 def measure(store: StorePath, cache: DvcCache | None) -> dict[str, Usage]:
-    """Usage of each stage that has rows."""
+    """Usage of each stage that has rows.
+
+    Raises
+    ------
+    BucketError
+        The bucket does not answer, or refuses.
+    """
     by_stage: dict[str, Usage] = {}
     for recipe in recipes(store):
+        usage = by_stage.get(recipe.parent.name, Usage())
         with (
-            suppress(PermissionError),
+            _counting_unread(usage),
             unless_absent(),
             open_below(store, recipe.parent.name, recipe.name) as folder,
         ):
-            usage = by_stage.setdefault(recipe.parent.name, Usage())
             usage.recipes += 1
             _measure(folder, used_keys(cache, recipe.parent.name), usage)
+        if usage.recipes or usage.unread:
+            by_stage[recipe.parent.name] = usage
     return by_stage
+
+
+@contextmanager
+def _counting_unread(usage: Usage) -> Iterator[None]:
+    """Count what another user keeps to themselves; a bucket that refuses stays an error."""
+    try:
+        yield
+    except BucketError:
+        raise
+    except PermissionError:
+        usage.unread += 1
 
 
 def _measure(folder: StoreFolder, keys: pa.Array, usage: Usage) -> None:
     """Add what a recipe's folder holds."""
     files: set[str] = set()
     for name in list_segments(folder):
-        with suppress(DamagedSegmentError, PermissionError), unless_absent():
+        with suppress(DamagedSegmentError), _counting_unread(usage), unless_absent():
             stored = read_manifest(folder, name) or manifest_of(read_any_segment(folder, name))
             used, size = pc.is_in(stored.keys, keys), folder.size(name)
             count = pc.sum(used).as_py() or 0
@@ -150,7 +173,7 @@ def _measure(folder: StoreFolder, keys: pa.Array, usage: Usage) -> None:
             usage.used_size += size * count // max(1, len(stored.keys))
             if stored.files:
                 files |= {*pc.filter(pa.array(stored.files, pa.string()), used).to_pylist()}
-    with suppress(PermissionError), unless_absent(), folder.below(FILES) as below:
+    with _counting_unread(usage), unless_absent(), folder.below(FILES) as below:
         for name in below.names(MD5):
             with unless_absent():
                 size = below.size(name)
