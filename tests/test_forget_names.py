@@ -344,6 +344,8 @@ def test_a_workbook_loses_the_rows_and_nothing_else(root, forget):
     for row in (["Photo", "Person", "Age"], ["zoë", "anna", 31], ["other.jpg", "bert", 40]):
         book.active.append(row)
     book.active["C3"].font = openpyxl.styles.Font(bold=True)
+    book.active["B3"].hyperlink = "https://example.org/bert"
+    book.active.row_dimensions[3].height = 40
     book.active.column_dimensions["A"].width = 33
     book.save(root / "data/labels/labels.xlsx")
     forget("--person", "anna", "--dry-run")
@@ -352,6 +354,8 @@ def test_a_workbook_loses_the_rows_and_nothing_else(root, forget):
     sheet = openpyxl.load_workbook(root / "data/labels/labels.xlsx").active
     assert [*sheet.values] == [("Photo", "Person", "Age"), ("other.jpg", "bert", 40)]
     assert (sheet["C2"].font.bold, sheet.column_dimensions["A"].width) == (True, 33)
+    assert (sheet["B2"].hyperlink.ref, sheet.row_dimensions[2].height) == ("B2", 40)
+    assert sheet.row_dimensions[3].height is None
 
 
 @pytest.mark.long
@@ -368,6 +372,25 @@ def test_a_workbook_that_would_lose_more_is_refused_before_anything_goes(root, f
         assert "labels.xlsx is a workbook with charts, which would be lost" in forget(
             "--person", "anna", *dry, code=2
         )
+    assert everything(root) == before
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("what", ["merged cells", "formulas"])
+def test_a_workbook_whose_cells_would_belong_to_others_is_refused(root, forget, what):
+    book = openpyxl.Workbook()
+    for row in (["image", "person"], ["Zoë.jpg", "anna"], ["two.png", "bert"], ["other.jpg"]):
+        book.active.append(row)
+    if what == "formulas":
+        book.create_sheet("Notes")["A1"] = "=Sheet!B3"
+        book.active.title = "labels"
+    else:
+        book.active.merge_cells("B3:B4")
+    book.save(root / "data/labels/labels.xlsx")
+    before = everything(root)
+    said = forget("--person", "anna", code=2)
+    assert f"is a workbook with {what}, which would belong to other cells" in said
+    assert "remove the rows 2 in a spreadsheet" in said
     assert everything(root) == before
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from facestats.core.files import write_bytes
-from facestats.errors import InputError, did_you_mean, nearest_names
+from facestats.errors import InputError, LabelError, did_you_mean, nearest_names
 from facestats.labels.cells import one_form, without_empty
 from facestats.labels.columns import IMAGE, LABELS, find_columns, key_column, plain
 from facestats.labels.csv_text import WORKBOOKS, without_columns, without_records
@@ -127,7 +127,10 @@ class LabelFile:
                 f"{', '.join(map(str, places[:SHOWN]))} in a spreadsheet, or save it as CSV, then "
                 "give the same command with --allow-missing"
             )
-        self.without(names)
+        try:
+            self.without(names)
+        except LabelError as error:
+            return str(error)
         return None
 
 

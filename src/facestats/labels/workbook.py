@@ -24,7 +24,7 @@ FREE_LETTERS, LETTERS_PER_BYTE = 20_000_000, 20  # of a smaller file
 MOST_CELLS = 10_000_000  # of all sheets from the first to the last; memory holds empty ones, too
 # With merged cells or formulas, above so many, and so many times those that the file names.
 FREE_CELLS, SPARSE = 1_000_000, 4
-AREAS = 3  # merged areas in a message
+AREAS, PLACES = 3, 20  # merged areas, and rows or columns, in a message
 MOST_MERGED = 200_000  # cells in merged areas, and areas
 LAST_ROW, LAST_COLUMN = 1_048_576, 16_384  # of a sheet
 
@@ -161,13 +161,40 @@ def without(
     """The workbook without these rows and columns of a sheet; see `excel.without_rows`."""
     title = choose(Workbook(data, path).sheets, path).title
     book = _open(data, path, read_only=False, data_only=False)
+    sheet, special = book[title], survey(data, path)
+    # openpyxl moves cells, and leaves what names them by their place.
+    left = ["merged cells"] * bool(sheet.merged_cells.ranges) + ["formulas"] * special.formulas
+    if left:
+        kind, places = ("rows", sorted(rows)) if rows else ("columns", sorted(columns))
+        shown = ", ".join(map(str, places[:PLACES])) + ", …" * (len(places) > PLACES)
+        raise LabelError(
+            f"{path} is a workbook with {' and '.join(left)}, which would belong to other cells if "
+            f"{kind} were removed here; remove the {kind} {shown} in a spreadsheet, or save it as "
+            "CSV, then give the same command with --allow-missing"
+        )
     for row in sorted(rows, reverse=True):
-        book[title].delete_rows(row)
+        sheet.delete_rows(row)
+        _move_up(sheet, row)
     for column in sorted(columns, reverse=True):
-        book[title].delete_cols(column)
+        sheet.delete_cols(column)
+    for cell in (cell for row in sheet.iter_rows() for cell in row if cell.hyperlink):
+        cell.hyperlink.ref = cell.coordinate
     buffer = io.BytesIO()
     book.save(buffer)
     return buffer.getvalue()
+
+
+def _move_up(sheet: Any, removed: int) -> None:
+    """Bring heights of rows, and whether they are hidden, to where the rows are now."""
+    kept = {
+        row - (row > removed): facts
+        for row, facts in sheet.row_dimensions.items()
+        if row != removed
+    }
+    sheet.row_dimensions.clear()
+    for row, facts in sorted(kept.items()):
+        facts.index = row
+        sheet.row_dimensions[row] = facts
 
 
 class Special(NamedTuple):
