@@ -219,6 +219,15 @@ def test_labels_of_a_further_attribute_stay_when_another_face_gets_one(folder, h
     }
 
 
+def test_a_row_that_names_its_photo_in_the_other_column_is_changed(folder):
+    path, images = folder / "data/manual_labels.csv", {name: name for name in IMAGES}
+    path.write_text("image,filename,gender\n,b.jpg,male\nc.jpg,,male\n")
+    assert labels_by_hand(path, images, PhotoNames(IMAGES))["b.jpg"] == {"gender": "male"}
+    (change,) = merge_labels(path, {"b.jpg": {"gender": "female"}}, images)
+    assert (change.old, change.new) == ("male", "female")
+    assert by_hand(folder) == "image,filename,gender\n,b.jpg,female\nc.jpg,,male\n"
+
+
 def test_a_further_attribute_that_two_columns_could_be_is_refused(folder):
     path = folder / "data/manual_labels.csv"
     path.write_text("filename,Glasses,GLASSES\nb.jpg,with,\n")

@@ -16,8 +16,15 @@ import pandas as pd
 from facestats.core.files import csv_text
 from facestats.core.tables import UNKNOWN
 from facestats.errors import InputError
-from facestats.labels.cells import EMPTY, NONE
-from facestats.labels.columns import LABELS, find_columns, find_further, key_column
+from facestats.labels.cells import EMPTY, NONE, without_empty
+from facestats.labels.columns import (
+    LABELS,
+    OWN_NAMES,
+    find_columns,
+    find_further,
+    key_column,
+    plain,
+)
 from facestats.labels.csv_text import WORKBOOKS, read_csv, visible
 from facestats.labels.label_file import COLUMNS, NUMBERS
 from facestats.labels.names import PhotoNames
@@ -124,23 +131,19 @@ def _merge(
         else sheet.table.reset_index(drop=True)
     )
     key = key_column(table, path)
-    columns = {
-        name: header
-        for name, header in find_columns(table.columns, LABELS, path).items()
-        if name != "image"
-    }
-    for column in dict.fromkeys(column for labels in answers.values() for column in labels):
-        if column not in columns:
-            columns[column] = find_further(column, table.columns, path) or column
-        if columns[column] not in table:
-            table[column] = ""
+    asked = dict.fromkeys(column for labels in answers.values() for column in labels)
+    columns = _headers(table, asked, path)
+    for header in columns.values():
+        if header not in table:
+            table[header] = ""
     rows: list[dict[str, str]] = table.to_dict("records")
     if photos is None:
         photos = PhotoNames({*images.values(), *(images.get(name, name) for name in answers)})
-    readings = photos.read_all((row[key] for row in rows), explain=0)
+    names = _photo_names(table, key)
+    readings = photos.read_all(names, explain=0)
     rows_by_image: dict[str, list[dict[str, str]]] = {}
-    for row in rows:
-        rows_by_image.setdefault(readings[row[key]].image or row[key], []).append(row)
+    for name, row in zip(names, rows, strict=True):
+        rows_by_image.setdefault(readings[name].image or name, []).append(row)
     changes = []
     for name, labels in answers.items():
         image = images.get(name, name)
@@ -175,6 +178,23 @@ def _merge(
             empty = [row for row in rows_by_image[image] if not _says_anything(row, key)]
             rows = [row for row in rows if not any(row is other for other in empty)]
     return pd.DataFrame(rows, columns=table.columns, dtype="str"), changes
+
+
+def _headers(table: pd.DataFrame, further: Collection[str], path: Path) -> dict[str, str]:
+    """The header of each column that a file or `further` has; the column's name for a new one."""
+    headers = find_columns(table.columns, LABELS, path)
+    headers.pop("image", None)
+    new = [name for name in further if name not in headers]
+    return headers | {name: find_further(name, table.columns, path) or name for name in new}
+
+
+def _photo_names(table: pd.DataFrame, key: str) -> list[str]:
+    """What each row calls its photo: a file may name the face beside the photo's path."""
+    names = table[key]
+    for header in table.columns:
+        if header != key and plain(header) in OWN_NAMES:
+            names = names.where(without_empty(names) != "", table[header])
+    return names.tolist()
 
 
 def _refuse_twin(name: str, image: str, photos: PhotoNames) -> None:
@@ -223,21 +243,18 @@ def labels_by_hand(
     if sheet is None:
         return {}
     key = key_column(sheet.table, path)
-    headers = find_columns(sheet.table.columns, LABELS, path)
-    headers |= {
-        name: header
-        for name in further
-        if name not in headers and (header := find_further(name, sheet.table.columns, path))
-    }
-    names = {header: name for name, header in headers.items() if name != "image"}
-    readings = photos.read_all(sheet.table[key], explain=0)
+    columns = {header: name for name, header in _headers(sheet.table, further, path).items()}
+    shown = _photo_names(sheet.table, key)
+    readings = photos.read_all(shown, explain=0)
     found: dict[str, dict[str, str]] = {}
-    for row in sheet.table.to_dict("records"):
-        face = faces.get(readings[row[key]].image or "")
+    for name, row in zip(shown, sheet.table.to_dict("records"), strict=True):
+        face = faces.get(readings[name].image or "")
         for header, cell in row.items() if face else ():
-            column = names.get(header, header)
-            if header != key and cell and cell not in EMPTY | NONE and cell.lower() != UNKNOWN:
-                found.setdefault(str(face), {}).setdefault(str(column), cell)
+            if header == key or plain(str(header)) in OWN_NAMES:
+                continue
+            if cell and cell not in EMPTY | NONE and cell.lower() != UNKNOWN:
+                column = columns.get(str(header), str(header))
+                found.setdefault(str(face), {}).setdefault(column, cell)
     return found
 
 
