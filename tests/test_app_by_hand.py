@@ -52,6 +52,31 @@ def test_names_and_parameters_are_read_once_for_all_labels(root, monkeypatch):
     assert page._labels(shown) == {}
 
 
+def test_a_label_that_two_people_gave_stays_until_both_have_taken_it_back(root):
+    shown, page = shown_of(3), Labelling(root, False)
+    gender = Attribute("gender", ["female", "male"])
+
+    def give(who, label, before=""):
+        return page.label(shown, "001.jpg", gender, label, before, False, who, who)
+
+    def by_hand():
+        return page._labels(shown).get("001.jpg", {}).get("gender")
+
+    ann, bob = give("Ann", "male"), give("Bob", "male")
+    page.undo(shown, ann.id, "Ann", "Ann")
+    assert (by_hand(), [entry.who for entry in page.changes(shown)]) == ("male", ["Bob"])
+    page.undo(shown, bob.id, "Bob", "Bob")
+    assert by_hand() is None
+    with page.file().open("a") as file:  # in an editor
+        file.write("001.jpg,male,,,,\n")
+    ann = give("Ann", "male")
+    page.undo(shown, ann.id, "Ann", "Ann")
+    assert by_hand() == "male"
+    ann = give("Ann", "female", "male")
+    page.undo(shown, ann.id, "Ann", "Ann")
+    assert by_hand() == "male"
+
+
 @pytest.mark.long
 def test_orders_and_lines_are_read_once_for_all_ratings(root, monkeypatch):
     shown, drawn, read = shown_of(40), [], []

@@ -132,6 +132,22 @@ def standing(entries: list[Entry]) -> list[Entry]:
     return [entry for entry in entries if not entry.undoes and entry.id not in undone]
 
 
+def label_without(last: Entry, entries: list[Entry]) -> str:
+    """The label of the face if this standing entry is taken back; entries in their order.
+
+    Where others gave the same label, it stays until the last of them takes it back.
+    """
+
+    def alike(entry: Entry) -> bool:
+        return (entry.filename, entry.column, entry.new) == (last.filename, last.column, last.new)
+
+    if any(alike(entry) and entry.id != last.id for entry in standing(entries)):
+        return last.new
+    earlier = standing(entries[: entries.index(last)])
+    given = [entry.old for entry in (*earlier, last) if alike(entry) and entry.old != entry.new]
+    return given[-1] if given else last.new
+
+
 def _read(line: str) -> Entry | None:
     try:
         facts: Any = json.loads(line)

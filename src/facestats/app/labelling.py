@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from facestats.app.cards import SOURCES, cards_of, shown_value
-from facestats.app.journal import Entry, Journal, standing
+from facestats.app.journal import Entry, Journal, label_without, standing
 from facestats.app.query import Query
 from facestats.app.recent import Recent
 from facestats.app.site import Shown, words
@@ -203,9 +203,8 @@ class Labelling:
         who = labeller(who)
         label = check_label(attribute.name, text, attribute.classes, new) if text else ""
         with self.journal.alone():
-            if label:
-                self._write(shown, filename, attribute.name, label, before)
-            entry = _entry(filename, attribute.name, before if label else "", label, who, browser)
+            old = self._write(shown, filename, attribute.name, label, before) if label else ""
+            entry = _entry(filename, attribute.name, old, label, who, browser)
             self.journal.append(entry)
         return entry
 
@@ -219,15 +218,18 @@ class Labelling:
             if not self._may_show(last.column):
                 raise InputError("this server was started without --allow-ethnicity")
             refuse_removed(self.root, shown.faces.images.get(last.filename, last.filename))
-            if last.old != last.new:
-                self._write(shown, last.filename, last.column, last.old, last.new)
+            old = label_without(last, self.journal.entries())
+            if old != last.new:
+                self._write(shown, last.filename, last.column, old, last.new)
             entry = _entry(
-                last.filename, last.column, last.new, last.old, labeller(who), browser, last.id
+                last.filename, last.column, last.new, old, labeller(who), browser, last.id
             )
             self.journal.append(entry)
         return entry
 
-    def _write(self, shown: Shown, filename: str, column: str, label: str, before: str) -> None:
+    def _write(self, shown: Shown, filename: str, column: str, label: str, before: str) -> str:
+        """Write a label; the file's own before."""
+
         def check(changes: list[Change]) -> None:
             (change,) = changes
             if change.changed and (change.old or "") != before:
@@ -243,7 +245,10 @@ class Labelling:
                 )
 
         answers, faces = {filename: {column: label}}, shown.faces
-        merge_labels(self.file(), answers, faces.images, check=check, photos=faces.photos)
+        (change,) = merge_labels(
+            self.file(), answers, faces.images, check=check, photos=faces.photos
+        )
+        return change.old or ""
 
     def changes(self, shown: Shown) -> list[Entry]:
         """The last labels by the pages that stand, the latest first."""
