@@ -228,6 +228,19 @@ def test_a_row_that_names_its_photo_in_the_other_column_is_changed(folder):
     assert by_hand(folder) == "image,filename,gender\n,b.jpg,female\nc.jpg,,male\n"
 
 
+@pytest.mark.parametrize(
+    "data",
+    ["My labels\nof spring\nfilename,gender\nb.jpg,male\n", "filename,note\nb.jpg,ü\n"],
+    ids=["title", "encoding"],
+)
+def test_a_file_that_would_lose_a_part_is_not_written_anew(folder, data):
+    path = folder / "data/manual_labels.csv"
+    path.write_bytes(data.encode("cp1252"))
+    with pytest.raises(LabelError, match="would lose a part of it"):
+        merge_labels(path, {"c.jpg": {"gender": "male"}}, {name: name for name in IMAGES})
+    assert path.read_bytes() == data.encode("cp1252")
+
+
 def test_a_further_attribute_that_two_columns_could_be_is_refused(folder):
     path = folder / "data/manual_labels.csv"
     path.write_text("filename,Glasses,GLASSES\nb.jpg,with,\n")

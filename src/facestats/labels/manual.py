@@ -15,7 +15,7 @@ import pandas as pd
 
 from facestats.core.files import csv_text
 from facestats.core.tables import UNKNOWN
-from facestats.errors import InputError
+from facestats.errors import InputError, LabelError
 from facestats.labels.cells import EMPTY, NONE, without_empty
 from facestats.labels.columns import (
     LABELS,
@@ -90,7 +90,7 @@ def merge_labels(
     Raises
     ------
     LabelError
-        The file can't be read as a label file.
+        The file can't be read as a label file, or has lines or an encoding that would be lost.
     InputError
         The file can't be written, or is an Excel workbook.
     """
@@ -125,6 +125,11 @@ def _merge(
 ) -> tuple[pd.DataFrame, list[Change]]:
     """The merged table as text, and the changes."""
     sheet = read_csv(path)
+    if sheet and sheet.notes:
+        raise LabelError(
+            f"{path} is written anew, and would lose a part of it ({sheet.notes[0]}); save it as "
+            "UTF-8, with the names of the columns in its first line"
+        )
     table = (
         pd.DataFrame(columns=HEADER, dtype="str")
         if sheet is None
