@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from functools import partial
 
 import openpyxl
 import pytest
@@ -16,6 +17,7 @@ from facestats.importers.registry import DATASETS, KNOWN
 from facestats.importers.run import import_dataset
 from facestats.labels.dataset import FACTS
 from facestats.rows.dvc_cache import DvcCache
+from resources import write_params
 from test_import_datasets import state, table
 
 
@@ -163,6 +165,35 @@ def test_both_scales_must_be_known(tmp_path, into):
     call()
     assert table(into).loc["csv/d.jpg", "rating"] == "75.0"
     assert table(into, "ratings").loc["anna/a.jpg", "rating"] == "60.0"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("manual_labels.csv", "filename,rating\na.jpg,7\n"),
+        ("manual_ratings.csv", "rater,image,trait,rating,order,seconds,repeat\nme,a.jpg,,7,1,1,\n"),
+    ],
+)
+def test_ratings_by_hand_are_not_left_on_another_scale(tmp_path, into, monkeypatch, name, text):
+    added(tmp_path, source="rated", scale=(1.0, 7.0))
+    monkeypatch.chdir(tmp_path)
+    write_params(tmp_path, {"data": {"images": "data/raw", "labels": "data/labels"}})
+    MAKERS["omi"](tmp_path / "omi")
+    (tmp_path / "data" / name).write_text(text)
+    before = {path: values[2] for path, values in state(into).items()}
+    assert main(["import", "omi", "omi", "--append"]) == 2
+    assert {path: values[2] for path, values in state(into).items()} == before
+    add = partial(
+        import_dataset,
+        *(DATASETS["omi"], KNOWN, tmp_path / "omi", into),
+        append=True,
+        by_hand=importing._files_by_hand(into / "labels"),
+    )
+    with pytest.raises(InputError, match=rf"from 1–7 to 0–100.*{name} holds 1 rating by hand"):
+        add()
+    (tmp_path / "data" / name).write_text(text.replace(",7", ","))
+    add()
+    assert table(into).loc["csv/d.jpg", "rating"] == "50.0"
 
 
 @pytest.mark.long

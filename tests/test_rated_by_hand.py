@@ -53,6 +53,14 @@ def test_a_sheet_that_is_still_empty_stands_beside_ratings_of_two_datasets(joine
     assert joined("").table["rating"].notna().all()
 
 
+def test_one_judgement_by_hand_does_not_take_the_means_of_its_dataset(joined):
+    lines = "".join(f"{name}.jpg,{name > 'b'},\n" for name in "cd")
+    write(joined.folder, "labels.csv", f"image,dataset,rating\na.jpg,no,5\nb.jpg,no,\n{lines}")
+    write(joined.folder, "ratings.csv", "image,rater,rating\nc.jpg,cem,2\nd.jpg,cem,4\n")
+    assert joined.means("ann,b.jpg,,7,1,2,\n", level=False) == [5, 7, 2, 4]
+    assert joined.means("ann,d.jpg,,6,1,2,\n", level=False) == [5, None, 2, 5]
+
+
 def test_who_rated_a_face_in_both_files_counts_once(joined):
     write(joined.folder, "ratings.csv", "image,rater,rating\na.jpg,ann,1\n")
     assert joined.means("ann,a.jpg,,7,1,2,\nben,a.jpg,,3,1,2,\n") == [2, None, None, None]

@@ -154,6 +154,7 @@ def run(options: argparse.Namespace) -> int:
             partial=options.partial,
             append=options.append,
             again=not options.append and not _is_tracked(raw, labels),
+            by_hand=_files_by_hand(labels) if options.append else (),
         )
     except AlreadyThereError:
         if not (_is_new_to_dvc(labels / FACTS, cache) or _is_unstaged(raw, labels)):
@@ -168,6 +169,19 @@ def run(options: argparse.Namespace) -> int:
         "or set data.images and data.labels in params.yaml and run `dvc repro`"
     )
     return 0
+
+
+def _files_by_hand(labels: Path) -> list[Path]:
+    """Those of the project here, if it has its labels in this folder."""
+    from facestats.params.project import load_params
+
+    try:
+        data = load_params(Path("params.yaml")).data
+    except FaceStatsError:
+        return []
+    if Path(data.labels).resolve() != labels.resolve():
+        return []
+    return [Path(data.manual_labels), Path(data.manual_ratings)]
 
 
 def _named(options: argparse.Namespace, datasets: Mapping[str, Dataset]) -> Dataset:

@@ -11,10 +11,10 @@ from typing import Any
 import pandas as pd
 
 from facestats.core.files import read_json
-from facestats.errors import InputError, LabelError
+from facestats.errors import InputError, LabelError, number_of
 from facestats.importers.content import Content
 from facestats.importers.placing import carry_over
-from facestats.labels.cells import MAX_RATING, Mistakes, numbers
+from facestats.labels.cells import MAX_RATING, Mistakes, numbers, without_empty
 from facestats.labels.columns import LABELS, RATINGS, describe_columns, find_columns, plain
 from facestats.labels.dataset import FACTS, read_dataset
 from facestats.labels.files import find_label_file, read_sheet
@@ -114,10 +114,7 @@ def joined(
         old_labels = pd.DataFrame({"image": []}, dtype="str")
     labels = _spelt_as(_with_prefix(content.labels, name), old_labels)
     ratings = None if content.ratings is None else _with_prefix(content.ratings, name)
-    before, own = (
-        earlier.dataset.get("stored_scale") or earlier.dataset["rating_scale"],
-        content.scale,
-    )
+    before, own = _scale_there(earlier.dataset), content.scale
     differ = bool(before and own and tuple(before) != tuple(own))
     try:
         old_ratings = _table(folder, "ratings", notes)
@@ -160,6 +157,52 @@ def joined(
     appended = [*earlier.dataset.get("appended", []), added_dataset]
     stored = {"stored_scale": list(scale) if scale else None}
     return merged, {**earlier.dataset, "appended": appended, **stored}
+
+
+def refuse_other_scale(earlier: Earlier, content: Content, by_hand: Collection[Path]) -> None:
+    """Refuse to bring ratings to another scale while some by hand would stay on the old one.
+
+    Parameters
+    ----------
+    earlier : Earlier
+    content : Content
+        Of the dataset to add.
+    by_hand : collection of Path
+        The project's files of labels and ratings by hand; may be missing.
+
+    Raises
+    ------
+    LabelError
+        One of them can't be read.
+    InputError
+        One of them holds ratings.
+    """
+    before = _scale_there(earlier.dataset or {})
+    if not before or not content.scale or tuple(before) in (tuple(content.scale), COMMON):
+        return
+    held = [
+        f"{path} holds {number_of(n, 'rating')}" for path in by_hand if (n := _count_ratings(path))
+    ]
+    if held:
+        raise InputError(
+            f"--append brings ratings from {before[0]:g}–{before[1]:g} to {COMMON[0]:g}–"
+            f"{COMMON[1]:g}, for those to add are on another scale, and "
+            f"{' and '.join(held)} by hand, which would stay; bring these to the new scale in "
+            "another file, move the old one away, and import again"
+        )
+
+
+def _scale_there(dataset: Mapping[str, Any]) -> Sequence[float] | None:
+    return dataset.get("stored_scale") or dataset.get("rating_scale")
+
+
+def _count_ratings(path: Path) -> int:
+    sheet = read_sheet(path) if path.is_file() else None
+    if sheet is None:
+        return 0
+    names = {header: name for name, header in find_columns(sheet.table, LABELS, path).items()}
+    rated = [c for c in map(str, sheet.table.columns) if _is_rating(names.get(c, c))]
+    return sum(int((without_empty(sheet.table[column]) != "").sum()) for column in rated)
 
 
 def _is_rating(column: str) -> bool:

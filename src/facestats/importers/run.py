@@ -7,14 +7,14 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from facestats.core.files import csv_text, write_json
 from facestats.errors import InputError, number_of
-from facestats.importers.appending import Earlier, joined, read_earlier
+from facestats.importers.appending import Earlier, joined, read_earlier, refuse_other_scale
 from facestats.importers.content import NO_PHOTO, Choices, Content, Dataset
 from facestats.importers.croissant import croissant
 from facestats.importers.placing import mend, place_photos, refuse_filled, replacing_folders
@@ -77,6 +77,7 @@ def import_dataset(
     partial: bool = False,
     append: bool = False,
     again: bool = False,
+    by_hand: Collection[Path] = (),
 ) -> Imported:
     """Write `into/raw/` (images) and `into/labels/` (labels.csv, ratings.csv, dataset.json).
 
@@ -104,6 +105,8 @@ def import_dataset(
     again : bool
         Accept folders that hold just what this import would write, as one that was stopped left
         them.
+    by_hand : collection of Path
+        The project's files of labels and ratings by hand, which stay on the scale that they have.
 
     Returns
     -------
@@ -124,6 +127,7 @@ def import_dataset(
     _choose(content, limit)
     dataset_facts = _facts(dataset, tree, content, limit)
     earlier = read_earlier(into, dataset_facts, content.photos) if append else Earlier()
+    refuse_other_scale(earlier, content, by_hand)
     _require_space(tree, content, into, link)
     with replacing_folders(into, again, append) as folders:
         merged, all_facts = joined(earlier, content, dataset_facts)

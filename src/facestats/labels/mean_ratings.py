@@ -15,12 +15,14 @@ from facestats.labels.tables import PREFIX
 def rated_by_labels(table: pd.DataFrame, judgements: pd.DataFrame | None) -> pd.Series:
     """Whether a face keeps the rating of the label files, whatever the mean of their judgements.
 
-    Those that were rated by hand, and those of a dataset without judgements.
+    Those that were rated by hand, and those of a dataset without judgements of its own: one by the
+    page Rate, of a number below 0 (`rated_by_hand.combine`), leaves the means of the others.
     """
     from_labels = table["rating_source"] == "manual"
     if judgements is not None and DATASET in table:
-        judged = table.index.isin(judgements["filename"])
-        from_labels |= ~table[DATASET].isin(table.loc[judged, DATASET])
+        judged = table.index.isin(judgements.loc[judgements.index >= 0, "filename"])
+        without = ~table[DATASET].isin(table.loc[judged, DATASET])
+        from_labels |= without & table["rating"].notna()
     return from_labels
 
 
