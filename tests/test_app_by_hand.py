@@ -52,6 +52,18 @@ def test_names_and_parameters_are_read_once_for_all_labels(root, monkeypatch):
     assert page._labels(shown) == {}
 
 
+def test_forgetting_takes_a_line_that_a_kill_has_cut(root):
+    shown, page = shown_of(3), Labelling(root, False)
+    gender = Attribute("gender", ["female", "male"])
+    for name in ("001.jpg", "002.jpg"):
+        page.label(shown, name, gender, "male", "", False, "", "here")
+    path = page.journal.path
+    path.write_bytes(path.read_bytes()[:-20])
+    assert page.journal.forget(["002.jpg"]) == 1
+    assert [entry.filename for entry in page.journal.entries()] == ["001.jpg"]
+    assert b"002.jpg" not in path.read_bytes()
+
+
 def test_a_label_that_two_people_gave_stays_until_both_have_taken_it_back(root):
     shown, page = shown_of(3), Labelling(root, False)
     gender = Attribute("gender", ["female", "male"])

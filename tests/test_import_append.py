@@ -77,6 +77,14 @@ def test_files_that_no_import_wrote_stay(tmp_path, into):
     }  # fmt: skip
 
 
+def test_a_rating_with_a_minus_as_texts_have_it_is_a_number(tmp_path, into):
+    facts = into / "labels/dataset.json"
+    facts.write_text(facts.read_text().replace('"rating_scale": null', '"rating_scale": [-3, 3]'))
+    (into / "labels/labels.csv").write_text("image,rating\nanna/a.jpg,\u22121.5\n")
+    added(tmp_path, source="rated", scale=(1.0, 7.0))
+    assert table(into)["rating"].to_dict() == {"anna/a.jpg": "25.0", "csv/d.jpg": "50.0"}
+
+
 def test_labels_are_read_as_the_pipeline_reads_them(tmp_path, into):
     text = "Bild;person;age;Wo\nanna/a.jpg;anna;30,5;Ort, Land\n"
     (into / "labels/labels.csv").write_text(text)

@@ -102,6 +102,14 @@ def test_moved_and_missing_columns(tmp_path):
         again("fairface", tmp_path / "s", tmp_path / "other")
 
 
+def test_empty_columns_without_a_name_are_left_out(tmp_path):
+    MAKERS["adience"](tmp_path / "s")
+    fold = next((tmp_path / "s").rglob("fold_0_data.txt"))
+    fold.write_text("".join(line + "\t\t\n" for line in fold.read_text().splitlines()))
+    again("adience", tmp_path / "s", tmp_path / "data")
+    assert len(table(tmp_path / "data"))
+
+
 def test_two_files_of_one_name_that_differ_are_an_error(tmp_path):
     MAKERS["utkface"](tmp_path / "s")
     twin = tmp_path / "s/crop_part1/1_0_0_20161219140530307.jpg.chip.jpg"

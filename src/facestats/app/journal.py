@@ -107,10 +107,7 @@ class Journal:
         with self.alone():
             lines = self.path.read_bytes().splitlines(keepends=True)
             kept = [
-                line
-                for line in lines
-                if not (entry := _read(line.decode("utf-8", "replace")))
-                or entry.filename not in filenames
+                line for line in lines if not _is_about(line.decode("utf-8", "replace"), filenames)
             ]
             if write and len(kept) < len(lines):
                 replace_file(self.path, b"".join(kept))
@@ -146,6 +143,12 @@ def label_without(last: Entry, entries: list[Entry]) -> str:
     earlier = standing(entries[: entries.index(last)])
     given = [entry.old for entry in (*earlier, last) if alike(entry) and entry.old != entry.new]
     return given[-1] if given else last.new
+
+
+def _is_about(line: str, filenames: Collection[str]) -> bool:
+    """Whether a line is about one of these faces; one that a kill has cut, by the name in it."""
+    entry = _read(line)
+    return entry.filename in filenames if entry else any(name in line for name in filenames)
 
 
 def _read(line: str) -> Entry | None:

@@ -297,8 +297,9 @@ def _table(folder: Path, stem: str, notes: list[str]) -> pd.DataFrame | None:
     for column in map(str, table.columns):
         if _is_rating(column) or column == "age":
             values = numbers(table[column], path, mistakes, -MAX_RATING, MAX_RATING)
-            comma = table[column].str.contains(",", regex=False)
-            table[column] = table[column].mask(comma, values.astype("str"))
+            plain_number = pd.to_numeric(table[column], errors="coerce").notna()
+            odd = values.notna() & ~plain_number  # a comma, or a minus as texts have it
+            table[column] = table[column].mask(odd, values.astype("str"))
     mistakes.raise_any()
     return table.reset_index(drop=True)
 

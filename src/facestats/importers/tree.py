@@ -280,6 +280,8 @@ class Tree:
     ) -> pd.DataFrame:
         """Rows of text as a table; short ones are filled up with empty cells.
 
+        Empty columns without a name are left out.
+
         Raises
         ------
         InputError
@@ -304,7 +306,10 @@ class Tree:
         wide = len(names)
         require_filled(self.top / path, wide, len(rows), sum(map(len, rows)))
         rows = [(row + [""] * (wide - len(row)))[:wide] for row in rows]
-        return pd.DataFrame(rows, columns=pd.Index(names), dtype="str")
+        frame = pd.DataFrame(rows, columns=pd.Index(names), dtype="str")
+        # A spreadsheet writes columns in which something once stood.
+        used = [bool(name) or bool((frame.iloc[:, i] != "").any()) for i, name in enumerate(names)]
+        return frame.loc[:, used]
 
     def sheets(self, path: str) -> dict[str, list[list[str]]]:
         """The cells of a workbook's sheets as text, merged ones filled, which `notes` tell.
