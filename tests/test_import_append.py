@@ -204,6 +204,23 @@ def test_ratings_by_hand_are_not_left_on_another_scale(tmp_path, into, monkeypat
     assert table(into).loc["csv/d.jpg", "rating"] == "50.0"
 
 
+def test_the_scale_of_ratings_by_hand_of_a_dataset_without_others_must_be_known(tmp_path, into):
+    MAKERS["omi"](tmp_path / "omi")
+    hand = tmp_path / "data" / "manual_labels.csv"
+    hand.write_text("filename,rating\na.jpg,7\n")
+    add = partial(
+        import_dataset,
+        *(DATASETS["omi"], KNOWN, tmp_path / "omi", into),
+        append=True,
+        by_hand=[hand],
+    )
+    with pytest.raises(InputError, match="1 rating by hand, whose scale is not known"):
+        add()
+    facts = json.loads((into / "labels" / FACTS).read_text())
+    (into / "labels" / FACTS).write_text(json.dumps(facts | {"rating_scale": [0, 100]}))
+    add()
+
+
 @pytest.mark.long
 @pytest.mark.parametrize(
     "change",

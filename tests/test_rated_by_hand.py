@@ -59,6 +59,10 @@ def test_one_judgement_by_hand_does_not_take_the_means_of_its_dataset(joined):
     write(joined.folder, "ratings.csv", "image,rater,rating\nc.jpg,cem,2\nd.jpg,cem,4\n")
     assert joined.means("ann,b.jpg,,7,1,2,\n", level=False) == [5, 7, 2, 4]
     assert joined.means("ann,d.jpg,,6,1,2,\n", level=False) == [5, None, 2, 5]
+    both = joined("ann,a.jpg,,7,1,2,\n", level=False)
+    assert both.table["rating"].tolist()[0] == 5
+    assert [*both.judgements["filename"]] == ["c.jpg", "d.jpg"]
+    assert "1 rating by hand of faces whose mean the label file gives do not count" in both.notes
 
 
 def test_who_rated_a_face_in_both_files_counts_once(joined):

@@ -175,15 +175,22 @@ def refuse_other_scale(earlier: Earlier, content: Content, by_hand: Collection[P
     LabelError
         One of them can't be read.
     InputError
-        One of them holds ratings.
+        One of them holds ratings, whose scale would change or is not known.
     """
-    before = _scale_there(earlier.dataset or {})
-    if not before or not content.scale or tuple(before) in (tuple(content.scale), COMMON):
+    if earlier.into is None or earlier.dataset is None or not content.scale:
+        return
+    before = _scale_there(earlier.dataset)
+    if before and tuple(before) in (tuple(content.scale), COMMON):
         return
     held = [
         f"{path} holds {number_of(n, 'rating')}" for path in by_hand if (n := _count_ratings(path))
     ]
-    if held:
+    if held and before is None:
+        raise InputError(
+            f"--append: {' and '.join(held)} by hand, whose scale is not known; give its ends, as "
+            f'in "rating_scale": [1, 7], in {earlier.into / "labels" / FACTS}'
+        )
+    if held and before:
         raise InputError(
             f"--append brings ratings from {before[0]:g}–{before[1]:g} to {COMMON[0]:g}–"
             f"{COMMON[1]:g}, for those to add are on another scale, and "

@@ -30,6 +30,7 @@ from facestats.labels.columns import RATINGS, find_columns
 from facestats.labels.csv_text import read_csv, without_records
 from facestats.labels.files import read_sheet
 from facestats.labels.manual import replace_file
+from facestats.labels.mean_ratings import rated_by_labels
 from facestats.labels.names import NameIndex
 from facestats.labels.ratings import Ratings
 from facestats.labels.tables import PREFIX
@@ -203,6 +204,11 @@ def combine(
             if column in table:
                 faces = table.index[table[column].notna()]
                 stated |= (own["trait"] == trait) & own["filename"].isin(faces)
+    if theirs is not None and judged:
+        main = chosen[0] if chosen and chosen[0] in judged else judged[0]
+        kept = rated_by_labels(table, theirs[theirs["trait"] == main])
+        faces = table.index[kept & (table["rating_source"] != "manual")]
+        stated |= (own["trait"] == main) & own["filename"].isin(faces)
     if stated.any():
         notes.append(
             f"{number_of(int(stated.sum()), 'rating')} by hand of faces whose mean the label file "
