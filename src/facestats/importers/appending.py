@@ -135,7 +135,7 @@ def joined(
             f'"rating_scale": [1, 7], in {folder / FACTS}'
         )
     scale = before or own
-    if differ:
+    if differ and before:
         old_labels, labels = _rescaled(old_labels, before), _rescaled(labels, own or COMMON)
         old_ratings = None if old_ratings is None else _rescaled(old_ratings, before)
         ratings = None if ratings is None else _rescaled(ratings, own or COMMON)
