@@ -64,6 +64,19 @@ def test_forgetting_takes_a_line_that_a_kill_has_cut(root):
     assert b"002.jpg" not in path.read_bytes()
 
 
+def test_a_number_that_two_people_wrote_otherwise_is_one_label(root):
+    shown, page = shown_of(3), Labelling(root, False)
+    age = Attribute("age", None)
+    ann, bob = (
+        page.label(shown, "001.jpg", age, text, "", False, who, who)
+        for who, text in (("Ann", "30"), ("Bob", "30.0"))
+    )
+    page.undo(shown, ann.id, "Ann", "Ann")
+    assert page._labels(shown) == {"001.jpg": {"age": "30"}}
+    page.undo(shown, bob.id, "Bob", "Bob")
+    assert page._labels(shown) == {}
+
+
 def test_a_label_that_two_people_gave_stays_until_both_have_taken_it_back(root):
     shown, page = shown_of(3), Labelling(root, False)
     gender = Attribute("gender", ["female", "male"])

@@ -260,6 +260,23 @@ def git(root, *arguments):
     run_program(["git", *names, *arguments], root, check=True)
 
 
+def test_what_an_experiment_brings_into_dvcs_own_folders_is_named(root):
+    """`dvc exp apply` puts it there, and git does not show it."""
+    git(root, "init", "-q")
+    git(root, "commit", "-qm", "own", "--allow-empty")
+    (root / ".dvc/tmp").mkdir(exist_ok=True)
+    (root / ".dvc/tmp/1_x.celery.msg").touch()
+    git(root, "add", "-f", ".dvc/tmp/1_x.celery.msg")
+    git(root, "commit", "-qm", "stranger's")
+    git(root, "update-ref", "refs/exps/18/9d7f/evil", "HEAD")
+    git(root, "reset", "-q", "HEAD~")
+    path, message = problem(root)
+    assert path == str(root / ".dvc/tmp/1_x.celery.msg")
+    assert "the experiment refs/exps/18/9d7f/evil holds it" in message
+    run_program(["sh", "-c", message.split("`")[1]], root, check=True)
+    assert examine_cache(root).problems == []
+
+
 def test_a_commit_that_links_dvcs_own_folder_is_named(root):
     """What lies in `.dvc/tmp` is then nothing below `.dvc` for git."""
     git(root, "init", "-q")

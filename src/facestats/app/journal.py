@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from facestats.errors import InputError
-from facestats.labels.manual import alone, own_file, replace_file
+from facestats.labels.manual import alone, own_file, replace_file, same_label
 
 JOURNAL = Path("data", "interim", "app", "labelled.jsonl")
 
@@ -136,13 +136,15 @@ def label_without(last: Entry, entries: list[Entry]) -> str:
     """
 
     def alike(entry: Entry) -> bool:
-        return (entry.filename, entry.column, entry.new) == (last.filename, last.column, last.new)
+        same_face = (entry.filename, entry.column) == (last.filename, last.column)
+        return same_face and same_label(last.column, entry.new, last.new)
 
     if any(alike(entry) and entry.id != last.id for entry in standing(entries)):
         return last.new
     earlier = standing(entries[: entries.index(last)])
-    given = [entry.old for entry in (*earlier, last) if alike(entry) and entry.old != entry.new]
-    return given[-1] if given else last.new
+    given = [entry.old for entry in (*earlier, last) if alike(entry)]
+    others = [old for old in given if not same_label(last.column, old, last.new)]
+    return others[-1] if others else last.new
 
 
 def _is_about(line: str, filenames: Collection[str]) -> bool:

@@ -232,7 +232,7 @@ class Labelling:
 
         def check(changes: list[Change]) -> None:
             (change,) = changes
-            if change.changed and (change.old or "") != before:
+            if change.changed and not same_label(column, change.old or "", before):
                 others = [
                     entry.who
                     for entry in self.journal.entries()

@@ -47,6 +47,7 @@ _PREFIX = re.compile(r"[0-9a-f]{2}")
 _FOLDER = re.compile(r"[0-9a-f]{2}|[0-9a-f]{64}", re.IGNORECASE)
 _NO_PROJECT = frozenset((".git", ".hg", ".dvc"))  # DVC looks for no file of its own in them
 _NOT_IN_GIT = (".dvc/tmp", ".dvc/cache", ".dvc/config.local")
+_EXPERIMENTS = "refs/exps"  # where DVC keeps their commits
 _SILENT = "git does not say what its last commit holds"
 _NO_COMMIT = 1  # exit code of `git rev-parse -q --verify HEAD`
 _PATIENCE = 20  # seconds
@@ -202,7 +203,7 @@ def _examine_site_cache(root: Path, report: CacheReport) -> None:
 
 
 def _examine_commit(root: Path, report: CacheReport) -> None:
-    """Check that the commit brings nothing into folders that git ignores.
+    """Check that no commit or experiment brings anything into folders that git ignores.
 
     Nobody looks there, and `dvc exp run` and `dvc queue start` run code and commands that they find
     in `.dvc/tmp`.
@@ -210,28 +211,44 @@ def _examine_commit(root: Path, report: CacheReport) -> None:
     if not any((folder / ".git").exists() for folder in (root, *root.resolve().parents)):
         return
     try:
-        listed = read_git(root, "ls-tree", "-rz", "HEAD", "--", ".dvc", timeout=_PATIENCE)
-        if listed.returncode:
-            first = read_git(root, "rev-parse", "-q", "--verify", "HEAD", timeout=_PATIENCE)
-            if first.returncode == _NO_COMMIT:
+        first = read_git(root, "rev-parse", "-q", "--verify", "HEAD", timeout=_PATIENCE)
+        if first.returncode == _NO_COMMIT:
+            return
+        refs = read_git(
+            root, "for-each-ref", "--format=%(refname)", _EXPERIMENTS, timeout=_PATIENCE
+        )
+        trees = ["HEAD", *os.fsdecode(refs.stdout).splitlines()]
+        for tree in trees:
+            listed = read_git(root, "ls-tree", "-rz", tree, "--", ".dvc", timeout=_PATIENCE)
+            if listed.returncode:
+                said = printable(os.fsdecode(listed.stderr).strip().partition("\n")[0])
+                report.add(root, f"{_SILENT} ({said})", "mend that")
                 return
+            _examine_tree(root, tree, os.fsdecode(listed.stdout).split("\0"), report)
     except FileNotFoundError:  # no git
         return
     except (OSError, subprocess.TimeoutExpired):
         report.add(root, _SILENT, "mend that")
-        return
-    if listed.returncode:
-        said = printable(os.fsdecode(listed.stderr).strip().partition("\n")[0])
-        report.add(root, f"{_SILENT} ({said})", "mend that")
-    for line in filter(None, os.fsdecode(listed.stdout).split("\0")):
-        name = line.partition("\t")[2]
+
+
+def _examine_tree(root: Path, tree: str, lines: list[str], report: CacheReport) -> None:
+    for name in filter(None, (line.partition("\t")[2] for line in lines)):
         # A `.dvc` that git has not as a folder is a link to one that has its `tmp` elsewhere.
-        if name == ".dvc" or any(Path(name).is_relative_to(own) for own in _NOT_IN_GIT):
-            report.add(
-                root / name,
-                "git holds it, where DVC keeps what git must not bring, and may run it",
+        if name != ".dvc" and not any(Path(name).is_relative_to(own) for own in _NOT_IN_GIT):
+            continue
+        if tree == "HEAD":
+            holder, way = (
+                "git",
                 f"`git rm -rf --cached {shell_words([name])}`, commit, and remove it",
             )
+        else:
+            holder = f"the experiment {printable(tree)}"
+            way = f"`git update-ref -d {shell_words([tree])}`, and remove it where it was applied"
+        report.add(
+            root / name,
+            f"{holder} holds it, where DVC keeps what git must not bring, and may run it",
+            way,
+        )
 
 
 class _Store:
