@@ -103,6 +103,7 @@ def test_ethnicity_is_not_taken_back_where_it_is_not_shown(root, post):
     line = {"id": "e1", "filename": CHILD, "column": "ethnicity", "old": "", "new": "a"}
     line |= {"who": "", "when": "2026-01-01T00:00:00+00:00", "browser": "x"}
     journal = root / "data/interim/app/labelled.jsonl"
+    journal.parent.mkdir(parents=True, exist_ok=True)
     with journal.open("a") as file:
         file.write(json.dumps(line) + "\n")
     answer = post("/app/api/label/undo", id="e1", browser="x")
