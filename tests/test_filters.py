@@ -13,7 +13,7 @@ from facestats.errors import InputError, ParamsError
 from facestats.groups.filters import select_faces
 from facestats.params.project import check_params
 from facestats.serving.composites import filter_images
-from resources import ROOT
+from resources import ROOT, names
 
 # Filters
 
@@ -469,3 +469,28 @@ def test_doctor_names_columns_that_the_last_table_lacks(tmp_path):
         "composites.some.filter.attributes.glases: the table of the last run has no column "
         "glases_final. Did you mean glasses?",
     ]
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        {"score": {"calm": [10, 10]}},
+        {"score": {"attractiveness": [10, 10]}},
+        {"columns": {"attractiveness_score": ["q0.9", "q1"]}},
+        {"columns": {"calm_combined": [90, 100], "glasses": "with"}},
+        {"columns": {"geometry_zscore": [2, 3]}},
+    ],
+)
+def test_a_dropped_filter_by_any_score_lets_nobody_in_who_has_none(conditions):
+    scores = ("attractiveness", "attractiveness_score", "geometry_zscore", "calm_decile")
+    table = pd.DataFrame({"filename": names(4), "glasses": "with", "symmetry_score": [1.0] * 4})
+    for name in (*scores, "calm_combined"):
+        table[name] = [1.0, None, 2.0, None]
+    table["score_withheld"] = [None, "labelled as under 18 (score.min_age)", None, None]
+    (relax,) = conditions
+    chosen = select_faces(table, conditions, min_results=4, relax=[relax])
+    assert chosen.relaxed[0]["to"] is None
+    assert chosen.rows["filename"].tolist() == [names(4)[0], names(4)[2], names(4)[3]]
+    assert chosen.matched == {"all": 4, "score_withheld": 3}
+    by_measurement = {"columns": {"symmetry_score": [2, 3]}}
+    assert select_faces(table, by_measurement, min_results=4, relax=["columns"]).enough

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from numbers import Integral, Real
 from typing import Any
@@ -12,6 +13,7 @@ import pandas as pd
 from facestats.errors import InputError, suggestion
 from facestats.groups.bounds import check_bounds, has_quantile, is_bounds, numbers_of
 from facestats.groups.params import KEEP, LEAVE_OUT, MAIN
+from facestats.traits.tables import MAIN as SCORES
 
 # Column of `attributes_final.parquet` by condition; some name their own. Scores come last: where
 # only they change, the counts before them stay.
@@ -33,6 +35,9 @@ _NAMING = {
     "columns": "a range or a class by column, such as {'age_final': [20, 30]}",
     "score": "deciles by trait, such as {'trustworthy': [8, 10]}",
 }
+WITHHELD = "score_withheld"  # why a face gets no score; empty where it gets one
+_MAIN_SCORES = {*SCORES.values(), "geometry_zscore"}
+_OF_TRAIT = re.compile(rf".+_({'|'.join(SCORES)})")  # measurements and labels may be named so, too
 # One step of widening, and the widest range there is.
 WIDENING = {"age_range": (5, (0, 130)), "attractiveness": (1, (1, 10))}
 
@@ -99,6 +104,21 @@ def _check_range(values: pd.Series, name: str, column: str, value: Any) -> None:
         raise InputError(
             f"the condition {name} asks for quantiles, but no face has a value in {column}"
         )
+
+
+def asks_for_score(table: pd.DataFrame, conditions: dict[str, Any]) -> bool:
+    """Whether a condition is about a score, of whatever trait.
+
+    A column that is named like a trait's is one where no face whose score is withheld has a value.
+    """
+    if WITHHELD not in table.columns:
+        return False
+    withheld = table[WITHHELD].notna()
+    return any(
+        column in _MAIN_SCORES
+        or (_OF_TRAIT.fullmatch(column) and table.loc[withheld, column].isna().all())
+        for _, column, _ in steps(conditions, table)
+    )
 
 
 def check_flags(flags: str) -> None:

@@ -20,7 +20,9 @@ from facestats.groups.bounds import has_quantile, in_numbers, numbers_of
 from facestats.groups.conditions import (
     COLUMNS,
     WIDENING,
+    WITHHELD,
     are_texts,
+    asks_for_score,
     check_conditions,
     check_flags,
     is_range,
@@ -33,7 +35,7 @@ from facestats.groups.tables import FINAL
 _NAMED = 20  # classes in a message
 DEFAULT = Filter()
 # What a selection looks at besides the columns of its conditions.
-OTHER_COLUMNS = {"filename", "doubts", "copy_group", "copy_rank", "score_withheld"}
+OTHER_COLUMNS = {"filename", "doubts", "copy_group", "copy_rank", WITHHELD}
 
 
 @dataclass
@@ -46,7 +48,7 @@ class Selection:
         The matching rows, at most `n`, sorted by filename.
     matched : dict of str to int
         Number of faces left after each condition, in order; `all` is the table, `flags` what is
-        left without doubtful pictures.
+        left without doubtful pictures; `score_withheld`, where there are such faces, without them.
     min_results : int
         How many were asked for at least.
     relaxed : list of dict
@@ -121,7 +123,7 @@ def select_faces(
     relax : list of str, optional
         Conditions that may be widened, in this order: ranges step by step, others are dropped.
         Faces that get no score for their age (`score_withheld`) never enter a group that was
-        filtered by `attractiveness`.
+        filtered by a score, of whatever trait, or by a column of scores.
     flags : str
         `leave_out`: no faces with an entry in the column `doubts`, if the table has it; `keep`:
         these too.
@@ -147,21 +149,15 @@ def select_faces(
     if judged and not are_texts(table["doubts"]).all():
         raise InputError("the column doubts must hold texts; leave it out, or set flags to keep")
     single = copies == "best" and {"copy_group", "copy_rank"} <= set(table.columns)
-    rows, matched, flagged, n_copies = _apply(table, current, judged, single)
+    by_score = asks_for_score(table, current)
+    rows, matched, flagged, n_copies = _apply(table, current, by_score, judged, single)
     relaxed: list[dict] = []
     for name in relax or []:
         before = current.get(name)
         while len(rows) < min_results and current.get(name) is not None:
             current[name] = _widen(name, current[name])
-            if (
-                name == "attractiveness"
-                and current[name] is None
-                and "score_withheld" in table.columns
-            ):
-                # A group that was filtered by score has no face that may be a child's.
-                table = table[table["score_withheld"].isna()]
             kept = {name: value for name, value in current.items() if value is not None}
-            rows, matched, flagged, n_copies = _apply(table, kept, judged, single)
+            rows, matched, flagged, n_copies = _apply(table, kept, by_score, judged, single)
         if current.get(name) != before:
             relaxed.append({"condition": name, "from": before, "to": current[name]})
     if n is not None and len(rows) > n:
@@ -344,9 +340,12 @@ def _some(classes: Collection) -> str:
 
 
 def _apply(
-    table: pd.DataFrame, conditions: dict[str, Any], judged: bool, single: bool
+    table: pd.DataFrame, conditions: dict[str, Any], by_score: bool, judged: bool, single: bool
 ) -> tuple[pd.DataFrame, dict[str, int], dict[str, int], int]:
     """Apply conditions, and leave out doubtful pictures and, with `single`, copies.
+
+    A group that is filtered `by_score`, even by a condition that was dropped, has no face that may
+    be a child's.
 
     Gives the rows, and how many faces were left after each step, left out for each doubt, and left
     out as copies.
@@ -358,6 +357,9 @@ def _apply(
         else:
             table = table[table[column].isin(listed(value))]
         matched[name] = len(table)
+    if by_score and (withheld := table[WITHHELD].notna()).any():
+        table = table[~withheld]
+        matched[WITHHELD] = len(table)
     flagged: dict[str, int] = {}
     if judged:
         doubts = table["doubts"].astype("object")
