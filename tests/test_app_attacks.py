@@ -6,6 +6,8 @@ import shutil
 import struct
 import threading
 import time
+from codecs import BOM_UTF8
+from functools import partial
 from types import SimpleNamespace
 from urllib.parse import quote
 
@@ -35,7 +37,7 @@ from facestats.errors import InputError, LabelError
 from facestats.groups.bounds import check_bounds
 from facestats.labels.csv_text import read_csv
 from facestats.labels.manual import alone
-from facestats.labels.rated_by_hand import HEADER, add_line, rows_by_hand
+from facestats.labels.rated_by_hand import HEADER, add_line, rows_by_hand, take_line
 from photo_bytes import chunked
 from services import with_a_child
 
@@ -162,8 +164,8 @@ FORMS = {
     "sep=;": lambda text: ("sep=;\n" + text.replace(",", ";")).encode(),
     "UTF-16": lambda text: text.encode("utf-16"),
     "UTF-32": lambda text: text.encode("utf-32"),
-    "Windows-1252": lambda text: text.encode("cp1252"),
     "a mark": lambda text: text.encode("utf-8-sig"),
+    "a mark and semicolons": lambda text: text.replace(",", ";").encode("utf-8-sig"),
     "numbers of rows": lambda text: "".join(
         f"{i or ''},{line}" for i, line in enumerate(text.splitlines(keepends=True))
     ).encode(),
@@ -183,10 +185,34 @@ def test_a_judgement_stays_in_a_file_that_a_spreadsheet_has_saved(tmp_path, form
     new = ROW | {"image": "b.jpg", "order": "2"}
     add_line(path, HEADER, new)
     add_line(path, HEADER, new | {"image": "c.jpg"})
+    assert path.read_bytes().startswith(BOM_UTF8) is ("a mark" in form)
     rows = rows_by_hand(path)
     assert [row["image"] for row in rows] == ["a.jpg", "b.jpg", "c.jpg"]
     assert {row["rater"] for row in rows} == {"Zoë"}
     assert rows[1] == new
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        (",".join(HEADER) + "\nJürgen,a.jpg,,3,1,1.0,0\n").encode("cp1252"),
+        (";".join(HEADER) + "\r\nJürgen;a.jpg;;3;1;1.0;0\r\n").encode("mac_roman"),
+        ("Study of 2026\n" + ",".join(HEADER) + "\nJürgen,a.jpg,,3,1,1.0,0\n").encode(),
+    ],
+)
+def test_a_file_of_judgements_that_would_lose_its_encoding_or_title_is_refused(tmp_path, data):
+    """A guessed encoding made one rater two, and the next judgement made that permanent."""
+    path = tmp_path / "manual_ratings.csv"
+    path.write_bytes(data)
+    row = dict(zip(HEADER, ("Jürgen", "a.jpg", "", "3", "1", "1.0", "0"), strict=True))
+    for do in (
+        rows_by_hand,
+        partial(take_line, row=row),
+        partial(add_line, header=HEADER, row=row),
+    ):
+        with pytest.raises(LabelError, match="is written anew, and would lose a part of it"):
+            do(path)
+    assert path.read_bytes() == data
 
 
 @pytest.mark.parametrize("what", ["a pipe", "a device"])

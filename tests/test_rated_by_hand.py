@@ -111,3 +111,27 @@ def test_what_is_no_rating_on_the_scale_is_named_with_its_line(joined, rating):
 def test_faces_that_are_gone_are_left_out_and_a_file_without_ratings_says_nothing(joined):
     assert joined.means("ann,gone.jpg,,3,1,2,\nann,a.jpg,,3,1,2,\n") == [3, None, None, None]
     assert joined.means("") == [None] * 4
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "warning"),
+    [
+        ("rater,image,rating\nZoë,a.jpg,3\n", "cp1252", "line 2 has 'Zoë'"),
+        ("Study of 2026\nrater,image,rating\nann,a.jpg,3\n", "utf-8", "are taken for a title"),
+        ("Étude\nrater,image,rating\n", "cp1252", "not UTF-8, so it was read as Windows-1252"),
+    ],
+)
+def test_how_the_file_was_read_is_a_warning_as_for_other_label_files(
+    tmp_path, text, encoding, warning
+):
+    path = tmp_path / "manual_ratings.csv"
+    path.write_bytes(text.encode(encoding))
+    done = join_labels(FACES, tmp_path, tmp_path / "no.csv", [1, 7], manual_ratings=path)
+    assert any("manual_ratings.csv" in text and warning in text for text in done.warnings)
+
+
+def test_how_a_header_was_understood_is_told(tmp_path):
+    path = tmp_path / "manual_ratings.csv"
+    path.write_text("rater,photo,rating\nann,a.jpg,3\n")
+    done = join_labels(FACES, tmp_path, tmp_path / "no.csv", [1, 7], manual_ratings=path)
+    assert "manual_ratings.csv: read 'photo' as image" in done.notes

@@ -209,7 +209,7 @@ def join_labels(
         judgements=counted.main,
         summary=summary,
         warnings=[
-            *(text for file in files for text in file.guessed),
+            *(text for file in (*files, by_hand) for text in file.guessed),
             *unread_files(folder, manual),
             *names.warnings(),
             *doubts,

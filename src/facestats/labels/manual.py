@@ -28,6 +28,7 @@ from facestats.labels.columns import (
 from facestats.labels.csv_text import WORKBOOKS, read_csv, visible
 from facestats.labels.label_file import COLUMNS, NUMBERS
 from facestats.labels.names import PhotoNames
+from facestats.labels.sheet import Sheet
 
 HEADER = ["filename", *COLUMNS]
 PATIENCE = 60.0  # seconds to wait for another merge
@@ -124,12 +125,7 @@ def _merge(
     photos: PhotoNames | None,
 ) -> tuple[pd.DataFrame, list[Change]]:
     """The merged table as text, and the changes."""
-    sheet = read_csv(path)
-    if sheet and sheet.notes:
-        raise LabelError(
-            f"{path} is written anew, and would lose a part of it ({sheet.notes[0]}); save it as "
-            "UTF-8, with the names of the columns in its first line"
-        )
+    sheet = read_own(path)
     table = (
         pd.DataFrame(columns=HEADER, dtype="str")
         if sheet is None
@@ -183,6 +179,23 @@ def _merge(
             empty = [row for row in rows_by_image[image] if not _says_anything(row, key)]
             rows = [row for row in rows if not any(row is other for other in empty)]
     return pd.DataFrame(rows, columns=table.columns, dtype="str"), changes
+
+
+def read_own(path: Path) -> Sheet | None:
+    """A CSV file that is written anew, as text; None if there is none.
+
+    Raises
+    ------
+    LabelError
+        It can't be read, or has lines or an encoding that would be lost.
+    """
+    sheet = read_csv(path)
+    if sheet and sheet.notes:
+        raise LabelError(
+            f"{path} is written anew, and would lose a part of it ({sheet.notes[0]}); save it as "
+            "UTF-8, with the names of the columns in its first line"
+        )
+    return sheet
 
 
 def _headers(table: pd.DataFrame, further: Collection[str], path: Path) -> dict[str, str]:

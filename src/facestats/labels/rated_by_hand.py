@@ -26,10 +26,10 @@ import pandas as pd
 from facestats.core.files import csv_text, with_apostrophe
 from facestats.errors import InputError, LabelError, number_of
 from facestats.labels.cells import MAX_RATING, Mistakes, numbers, one_form, without_empty
-from facestats.labels.columns import RATINGS, find_columns
-from facestats.labels.csv_text import read_csv, without_records
+from facestats.labels.columns import RATINGS, describe_columns, find_columns
+from facestats.labels.csv_text import without_records
 from facestats.labels.files import read_sheet
-from facestats.labels.manual import replace_file
+from facestats.labels.manual import read_own, replace_file
 from facestats.labels.mean_ratings import rated_by_labels
 from facestats.labels.names import NameIndex
 from facestats.labels.ratings import Ratings
@@ -54,13 +54,15 @@ class RatedByHand:
     retest : dict
         `n` pairs of a first and a second judgement, their correlation `r` (null if one of the two
         is constant), mean absolute `difference`; empty without pairs.
-    notes : list of str
+    guessed, notes : list of str
+        Warnings and notes on how the file was read.
     path : Path, optional
     """
 
     judgements: pd.DataFrame | None = None
     repeats: int = 0
     retest: dict[str, Any] = field(default_factory=dict)
+    guessed: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     path: Path | None = None
 
@@ -98,8 +100,10 @@ def read_rated_by_hand(
         The file can't be read, or lacks a column.
     """
     sheet = None if path is None else read_sheet(path)
-    if path is None or sheet is None or sheet.table.empty:
+    if path is None or sheet is None:
         return RatedByHand()
+    if sheet.table.empty:
+        return RatedByHand(guessed=sheet.notes)
     raw = sheet.table
     if raters and not set(raters) <= set(raw.columns):
         return RatedByHand(notes=[f"{path.name} does not count: labels.raters chooses others"])
@@ -138,7 +142,8 @@ def read_rated_by_hand(
         first if len(first) else None,
         len(frame) - len(first),
         _retest(first, frame[again]),
-        [],
+        sheet.notes,
+        describe_columns(headers, path),
         path,
     )
 
@@ -239,9 +244,9 @@ def rows_by_hand(path: Path, header: Sequence[str] = HEADER) -> list[dict[str, s
     Raises
     ------
     LabelError
-        It can't be read, or lacks a column.
+        It can't be read, lacks a column, or has lines or an encoding that `add_line` would lose.
     """
-    sheet = read_csv(path)
+    sheet = read_own(path)
     if sheet is None:
         return []
     if lacking := [name for name in header if name not in sheet.table.columns]:
@@ -258,9 +263,11 @@ def take_line(path: Path, row: Mapping[str, str]) -> None:
     ------
     InputError
         There is no such line, or the file can't be written.
+    LabelError
+        As of `rows_by_hand`.
     """
     path = path.resolve()
-    sheet = read_csv(path)
+    sheet = read_own(path)
     lines = []
     if sheet is not None:
         same = sheet.table[[*row]].eq(pd.Series(row)).all(axis=1)
@@ -280,12 +287,14 @@ def add_line(path: Path, header: Sequence[str], row: Mapping[str, str]) -> None:
 
     The caller keeps others away (`manual.alone`), and has read the file. Cells are no formula to a
     spreadsheet. A file that a spreadsheet has saved in another form becomes UTF-8 with commas, like
-    one of labels by hand.
+    one of labels by hand, and keeps a mark of UTF-8.
 
     Raises
     ------
     InputError
         The file can't be written.
+    LabelError
+        Lines of it or its encoding would be lost.
     """
     path = path.resolve()
     try:
@@ -299,7 +308,8 @@ def add_line(path: Path, header: Sequence[str], row: Mapping[str, str]) -> None:
                 columns = [*map(str, table.columns)]
         if table is not None and not _is_plain(before, columns):
             rows = [*table.to_dict("records"), {name: row.get(name, "") for name in columns}]
-            data = csv_text(pd.DataFrame(rows, columns=columns, dtype="str")).encode()
+            mark = BOM_UTF8 if before.startswith(BOM_UTF8) else b""
+            data = mark + csv_text(pd.DataFrame(rows, columns=columns, dtype="str")).encode()
         else:
             text = io.StringIO()
             cells = [with_apostrophe(row.get(name, "")) for name in columns]
@@ -315,7 +325,7 @@ def add_line(path: Path, header: Sequence[str], row: Mapping[str, str]) -> None:
 
 def _table_of(path: Path, data: bytes) -> pd.DataFrame | None:
     """The table of a file that holds `data`; None where it is empty."""
-    sheet = read_csv(path) if data.strip() else None
+    sheet = read_own(path) if data.strip() else None
     return None if sheet is None else sheet.table
 
 
