@@ -347,3 +347,30 @@ def test_a_list_of_formulas_of_several_sheets_is_no_sheet(join):
     """Excel's `calcChain.xml` names `B2` once for each sheet."""
     chain = b"<calcChain>" + b'<c r="B2" i="1"/>' * 9 + b"</calcChain>"
     assert labels(join(labels__xlsx=with_part("xl/calcChain.xml", chain)), "age")[0] == [30]
+
+
+@pytest.mark.parametrize(
+    ("number_format", "value", "found"),
+    [("0%", 0.7, "70%"), ("0.0 %;[Red]-0.0 %", 0.285, "28.5%"), ("0%", 7, "700%")],
+)
+def test_a_number_that_is_shown_as_percent_is_none_of_the_scale(
+    tmp_path, number_format, value, found
+):
+    rated_in_percent(tmp_path, number_format, value)
+    with pytest.raises(LabelError, match=rf"labels\.xlsx, row 3, column rating: found '{found}'"):
+        join_labels(FACES, tmp_path, tmp_path / "none", "auto")
+
+
+@pytest.mark.parametrize("number_format", ['0" %"', r"0\ \%", "0.00", "General"])
+def test_a_sign_that_is_text_does_not_make_percent(tmp_path, number_format):
+    rated_in_percent(tmp_path, number_format, 70)
+    joined = join_labels(FACES, tmp_path, tmp_path / "none", "auto")
+    assert [rating for (rating,) in labels(joined, "rating")] == [50.0, 70.0, 80.0]
+
+
+def rated_in_percent(folder, number_format, value):
+    """Save labels of three faces, whose second rating has a number format."""
+    book = make_workbook({"labels": [["image", "rating"], ["00", 50], ["01", value], ["02", 80]]})
+    book["labels"]["B3"].number_format = number_format
+    book["labels"]["D1"].number_format = "0%"  # empty
+    book.save(folder / "labels.xlsx")

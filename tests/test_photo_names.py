@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from facestats.labels.names import NameIndex, PhotoNames, describe_liberties, suggestion
+from facestats.labels.name_index import NameIndex
+from facestats.labels.names import PhotoNames, describe_liberties, suggestion
 
 IMAGES = [
     "a.png",
@@ -99,6 +100,8 @@ def test_one_reading_is_taken(photos, name, image, how):
         ("m", True, ("m.jpg", "m.png")),
         ("m.tif", True, ("m.jpg", "m.png")),
         ("other/b.jpg", False, ("album/b.jpg",)),  # the folder contradicts
+        ("album/c.jpg", False, ("c.JPG",)),  # was there, beside album/b.jpg
+        (r"C:\photos\ER\a.png", False, ("a.png",)),
         ("albun/b.jpg", False, ("album/b.jpg",)),
         ("dots.of.nam.jpg", False, ("dots.of.name.jpg",)),
         ("2020-01-05 12.31", False, ()),  # the next photo is another one
@@ -163,3 +166,45 @@ def test_rejected_photos_are_found_as_well():
     assert faces.tolist()[0] == "a.png.jpg"
     assert pd.isna(faces.tolist()[1])
     assert "labels.csv names 1 image rejected by preprocess, for example broken" in names.warnings()
+
+
+def index_of(*images):
+    return NameIndex(pd.DataFrame({"image": images, "filename": images}))
+
+
+def resolved(index, file, *names):
+    column = pd.Series(names, name="image", dtype="str")
+    return index.resolve(column, Path(file), None, must_match=False).tolist()
+
+
+def test_what_one_file_tells_apart_another_does_not_mix_up():
+    index = index_of("omi/1.jpg", "omi/2.jpg")  # 1.jpg, of another collection, was removed
+    assert resolved(index, "labels.csv", "1.jpg", "omi/1.jpg", "omi/2.jpg")[1:] == [
+        "omi/1.jpg",
+        "omi/2.jpg",
+    ]
+    of_ratings = resolved(index, "ratings.csv", "1.jpg", "2.jpg")
+    assert pd.isna(of_ratings[0])
+    assert of_ratings[1] == "omi/2.jpg"
+    assert (
+        "ratings.csv names 1 missing image, of 2, for example 1.jpg (did you mean omi/1.jpg?)"
+        in (index.warnings())
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "warning"),
+    [
+        (["2.jpg", "omi/3.jpg"], "1 name matched without their folder, unlike the others: 2.jpg"),
+        (["2.jpg", "own.jpg"], "1 name matched without their folder, unlike the others: 2.jpg as"),
+        (["2.jpg", "3.jpg"], ""),
+        (["x/own.jpg", "own2.jpg"], ""),
+        (["OWN", "own2.jpg"], ""),
+    ],
+)
+def test_a_name_without_its_folder_beside_others_with_theirs_is_a_warning(names, warning):
+    index = index_of("omi/1.jpg", "omi/2.jpg", "omi/3.jpg", "own.jpg", "own2.jpg")
+    assert not any(map(pd.isna, resolved(index, "labels.csv", *names)))
+    (shown,) = index.warnings() or [""]
+    assert warning in shown
+    assert bool(warning) == bool(shown)

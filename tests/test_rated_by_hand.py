@@ -99,6 +99,16 @@ def test_further_traits_have_their_own_means(joined):
     assert table["rating_happy"].tolist()[1] == 5
 
 
+def test_a_trait_that_was_chosen_before_is_not_the_main_one(joined):
+    before, after = "ann,a.jpg,trustworthy,3,1,2,\n", "ann,a.jpg,,7,2,2,\nann,b.jpg,,6,3,2,\n"
+    done = joined(before + after)
+    assert done.table["rating"].tolist()[:2] == [7, 6]
+    assert done.table["rating_trustworthy"].tolist()[0] == 3
+    write(joined.folder, "labels.csv", "image,rating\nc.jpg,5\n")
+    assert joined.means(before) == [None, None, 5, None]
+    assert joined.means(before + after, level=False) == [7, 6, 5, None]
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("rating", ["9", "often", "inf"])
 def test_what_is_no_rating_on_the_scale_is_named_with_its_line(joined, rating):

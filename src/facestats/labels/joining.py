@@ -28,12 +28,13 @@ from facestats.labels.mean_ratings import (
     use_judgements,
     use_trait,
 )
-from facestats.labels.names import NameIndex
+from facestats.labels.name_index import NameIndex
 from facestats.labels.rated_by_hand import (
     RatedByHand,
     all_judgements,
     check_scale,
     combine,
+    main_first,
     main_trait,
     read_rated_by_hand,
 )
@@ -178,7 +179,10 @@ def join_labels(
     table, extras = _merged(faces, labels, corrections)
     ratings, notes_by_hand = combine(from_file, by_hand, table, chosen)
     judgements = _in_order(ratings.judgements)
-    traits = choose_traits([] if judgements is None else ratings.traits(), table, chosen)
+    judged = [] if judgements is None else ratings.traits()
+    if not chosen and from_file.judgements is None:
+        judged = main_first(judged, table)
+    traits = choose_traits(judged, table, chosen)
     from_labels = rated_by_labels(
         table, None if judgements is None else judgements[judgements["trait"].isin(traits[:1])]
     )

@@ -28,7 +28,8 @@ from facestats.labels.columns import (
     plain,
 )
 from facestats.labels.files import read_sheet
-from facestats.labels.names import NameIndex, refuse_other_photos
+from facestats.labels.name_index import NameIndex
+from facestats.labels.names import refuse_other_photos
 
 COLUMNS = ("gender", "ethnicity", "age", "rating", "person")
 CLASSES = ("gender", "ethnicity")

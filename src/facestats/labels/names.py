@@ -15,9 +15,8 @@ from urllib.parse import unquote
 import pandas as pd
 
 from facestats.core.photo_files import face_filename
-from facestats.errors import LabelError, did_you_mean, nearest_names, number_of
+from facestats.errors import did_you_mean, nearest_names
 from facestats.labels.cells import Mistakes
-from facestats.machine.output import one_line
 
 PICTURES = frozenset(
     """
@@ -80,12 +79,15 @@ class Reading:
         Without an image, the photos that may be meant, likeliest first.
     several : bool
         Whether the name is ambiguous: each of `likely` is then a possible reading, else none is.
+    apart : bool
+        Whether it has no reading because another name of the file is the photo of `likely`.
     """
 
     image: str | None
     liberties: tuple[str, ...] = ()
     likely: tuple[str, ...] = ()
     several: bool = False
+    apart: bool = False
 
 
 class PhotoNames:
@@ -94,7 +96,8 @@ class PhotoNames:
     A name is a photo's path below the image folder or the name of its face, perhaps with other
     slashes, another form of Unicode, other case, no extension or another one, folders missing or
     added in front, or leading zeros lost. Of several photos, a name means the one that differs from
-    it only in ways in which all others do, too.
+    it only in ways in which all others do, too. A name in a folder that holds other photos means
+    none outside of it: its own photo is gone.
 
     Parameters
     ----------
@@ -127,6 +130,7 @@ class PhotoNames:
             (image, ways)
             for image, photo in self._by_key.get(written.key, ())
             if (ways := _liberties(written, photo)) is not None
+            and not (FOLDER_TOO_MUCH in ways and self._is_folder(written, len(photo.folders) + 1))
         ]
         fits = [fit for fit in fits if OTHER_EXTENSION not in fit[1]] or fits
         best = [fit for fit in fits if all(_within(fit[1], ways) for _, ways in fits)]
@@ -165,7 +169,7 @@ class PhotoNames:
             if len(written) > 1 and len({_telling(name, readings[name]) for name in written}) > 1:
                 for name in written:
                     if TELLING.intersection(readings[name].liberties):
-                        readings[name] = Reading(None, likely=(image,))
+                        readings[name] = Reading(None, likely=(image,), apart=True)
         unexplained = [
             name
             for name, reading in readings.items()
@@ -197,6 +201,16 @@ class PhotoNames:
         if self.folder is not None and path.is_relative_to(self.folder):
             return path.relative_to(self.folder).as_posix()
         return text
+
+    def _is_folder(self, written: _Name, depth: int) -> bool:
+        """Whether the innermost folders of a name, so many of them, hold photos."""
+        return tuple(map(_loose, written.folders[-depth:])) in self._folders
+
+    @cached_property
+    def _folders(self) -> set[tuple[str, ...]]:
+        """The innermost one, two … folders of each photo."""
+        folders = {tuple(map(_loose, Path(image).parts[:-1])) for image in self.images}
+        return {folder[n:] for folder in folders for n in range(len(folder))}
 
     @cached_property
     def _by_key(self) -> dict[str, list[tuple[str, _Name]]]:
@@ -231,113 +245,6 @@ def suggestion(reading: Reading) -> str:
     """`; did you mean a.jpg or b.jpg?`; empty if no photo has a similar name."""
     shown = " or ".join(reading.likely[:3]) + (", …" if len(reading.likely) > 3 else "")
     return did_you_mean([shown], "; did you mean")
-
-
-class NameIndex:
-    """Finds the faces that label files name, and keeps the names that it did not find.
-
-    Parameters
-    ----------
-    faces : DataFrame
-        `faces.parquet` with `image`, `filename` (null if rejected).
-    """
-
-    def __init__(self, faces: pd.DataFrame):
-        self.faces = faces.set_index("image")["filename"]
-        self.photos = PhotoNames(self.faces.index)
-        self.names: dict[str, int] = {}
-        self.absent: dict[str, list[tuple[str, Reading]]] = {}
-        self.rejected: dict[str, list[str]] = {}
-        self.liberties: dict[str, str] = {}
-
-    def resolve(
-        self, column: pd.Series, path: Path, mistakes: Mistakes, must_match: bool = True
-    ) -> pd.Series:
-        """The face that each cell names; null if there is none.
-
-        Parameters
-        ----------
-        column : Series of str
-            Names by line, none empty.
-        path : Path
-            The file.
-        mistakes : Mistakes
-            Gets the ambiguous names.
-        must_match : bool
-            Whether it is an error if none of the names is a photo.
-
-        Raises
-        ------
-        LabelError
-            None of the names is a photo.
-        """
-        readings = self.photos.read_all(column)
-        several = [name for name, reading in readings.items() if reading.several]
-        if several:
-            mistakes.add(
-                path,
-                str(column.name),
-                column[column.isin(several)].drop_duplicates(),
-                lambda name: (
-                    "the name of one photo, but this may be "
-                    f"{' or '.join(readings[name].likely[:3])}; write which one"
-                ),
-            )
-        absent = [
-            (name, reading)
-            for name, reading in readings.items()
-            if reading.image is None and not reading.several
-        ]
-        if must_match and absent and len(absent) == len(readings):
-            raise LabelError(self._all_absent(path, absent))
-        images = {
-            name: reading.image for name, reading in readings.items() if reading.image is not None
-        }
-        faces = self.faces.reindex(list(images.values())).set_axis(list(images))
-        self.names[path.name], self.absent[path.name] = len(readings), absent
-        self.rejected[path.name] = faces.index[faces.isna()].tolist()
-        self.liberties[path.name] = describe_liberties(readings.values())
-        return column.map(faces.to_dict()).astype("str")
-
-    def _all_absent(self, path: Path, absent: list[tuple[str, Reading]]) -> str:
-        name, reading = next(
-            ((name, reading) for name, reading in absent if reading.likely), absent[0]
-        )
-        photos = ", ".join(
-            [*self.photos.images[:3], *(["…"] if len(self.photos.images) > 3 else [])]
-        )
-        return (
-            f"{path}: none of its {number_of(len(absent), 'name')} is a photo, for example "
-            f"{name!r}{suggestion(reading)}; there are "
-            f"{number_of(len(self.photos.images), 'photo')}: {photos}. Check that data.images and "
-            "data.labels belong together"
-        )
-
-    def notes(self) -> list[str]:
-        """One line a file on how names that are not the photos' own were matched."""
-        return [f"{file}: {line}" for file, line in sorted(self.liberties.items()) if line]
-
-    def warnings(self) -> list[str]:
-        """One line a file on names that are not a photo, and one on photos without a face."""
-        warnings = []
-        for file, absent in sorted(self.absent.items()):
-            if absent:
-                shown = sorted(absent, key=lambda item: not item[1].likely)[:3]
-                examples = ", ".join(
-                    name + suggestion(reading).replace("; ", " (", 1).replace("?", "?)")
-                    for name, reading in shown
-                )
-                warnings.append(
-                    f"{file} names {number_of(len(absent), 'missing image')}, of "
-                    f"{self.names[file]}, for example {one_line(examples)}"
-                )
-        warnings += [
-            f"{file} names {number_of(len(images), 'image')} rejected by preprocess, for example "
-            f"{one_line(', '.join(images[:3]))}"
-            for file, images in sorted(self.rejected.items())
-            if images
-        ]
-        return warnings
 
 
 def refuse_other_photos(

@@ -31,7 +31,7 @@ from facestats.labels.csv_text import without_records
 from facestats.labels.files import read_sheet
 from facestats.labels.manual import read_own, replace_file
 from facestats.labels.mean_ratings import rated_by_labels
-from facestats.labels.names import NameIndex
+from facestats.labels.name_index import NameIndex
 from facestats.labels.ratings import Ratings
 from facestats.labels.tables import PREFIX
 from facestats.labels.traits import only_raters, read_trait, trait_column
@@ -166,6 +166,15 @@ def main_trait(file: Ratings, chosen: Sequence[str]) -> str:
     if file.traits():
         return file.traits()[0]
     return chosen[0] if chosen else ""
+
+
+def main_first(traits: Sequence[str], table: pd.DataFrame) -> list[str]:
+    """Traits of judgements by hand, where no other file has any and none is chosen.
+
+    The main one, without a name, comes before those that were once chosen, if anything rates it.
+    """
+    is_rated = "" in traits or bool(table["rating"].notna().any())
+    return [*([""] if traits and is_rated else []), *filter(None, traits)]
 
 
 def all_judgements(file: Ratings, hand: RatedByHand) -> pd.DataFrame | None:

@@ -14,7 +14,7 @@ from facestats.errors import LabelError, number_of
 from facestats.labels.cells import MAX_RATING, SHOWN, Mistakes, numbers, one_form, without_empty
 from facestats.labels.columns import RATINGS, describe_columns, find_columns, plain
 from facestats.labels.files import read_sheet
-from facestats.labels.names import NameIndex
+from facestats.labels.name_index import NameIndex
 from facestats.labels.traits import only_raters, read_trait, trait_column
 from facestats.labels.wide_ratings import (
     MEAN_RATER_NAMES,

@@ -19,7 +19,7 @@ from facestats.labels.columns import (
     no_image_column,
     plain,
 )
-from facestats.labels.names import NameIndex
+from facestats.labels.name_index import NameIndex
 from facestats.labels.scale import usual_scale
 
 # Words in headers of statistics and counters, which are no raters: at a header's start or, from

@@ -75,11 +75,12 @@ class Workbook:
         self._special = survey(data, path)
         book = _open(data, path, read_only=not self._special.merged, data_only=True)
         self.sheets = []
+        percent = any(map(_is_percent, _formats(book)))
         letters, most = 0, min(MOST_LETTERS, FREE_LETTERS + LETTERS_PER_BYTE * len(data))
         for sheet in book.worksheets:
             rows: list[list[str]] = []
-            for row in self._rows(sheet, values_only=True):
-                cells = [cell_text(value) for value in row]
+            for row in self._rows(sheet, values_only=not percent):
+                cells = [shown_text(cell) if percent else cell_text(cell) for cell in row]
                 letters += sum(map(len, cells))
                 if letters > most:  # thousands of cells may share one stored text
                     raise _too_large(path, letters, f": more than {most} letters")
@@ -381,6 +382,28 @@ def choose(sheets: Iterable[Cells], path: Path) -> Cells:
         f"{path} has several sheets: {', '.join(map(repr, filled))}; call the one to read "
         f"{path.stem!r}, or remove the others"
     )
+
+
+def _formats(book: Any) -> Iterator[str]:
+    """The number formats that the cells of a workbook may have."""
+    from openpyxl.styles.numbers import BUILTIN_FORMATS, BUILTIN_FORMATS_MAX_SIZE
+
+    for style in book._cell_styles:
+        own = style.numFmtId - BUILTIN_FORMATS_MAX_SIZE
+        yield book._number_formats[own] if own >= 0 else BUILTIN_FORMATS.get(style.numFmtId, "")
+
+
+def _is_percent(number_format: str) -> bool:
+    """Whether a number is shown times 100; a sign in quotes or behind a backslash is text."""
+    return "%" in re.sub(r'"[^"]*"|\\.|\[[^\]]*\]', "", number_format)
+
+
+def shown_text(cell: Any) -> str:
+    """A cell as it would stand in a CSV file that a spreadsheet writes: 0.7 as 70%, if shown so."""
+    number = isinstance(cell.value, (int, float)) and not isinstance(cell.value, bool)
+    if number and _is_percent(cell.number_format):
+        return f"{cell_text(float(f'{cell.value * 100:.15g}'))}%"
+    return cell_text(cell.value)
 
 
 def cell_text(value: Any) -> str:

@@ -11,7 +11,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing import current_process
 from pathlib import Path
@@ -31,10 +31,12 @@ from facestats.machine.output import (
     secure_output,
 )
 from facestats.params.project import load_params
+from facestats.run.edits import Inputs
 from facestats.run.inputs import changed_inputs
 
 Item = TypeVar("Item")
 _NAMED = 3  # changed files in a message
+_STARTS, _STARTED = 3, "FACESTATS_STARTS"  # how often a stage runs, and the variable that counts
 _FAULT = (
     "This is a fault of FaceStats; or, where a cache or its run cache is shared, an input is not "
     "what its stage writes: `dvc repro --force --no-run-cache` computes all outs here."
@@ -83,10 +85,12 @@ def run_stage(main: Callable, guarded: bool = True) -> None:
     that `main` returns is printed with the seconds it took. Its warnings become an out of the
     stage, in the folder `warnings` of `--interim`; with a `StageItem`, in a folder of that name
     there, and, if it is `guarded`, the name itself in the folder `keys` (dvc.yaml explains why). A
-    stage that DVC started ends with DVC.
+    stage that DVC started ends with DVC. If somebody changes a file meanwhile that it depends on,
+    it starts again.
 
-    Exit code 0: done; 1: a `FaceStatsError`, a file that can't be used, a full disk or an input
-    that is not what the run wrote, printed as one message; 130: interrupted.
+    Exit code 0: done; 1: a `FaceStatsError`, a file that can't be used, a full disk, an input that
+    is not what the run wrote, or params that were changed meanwhile, printed as one message; 130:
+    interrupted.
     """
     secure_output()
     plain_warnings()
@@ -98,10 +102,13 @@ def run_stage(main: Callable, guarded: bool = True) -> None:
     started = time.perf_counter()
     script = sys.modules[main.__module__]
     try:
+        inputs = Inputs(_stage_name()) if started_by_dvc() else None
         summary = main(load_params(), **arguments)
         if interim:
             items = [value for value in arguments.values() if isinstance(value, StageItem)]
             _write_by_name(interim, Path(script.__file__ or "").stem, items, guarded)
+        if inputs:
+            _check_unchanged(inputs, script)
     except Exception as error:
         message = _message(error) or _suspects(error, arguments, script)
         if message is None:
@@ -114,6 +121,39 @@ def run_stage(main: Callable, guarded: bool = True) -> None:
     seconds = time.perf_counter() - started
     print(f"{summary or 'done'} seconds={seconds:.1f}")
     _leave()
+
+
+def _check_unchanged(inputs: Inputs, script: ModuleType) -> None:
+    """Start again if a file has changed since the stage began: DVC takes it for what was used.
+
+    Raises
+    ------
+    InputError
+        Params have changed, or files once more.
+    """
+    if keys := inputs.edited_params():
+        raise InputError(
+            f"{', '.join(keys)} in params.yaml changed while the stage ran, which used the earlier "
+            "value; run `dvc repro` again"
+        )
+    if paths := inputs.edited_files():
+        named = _first_of(paths)
+        starts = int(os.environ.get(_STARTED, "1"))
+        if starts == _STARTS:
+            raise InputError(
+                f"{named} changed each time the stage ran; run `dvc repro` again later"
+            )
+        print_line(f"{named} changed while the stage ran, which starts again")
+        _end_threads()
+        sys.stdout.flush()
+        environment = {**os.environ, _STARTED: str(starts + 1)}
+        command = [sys.executable, script.__file__ or "", *sys.argv[1:]]
+        os.execve(sys.executable, command, environment)
+
+
+def _first_of(paths: Sequence[Path]) -> str:
+    more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
+    return ", ".join(os.path.relpath(path) for path in paths[:_NAMED]) + more
 
 
 def _message(error: Exception) -> str | None:
@@ -132,10 +172,8 @@ def _suspects(error: Exception, arguments: dict[str, Any], script: ModuleType) -
     with suppress(Exception):  # of a listing that somebody has made up
         changed = changed_inputs(paths, _stage_name() or Path(script.__file__ or "").stem)
         if changed:
-            named = ", ".join(os.path.relpath(path) for path in changed[:_NAMED])
-            more = f" and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
             return (
-                f"not what the run wrote: {named}{more}. The stage ends with "
+                f"not what the run wrote: {_first_of(changed)}. The stage ends with "
                 f"{type(error).__name__} ({error}); remove what was changed, and run `dvc repro`"
             )
     return None
@@ -188,11 +226,15 @@ def _leave() -> None:
     With torch, transformers and scikit-learn loaded, it takes 0.1 s; Python's own exit takes 1.4 to
     1.5 s. Threads still end, and exit handlers run.
     """
-    threading._shutdown()  # pyright: ignore[reportAttributeAccessIssue]  private
-    atexit._run_exitfuncs()
+    _end_threads()
     print_unwritten()  # no failure of the stage, whose outs are written
     sys.stderr.flush()
     os._exit(0)
+
+
+def _end_threads() -> None:
+    threading._shutdown()  # pyright: ignore[reportAttributeAccessIssue]  private
+    atexit._run_exitfuncs()
 
 
 def start_clean(out: Path) -> None:
