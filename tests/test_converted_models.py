@@ -74,7 +74,7 @@ def test_margins_without_probabilities_keep_their_answers_and_say_so(tmp_path, t
     (x, y), (other, _) = unit(k), unit(k, 60, seed=1)
     model, notes = convert(dump(theirs.fit(x, WORDS[k][y]), tmp_path / "clf.pkl"), "gender")
     assert len(notes) == 1
-    assert "has margins and no probabilities" in notes[0]
+    assert "counts by its margins" in notes[0]
     assert (
         model.predict(other) == theirs.predict(other)
     ).mean() > 0.98  # of an SVC with ties between votes, another class

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from facestats.__main__ import main
-from facestats.cli import forget_cache
+from facestats.cli import forget, forget_cache
 from facestats.cli.doctor_inputs import examine_inputs
 from facestats.cli.forget_journal import Journal, unfinished_command
 from facestats.params.project import load_params
@@ -216,6 +216,25 @@ def test_the_same_command_goes_on_after_a_kill(made, at_once, tmp_path, at):
         assert forget_and_die(root, -1, *command) is False
     assert traces(root) == []
     assert everything(root) == at_once
+
+
+def test_a_kill_before_the_last_word_leaves_the_journal(made, tmp_path, monkeypatch, capsys):
+    root = tmp_path / "project"
+    shutil.copytree(made, root)
+    command = ["forget", "--person", "anna", "--root", str(root)]
+
+    def kill(*_):
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(forget, "_still_there", kill)
+        with pytest.raises(SystemExit):
+            main(command)
+    assert Journal(root).path.exists()
+    capsys.readouterr()
+    assert main(command) in (0, 1)
+    assert "going on with what is unfinished" in capsys.readouterr().out
+    assert not Journal(root).path.exists()
 
 
 def test_names_of_label_files_lead_nowhere_else(made, tmp_path):

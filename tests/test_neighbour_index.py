@@ -15,7 +15,7 @@ from facestats.core.layout import HALF_EMBEDDINGS
 from facestats.core.tables.matrix import EmbeddingMatrix, write_matrix
 from facestats.errors import ModelError
 from facestats.neighbours import cache, ivf, search
-from facestats.neighbours.cache import open_index
+from facestats.neighbours.cache import Facts, open_index
 from facestats.neighbours.exact import ExactSearch
 from facestats.neighbours.place import (
     FOLDER,
@@ -158,7 +158,14 @@ def change(path: Path, at: int) -> None:
 
 
 def forge(place: Path, **facts) -> None:
-    """Say something else of an index, with the sha256 that its bytes have."""
+    """Say something else of an index, with the sha256 that its bytes and facts have."""
+    (path,) = place.glob("*.json")
+    forged = Facts.model_validate_json(path.read_text()).model_copy(update=facts)
+    path.write_text(forged.sealed().model_dump_json())
+
+
+def say_otherwise(place: Path, **facts) -> None:
+    """The same without the seal, as damage does."""
     (path,) = place.glob("*.json")
     path.write_text(json.dumps(json.loads(path.read_text()) | facts))
 
@@ -171,6 +178,7 @@ DAMAGES = {
     "a pipe": lambda path: (path.unlink(), os.mkfifo(path)),
     "no facts": lambda path: path.with_suffix(".json").unlink(),
     "facts that are none": lambda path: path.with_suffix(".json").write_text("{]"),
+    "fewer probes than were measured": lambda path: say_otherwise(path.parent, probes=1, least=0.0),
     "more probes than lists": lambda path: forge(path.parent, probes=10**6),
     "a byte of a centre": lambda path: change(path, 3),
     "longer": lambda path: path.write_bytes(path.read_bytes() + b"1"),
@@ -183,7 +191,7 @@ DAMAGES = {
 
 
 @pytest.mark.long
-@pytest.mark.first_cases(7)
+@pytest.mark.first_cases(8)
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_a_damaged_index_is_built_again(matrix, place, builds, damage):
     (path,) = place.glob("*.bin")

@@ -157,6 +157,18 @@ def test_other_precisions_and_layers_without_bias(tmp_path, dtype, bias):
     check(tmp_path / "m.safetensors", net)
 
 
+@pytest.mark.parametrize("header", [0x80, 0x180, 0x4B50])
+def test_no_length_of_a_header_is_taken_for_a_pickle(tmp_path, header):
+    state = {"0.weight": torch.zeros(1, 16), "0.bias": torch.ones(1)}
+    path = tmp_path / "net.safetensors"
+    save_file(state, path)
+    whole = path.read_bytes()
+    before = int.from_bytes(whole[:8], "little")
+    padded = whole[8 : 8 + before] + b" " * (header - before)
+    path.write_bytes(header.to_bytes(8, "little") + padded + whole[8 + before :])
+    assert load_pretrained(path, 16, (0, 100)).predict(np.zeros((1, 16)))[0] == pytest.approx(1)
+
+
 def test_weights_whose_rating_is_too_large_are_refused_when_they_are_loaded(tmp_path):
     """Each is finite; the stage ended only when it scored."""
     net = perceptron(512, 8, 8, 1)

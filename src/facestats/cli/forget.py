@@ -137,8 +137,6 @@ def run(options: argparse.Namespace) -> int:
     if not options.dry_run and (rows := _rows_again(place, targets)):
         left += rows
         busy[place.store or place.root] = "was written meanwhile"
-    if not options.dry_run and not busy:
-        journal.remove()
     if options.dry_run:
         print(
             "nothing removed (--dry-run)"
@@ -148,6 +146,8 @@ def run(options: argparse.Namespace) -> int:
         print(_next_steps(place))
     for line in _still_there(place, targets, options):
         print_line(line)
+    if not options.dry_run and not busy:
+        journal.remove()  # after all that is to be told: else a kill would take that away
     return 1 if (left or busy) and not options.dry_run else 0
 
 

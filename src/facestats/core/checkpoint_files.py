@@ -20,6 +20,7 @@ from facestats.errors import ModelError
 from facestats.machine.faults import fault, is_of_machine
 
 DEEPEST = 10  # containers in containers that are named
+_LONGEST_HEADER = 100_000_000  # bytes, the limit of safetensors itself
 LONGEST = 200  # characters of a key in a message
 STATE_DICT_ALONE = "save the state dict alone, torch.save(model.state_dict(), path)"
 
@@ -112,9 +113,10 @@ def is_safetensors(path: Path) -> bool:
 
 
 def _is_safetensors(file: BinaryIO) -> bool:
+    """Whether a header of JSON follows its length; a pickle or zip would be a much longer one."""
     head = file.read(9)
     file.seek(0)
-    return len(head) == 9 and head[8:] == b"{" and not head.startswith((b"PK", b"\x80"))
+    return int.from_bytes(head[:8], "little") <= _LONGEST_HEADER and head[8:] == b"{"
 
 
 def _tensors(content: Any) -> Iterator[tuple[Place, torch.Tensor]]:

@@ -1,7 +1,7 @@
 """The index on disk: a cache beside the rows, keyed by the matrix that it was built from.
 
 Two files: `<matrix>-<recipe>.bin` holds plain arrays, one after the other, and a JSON file of the
-same name their sizes and their sha256. Faiss itself reads no file: it gets arrays whose sizes and
+same name their sizes, their sha256 and its own. Faiss itself reads no file: it gets arrays whose sizes and
 numbers were checked.
 """
 
@@ -41,12 +41,12 @@ from facestats.neighbours.ivf import (
 )
 from facestats.neighbours.place import is_forgotten, make, share
 
-_FORMAT = 2
+_FORMAT = 3
 _MOST = 10_000  # bytes of a JSON file
 
 
 class Facts(BaseModel):
-    """The content of the JSON file."""
+    """The content of the JSON file; `seal` is the sha256 of the others."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
     sha256: str
@@ -56,6 +56,11 @@ class Facts(BaseModel):
     least: FiniteFloat
     faces: int
     dimension: int
+    seal: str = ""
+
+    def sealed(self) -> Facts:
+        """The same with its seal."""
+        return self.model_copy(update={"seal": sha256_json(self.model_dump(exclude={"seal"}))})
 
     def of(self, matrix: EmbeddingMatrix) -> bool:
         """Whether it may be the index of a matrix."""
@@ -142,7 +147,7 @@ def _new_index(path: Path, matrix: EmbeddingMatrix) -> IvfSearch:
         raise OSError(errno.EIO, "what was written is not what is read", str(path))
     search = with_probes(search)
     found = {"probes": search.probes, "recall_at_10": search.recall, "least": search.least}
-    facts = facts.model_copy(update=found)
+    facts = facts.model_copy(update=found).sealed()
     write_text(path.with_suffix(".json"), facts.model_dump_json(indent=2) + "\n")
     for written in (path, path.with_suffix(".json")):
         share(written)
@@ -166,7 +171,7 @@ def _read_index(path: Path, matrix: EmbeddingMatrix) -> IvfSearch | None:
     """The index in a file; None where there is none, or one that is damaged or of other faces."""
     try:
         facts = Facts.model_validate_json(_read(path.with_suffix(".json")))
-        if facts.of(matrix) and 1 <= facts.probes <= facts.lists:
+        if facts == facts.sealed() and facts.of(matrix) and 1 <= facts.probes <= facts.lists:
             with open(path, "rb", opener=_no_link) as file:
                 return _read_checked(file, facts, matrix)
     except (ValidationError, EOFError, FileNotFoundError):

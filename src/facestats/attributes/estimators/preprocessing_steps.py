@@ -66,7 +66,7 @@ CLASSIFIERS = (
 )
 OWN = ("TreeClassifier", "CalibratedClassifier")  # `own`: trees and calibrated ones become these
 NO_PROBABILITIES = (
-    "has margins and no probabilities: the logistic function of its margin stands in, until "
+    "counts by its margins: the logistic function of a margin stands for a probability, until "
     "labelled faces calibrate it"
 )
 
