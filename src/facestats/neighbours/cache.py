@@ -1,8 +1,8 @@
 """The index on disk: a cache beside the rows, keyed by the matrix that it was built from.
 
 Two files: `<matrix>-<recipe>.bin` holds plain arrays, one after the other, and a JSON file of the
-same name their sizes, their sha256 and its own. Faiss itself reads no file: it gets arrays whose sizes and
-numbers were checked.
+same name their sizes, their sha256 and its own. Faiss itself reads no file: it gets arrays whose
+sizes and numbers were checked.
 """
 
 from __future__ import annotations
