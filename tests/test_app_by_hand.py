@@ -11,9 +11,10 @@ pytest.importorskip("fastapi", reason="needs the extra facestats[serve]")
 
 from facestats.app import labelling, rating
 from facestats.app.faces_table import FacesTable
-from facestats.app.labelling import Attribute, Labelling
-from facestats.app.rating import Rating
+from facestats.app.labelling import Attribute, ChangedError, Labelling
+from facestats.app.rating import Rating, check_rater
 from facestats.app.site import Choices
+from facestats.attributes.known_classes import check_label, known_classes
 from facestats.errors import InputError
 from facestats.params.project import load_params
 from resources import write_params
@@ -100,6 +101,68 @@ def test_a_label_that_two_people_gave_stays_until_both_have_taken_it_back(root):
     ann = give("Ann", "female", "male")
     page.undo(shown, ann.id, "Ann", "Ann")
     assert by_hand() == "male"
+
+
+def test_none_is_a_label_where_it_is_a_class_and_can_be_taken_back(root):
+    shown, page = shown_of(3), Labelling(root, False)
+    glasses = Attribute("glasses", ["frame", "none", "sun"])
+    ann = page.label(shown, "001.jpg", glasses, "none", "", False, "Ann", "Ann")
+    assert page._labels(shown) == {"001.jpg": {"glasses": "none"}}
+    with pytest.raises(ChangedError, match="glasses of this face is none by now by Ann"):
+        page.label(shown, "001.jpg", glasses, "sun", "", False, "Bob", "Bob")
+    bob = page.label(shown, "001.jpg", glasses, "sun", "none", False, "Bob", "Bob")
+    page.undo(shown, bob.id, "Bob", "Bob")
+    assert page._labels(shown) == {"001.jpg": {"glasses": "none"}}
+    page.undo(shown, ann.id, "Ann", "Ann")
+    assert page._labels(shown) == {}
+    assert "none" not in page.file().read_text()
+
+
+@pytest.mark.parametrize(
+    ("attribute", "word"),
+    [
+        ("gender", "none"),
+        ("glasses", "NA"),
+        ("glasses", "missing"),
+        ("glasses", "k. A."),
+        ("glasses", ""),
+    ],
+)
+def test_a_word_that_is_read_as_nothing_is_no_label(attribute, word):
+    for known in ([], [word]):
+        with pytest.raises(InputError, match="stands for no answer"):
+            check_label(attribute, word, known, new=True)
+
+
+def test_none_may_be_a_new_class_of_a_column_of_ones_own(root, monkeypatch):
+    assert check_label("glasses", "none", ["frame"], new=True) == "none"
+    monkeypatch.setattr("facestats.attributes.known_classes._columns", lambda path: [])
+    path = root / "manual.csv"
+    path.write_text("filename,gender,glasses\n001.jpg,none,none\n")
+    classes = known_classes(root, path, ["gender", "glasses"])
+    assert classes == {"gender": [], "glasses": ["none"]}
+
+
+@pytest.mark.parametrize("name", ["NA", "none", "missing", "unbekannt", "Unknown"])
+def test_a_word_that_is_read_as_nothing_is_no_name_of_a_rater(name):
+    with pytest.raises(InputError, match="no name of a rater"):
+        check_rater(name, set())
+
+
+@pytest.mark.parametrize(
+    ("column", "label", "value"),
+    [("age", "25,5", 25.5), ("weight", "70,50", 70.5), ("weight", "70.5", 70.5)],
+)
+def test_a_label_by_hand_that_the_run_has_read_is_not_waited_for(root, column, label, value):
+    names = ["001.jpg"]
+    table = {"filename": names, "image": names, "score_withheld": None}
+    table |= {f"{column}_final": [value], f"{column}_source": ["manual"]}
+    shown = SimpleNamespace(faces=FacesTable(pd.DataFrame(table)), version="1")
+    page = Labelling(root, False)
+    page.file().write_text(f'filename,{column}\n001.jpg,"{label}"\n')
+    assert page.waiting(shown, "001.jpg") == []
+    page.file().write_text(f"filename,{column}\n001.jpg,31\n")
+    assert page.waiting(shown, "001.jpg") == [(column, "31")]
 
 
 @pytest.mark.long

@@ -96,6 +96,19 @@ def test_labels_are_read_as_the_pipeline_reads_them(tmp_path, into):
     assert "labels.csv: read 'Bild' as image" in done.notes
 
 
+def test_words_for_nothing_are_empty_cells_in_both_datasets(tmp_path, into):
+    (into / "labels/labels.csv").write_text("image,age,glasses\nanna/a.jpg,NA,none\n")
+    text = "image,person,age\nc.jpg,unknown,n/a\ne.jpg,Eve,30\n"
+    (tmp_path / "two/t.csv").write_text(text)
+    put(tmp_path / "two", "e.jpg")
+    added(tmp_path)
+    labels = table(into)
+    assert labels.loc["anna/a.jpg", ["age", "glasses"]].tolist() == ["", "none"]
+    assert labels["person"].to_dict() == {
+        "anna/a.jpg": "", "csv/c.jpg": "unknown", "csv/e.jpg": "csv:Eve"
+    }  # fmt: skip
+
+
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "data", "match"),

@@ -114,6 +114,14 @@ def test_none_is_a_class_in_a_column_of_ones_own(join):
     assert "glasses" not in joined.table
 
 
+def test_words_for_nothing_are_no_group_of_raters(join):
+    lines = [f"{i:02d}.jpg,{rater},3\n" for i in (0, 1) for rater in "abcd"]
+    of_rater = {"a": "female", "b": "male", "c": "NA", "d": "Missing"}
+    lines = [line.replace("\n", f",{of_rater[line.split(',')[1]]}\n") for line in lines]
+    joined = join(ratings__csv="image,rater,rating,rater_gender\n" + "".join(lines))
+    assert {*joined.groups["rater_gender"].dropna()} == {"female", "male"}
+
+
 def test_all_mistakes_are_named_at_once_with_the_nearest_value(join):
     lines = [
         "image,gender,age",

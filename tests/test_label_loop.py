@@ -16,7 +16,7 @@ from facestats.errors import InputError, LabelError
 from facestats.faces.tables import FACES
 from facestats.labels import manual
 from facestats.labels.joining import join_labels
-from facestats.labels.manual import labels_by_hand, merge_labels
+from facestats.labels.manual import Change, labels_by_hand, merge_labels
 from facestats.labels.names import PhotoNames
 from facestats.labels.tables import LABELS
 from facestats.params.project import load_params
@@ -217,6 +217,29 @@ def test_labels_of_a_further_attribute_stay_when_another_face_gets_one(folder, h
         "b.jpg": {"gender": "male", "glasses": "without"},
         "c.jpg": {"glasses": "without"},
     }
+
+
+def test_an_empty_cell_is_what_the_labels_stage_takes_for_one(folder):
+    path, images = folder / "data/manual_labels.csv", {name: name for name in IMAGES}
+    path.write_text("filename,gender,glasses\nb.jpg,none,none\nc.jpg,missing,missing\n")
+    assert labels_by_hand(path, images, PhotoNames(IMAGES)) == {"b.jpg": {"glasses": "none"}}
+    labels = dict.fromkeys(("gender", "glasses"), "new")
+    changes = merge_labels(path, {"b.jpg": labels, "c.jpg": labels}, images)
+    assert [change.old for change in changes] == [None, "none", None, None]
+
+
+@pytest.mark.parametrize(
+    ("column", "old", "new", "same"),
+    [
+        ("age", "25,5", "25.5", True),
+        ("rating", "\u22121,50", "-1.5", True),
+        ("age", "1,234", "1.234", False),
+        ("age", "old", "5", False),
+        ("gender", "1,0", "1.0", False),
+    ],
+)
+def test_a_number_is_one_label_however_it_is_written(column, old, new, same):
+    assert Change("a.jpg", column, old, new).changed != same
 
 
 def test_a_row_that_names_its_photo_in_the_other_column_is_changed(folder):

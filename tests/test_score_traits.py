@@ -65,9 +65,21 @@ def test_a_trait_that_nobody_rated_is_an_error(tmp_path, chosen, message):
 
 
 def test_means_of_a_trait_must_be_numbers(tmp_path):
-    labels = "image,rating_calm\n00,very\n"
-    with pytest.raises(LabelError, match="rating_calm of the labels has 'very', no number"):
+    labels = "image,rating_calm\n01,2\n00,very\n"
+    with pytest.raises(LabelError, match=r"labels.csv, line 3, column rating_calm: found 'very'"):
         join(tmp_path, ["kind", "calm"], ratings__csv=PLAIN, labels__csv=labels)
+
+
+def test_the_scale_is_that_of_all_means_where_nobody_judged(tmp_path):
+    labels = "image;rating_kind;rating_calm\n00;3,5;6,5\n01;4;None\n"
+    joined = join(tmp_path, ["kind", "calm"], labels__csv=labels)
+    table = joined.table.set_index("filename")
+    assert table.loc["00.jpg", ["rating", "rating_kind", "rating_calm"]].tolist() == [3.5, 3.5, 6.5]
+    assert (
+        joined.summary["labelled"] | {"rating_kind": 2, "rating_calm": 1}
+        == (joined.summary["labelled"])
+    )
+    assert joined.scale == (1, 7)
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,43 @@ def test_a_trait_of_a_label_file_is_kept_where_nobody_judged(tmp_path):
     assert table["rating_attractive"].reindex(IMAGES[:3]).tolist() == [1.5, 4, 6.5]
 
 
+def test_means_of_a_trait_are_read_like_ratings(tmp_path):
+    labels = "image;rating_attractive;rating_words\n00;5,5;so\n02;6,5;none\n03;\u22121,0;2,5\n"
+    by_hand = "filename;Rating_Attractive\n01.jpg;1,25\n02.jpg;None\n04.jpg;NA\n"
+    joined = join(
+        tmp_path,
+        ratings__csv=RATINGS + "05,a,-2,att,female\n",
+        labels__csv=labels,
+        manual__csv=by_hand,
+    )
+    table = joined.table.set_index("filename")
+    assert table["rating_attractive"].dropna().tolist() == [1.5, 1.25, 6.5, -1, -2]
+    assert table["rating_attractive_source"].dropna().tolist() == [
+        "label", "manual", "label", "label", "label"
+    ]  # fmt: skip
+    assert table["rating_words"].dropna().tolist() == ["so", "none", "2,5"]  # nobody judged these
+    assert not any("rating_attractive" in warning for warning in joined.warnings)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("labels__csv", "image,rating_attractive\n03,6\n02,5o\n", "found '5o'.*did you mean 5"),
+        ("manual__csv", "filename,rating_attractive\n03,6\n02,x\n", "found 'x', expected a numb"),
+        ("labels__csv", "image,rating_attractive\n00,99\n02,55\n", "found '55', expected a rat"),
+        (
+            "manual__csv",
+            'filename,Rating_attractive\n03,6\n00,"55,0"\n',
+            "column Rating_attractive: found '55,0', expected a rating from 1 to 7, or nothing",
+        ),
+    ],
+)
+def test_means_of_a_trait_that_can_be_none_are_named(tmp_path, name, text, message):
+    files = {"labels__csv": "image,rating_attractive\n04,4\n", name: text}
+    with pytest.raises(LabelError, match=f"{name.replace('__', '.')}, line 3.*{message}"):
+        join(tmp_path, ratings__csv=RATINGS, **files)
+
+
 def test_a_trait_that_can_be_no_column_is_an_error(tmp_path):
     with pytest.raises(LabelError, match="the trait 'n' would be the column 'rating_n'"):
         join(tmp_path, ratings__csv="image,rater,rating,trait\n00,a,7,n\n00,a,7,att\n")

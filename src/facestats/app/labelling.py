@@ -22,7 +22,7 @@ from facestats.attributes.known_classes import check_label, known_classes
 from facestats.core.layout import METADATA
 from facestats.core.tables import UNKNOWN
 from facestats.errors import FaceStatsError, InputError
-from facestats.labels.cells import one_form
+from facestats.labels.cells import number, one_form
 from facestats.labels.csv_text import read_csv
 from facestats.labels.manual import Change, labels_by_hand, merge_labels, own_file, same_label
 from facestats.machine.output import one_line
@@ -162,7 +162,7 @@ class Labelling:
             (words(name), by_hand[name])
             for name in names
             if cell.get(f"{name}_source", "manual") != "manual"
-            or not same_label(name, _text(cell.get(f"{name}_final")), by_hand[name])
+            or not _same(name, cell.get(f"{name}_final"), by_hand[name])
         ]
 
     def label(
@@ -305,8 +305,11 @@ def _entry(
     return Entry(secrets.token_hex(8), filename, column, old, new, who, when, browser, undoes)
 
 
-def _text(value: Any) -> str:
-    return f"{value:.15g}" if isinstance(value, float) else str(value)
+def _same(name: str, value: Any, label: str) -> bool:
+    """Whether a value of the table is what a label by hand says."""
+    if isinstance(value, float):
+        return number(f"{value:.15g}") == number(label)
+    return same_label(name, str(value), label)
 
 
 def _final(column: str) -> bool:

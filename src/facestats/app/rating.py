@@ -19,7 +19,7 @@ from facestats.app.site import Choices, Shown, address
 from facestats.core import tables
 from facestats.core.layout import METADATA
 from facestats.errors import FaceStatsError, InputError
-from facestats.labels.cells import EMPTY, NONE
+from facestats.labels.cells import is_empty
 from facestats.labels.columns import plain
 from facestats.labels.csv_text import IMPORT_ID, visible
 from facestats.labels.manual import alone, own_file
@@ -99,7 +99,7 @@ def check_rater(name: str, there: set[str]) -> str:
         It is empty, no name, or differs from another only in case or blanks.
     """
     name = labeller(name)
-    no_name = name in EMPTY | NONE or plain(name) in MEAN_RATER_NAMES or IMPORT_ID.match(name)
+    no_name = is_empty(name) or plain(name) in MEAN_RATER_NAMES or IMPORT_ID.match(name)
     if no_name or not plain(name):
         raise InputError(f"{name!r} is no name of a rater; write your name or a code of yours")
     if name not in there and _letters(name) in map(_letters, there):

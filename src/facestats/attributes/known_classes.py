@@ -12,8 +12,8 @@ from facestats.core import tables
 from facestats.core.layout import METADATA
 from facestats.core.tables.parquet import opened
 from facestats.errors import InputError
-from facestats.labels.cells import EMPTY, MAX_AGE, NONE, Mistakes, nearest, numbers, without_empty
-from facestats.labels.columns import LABELS, find_columns
+from facestats.labels.cells import MAX_AGE, Mistakes, is_empty, nearest, numbers, without_empty
+from facestats.labels.columns import LABELS, find_columns, is_own
 from facestats.labels.files import read_sheet
 from facestats.labels.tables import LABELS as LABELS_TABLE
 from facestats.machine.output import one_line
@@ -68,7 +68,7 @@ def known_classes(
     for target in targets:
         words = {*labels[target].dropna().unique()} if target in labels else set()
         if target in headers:
-            words |= {*without_empty(manual[headers[target]])}
+            words |= {*without_empty(manual[headers[target]], is_own(target))}
         words |= {
             column.removeprefix(f"{target}_prob_")
             for column in columns
@@ -116,10 +116,10 @@ def check_label(target: str, text: str, known: Sequence[str] | None, new: bool =
         if pd.isna(value):
             raise InputError(f"{target}: nothing is there; expected a number")
         return f"{value:.15g}"
+    if is_empty(text, is_own(target)):
+        raise InputError(f"{target}: {text!r} stands for no answer; skip the face instead")
     if text in known:
         return text
-    if not text or text in EMPTY | NONE or text.lower() == tables.UNKNOWN:
-        raise InputError(f"{target}: {text!r} stands for no answer; skip the face instead")
     if len(text) > LONGEST or one_line(text) != text:
         raise InputError(
             f"{target}: a class has {LONGEST} characters at most, on one line, all visible"

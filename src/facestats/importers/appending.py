@@ -231,8 +231,9 @@ def _with_prefix(table: pd.DataFrame, name: str) -> pd.DataFrame:
     table = table.assign(image=name + "/" + table["image"])
     for column in ("person", "rater"):
         if column in table:
-            known = table[column].notna() & (table[column] != "")
-            table[column] = table[column].mask(known, f"{name}:" + table[column].astype("str"))
+            text = table[column].astype("str")
+            known = text.notna() & (without_empty(text) != "")
+            table[column] = table[column].mask(known, f"{name}:" + text)
     return table
 
 
@@ -303,10 +304,11 @@ def _table(folder: Path, stem: str, notes: list[str]) -> pd.DataFrame | None:
     table, mistakes = raw.rename(columns=names), Mistakes()
     for column in map(str, table.columns):
         if _is_rating(column) or column == "age":
-            values = numbers(table[column], path, mistakes, -MAX_RATING, MAX_RATING)
-            plain_number = pd.to_numeric(table[column], errors="coerce").notna()
+            text = without_empty(table[column])
+            values = numbers(text, path, mistakes, -MAX_RATING, MAX_RATING)
+            plain_number = pd.to_numeric(text, errors="coerce").notna()
             odd = values.notna() & ~plain_number  # a comma, or a minus as texts have it
-            table[column] = table[column].mask(odd, values.astype("str"))
+            table[column] = text.mask(odd, values.astype("str"))
     mistakes.raise_any()
     return table.reset_index(drop=True)
 

@@ -31,6 +31,8 @@ UNANSWERED = re.compile(
     re.IGNORECASE,
 )
 NONE = frozenset(["None", "none", "NONE"])  # a class in the user's own columns (glasses: none)
+COMMA = re.compile(r"[+-]?\d+,\d+")
+AMBIGUOUS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")  # a decimal comma, or one between thousands
 CLASS_SHOWN = 3  # classes with one member in a warning
 FEW = 5  # below this many labels in a column, a class with one member is no surprise
 MANY = 50  # above this many classes, a further column is taken for text
@@ -111,14 +113,24 @@ def cell_error(path: Path, line: int, column: str, value: str, expected: str) ->
     )
 
 
-def without_empty(text: pd.Series, own: bool = False) -> pd.Series:
-    """Replace words for "not known" by ''; in a user's own column (`own`), `none` is a class."""
-    return text.mask(
-        text.isin(EMPTY if own else EMPTY | NONE)
-        | (text.str.lower() == UNKNOWN)
-        | text.str.fullmatch(UNANSWERED),
-        "",
+def is_empty(cell: str, own: bool = False) -> bool:
+    """Whether nothing stands in a cell, or a word for "not known".
+
+    In a user's own column (`own`, see `columns.is_own`), `none` is a class.
+    """
+    return (
+        not cell
+        or cell in EMPTY
+        or (cell in NONE and not own)
+        or cell.lower() == UNKNOWN
+        or UNANSWERED.fullmatch(cell) is not None
     )
+
+
+def without_empty(text: pd.Series, own: bool = False) -> pd.Series:
+    """Replace by '' the cells that `is_empty` says are."""
+    words = [word for word in text.dropna().unique() if is_empty(word, own)]
+    return text.mask(text.isin(words), "")
 
 
 def one_form(name: str) -> str:
@@ -149,9 +161,9 @@ def numbers(
     no cell has a point. Whatever is not a finite number in [low, high] is added to `mistakes`.
     """
     plain = text.str.replace("−", "-")
-    comma = plain.str.fullmatch(r"[+-]?\d+,\d+")
+    comma = plain.str.fullmatch(COMMA)
     if comma.any():
-        ambiguous = plain.str.fullmatch(r"[+-]?[1-9]\d{0,2},\d{3}")
+        ambiguous = plain.str.fullmatch(AMBIGUOUS)
         decimal = (comma & ~ambiguous).any() and not plain.str.contains(".", regex=False).any()
         plain = plain.mask(comma & (~ambiguous | decimal), plain.str.replace(",", "."))
     values = pd.to_numeric(plain.mask(plain == ""), errors="coerce").astype("float64")
@@ -165,6 +177,14 @@ def numbers(
             lambda value: f"{span}, or nothing if unknown{_nearest_number(value, low, high)}",
         )
     return values.mask(wrong)
+
+
+def number(text: str) -> float:
+    """One cell as `numbers` reads it without others; NaN for what is no number."""
+    plain = text.replace("−", "-")
+    if COMMA.fullmatch(plain) and not AMBIGUOUS.fullmatch(plain):
+        plain = plain.replace(",", ".")
+    return float(pd.to_numeric(plain, errors="coerce"))
 
 
 def _nearest_number(value: str, low: float, high: float) -> str:

@@ -167,6 +167,11 @@ def find_further(name: str, columns: Sequence[str], path: Path) -> str | None:
     return alike[0] if alike else None
 
 
+def is_own(column: str) -> bool:
+    """Whether a column of a label file, by its name, is one of the user's own."""
+    return column not in LABELS
+
+
 def key_column(raw: pd.DataFrame, path: Path) -> str:
     """The header of the column that names a row's photo.
 

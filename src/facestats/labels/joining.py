@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from facestats.errors import InputError, LabelError, number_of
+from facestats.errors import InputError, number_of
 from facestats.labels.cells import Mistakes, check_classes, spelt_alike
-from facestats.labels.columns import plain
+from facestats.labels.corrections import merged
 from facestats.labels.dataset import read_dataset
 from facestats.labels.files import STEMS, find_label_file, unread_files
 from facestats.labels.label_file import CLASSES, COLUMNS, FaceLabels, read_labels
@@ -43,6 +43,7 @@ from facestats.labels.raters import rater_warnings, without_raters
 from facestats.labels.ratings import Ratings, read_ratings
 from facestats.labels.scale import find_scale
 from facestats.labels.tables import PREFIX
+from facestats.labels.trait_means import TraitMeans
 from facestats.labels.traits import choose_traits
 
 COLUMNS_OF_RATINGS = ["filename", "rater", "rating"]
@@ -173,36 +174,33 @@ def join_labels(
     by_hand = read_rated_by_hand(manual_ratings, names, mistakes, main, raters)
     dataset = read_dataset(folder)
     said = all_judgements(from_file, by_hand)
+    means = TraitMeans(labels, corrections, said, chosen, mistakes)
     doubts = _doubtful_labels([labels, corrections], said, mistakes)
     mistakes.raise_any()
 
-    table, extras = _merged(faces, labels, corrections)
+    table, extras = merged(faces, labels, corrections)
     ratings, notes_by_hand = combine(from_file, by_hand, table, chosen)
     judgements = _in_order(ratings.judgements)
-    judged = [] if judgements is None else ratings.traits()
-    if not chosen and from_file.judgements is None:
-        judged = main_first(judged, table)
-    traits = choose_traits(judged, table, chosen)
-    from_labels = rated_by_labels(
-        table, None if judgements is None else judgements[judgements["trait"].isin(traits[:1])]
-    )
+    traits = _traits(ratings, from_file, table, chosen)
+    of_main = None if judgements is None else judgements[judgements["trait"].isin(traits[:1])]
+    from_labels = rated_by_labels(table, of_main)
     if rating_scale == "auto" and dataset and dataset.scale:
         rating_scale = [*dataset.scale]
-    for_scale = _in_order(from_file.judgements)
-    if for_scale is None:
+    for_scale, of_traits = _in_order(from_file.judgements), means.counted(table, judgements)
+    if alone := for_scale is None:
         for_scale, paths["ratings"] = judgements, paths["ratings"] or by_hand.path
         from_labels |= table["rating"].notna()
-    by_counted = _without_named(for_scale, drop_raters)
-    scale = find_scale(rating_scale, by_counted, table, paths, mistakes, from_labels)
-    check_scale(by_hand, None if from_file.judgements is None else scale, mistakes)
+    for_scale, also = _without_named(for_scale, drop_raters), of_traits["rating"] if alone else None
+    scale = find_scale(rating_scale, for_scale, table, paths, mistakes, from_labels, also)
+    check_scale(by_hand, None if alone else scale, mistakes)
+    means.check_scale(of_traits, scale, rating_scale, mistakes)
     mistakes.raise_any()
     counted = _ratings_by_trait(judgements, traits, ratings.traits(), drop_raters)
     use_judgements(table, counted.main, from_labels)
     notes_on_means = [] if counted.main is None else means_without_judgements(table, from_labels)
     extras += [use_trait(table, trait, frame) for trait, frame in counted.by_trait.items()]
     shifts = _level_all(table, counted, chosen, scale) if level else {}
-    summary = _summary(table, scale, names, dict.fromkeys(extras))
-    summary["raters"] = counted.raters
+    summary = _summary(table, scale, names, dict.fromkeys(extras)) | {"raters": counted.raters}
     summary["rating"] |= _rating_details(shifts, counted.main, from_file, by_hand)
     groups, group_warnings = group_columns(from_file.unread, from_file.judgements)
     files = (labels, corrections, from_file)
@@ -235,6 +233,16 @@ def _check_folder(folder: Path) -> None:
             else "does not exist; make it (it may be empty) or set data.labels"
         )
         raise InputError(f"the label folder {folder} {problem}")
+
+
+def _traits(
+    ratings: Ratings, from_file: Ratings, table: pd.DataFrame, chosen: Sequence[str]
+) -> list[str]:
+    """All traits that are rated, the main one first."""
+    judged = ratings.traits()
+    if not chosen and from_file.judgements is None:
+        judged = main_first(judged, table)
+    return choose_traits(judged, table, chosen)
 
 
 def _in_order(judgements: pd.DataFrame | None) -> pd.DataFrame | None:
@@ -384,30 +392,6 @@ def _doubtful_labels(
     ]
 
 
-def _merged(
-    faces: pd.DataFrame, labels: FaceLabels, corrections: FaceLabels
-) -> tuple[pd.DataFrame, list[str]]:
-    """Labels of all accepted faces with their sources, and the names of the further columns."""
-    table = pd.DataFrame(index=pd.Index(faces["filename"].dropna().sort_values(), name="filename"))
-    table["image"] = faces.dropna(subset="filename").set_index("filename")["image"]
-    by_hand = _under_one_name(corrections, labels.by_face).reindex(table.index)
-    by_file = labels.by_face.reindex(table.index)
-    extras = [
-        name for name in dict.fromkeys([*by_file.columns, *by_hand.columns]) if name not in COLUMNS
-    ]
-    columns: dict[str, pd.Series] = {}
-    nothing: Any = None
-    for name in [*COLUMNS, *extras]:
-        manual_labels, file_labels = _column(by_hand, name), _column(by_file, name)
-        columns[name] = manual_labels.where(manual_labels.notna(), file_labels)
-        if name != "person":
-            source = np.where(
-                manual_labels.notna(), "manual", np.where(file_labels.notna(), "label", nothing)
-            )
-            columns[f"{name}_source"] = pd.Series(source, index=table.index, dtype="str")
-    return pd.concat([table, pd.DataFrame(columns, index=table.index)], axis=1), extras
-
-
 def _coded_ages(files: list[FaceLabels]) -> list[str]:
     """Ask about ages that are probably a code for no answer: several of 99 or 0, and none near."""
     questions = []
@@ -422,41 +406,6 @@ def _coded_ages(files: list[FaceLabels]) -> list[str]:
                     "if that is a code for no answer, leave such cells empty"
                 )
     return questions
-
-
-def _column(frame: pd.DataFrame, name: str) -> pd.Series:
-    return (
-        frame[name]
-        if name in frame
-        else pd.Series(np.nan, frame.index, dtype="float64" if name in ("age", "rating") else "str")
-    )
-
-
-def _under_one_name(corrections: FaceLabels, labels: pd.DataFrame) -> pd.DataFrame:
-    """The corrections, with further columns named as in the label file (`Glasses`, `glasses`).
-
-    Raises
-    ------
-    LabelError
-        A column could be several of the other file.
-    """
-    in_labels = [name for name in labels.columns if name not in COLUMNS]
-    in_corrections = [name for name in corrections.by_face.columns if name not in COLUMNS]
-    renamed: dict[str, str] = {}
-    for name in in_corrections:
-        if name in in_labels:
-            continue  # it keeps its name, whatever else is spelt like it
-        alike = [other for other in in_labels if plain(other) == plain(name)]
-        spelt_so = [other for other in in_corrections if plain(other) == plain(name)]
-        if alike and len(alike) + len(spelt_so) > 2:
-            several = ", ".join(map(repr, dict.fromkeys([*spelt_so, *alike])))
-            raise LabelError(
-                f"{corrections.path}: the column {name!r} could be several: {several}; "
-                "write its name as in the label file"
-            )
-        if alike:
-            renamed[name] = alike[0]
-    return corrections.by_face.rename(columns=renamed)
 
 
 def _rating_details(

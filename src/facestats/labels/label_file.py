@@ -24,12 +24,14 @@ from facestats.labels.columns import (
     OWN_NAMES,
     describe_columns,
     find_columns,
+    is_own,
     key_column,
     plain,
 )
 from facestats.labels.files import read_sheet
 from facestats.labels.name_index import NameIndex
 from facestats.labels.names import refuse_other_photos
+from facestats.labels.tables import PREFIX
 
 COLUMNS = ("gender", "ethnicity", "age", "rating", "person")
 CLASSES = ("gender", "ethnicity")
@@ -50,6 +52,8 @@ class FaceLabels:
         Labels by face; columns without any label are dropped.
     cells : DataFrame
         The same by line.
+    text : DataFrame
+        Further columns called `rating_…` as text by line; '' where empty.
     classes : list of str
         Columns that hold classes.
     guessed, notes : list of str
@@ -61,6 +65,7 @@ class FaceLabels:
         default_factory=lambda: pd.DataFrame(index=pd.Index([], name="filename"))
     )
     cells: pd.DataFrame = field(default_factory=pd.DataFrame)
+    text: pd.DataFrame = field(default_factory=pd.DataFrame)
     classes: list[str] = field(default_factory=list)
     guessed: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -96,8 +101,8 @@ def read_labels(
     columns_by_header = _columns_by_header(raw, headers, path)
     cells = pd.DataFrame(
         {
-            header: without_empty(raw[header], own=header not in headers.values())
-            for header in columns_by_header
+            header: without_empty(raw[header], own=is_own(column))
+            for header, column in columns_by_header.items()
         }
     )
     # A file may name the face beside the photo's path.
@@ -131,6 +136,7 @@ def read_labels(
         path=path,
         by_face=by_line.groupby("filename", sort=True).first().dropna(axis="columns", how="all"),
         cells=by_line,
+        text=cells[[name for name in classes if plain(name).startswith(plain(PREFIX))]],
         classes=classes,
         guessed=sheet.notes,
         notes=describe_columns(headers, path),

@@ -14,14 +14,14 @@ from pathlib import Path
 import pandas as pd
 
 from facestats.core.files import csv_text
-from facestats.core.tables import UNKNOWN
 from facestats.errors import InputError, LabelError
-from facestats.labels.cells import EMPTY, NONE, without_empty
+from facestats.labels.cells import is_empty, number, without_empty
 from facestats.labels.columns import (
     LABELS,
     OWN_NAMES,
     find_columns,
     find_further,
+    is_own,
     key_column,
     plain,
 )
@@ -164,11 +164,7 @@ def _merge(
         for column, new in labels.items():
             header = columns[column]
             labelled = [
-                row
-                for row in rows_by_image[image]
-                if row[header]
-                and row[header].lower() != UNKNOWN
-                and row[header] not in EMPTY | NONE
+                row for row in rows_by_image[image] if not is_empty(row[header], is_own(column))
             ]
             change = Change(name, column, labelled[0][header] if labelled else None, new)
             changes.append(change)
@@ -231,10 +227,7 @@ def _says_anything(row: Mapping[str, str], key: str) -> bool:
 
 def same_label(column: str, old: str, new: str) -> bool:
     """Whether two texts are the same label."""
-    return old == new or (
-        column in NUMBERS
-        and pd.to_numeric(old, errors="coerce") == pd.to_numeric(new, errors="coerce")
-    )
+    return old == new or (column in NUMBERS and number(old) == number(new))
 
 
 def labels_by_hand(
@@ -270,8 +263,8 @@ def labels_by_hand(
         for header, cell in row.items() if face else ():
             if header == key or plain(str(header)) in OWN_NAMES:
                 continue
-            if cell and cell not in EMPTY | NONE and cell.lower() != UNKNOWN:
-                column = columns.get(str(header), str(header))
+            column = columns.get(str(header), str(header))
+            if not is_empty(cell, is_own(column)):
                 found.setdefault(str(face), {}).setdefault(column, cell)
     return found
 

@@ -75,9 +75,8 @@ def use_trait(table: pd.DataFrame, trait: str, judgements: pd.DataFrame) -> str:
     mean = _mean_rating(judgements, table.index)
     source = pd.Series("label", table.index, dtype="str").where(mean.notna())
     if column in table:  # a label file has it, too
-        stated = pd.to_numeric(table[column], errors="coerce")
         by_hand = table[f"{column}_source"] == "manual"
-        mean = stated.where(by_hand | mean.isna(), mean)
+        mean = table[column].where(by_hand | mean.isna(), mean)
         source = table[f"{column}_source"].where(by_hand | source.isna(), source)
     table[column] = mean.astype("float64")
     table[f"{column}_source"] = source

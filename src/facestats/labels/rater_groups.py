@@ -22,7 +22,7 @@ from facestats.core.stats.intervals import (
 )
 from facestats.core.stats.regression import is_constant
 from facestats.errors import number_of
-from facestats.labels.cells import SHOWN
+from facestats.labels.cells import SHOWN, without_empty
 from facestats.labels.columns import plain
 from facestats.labels.reliability import MAX_FACES, MIN_FACES, measure_reliability
 
@@ -62,7 +62,7 @@ def group_columns(
     lines, dividing = who.reindex(judgements.index), {}
     named = judgements["rater"].where(judgements["rater"] != "")
     for column in map(str, lines):
-        values = lines[column].str.strip().str.casefold()
+        values = without_empty(lines[column].str.strip(), own=True).str.casefold()
         values = values.mask(values == "")
         if (
             plain(column) not in NO_GROUPS

@@ -42,6 +42,7 @@ def find_scale(
     files: Mapping[str, Path | None],
     mistakes: Mistakes,
     from_labels: pd.Series,
+    of_traits: pd.Series | None = None,
 ) -> tuple[float, float] | None:
     """Find the ends of the rating scale, and check every rating against it.
 
@@ -60,6 +61,8 @@ def find_scale(
     from_labels : Series of bool
         Faces whose rating in the table counts beside judgements; see
         `mean_ratings.rated_by_labels`.
+    of_traits : Series of float, optional
+        Means of traits that `auto` takes, too; they are not checked here.
 
     Returns
     -------
@@ -75,21 +78,19 @@ def find_scale(
     means = (table["rating"] if judgements is None else table.loc[from_labels, "rating"]).dropna()
     if not isinstance(rating_scale, str):
         low, high = rating_scale
-    elif len(judged) or len(means):
+    elif len(judged) or len(means) or (of_traits is not None and len(of_traits)):
         # One typing error must not stretch the scale of all other ratings beyond the usual ones.
-        everything = pd.concat([judged, means])
+        stated = means if of_traits is None else pd.concat([means, of_traits])
+        everything = pd.concat([judged, stated])
         low, high = (
             usual_scale(everything)
             or usual_scale(judged)
             or (float(np.floor(everything.min())), float(np.ceil(everything.max())))
         )
-        low, high = _without_slips(judged if len(judged) else means, low, high)
+        low, high = _without_slips(judged if len(judged) else stated, low, high)
     else:
         return None
-    expected = (
-        f"a rating from {low:g} to {high:g}, or nothing (labels.rating_scale: {rating_scale}; "
-        "[low, high] sets another scale)"
-    )
+    expected = expected_rating((low, high), rating_scale)
     outside = judged[(judged < low) | (judged > high)]
     if judgements is not None and len(outside):
         for column, lines in judgements.loc[
@@ -105,6 +106,15 @@ def find_scale(
             f"{files['labels'] or 'the label file'} or in the labels by hand; expected {expected}"
         )
     return low, high
+
+
+def expected_rating(scale: tuple[float, float], rating_scale: str | list[float]) -> str:
+    """What a message expects of a rating."""
+    low, high = scale
+    return (
+        f"a rating from {low:g} to {high:g}, or nothing (labels.rating_scale: {rating_scale}; "
+        "[low, high] sets another scale)"
+    )
 
 
 def _without_slips(values: pd.Series, low: float, high: float) -> tuple[float, float]:

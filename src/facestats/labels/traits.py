@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from facestats.core.files import read_json, write_json
@@ -109,8 +108,8 @@ def only_raters(
 def choose_traits(named: Sequence[str], table: pd.DataFrame, chosen: Sequence[str]) -> list[str]:
     """Put the first chosen trait first, and find the others among judgements or means.
 
-    Means of a label file, text so far, become numbers; those of the first chosen trait become
-    `rating` if ratings.csv does not have it.
+    Means of a label file become `rating` if they are of the first chosen trait, and ratings.csv
+    does not have it.
 
     Parameters
     ----------
@@ -129,19 +128,12 @@ def choose_traits(named: Sequence[str], table: pd.DataFrame, chosen: Sequence[st
     Raises
     ------
     LabelError
-        Nobody rated a chosen trait, or a mean is no number.
+        Nobody rated a chosen trait.
     """
     named = list(dict.fromkeys(named))
     if not chosen:
         return named
     means = {name for name in chosen if PREFIX + name in table}
-    for name in means:
-        text = table[PREFIX + name]
-        table[PREFIX + name] = numbers = pd.to_numeric(text, errors="coerce").astype("float64")
-        if wrong := [*text[text.notna() & ~np.isfinite(numbers)]]:
-            raise LabelError(
-                f"the column {PREFIX + name} of the labels has {wrong[0]!r}, no number"
-            )
     first = chosen[0]
     if first in named:
         named = [first, *(name for name in named if name != first)]

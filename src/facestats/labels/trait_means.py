@@ -1,0 +1,117 @@
+"""Means of traits that stand in label files: columns `rating_<trait>`, read like `rating`.
+
+Other columns of such names are the user's own, and stay text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from facestats.labels.cells import MAX_RATING, Mistakes, numbers, without_empty
+from facestats.labels.corrections import names_of_labels
+from facestats.labels.label_file import FaceLabels
+from facestats.labels.scale import expected_rating
+from facestats.labels.tables import PREFIX
+
+
+class TraitMeans:
+    """The means of traits in the label file and in the corrections.
+
+    Parameters
+    ----------
+    labels, corrections : FaceLabels
+        Their columns of means, text so far, become numbers.
+    judgements : DataFrame or None
+        With a column `trait`.
+    chosen : iterable of str
+        `score.traits`.
+    mistakes : Mistakes
+        Gets the cells that can't be used.
+
+    Raises
+    ------
+    LabelError
+        A column of the corrections could be several of the label file.
+    """
+
+    def __init__(
+        self,
+        labels: FaceLabels,
+        corrections: FaceLabels,
+        judgements: pd.DataFrame | None,
+        chosen: Iterable[str],
+        mistakes: Mistakes,
+    ):
+        judged = [] if judgements is None else judgements["trait"].unique()
+        names = {PREFIX + trait for trait in (*judged, *chosen) if trait}
+        spelt = names_of_labels(corrections, labels.by_face)
+        own = [(labels, "label", header, header) for header in map(str, labels.text)]
+        own += [
+            (corrections, "manual", header, spelt.get(header, header))
+            for header in map(str, corrections.text)
+        ]
+        self._columns = [column for column in own if column[-1] in names]
+        for file, _, header, _ in self._columns:
+            _read(file, header, mistakes)
+
+    def counted(self, table: pd.DataFrame, judgements: pd.DataFrame | None) -> pd.DataFrame:
+        """The means that count, beside judgements: those by hand, and of faces that nobody judged.
+
+        Parameters
+        ----------
+        table : DataFrame
+            Labels of all accepted faces, with their sources.
+        judgements : DataFrame or None
+            `filename`, `trait`.
+
+        Returns
+        -------
+        DataFrame
+            `filename`, `column`, `source` and `rating`.
+        """
+        parts = [pd.DataFrame(columns=_COUNTED).astype({"rating": "float64"})]
+        for name in dict.fromkeys(name for *_, name in self._columns if name in table):
+            kept = table[name].notna()
+            if judgements is not None:
+                judged = judgements.loc[PREFIX + judgements["trait"] == name, "filename"]
+                kept &= (table[f"{name}_source"] == "manual") | ~table.index.isin(judged)
+            stated = table.loc[kept, [f"{name}_source", name]].reset_index()
+            parts.append(stated.set_axis(_COUNTED[:3], axis=1).assign(column=name))
+        return pd.concat([part for part in parts if len(part)] or parts)
+
+    def check_scale(
+        self,
+        counted: pd.DataFrame,
+        scale: tuple[float, float] | None,
+        rating_scale: str | list[float],
+        mistakes: Mistakes,
+    ) -> None:
+        """Add those of the `counted` means that lie outside the raters' scale to `mistakes`."""
+        if scale is None:
+            return
+        outside = counted[~counted["rating"].between(*scale)]
+        expected = expected_rating(scale, rating_scale)
+        for file, source, header, name in self._columns:
+            faces = outside.loc[
+                (outside["column"] == name) & (outside["source"] == source), "filename"
+            ]
+            lines = file.cells.index[file.cells["filename"].isin(faces)]
+            cells = file.text.loc[lines, header]
+            if len(cells) and file.path:
+                mistakes.add(file.path, header, cells[cells != ""], expected)
+
+
+_COUNTED = ["filename", "source", "rating", "column"]
+
+
+def _read(file: FaceLabels, header: str, mistakes: Mistakes) -> None:
+    """Make a column of text one of numbers."""
+    assert file.path is not None
+    file.text[header] = without_empty(file.text[header])
+    file.cells[header] = numbers(file.text[header], file.path, mistakes, -MAX_RATING, MAX_RATING)
+    file.classes.remove(header)
+    if header in file.by_face:
+        file.by_face[header] = file.cells.groupby("filename")[header].first()
+        file.by_face = file.by_face.dropna(axis="columns", how="all")
