@@ -20,6 +20,7 @@ from PIL import Image
 
 import warm
 from facestats.__main__ import main
+from facestats.cli.forget_journal import Journal
 from programs import run_program
 from resources import ROOT, encode
 
@@ -112,6 +113,15 @@ def test_a_photo_named_in_another_form_goes_with_all_lines_about_it(root, forget
     assert left(root) == {*PHOTOS} - {"Zoë.jpg"}
     assert (root / "data/labels/labels.csv").read_text() == "image,age\nother.jpg,33\n"
     assert (root / "data/labels/ratings.csv").read_text() == "image,rating\nother.jpg,3\n"
+
+
+def test_the_command_waits_for_no_other_one(root, forget):
+    label(root, "two.png,anna")
+    before = everything(root)
+    with Journal(root).alone():
+        assert "another `forget` is at work" in forget("two.png", code=2)
+        assert "nothing removed" in forget("two.png", "--dry-run")
+    assert everything(root) == before
 
 
 def test_the_person_may_be_written_in_another_form_of_unicode(root, forget):

@@ -110,6 +110,13 @@ def run(options: argparse.Namespace) -> int:
         )
     place = _find_place(options)
     journal = Journal(place.root)
+    if options.dry_run:
+        return _forget(place, journal, options)
+    with journal.alone():
+        return _forget(place, journal, options)
+
+
+def _forget(place: Place, journal: Journal, options: argparse.Namespace) -> int:
     request = Request(options.images, options.person, options.cache, options.remote)
     unfinished = journal.resume(request)
     labels = read_label_files(place.labels, place.manual, place.ratings)
@@ -331,10 +338,10 @@ def _remove(
             _remove_empty_folders(place.photos, targets.images)
         for file in labels:
             names = targets.named[str(file.path)]
-            if lines := file.lines(names):
-                if write:
-                    file.remove(names, place.cache.folder if place.cache else None)
-                places = number_of(len(lines), "column" if file.by_column else "line")
+            cache = place.cache.folder if place.cache else None
+            count = file.remove(names, cache) if write else len(file.lines(names))
+            if count:
+                places = number_of(count, "column" if file.by_column else "line")
                 target = file.path.resolve() if file.path.is_symlink() else None
                 shown = f"{file.path} (a link to {target})" if target else file.path
                 print_line(f"{shown}: {places} {verb}")

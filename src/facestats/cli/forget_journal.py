@@ -7,11 +7,12 @@ removed at the end, since it names the people to forget.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -89,6 +90,7 @@ class Journal:
             if (root / ".dvc").is_dir()
             else root / ".facestats-forget.json"
         )
+        self._locked = root / ".dvc" if (root / ".dvc").is_dir() else root / "params.yaml"
 
     def read(self) -> Unfinished | None:
         """What is unfinished; None if nothing is.
@@ -109,6 +111,30 @@ class Journal:
                 f"{self.path}, which keeps what an earlier `forget` has still to do, is damaged "
                 f"({error}); remove it, then name the photos one by one"
             ) from None
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other `forget` commands away, by a lock that leaves no file.
+
+        Raises
+        ------
+        InputError
+            One is running, or the project can't be read.
+        """
+        try:
+            lock = os.open(self._locked, os.O_RDONLY)
+        except OSError as error:
+            raise InputError(f"{self._locked} can't be opened ({error.strerror})") from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError:
+            raise InputError(
+                "another `forget` is at work in this project, nothing was removed; give the "
+                "command again when it has ended"
+            ) from None
+        finally:
+            os.close(lock)
 
     def resume(self, request: Request) -> Unfinished | None:
         """What is unfinished, if this request goes on with it.

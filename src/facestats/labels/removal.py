@@ -28,6 +28,7 @@ _LOST = {
     "queries": "xl/queryTables/",
     "form controls": "xl/ctrlProps/",
 }
+_TRIES = 5  # to write a file that others write
 SHOWN = 20  # mistakes named one by one
 GONE = (
     "correct the names; or, where a photo is gone already, add --allow-missing: the lines about "
@@ -67,8 +68,8 @@ class LabelFile:
         """Last lines of the records with these names, as the file writes them; or the columns."""
         return self.table.index[self.names.isin(set(names)).any(axis=1)].unique().tolist()
 
-    def remove(self, names: Collection[str], cache: Path | None = None) -> None:
-        """Write the file without the records with these names.
+    def remove(self, names: Collection[str], cache: Path | None = None) -> int:
+        """Write the file as it is now without the records with these names.
 
         Other lines keep their bytes, other rows their cells and formats.
 
@@ -78,17 +79,35 @@ class LabelFile:
             Names as the file writes them.
         cache : Path, optional
             DVC's cache. A link into it is replaced by a file; other links stay.
+
+        Returns
+        -------
+        int
+            How many records, or columns, went.
+
+        Raises
+        ------
+        InputError
+            Somebody writes the file again and again.
         """
         path = self.path.resolve()
-        if not self.by_hand:
-            write_bytes(
-                self.path if cache and path.is_relative_to(cache.resolve()) else path,
-                self.without(names),
-            )
-            return
         with alone(path.parent):
-            now = read_label_file(self.path, by_hand=True)
-            replace_file(path, now.without(names) if now else b"")
+            for _ in range(_TRIES):
+                if not path.exists():
+                    return 0
+                before = path.read_bytes()
+                now = read_label_file(self.path, self.by_hand)
+                lines = now.lines(names) if now else []
+                data = now.without(names) if now and lines else before
+                if path.read_bytes() != before:  # a spreadsheet keeps no lock
+                    continue
+                if data != before and self.by_hand:
+                    replace_file(path, data)
+                elif data != before:
+                    in_cache = cache and path.is_relative_to(cache.resolve())
+                    write_bytes(self.path if in_cache else path, data)
+                return len(lines)
+        raise InputError(f"{path} is written by somebody; give the same command again after that")
 
     def without(self, names: Collection[str]) -> bytes:
         """The file's bytes without the records with these names.

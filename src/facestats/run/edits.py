@@ -16,7 +16,6 @@ from typing import Any
 import yaml
 
 from facestats.core.files import read_bytes
-from facestats.dvc_files.places import made_by_stages
 
 PARAMS = Path("params.yaml")
 PIPELINE = Path("dvc.yaml")
@@ -41,15 +40,22 @@ class Inputs:
     def __init__(self, stage: str):
         name, _, key = stage.partition("@")
         content = _load(PIPELINE)
-        described = (content.get("stages") or {}).get(name) or {}
-        described = described.get("do") or described
+        stages = {
+            each: stage.get("do") or stage for each, stage in (content.get("stages") or {}).items()
+        }
+        described = stages.get(name) or {}
         filled = {"key": key, "item": key, **_flat(content.get("vars") or [])}
         self._params_file = read_bytes(PARAMS) if PARAMS.is_file() else b""
         filled |= _flat([_loaded(self._params_file)])
         self.params = [
             _fill(each, filled) for each in described.get("params") or () if isinstance(each, str)
         ]
-        made = made_by_stages(Path())
+        made = [
+            Path(_fill(out if isinstance(out, str) else next(iter(out)), filled).partition("${")[0])
+            for stage in stages.values()
+            for kind in ("outs", "metrics", "plots")
+            for out in stage.get(kind) or ()
+        ]
         paths = [Path(_fill(each, filled)) for each in described.get("deps") or ()]
         self._paths = [
             path
