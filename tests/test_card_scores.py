@@ -4,6 +4,7 @@ intervals, and worse where it is worse.
 
 import copy
 import json
+import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
@@ -12,14 +13,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from facestats.core.files import write_json
+from facestats.core.files import read_json, write_json
 from facestats.evaluation.attractiveness import evaluate_attractiveness
 from facestats.report.document import render_markdown
+from facestats.report.section_crossvalidation import crossvalidated as crossvalidation
 from facestats.report.section_fairness import clear_gaps, gaps, groups
 from facestats.report.section_scores import scores
 from facestats.report.text import measured
 from facestats.scores.blending import BlendWeights
-from resources import splits, text
+from resources import ROOT, splits, text
 
 N = 240
 KNOWN = {"ceiling": {"value": 0.95, "low": 0.94, "high": 0.96}}
@@ -207,6 +209,20 @@ def test_60_40_is_shown_where_weights_were_to_be_learned_and_could_not(better):
         in said(changed)
     )
     assert "in place of" not in said(better)
+
+
+def test_p_is_of_each_scores_own_number_of_permutations():
+    """Networks are trained on one in ten."""
+    crossvalidated = read_json(ROOT / "metrics/crossvalidated.json")
+    run = run_of(crossvalidated=crossvalidated)
+    sentence = (
+        "p is the share of 199 permutations of the ratings among the persons that give as high"
+    )
+    assert f"{sentence} an r. By chance" in render_markdown([crossvalidation(run)], Path("docs"))
+    crossvalidated["rating"]["mlp"]["by_chance"] |= {"p": 0.05, "permutations": 19}
+    card = render_markdown([crossvalidation(run)], Path("docs"))
+    assert re.search(r"\| holistic score \|.* ≤ 0\.05 \|", card)
+    assert f"{sentence} an r (19 for the holistic score). By chance" in card
 
 
 def test_scores_that_are_always_the_same_are_not_compared():

@@ -18,6 +18,8 @@ from facestats.errors import InputError
 from facestats.params.project import load_params
 from resources import ROOT
 
+NOTHING_ELSEWHERE = {"composite": [], "doubt": []}
+
 
 def output_of(root, capsys) -> str:
     assert results.run(argparse.Namespace(root=root)) == 0
@@ -81,9 +83,10 @@ def test_all_warnings_stand_at_the_end_once_with_their_number(tmp_path):
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copyfile(ROOT / name, tmp_path / name)
     params, folder = load_params(tmp_path / "params.yaml"), tmp_path / results.WARNINGS
-    assert results._warnings(tmp_path, params)[0] == "\nno warnings"
+    assert results._warnings(tmp_path, params, NOTHING_ELSEWHERE)[0] == "\nno warnings"
     assert re.search(
-        r"those of \d+ stages are not here: `dvc repro`", results._warnings(tmp_path, params)[1]
+        r"those of \d+ stages are not here: `dvc repro`",
+        results._warnings(tmp_path, params, NOTHING_ELSEWHERE)[1],
     )
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     for stage, facts in stages.items():
@@ -99,20 +102,55 @@ def test_all_warnings_stand_at_the_end_once_with_their_number(tmp_path):
             else [""]
         ):
             write_json(folder / (f"{item}/{stage}.stage.json" if item else f"{stage}.json"), [])
-    assert results._warnings(tmp_path, params) == ["\nno warnings"]
+    assert results._warnings(tmp_path, params, NOTHING_ELSEWHERE) == ["\nno warnings"]
     write_json(folder / "labels.json", ["labels.csv names 1 missing image"])
     write_json(
         folder / "geometry.json",
         [f"geometry.folds: fold {i}: {18 - i} rated faces" for i in (0, 2, 4)],
     )
     write_json(folder / "women/composite.stage.json", ["composites.women: an average of few"])
+    write_json(folder / "men/composite.stage.json", ["composites.men: an average of few"])
     write_json(folder / "former/composite.stage.json", ["composites.former: an average of few"])
-    assert results._warnings(tmp_path, params) == [
-        "\n5 warnings",
+    assert results._warnings(tmp_path, params, NOTHING_ELSEWHERE) == [
+        "\n6 warnings",
         "  labels: labels.csv names 1 missing image",
         "  geometry: geometry.folds: fold 0: 18 rated faces (2 more like it)",
-        "  composite: composites.women: an average of few",
+        "  composite: composites.women: an average of few (1 more like it: men)",
     ]
+
+
+def test_a_reason_that_many_warnings_repeat_stands_once(root, capsys):
+    """A score that says nothing is in doubt in every composite, continuum and difference by it."""
+    metrics = read_json(root / results.ATTRACTIVENESS)
+    doubt = "the holistic score says nothing: R² is −0.2 on 40 cross-validated faces"
+    metrics["verdicts"]["holistic"] |= {"word": "says nothing", "text": doubt}
+    write_json(root / results.ATTRACTIVENESS, metrics)
+    why = f"too few faces match the filter: 2 of at least 8; {doubt}"
+    of_pair = f"the composite top_rated was not built: {why}"
+    folder, warnings = root / "data/processed/composites", root / results.WARNINGS
+    for kind, name, reason in (
+        ("composite", "top_rated", why),
+        ("continuum", "women_to_top", of_pair),
+        ("difference", "women_minus_top", of_pair),
+    ):
+        facts = read_json(folder / name / f"{kind}.json")
+        write_json(folder / name / f"{kind}.json", facts | {"built": False, "why": reason})
+        message = f"{kind}.{name} is not built: {reason}"
+        write_json(warnings / f"{name}/{kind}.stage.json", [message])
+    write_json(warnings / "score.json", [doubt])
+    output = output_of(root, capsys)
+    assert output.count("R² is −0.2 on 40 cross-validated faces") == 1
+    assert output.count("too few faces match the filter: 2 of at least 8") == 1
+    for line in (
+        f"WARNING: {doubt}",
+        "(not built: too few faces match the filter: 2 of at least 8; the holistic score says "
+        "nothing)",
+        "women_to_top/continuum.json  (not built: the composite top_rated was not built)",
+        "  score: the holistic score says nothing\n",
+        "  difference: difference.women_minus_top is not built: the composite top_rated was not "
+        "built\n",
+    ):
+        assert line in output
 
 
 def test_every_stage_that_warns_keeps_its_warnings():
@@ -229,11 +267,15 @@ def test_a_permutation_test_stands_beside_the_interval_that_it_outweighs(tmp_pat
     figure = {"value": 0.2, "low": -0.1, "high": 0.4}
     model = {"pearson": figure, "r2": figure}
     facts = {"why": None, "n": 40, "n_persons": 40, "mlp": model}
-    for p, shown in ((0.005, "p ≤ 0.005"), (0.04, "p = 0.04")):
-        chance = {"p": p, "permutations": 199}
+    for p, number, shown in (
+        (0.005, 199, "p ≤ 0.005 by 199"),
+        (0.04, 199, "p = 0.04 by 199"),
+        (0.05, 19, "p ≤ 0.05 by 19"),
+    ):
+        chance = {"p": p, "permutations": number}
         write_json(
             tmp_path / "a.json", {"rating": facts | {"geometric": model | {"by_chance": chance}}}
         )
         holistic, geometric = results._crossvalidated(tmp_path / "a.json")
-        assert f"to 0.4), {shown} by permutations, cross-validated on" in geometric
+        assert f"to 0.4), {shown} permutations, cross-validated on" in geometric
         assert "permutations" not in holistic

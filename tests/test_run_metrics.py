@@ -188,8 +188,9 @@ def test_a_page_of_one_runs_figures_and_anothers_models_is_not_written(root, mon
 
 def test_results_warns_of_figures_of_another_run(root, monkeypatch, capsys):
     monkeypatch.setattr(results, "_headlines", lambda folder: ["headlines"])
+    monkeypatch.setattr(results, "_reasons", lambda *_: {"composite": [], "doubt": []})
     monkeypatch.setattr(results, "_gaps", lambda path: [])
-    monkeypatch.setattr(results, "_warnings", lambda root, params: [])
+    monkeypatch.setattr(results, "_warnings", lambda *_: [])
     shutil.copyfile(ROOT / "params.yaml", "params.yaml")
     options = argparse.Namespace(root=root)
     results.run(options)

@@ -172,11 +172,16 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     return did_you_mean(nearest_names(word, known))
 
 
+def without_numbers(message: str) -> str:
+    """A message with 0 in place of every number, as messages that are alike have it."""
+    return re.sub(r"\d+(\.\d+)?", "0", message)
+
+
 def alike(messages: Iterable[str]) -> list[tuple[str, int]]:
     """The first of messages that differ only in numbers, and their count; most frequent first."""
     groups: dict[str, list[str]] = {}
     for message in messages:
-        groups.setdefault(re.sub(r"\d+(\.\d+)?", "0", message), []).append(message)
+        groups.setdefault(without_numbers(message), []).append(message)
     return sorted(
         ((group[0], len(group)) for group in groups.values()), key=lambda group: -group[1]
     )

@@ -3,11 +3,14 @@ metrics; then all warnings of its stages.
 
 examples:
   python -m facestats results
+
+exit code: 0 shown, 2 wrong usage, no run, or files that no run wrote
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 
 import yaml
@@ -24,7 +27,7 @@ from facestats.core.layout import (
 )
 from facestats.core.stats.intervals import interval_text
 from facestats.core.stats.verdict import doubts_of_scores
-from facestats.errors import FaceStatsError, InputError, alike, number_of
+from facestats.errors import FaceStatsError, InputError, number_of, without_numbers
 from facestats.machine.output import one_line, print_line
 from facestats.params.project import Params, load_params
 from facestats.report.section_models import age_notices
@@ -67,13 +70,14 @@ def run(options: argparse.Namespace) -> int:
 
 def _show(root: Path, params: Params) -> None:
     """Print all of it."""
+    reasons = _reasons(root, params)
     print("\nWhere to look")
     if (root / REPORT).is_file():
         print(
             f"  report      {REPORT}  (all of it on one page: open it in a browser, or send it to "
             "those who may see the faces)"
         )
-    for line in _pictures(root / COMPOSITES, params):
+    for line in _pictures(root / COMPOSITES, params, reasons):
         print(line)
     print(
         "  tables      data/processed/metadata/attributes_final.parquet  (one row a face: all you "
@@ -106,11 +110,40 @@ def _show(root: Path, params: Params) -> None:
             f"The photos of {params.data.images} are not here: nothing that reads them can run, "
             "whatever DVC calls up to date; `python -m facestats doctor` says more."
         )
-    for line in _warnings(root, params):
+    for line in _warnings(root, params, reasons):
         print(line)
 
 
-def _pictures(folder: Path, params: Params) -> list[str]:
+def _reasons(root: Path, params: Params) -> dict[str, list[str]]:
+    """Reasons that many texts repeat, and that are therefore given in one place.
+
+    Returns
+    -------
+    dict of str to list of str
+        `composite`: why composites were not built, which continua and differences of them repeat;
+        `doubt`: what is doubtful about scores and prompts, which composites by them repeat.
+    """
+    doubts = doubts_of_scores(read_json(root / ATTRACTIVENESS))
+    prompts = [
+        facts["zeroshot"] for facts in read_json(root / METRICS / "attributes.json").values()
+    ]
+    composites = (root / COMPOSITES / name / "composite.json" for name in params.composites)
+    whys = [read_json(path)["why"] for path in composites if path.is_file()]
+    return {
+        "composite": [why for why in whys if why],
+        "doubt": [doubt.partition(": ")[2] for doubt in doubts if ": " in doubt]
+        + [facts["doubt"] for facts in prompts if facts.get("doubt")],
+    }
+
+
+def _without(reasons: list[str], text: str) -> str:
+    """A text without the reasons that stand elsewhere."""
+    for reason in reasons:
+        text = text.replace(f": {reason}", "")
+    return text
+
+
+def _pictures(folder: Path, params: Params, reasons: dict[str, list[str]]) -> list[str]:
     """List the pictures by kind.
 
     Pictures taken out of `params.yaml` are left out, since DVC leaves their folders behind.
@@ -140,9 +173,11 @@ def _pictures(folder: Path, params: Params) -> list[str]:
     ):
         paths = [path for name in names if (path := folder / name / f"{kind}.json").is_file()]
         lines += [f"  {heading}"] if paths else []
+        elsewhere = (reasons["composite"] if kind != "composite" else []) + reasons["doubt"]
         for path in paths:
             facts = read_json(path)
-            shown = describe(facts) if facts["built"] else f"not built: {facts['why']}"
+            why = facts["why"] or "no reason was given"
+            shown = describe(facts) if facts["built"] else f"not built: {_without(elsewhere, why)}"
             lines.append(
                 f"              {path.with_suffix('.jpg') if facts['built'] else path}  ({shown})"
             )
@@ -237,12 +272,13 @@ def _p(by_chance: dict | None) -> str:
     """By which a score may say something although the interval of its R² holds 0."""
     if not by_chance or by_chance["p"] is None:
         return ""
-    least = 1 / (by_chance["permutations"] + 1)
+    number = by_chance["permutations"]
+    least = 1 / (number + 1)
     sign = "≤" if by_chance["p"] <= least else "="
-    return f", p {sign} {max(by_chance['p'], least):.3g} by permutations"
+    return f", p {sign} {max(by_chance['p'], least):.3g} by {number} permutations"
 
 
-def _warnings(root: Path, params: Params) -> list[str]:
+def _warnings(root: Path, params: Params, reasons: dict[str, list[str]]) -> list[str]:
     """Warnings of all stages in pipeline order; similar ones are counted and shown once."""
     stages = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     items = {
@@ -254,27 +290,25 @@ def _warnings(root: Path, params: Params) -> list[str]:
         "stimuli": params.stimuli,
         "trait": params.score.traits,
     }
+    elsewhere = reasons["composite"] + reasons["doubt"]
     lines, total, absent = [], 0, 0
     for stage, facts in stages.items():
         if "--interim" not in facts.get("do", facts)["cmd"]:
             continue
         # What was taken out of params.yaml is left out: DVC leaves its file behind.
-        paths = [
-            root / WARNINGS / name
-            for name in (
-                [f"{item}/{stage}.stage.json" for item in items[stage]]
-                if stage in items
-                else [f"{stage}.json"]
-            )
-        ]
+        paths = {
+            item: root / WARNINGS / (f"{item}/{stage}.stage.json" if item else f"{stage}.json")
+            for item in items.get(stage, [""])
+        }
         messages = [
-            message for path in paths if path.is_file() for message in read_json(path, list)
+            (item, _without(elsewhere, message))
+            for item, path in paths.items()
+            if path.is_file()
+            for message in read_json(path, list)
         ]
-        total, absent = total + len(messages), absent + sum(not path.is_file() for path in paths)
-        lines += [
-            f"  {stage}: {one_line(message)}" + (f" ({n - 1} more like it)" if n > 1 else "")
-            for message, n in alike(messages)
-        ]
+        total += len(messages)
+        absent += sum(not path.is_file() for path in paths.values())
+        lines += [f"  {stage}: {one_line(text)}" for text in _once(messages)]
     missing = (
         [
             f"  those of {number_of(absent, 'stage')} are not here: `dvc repro` or `dvc pull` "
@@ -284,6 +318,23 @@ def _warnings(root: Path, params: Params) -> list[str]:
         else []
     )
     return [f"\n{number_of(total, 'warning')}" if total else "\nno warnings", *lines, *missing]
+
+
+def _once(messages: list[tuple[str, str]]) -> list[str]:
+    """One of the messages that differ only in numbers and the item's name, with the others' names.
+
+    Those of which there are most come first.
+    """
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for item, message in messages:
+        nameless = re.sub(rf"\.{re.escape(item)}\b", "", message, count=1) if item else message
+        groups.setdefault(without_numbers(nameless), []).append((item, message))
+    lines = []
+    for (item, message), *others in sorted(groups.values(), key=len, reverse=True):
+        names = ", ".join(dict.fromkeys(name for name, _ in others if name != item))
+        further = f" ({len(others)} more like it{names and f': {names}'})" if others else ""
+        lines.append(f"{message}{further}")
+    return lines
 
 
 def _interval(metric: dict) -> str:

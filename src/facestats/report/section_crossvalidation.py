@@ -112,8 +112,17 @@ def _p(chance: dict) -> str:
 
 
 def _chance(by_model: dict) -> dict | None:
+    """What is by chance, and the scores with fewer permutations than ridge regression has."""
     chance = by_model["ridge"]["by_chance"]
-    return chance if chance["p"] is not None else None
+    if chance["p"] is None:
+        return None
+    numbers = {
+        called: by_model[model]["by_chance"]["permutations"]
+        for model, called in SCORES.items()
+        if by_model[model]["by_chance"]["p"] is not None
+    }
+    others = {name: n for name, n in numbers.items() if n != chance["permutations"]}
+    return chance | {"others": [f"{n} for the {name}" for name, n in others.items()]}
 
 
 def _answers(targets: dict) -> Table | None:
