@@ -308,6 +308,19 @@ def test_the_report_says_how_ratings_of_two_datasets_were_joined(tmp_path):
     assert float(points) == pytest.approx(30, abs=0.2)
 
 
+@pytest.mark.long
+def test_means_are_no_ratings_of_unnamed_raters(tmp_path):
+    """Nobody knows how many ratings are behind a mean of labels.csv."""
+    labels = "image,rating\n" + "".join(f"{i:02d},{i % 7}\n" for i in range(30))
+    joined = join(tmp_path, labels__csv=labels)
+    run = trained_run()
+    summary = joined.summary | {"datasets": joined.dataset or [], "traits": {}}
+    card = model_card(dataclasses.replace(run, labels=run.labels | summary, drawn=False))
+    flat = " ".join(card.split())
+    assert "The label files give one for each face, without its raters; the mean of 30" in flat
+    assert "nnamed raters" not in flat
+
+
 # Groups of raters
 
 

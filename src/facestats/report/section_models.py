@@ -125,6 +125,8 @@ def data(run: Run) -> Section:
         rating=rating,
         scale=f"{low:g} to {high:g}",
         raters=number_of(raters["n"], "rater") if raters["n"] else "Unnamed raters",
+        # Of means in labels.csv nobody knows how many ratings are behind each.
+        means=not raters["n"] and rating["judgements"] == labels["labelled"].get("rating", 0),
         unnamed=rating.get("unnamed", 0),
         rescaled=_rescaled(labels),
         levelled=_levelled(labels),
