@@ -47,13 +47,16 @@ def test_stale_stages_have_their_reasons_in_few_words():
     text = """{"embed": [{"changed deps": {"src/facestats/clip": "modified",
         "src/facestats/core": "modified", "params.yaml": {"clip.precision": "modified"}}}],
         "dvc.yaml:score": ["changed command"], "report": [{"changed outs": {"a.html": "deleted"}}],
-        "idle": []}"""
-    assert read_status(text) == [
+        "select@new": [{"changed deps": {"src/facestats/core": "modified", "params.yaml": "new"}}],
+        "data/raw.dvc": [{"changed outs": {"data/raw": "modified"}}], "idle": []}"""
+    assert read_status(text, {"embed", "score", "report", "idle"}) == [
         {"stage": "embed", "reasons": ["changed code", "params.yaml: clip.precision"]},
         {"stage": "score", "reasons": ["changed command"]},
         {"stage": "report", "reasons": ["a.html: deleted"]},
+        {"stage": "select@new", "reasons": ["never run"]},
+        {"stage": "data/raw.dvc", "reasons": ["data/raw: modified"]},
     ]
-    assert read_status("{}") == []
+    assert read_status("{}", ()) == []
 
 
 def test_experiments_show_metrics_and_the_parameters_that_differ():

@@ -81,6 +81,13 @@ def test_a_commit_of_another_machine_that_can_not_be_brought_back(project):
     assert facts["stale"] == stale_stages(project.folder)
 
 
+def test_a_composite_that_is_merely_new_has_not_changed_its_code(project):
+    project.set_params({"composites.young": {"filter": {"age_range": [18, 30]}, "render": {}}})
+    stale = stale_stages(project.folder)
+    assert stale["select@young"] == stale["composite@young"] == ["never run"]
+    assert all("never run" not in stale[name] for name in stale if "@young" not in name)
+
+
 @pytest.mark.thorough
 @pytest.mark.slow
 def test_a_project_of_an_earlier_version_is_told_what_will_be_computed_again(project):

@@ -15,14 +15,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
+from facestats.core.files import read_bytes
 from facestats.dvc_files.cache import require_sound_cache
+from facestats.dvc_files.forms import ForeignError, load_yaml
 from facestats.errors import FaceStatsError
 from facestats.serving.manifest import identity
 
@@ -36,6 +38,7 @@ _FIRST_PARAM = "data.images"  # metrics stand before it
 _FILES = ("data/", "models/", "metrics/", *_CODE)
 _BUSY = "Unable to acquire lock"
 MOST_ROWS, MOST_COLUMNS = 50, 20
+_REFUSED = (ForeignError, OSError, ValueError, LookupError, TypeError, AttributeError)
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,9 @@ class DvcSays:
 
     def stale(self) -> Answer:
         """Stages that `dvc repro` would run, each with its reasons."""
-        return self._ask("stale", ["status", "--json"], read_status)
+        return self._ask(
+            "stale", ["status", "--json"], lambda text: read_status(text, _ran(self.root))
+        )
 
     def experiments(self) -> Answer:
         """The table of `dvc exp show`: `head` and `rows`, with what differs alone."""
@@ -113,7 +118,7 @@ class DvcSays:
             try:
                 _require_sound(self.root)
                 answer = Answer("done", read(_run(self.root, words)))
-            except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            except _REFUSED as error:
                 answer = Answer("failed", why=str(error) or type(error).__name__)
         with self._lock:
             kept.answer, kept.stamp, kept.time = answer, stamp, time.monotonic()
@@ -169,13 +174,33 @@ def _run(root: Path, words: list[str]) -> str:
     return text
 
 
-def read_status(text: str) -> list[dict[str, Any]]:
-    """Stages and reasons of `dvc status --json`."""
+def read_status(text: str, ran: Container[str]) -> list[dict[str, Any]]:
+    """Stages and reasons of `dvc status --json`.
+
+    Parameters
+    ----------
+    text : str
+        What DVC printed.
+    ran : container of str
+        Stages of `dvc.lock`; the others have never run.
+    """
+    stages = {
+        name.rpartition(":")[2]: entries for name, entries in json.loads(text or "{}").items()
+    }
     return [
-        {"stage": name.rpartition(":")[2], "reasons": reasons}
-        for name, entries in json.loads(text or "{}").items()
+        # A .dvc file, of photos and labels, is no stage of dvc.lock.
+        {
+            "stage": stage,
+            "reasons": reasons if stage in ran or stage.endswith(".dvc") else ["never run"],
+        }
+        for stage, entries in stages.items()
         if (reasons := _reasons(entries))
     ]
+
+
+def _ran(root: Path) -> Container[str]:
+    lock = root / "dvc.lock"
+    return (load_yaml(read_bytes(lock)) or {})["stages"] if lock.is_file() else ()
 
 
 def _reasons(entries: list[Any]) -> list[str]:

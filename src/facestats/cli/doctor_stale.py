@@ -19,7 +19,7 @@ from facestats.rows.recipes import recipes
 if TYPE_CHECKING:
     from dvc.repo import Repo
 
-COMMAND, CODE = "another command", "changed code"
+COMMAND, CODE, NEW = "another command", "changed code", "never run"
 ROWS = {"preprocess": "photos are cut out", "embed": "faces are embedded"}
 SHOWN = 8  # stages that a line names
 REASONS, LINES = 3, 10  # that are listed, after a change that reaches nearly everything
@@ -36,8 +36,8 @@ def stale_stages(root: Path) -> dict[str, list[str]]:
     Returns
     -------
     dict of str to list of str
-        The reasons by stage: `another command`, `changed code`, parameters, data, outs. Empty where
-        there is no DVC.
+        The reasons by stage: `never run`, or `another command`, `changed code`, parameters, data,
+        outs. Empty where there is no DVC.
 
     Raises
     ------
@@ -48,10 +48,15 @@ def stale_stages(root: Path) -> dict[str, list[str]]:
         if repo is None:
             return {}
         status = repo.status()
+        new = {
+            stage.addressing
+            for stage in repo.index.stages
+            if stage.cmd and not any(out.hash_info for out in stage.outs)
+        }
     return {
         name.rpartition(":")[2]: reasons
         for name, entries in status.items()
-        if (reasons := list(_reasons(entries, root)))
+        if (reasons := [NEW] if name in new else list(_reasons(entries, root)))
     }
 
 
@@ -125,7 +130,7 @@ def _reasons(entries: list[Any], root: Path) -> Iterator[str]:
     for path, change in changes.get("changed outs", {}).items():
         yield f"{_below(path, root)} {change}"
     if "changed checksum" in changes:
-        yield "never run"
+        yield NEW
 
 
 def _below(path: str, root: Path) -> str:
