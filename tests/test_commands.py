@@ -37,6 +37,13 @@ def test_every_command_has_examples_that_can_be_typed(name):
         assert make_parser().parse_args(shlex.split(line)[3:]).command == name
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_every_command_ends_with_its_exit_codes(name):
+    doc = importlib.import_module(f"facestats.cli.{name.replace('import', 'importing')}").__doc__
+    codes = doc.rpartition("\n\nexit code: ")[2]
+    assert re.fullmatch(r"0 [^0-9]+(, 1 [^0-9]+)?, 2 [^0-9]+\n", codes), codes
+
+
 def test_the_help_names_every_command(capsys):
     with pytest.raises(SystemExit):
         make_parser().parse_args(["--help"])

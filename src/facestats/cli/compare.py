@@ -10,6 +10,9 @@ examples:
   python -m facestats compare                        the workspace with the last commit
   python -m facestats compare main wide --plot compare.pdf
   python -m facestats compare main grid-1 grid-2     which best.val_loss chooses, and its figure
+
+exit code: 0 compared, whatever the difference, 2 wrong usage or runs that can't be
+compared
 """
 
 from __future__ import annotations

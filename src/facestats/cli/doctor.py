@@ -11,7 +11,7 @@ examples:
   python -m facestats doctor
   python -m facestats doctor --images data/raw --labels data/labels   before params.yaml names them
   python -m facestats doctor --verbose          with label files, packages and the model hub
-  python -m facestats doctor --json             the same for programs, see docs/photos.md
+  python -m facestats doctor --json             for programs; keys: docs/methods/photos.md
   python -m facestats doctor --inputs           what would stop a run; `make repro` begins with it
   python -m facestats doctor --cache            before `dvc checkout` of what `dvc fetch` brought
   python -m facestats doctor --remote storage   before `dvc fetch`: are all files there, sound

@@ -14,6 +14,8 @@ examples:
   python -m facestats export
   python -m facestats export ../analysis --only tables --formats csv,sav
   python -m facestats export --overwrite
+
+exit code: 0 written, 2 wrong usage or nothing to export (the folder is as before)
 """
 
 from __future__ import annotations

@@ -13,6 +13,9 @@ examples:
   python -m facestats import 3dsk path/to/3dsk --append
   python -m facestats import folder path/to/people --as person
   python -m facestats import csv path/to/table.csv --image file --gender "sex:0=female,1=male"
+
+exit code: 0 imported or there already, 2 wrong usage, or a dataset that can't be
+taken (both folders are as before)
 """
 
 from __future__ import annotations

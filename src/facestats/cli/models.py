@@ -9,6 +9,8 @@ anything; set it as `pretrained` of its target in params.yaml.
 examples:
   python -m facestats models convert gender_clf.pkl --trust
   python -m facestats models convert clf.joblib.gz --trust --target gender --classes female,male
+
+exit code: 0 written or there already, 2 wrong usage or a file that can't be used
 """
 
 from __future__ import annotations

@@ -11,6 +11,9 @@ examples:
   python -m facestats similar --words "a smiling woman"
   python -m facestats similar --face face_0001.jpg
   python -m facestats similar photo.jpg --filter "gender=female&age_range=20..30"
+
+exit code: 0 shown, 2 wrong usage, or a photo, face or words that nothing can be
+compared with
 """
 
 from __future__ import annotations
