@@ -56,15 +56,15 @@ CLEAN = Schema(
     fields={
         "filename": FILENAME,
         "image": IMAGE,
-        "gender_final": Column(TEXT, "what counts: class"),
+        "gender_final": Column(TEXT, "the class that counts, from the source beside it"),
         "gender_source": _SOURCE,
-        "ethnicity_final": Column(TEXT, "what counts: class"),
+        "ethnicity_final": Column(TEXT, "the class that counts, from the source beside it"),
         "ethnicity_source": _SOURCE,
-        "age_final": Column(NUMBER, "what counts: years"),
+        "age_final": Column(NUMBER, "the age that counts, in years, from the source beside it"),
         "age_source": _SOURCE,
     },
     further={
-        "<attribute>_final": "what counts, of a further attribute",
+        "<attribute>_final": "the class or number that counts, of a further attribute",
         "<attribute>_source": _SOURCE.text,
     },
 )

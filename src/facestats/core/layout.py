@@ -1,4 +1,4 @@
-"""Paths below the project folder that are no argument of a stage.
+"""Paths below the project folder that code looks up by itself, without being given them.
 
 `dvc.yaml` names the same paths as outs; `tests/test_layout.py` compares the two.
 """

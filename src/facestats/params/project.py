@@ -136,7 +136,7 @@ class Params(Section):
     evaluate: Evaluate
     """how the metrics are measured"""
     report: Report
-    """data/processed/report.html: one page with everything, to be sent"""
+    """the page data/processed/report.html, with everything on it, to be sent"""
 
 
 def load_params(path: str | Path = "params.yaml") -> Params:

@@ -132,7 +132,8 @@ AGE_COLUMNS = {
 }
 GEOMETRY_ZSCORE = Column(
     NUMBER,
-    "mean of the z-scores of symmetry and nearness to the golden ratio, to be compared with",
+    "mean of the z-scores of symmetry and nearness to the golden ratio: a baseline, "
+    "learned from no rating",
 )
 GEOMETRIC_OUT_OF_FOLD = Column(
     BOOLEAN,
