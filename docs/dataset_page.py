@@ -24,6 +24,7 @@ different scales as shares of each scale from 0 to 100 |
 | `--as COLUMN` | says what the subfolders of `folder` are |
 | `--image`, `--gender`, `--ethnicity`, `--age`, `--rating`, `--person COLUMN` | say which column \
 of `csv` is meant, perhaps with codes: `sex:0=female,1=male` |
+| `--table FILE` | says which table is that of `csv`, where there are several |
 | `--scale LOW HIGH` | gives the ends of the scale of the ratings of `csv` |
 
 The dataset's own files are only read, and links in it are not followed. What is left out is counted
