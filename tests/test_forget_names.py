@@ -115,6 +115,12 @@ def test_a_photo_named_in_another_form_goes_with_all_lines_about_it(root, forget
     assert (root / "data/labels/ratings.csv").read_text() == "image,rating\nother.jpg,3\n"
 
 
+def test_databases_of_dvc_that_name_earlier_files_are_named(root, forget, tmp_path, monkeypatch):
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
+    label(root, "two.png,anna")
+    assert f"in DVC's databases, {tmp_path}/site/repo; remove them" in forget("two.png")
+
+
 def test_the_command_waits_for_no_other_one(root, forget):
     label(root, "two.png,anna")
     before = everything(root)

@@ -496,4 +496,4 @@ def _still_there(place: Place, targets: Targets, options: argparse.Namespace) ->
             place.root, targets.search, targets.search.pattern(_folders(place))
         )
     ]
-    return [*lines, *forget_cache.beyond_reach(place.manual).split("\n")]
+    return [*lines, *forget_cache.beyond_reach(place.root, place.manual).split("\n")]

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from facestats.core.photo_files import face_filename
+from facestats.dvc_files.cache import find_site_cache
 from facestats.errors import FaceStatsError, InputError
 from facestats.machine.faults import fault
 from facestats.machine.output import print_line
@@ -101,7 +102,7 @@ def forget(
     return len(left)
 
 
-def beyond_reach(manual: Path) -> str:
+def beyond_reach(root: Path, manual: Path) -> str:
     """What no command of this package removes."""
     return "\n".join(
         [
@@ -110,12 +111,23 @@ def beyond_reach(manual: Path) -> str:
             "committed; `git filter-repo` rewrites it for good, then every clone anew",
             "  earlier commits ask DVC for the photos of their time: whoever still has them can "
             "check them out",
+            *_notes_of_dvc(root),
             "  other clones, their caches and row stores: there, `git pull`, and the same command "
             "with --cache",
             "  remotes that keep old versions (S3 versioning), snapshots and backups of disks",
             "  composites, models, reports and scores that you gave to others",
         ]
     )
+
+
+def _notes_of_dvc(root: Path) -> list[str]:
+    if not (root / ".dvc").is_dir():
+        return []
+    folder, _ = find_site_cache(root)
+    return [
+        f"  names and hashes of earlier files in DVC's databases, {folder}; remove them while no "
+        "DVC runs: it makes them anew"
+    ]
 
 
 def listed_names(cache: DvcCache) -> set[str]:

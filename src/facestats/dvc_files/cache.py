@@ -173,17 +173,23 @@ def examine_store(folder: Path, report: CacheReport, ours: bool = True) -> None:
     store.check_imports(folder / "fs")
 
 
-def _examine_site_cache(root: Path, report: CacheReport) -> None:
-    """Check that nobody else can replace the databases that DVC unpickles."""
+def find_site_cache(root: Path) -> tuple[Path, str | None]:
+    """Where DVC keeps databases of its own, and the folder that a config sets for them, if any."""
     from dvc.config import Config, ConfigError
     from dvc.dirs import site_cache_dir
-    from dvc.env import DVC_SITE_CACHE_DIR
 
     try:
         configured = Config(str(root / ".dvc")).get("core", {}).get("site_cache_dir")
     except ConfigError:  # as in `find_dvc_cache`; DVC itself refuses to run
         configured = None
-    folder = Path(site_cache_dir(configured), "repo")
+    return Path(site_cache_dir(configured), "repo"), configured
+
+
+def _examine_site_cache(root: Path, report: CacheReport) -> None:
+    """Check that nobody else can replace the databases that DVC unpickles."""
+    from dvc.env import DVC_SITE_CACHE_DIR
+
+    folder, configured = find_site_cache(root)
     exposed = find_exposed(folder)
     if exposed is None:
         return
