@@ -5,6 +5,7 @@ the small project.
 import json
 import re
 import shutil
+from dataclasses import fields
 from pathlib import Path
 
 import pandas as pd
@@ -141,7 +142,7 @@ def test_python(built, monkeypatch):
         names,
     )
     shown = re.search(r"Score\((.*?)\)", code, re.DOTALL)[1]
-    assert re.findall(r"(\w+)=", shown) == list(names["scores"])
+    assert re.findall(r"(\w+)=", shown) == [field.name for field in fields(names["scores"])]
     assert names["near"]["filename"].iloc[0] == "face_0001.jpg"
     assert len(names["near"]) == 10
 
