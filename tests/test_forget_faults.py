@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from facestats.checkpoints import settings
-from facestats.cli import forget_cache, forget_targets, forget_traces
+from facestats.cli import forget_cache, forget_contents, forget_targets, forget_traces
 from facestats.cli import forget_journal as journal
 from facestats.errors import FaceStatsError, FaultError
 from facestats.machine import faults
@@ -71,8 +71,9 @@ def test_a_file_that_cannot_be_read_is_not_without_traces(tmp_path, monkeypatch,
     monkeypatch.setattr(type(path), "stat", failing(number))
     with pytest.raises(FaultError, match=r"notes\.csv can't be read"):
         forget_traces.same_bytes([path], search)
+    monkeypatch.setattr(forget_contents.os, "open", failing(number))
     with pytest.raises(FaultError, match=r"notes\.csv can't be read"):
-        forget_traces.files_that_name([path], search.pattern([]))
+        forget_contents.files_that_name([path], forget_contents.Names(search, []))
 
 
 def test_a_file_of_somebody_else_is_named_and_one_that_is_gone_is_not(

@@ -206,6 +206,25 @@ def test_copies_elsewhere_in_the_project_are_found_by_their_bytes(root, forget):
     assert "copy.png has the same bytes and goes, too; label files say that it shows bert" in output
 
 
+def test_tables_shapes_and_pictures_that_no_stage_reads_are_named(root, forget):
+    """What `score` and `export` write beside CSV was left without a word."""
+    table = pd.DataFrame({"image": ["album/three.jpg", "other.jpg"], "score": [1.5, 2.5]})
+    table.to_parquet(root / "scores.parquet")
+    table.to_stata(root / "faces.dta", write_index=False)
+    (root / "notes.md").write_text("Shown: data/raw/album/three.jpg.\n")
+    for name in ("export/tem/album/three.tem", "stimuli/three.png", "stimuli/other.png"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"468\n1.000 2.000\n")
+    (root / "paper.pdf").write_bytes(b"%PDF-1.7")
+    output = forget("album/three.jpg")
+    for name in ("scores.parquet", "faces.dta", "notes.md"):
+        assert f"warning: {root}/{name} names " in output
+    for name in ("export/tem/album/three.tem", "stimuli/three.png"):
+        assert f"warning: {root}/{name} is called like album/three.jpg, and stays" in output
+    assert f"for names (of a kind that can't be read): {root}/paper.pdf\n" in output
+    assert "other.png" not in output
+
+
 @pytest.mark.long
 def test_a_copy_whose_name_is_no_utf8_goes_as_well(root):
     """Files of others may have any name; tables and rows hold none that is no UTF-8."""

@@ -32,7 +32,7 @@ import os
 from pathlib import Path
 
 from facestats.app.journal import Journal as LabelJournal
-from facestats.cli import forget_cache
+from facestats.cli import forget_cache, forget_contents
 from facestats.cli import forget_traces as traces
 from facestats.cli.forget_journal import (
     Journal,
@@ -52,7 +52,6 @@ from facestats.cli.forget_targets import (
 )
 from facestats.cli.indexes import forget_indexes
 from facestats.cli.labels import find_root
-from facestats.core.layout import CROPS
 from facestats.core.photo_files import face_filename, list_images, printable
 from facestats.core.shards import contents, drop_members, find_member, is_shard
 from facestats.dvc_files.cache import require_sound_cache
@@ -427,30 +426,18 @@ def _look_around(
             f"({in_outs[0]}{', …' if in_outs[1:] else ''}); `dvc repro` replaces what stages still "
             "make"
         )
-    pattern = targets.search.pattern(_folders(place))
     read = {LabelJournal(place.root).path, *(file.path for file in labels)}
-    for path, name in traces.files_that_name(
-        [path for path in paths if path not in made | read], pattern
+    left = [path for path in paths if path not in made | read | same.keys()]
+    for line in forget_contents.traces(
+        place.root, left, targets.search, place.above_names(), place.photos, place.outs
     ):
-        print_line(
-            f"warning: {path} names {name} and is read by no stage; look through it yourself"
-        )
+        print_line(f"warning: {line}")
     for folder in forget_cache.temporary(place.root, targets.images):
         print_line(
             f"warning: {folder} was left by a temporary or queued run; `dvc queue remove --all`, "
             "then remove the folder"
         )
     return len(same.keys() - made)
-
-
-def _folders(place: Place) -> list[str]:
-    """Folders that may precede a photo's or a face's name."""
-    own = (
-        [place.photos.relative_to(place.root).as_posix()]
-        if place.photos.is_relative_to(place.root)
-        else []
-    )
-    return [place.photos.as_posix(), *own, CROPS.as_posix(), "faces"]
 
 
 def _next_steps(place: Place) -> str:
@@ -493,7 +480,7 @@ def _still_there(place: Place, targets: Targets, options: argparse.Namespace) ->
     lines += [
         f"warning: {line}"
         for line in traces.history(
-            place.root, targets.search, targets.search.pattern(_folders(place))
+            place.root, targets.search, targets.search.pattern(place.above_names())
         )
     ]
     return [*lines, *forget_cache.beyond_reach(place.root, place.manual).split("\n")]

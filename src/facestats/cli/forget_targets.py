@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
@@ -39,6 +39,15 @@ class Place:
     ratings: Path
     cache: DvcCache | None
     store: StorePath | None
+
+    def above_names(self) -> list[str]:
+        """Folders that may precede a photo's or a face's name."""
+        own = (
+            [self.photos.relative_to(self.root).as_posix()]
+            if self.photos.is_relative_to(self.root)
+            else []
+        )
+        return [self.photos.as_posix(), *own, CROPS.as_posix(), "faces", "landmarks/tem"]
 
 
 @dataclass
@@ -175,7 +184,8 @@ def _search(
     persons: list[str],
 ) -> traces.Search:
     """What else may hold the photos: `photos` and `earlier` are their files, now and before."""
-    names = {*images, *map(face_filename, images)}.union(
+    exported = {str(PurePosixPath(face_filename(image)).with_suffix(".tem")) for image in images}
+    names = {*images, *map(face_filename, images), *exported}.union(
         *(mentions.names(file, images) for file in mentions.files)
     )
     crops = Crops.of(place.root / CROPS)

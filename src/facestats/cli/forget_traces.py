@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import html
+import json
 import os
 import re
 import subprocess
@@ -12,6 +14,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
+from urllib.parse import quote
 
 from facestats.core.shards import open_any, open_each
 from facestats.dvc_files.forms import MOST_YAML, ForeignError, load_yaml, read_regular
@@ -23,10 +26,10 @@ from facestats.rows.folder import is_absent
 
 SHOWN = 5  # files named one by one
 _CHUNK = 1 << 20
-_TABLES = {".csv", ".tsv", ".txt", ".json", ".jsonl", ".xlsx", ".ods", ".xls"}
-_TEXTS = _TABLES | {".yaml", ".yml", ".md", ".html", ".lock", ".dvc"}
-_LONGEST = 32 << 20  # bytes of a file that is searched for names
-_UNPACKED = 4 * _LONGEST  # the same of a workbook's parts together
+TABLES = {".csv", ".tsv", ".txt", ".json", ".jsonl", ".xlsx", ".ods", ".xls"}
+_TEXTS = TABLES | {".yaml", ".yml", ".md", ".html", ".lock", ".dvc", ".tps", ".sav", ".dta"}
+LONGEST = 32 << 20  # bytes of a file in git's history that is searched for names
+_UNPACKED = 4 * LONGEST  # the same of a workbook's parts together
 _SEPARATE = re.compile(r"[^\w]|_")
 
 
@@ -69,8 +72,8 @@ class Search:
             re.escape(f"{folder}/".encode(errors="surrogateescape")) for folder in folders
         )
         return re.compile(
-            rb"(?<![\w/.\-])(?:" + above + rb")?(?:" + _either(whole) + rb")(?!\w)"
-            rb"|(?:^|[,;\t\"])[ ]*(?:" + _either(cells) + rb")[ ]*(?=$|[,;\t\"\r\n])",
+            rb"(?<![\w/.\-])(?:" + above + rb")?(?:" + either(whole) + rb")(?!\w)"
+            rb"|(?:^|[,;\t\"])[ ]*(?:" + either(cells) + rb")[ ]*(?=$|[,;\t\"\r\n])",
             re.MULTILINE,
         )
 
@@ -99,13 +102,21 @@ def bytes_of(paths: Iterable[Path]) -> dict[Path, Bytes]:
     return found
 
 
-def _either(names: Iterable[str]) -> bytes:
-    forms = {
-        form.encode(errors="surrogateescape")
-        for name in names
-        for form in (unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name), name)
-    }
+def either(names: Iterable[str]) -> bytes:
+    """A pattern for any of the names, however it is written."""
+    forms = {form for name in names for form in spellings(name)}
     return b"|".join(map(re.escape, sorted(forms, key=len, reverse=True))) or rb"(?!)"
+
+
+def spellings(name: str) -> set[bytes]:
+    """A name in both forms of Unicode, also as JSON, HTML and addresses escape it."""
+    forms = {name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD"))}
+    ways = (str, html.escape, lambda form: json.dumps(form)[1:-1], _as_address)
+    return {way(form).encode(errors="surrogateescape") for form in forms for way in ways}
+
+
+def _as_address(name: str) -> str:
+    return quote(name.encode(errors="surrogateescape"))
 
 
 def files_of_project(root: Path, left_out: Collection[Path]) -> Iterator[Path]:
@@ -137,16 +148,16 @@ def same_bytes(paths: Iterable[Path], search: Search) -> dict[Path, str]:
             size = path.stat().st_size
             if (
                 size
-                and (size in search.sizes if search.sizes is not None else size <= _LONGEST)
+                and (size in search.sizes if search.sizes is not None else size <= LONGEST)
                 and (image := search.sha256.get(sha256_of(path)))
             ):
                 copies[path] = image
         except OSError as error:
-            _unread(path, error)
+            unread(path, error)
     return copies
 
 
-def _unread(path: Path, error: OSError) -> None:
+def unread(path: Path, error: OSError) -> None:
     """Warn of a file that can't be read, unless it was removed meanwhile; a fault is raised."""
     if is_passing(error):
         raise fault(path, error) from None
@@ -159,22 +170,6 @@ def sha256_of(path: Path) -> str:
     with open_any(path) as (file, size):
         _hash(file, size, digest)
     return digest.hexdigest()
-
-
-def files_that_name(paths: Iterable[Path], pattern: re.Pattern[bytes]) -> list[tuple[Path, str]]:
-    """Find tables and texts that name a photo or person; returns the first name in each."""
-    matches = []
-    for path in paths:
-        try:
-            if (
-                path.suffix.lower() in _TABLES
-                and path.stat().st_size <= _LONGEST
-                and (match := pattern.search(readable(path.read_bytes())))
-            ):
-                matches.append((path, match[0].decode(errors="replace").strip(' ,;\t"')))
-        except OSError as error:
-            _unread(path, error)
-    return matches
 
 
 def readable(data: bytes) -> bytes:
@@ -335,7 +330,7 @@ def _objects(root: Path, names: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
     small = [
         parts[0]
         for line in checked
-        if len(parts := line.split()) == 3 and parts[1] == b"blob" and int(parts[2]) <= _LONGEST
+        if len(parts := line.split()) == 3 and parts[1] == b"blob" and int(parts[2]) <= LONGEST
     ]
     for start in range(0, len(small), 500):
         data = _git(

@@ -1,0 +1,88 @@
+"""The process that looks for names in tables of other programs, for `cli.forget_contents`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.parquet as pq
+
+from facestats.core.shard_members import opened
+from facestats.machine.child import Message, answer_calls
+from facestats.machine.limits import is_own_limit
+
+_ROWS = 10_000  # that are read at once
+
+
+def main(seconds: float, memory: float) -> None:
+    """Look through tables until there are no more."""
+    pa.set_memory_pool(pa.system_memory_pool())  # which takes no more than it is asked for
+
+    def answer(head: dict[str, Any], body: bytearray) -> Message:
+        try:
+            return {"match": _first_match(Path(head["path"]), re.compile(bytes(body), re.M))}, b""
+        except MemoryError:
+            if not is_own_limit(int(memory)):
+                raise
+            return {"why": "takes too much memory"}, b""
+        except ImportError as error:
+            return {"why": f"needs the package {error.name}"}, b""
+        except Exception as error:  # a damaged file may raise anything in its reader
+            if isinstance(error, OSError) and error.errno is not None:
+                return {"errno": error.errno, "error": error.strerror}, b""
+            return {"why": "damaged, or of an unknown version"}, b""
+
+    answer_calls(answer, seconds, memory)
+
+
+def _first_match(path: Path, pattern: re.Pattern[bytes]) -> str | None:
+    with opened(path) as file:
+        kind = path.suffix.lower()
+        columns = {".parquet": _parquet, ".dta": _stata}.get(kind, _arrow)(file)
+        for values in _spss(path) if kind in (".sav", ".zsav") else columns:
+            text = "\n".join(str(value) for value in values if value is not None)
+            if match := pattern.search(text.encode(errors="surrogateescape")):
+                return match[0].decode(errors="replace")
+    return None
+
+
+def _parquet(file: Any) -> Iterator[Iterable[Any]]:
+    table = pq.ParquetFile(file)
+    yield table.schema_arrow.names
+    leaves = map(table.schema.column, range(len(table.schema.names)))
+    texts = [leaf.path for leaf in leaves if leaf.logical_type.type == "STRING"]
+    if texts:
+        for batch in table.iter_batches(_ROWS, columns=texts):
+            yield from (column.to_pylist() for column in batch.columns)
+
+
+def _arrow(file: Any) -> Iterator[Iterable[Any]]:
+    table = pyarrow.feather.read_table(file, memory_map=False)
+    yield table.column_names
+    for batch in table.to_batches(_ROWS):
+        for column in batch.columns:
+            if not (pa.types.is_primitive(column.type) or pa.types.is_binary(column.type)):
+                yield column.to_pylist()
+
+
+def _stata(file: Any) -> Iterator[Iterable[Any]]:
+    options: dict[str, Any] = {"convert_categoricals": False, "convert_dates": False}
+    with pd.read_stata(file, chunksize=_ROWS, **options) as reader:
+        for frame in reader:
+            yield from (frame[name] for name in frame.select_dtypes(["object", "string"]))
+        yield from (labels.values() for labels in reader.value_labels().values())
+
+
+def _spss(path: Path) -> Iterator[Iterable[Any]]:
+    import pyreadstat  # of the extra `export`
+
+    for columns, facts in pyreadstat.read_file_in_chunks(
+        pyreadstat.read_sav, str(path), chunksize=_ROWS, output_format="dict"
+    ):
+        yield from columns.values()
+        yield from (labels.values() for labels in facts.value_labels.values())
