@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +80,7 @@ def _stata(file: Any) -> Iterator[Iterable[Any]]:
 
 
 def _spss(path: Path) -> Iterator[Iterable[Any]]:
-    import pyreadstat  # of the extra `export`
-
+    pyreadstat = import_module("pyreadstat")  # of the extra `export`
     for columns, facts in pyreadstat.read_file_in_chunks(
         pyreadstat.read_sav, str(path), chunksize=_ROWS, output_format="dict"
     ):
