@@ -1,5 +1,6 @@
 """`python -m facestats`: its help, and what `doctor` says of the model hub and the row store."""
 
+import argparse
 import errno
 import importlib
 import os
@@ -12,7 +13,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pyarrow as pa
 import pytest
 
+from documented import read
 from facestats.__main__ import COMMANDS, make_parser
+from facestats.cli import importing
 from facestats.cli.doctor_surroundings import describe_hub, describe_rows, package_versions
 from facestats.rows.place import PLACE, open_below
 from facestats.rows.segments import write_segments
@@ -42,6 +45,14 @@ def test_the_help_of_every_command_ends_with_its_exit_codes(name):
     doc = importlib.import_module(f"facestats.cli.{name.replace('import', 'importing')}").__doc__
     codes = doc.rpartition("\n\nexit code: ")[2]
     assert re.fullmatch(r"0 [^0-9]+(, 1 [^0-9]+)?, 2 [^0-9]+\n", codes), codes
+
+
+def test_the_page_of_the_datasets_names_every_option_of_import():
+    parser = argparse.ArgumentParser(add_help=False)
+    importing.add_arguments(parser)
+    options = {option for action in parser._actions for option in action.option_strings}
+    rows = re.findall(r"^\| (`--.*?) \|", read("docs/datasets.md"), re.MULTILINE)
+    assert options - set(re.findall(r"--\w+", " ".join(rows))) == set()
 
 
 def test_the_help_names_every_command(capsys):
