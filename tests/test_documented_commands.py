@@ -22,6 +22,7 @@ from facestats.__main__ import COMMANDS
 from facestats.params.project import Params
 from facestats.rows.place import PLACE
 from facestats.rows.store import NO_REUSE, STRICT
+from facestats.run.edits import STARTED
 from resources import CACHE, ROOT
 from seeds import SEED
 
@@ -31,7 +32,7 @@ PROGRAMS = {"dvc", "python", "make", *SHELL} - {
 KEY = re.compile(rf"((?:{'|'.join(Params.model_fields)})\.[\w.]+)(?:: (.+))?")
 FILE = re.compile(r"\.(py|csv|xlsx|json|jpg|md|parquet|…)$")
 SOURCES = sorted((ROOT / "src/facestats").rglob("*.py"))
-VARIABLES = (PLACE, NO_REUSE, STRICT, warm.OFF, CACHE, SEED)
+VARIABLES = (PLACE, NO_REUSE, STRICT, STARTED, warm.OFF, CACHE, SEED)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ import yaml
 
 from facestats.core.files import read_bytes
 
+STARTED = "FACESTATS_STARTS"  # environment: how often the stage has started, set by itself
 PARAMS = Path("params.yaml")
 PIPELINE = Path("dvc.yaml")
 _NO_INPUT = frozenset({"__pycache__"})

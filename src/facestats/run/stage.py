@@ -31,12 +31,12 @@ from facestats.machine.output import (
     secure_output,
 )
 from facestats.params.project import load_params
-from facestats.run.edits import Inputs
+from facestats.run.edits import STARTED, Inputs
 from facestats.run.inputs import changed_inputs
 
 Item = TypeVar("Item")
 _NAMED = 3  # changed files in a message
-_STARTS, _STARTED = 3, "FACESTATS_STARTS"  # how often a stage runs, and the variable that counts
+_STARTS = 3  # how often a stage runs whose files change meanwhile
 _FAULT = (
     "This is a fault of FaceStats; or, where a cache or its run cache is shared, an input is not "
     "what its stage writes: `dvc repro --force --no-run-cache` computes all outs here."
@@ -138,7 +138,7 @@ def _check_unchanged(inputs: Inputs, script: ModuleType) -> None:
         )
     if paths := inputs.edited_files():
         named = _first_of(paths)
-        starts = int(os.environ.get(_STARTED, "1"))
+        starts = int(os.environ.get(STARTED, "1"))
         if starts == _STARTS:
             raise InputError(
                 f"{named} changed each time the stage ran; run `dvc repro` again later"
@@ -146,7 +146,7 @@ def _check_unchanged(inputs: Inputs, script: ModuleType) -> None:
         print_line(f"{named} changed while the stage ran, which starts again")
         _end_threads()
         sys.stdout.flush()
-        environment = {**os.environ, _STARTED: str(starts + 1)}
+        environment = {**os.environ, STARTED: str(starts + 1)}
         command = [sys.executable, script.__file__ or "", *sys.argv[1:]]
         os.execve(sys.executable, command, environment)
 
