@@ -98,11 +98,9 @@ def test_what_no_stage_makes_is_watched(project):
     assert {*inputs.edited_files()} == {Path("code"), Path("labels"), Path("labels/deep")}
 
 
-def test_a_file_of_the_same_size_is_another_one(project):
+def test_a_file_of_the_same_size_is_another_one_by_its_time(project):
     inputs, file = Inputs("own@women"), project / "labels/labels.csv"
-    times = file.stat()
     (project / "new.csv").write_text("IMAGE\n")
-    os.utime(project / "new.csv", ns=(times.st_atime_ns, times.st_mtime_ns))
     (project / "new.csv").replace(file)
     assert inputs.edited_files() == [Path("labels")]
 

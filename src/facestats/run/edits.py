@@ -100,7 +100,7 @@ def _states(paths: list[Path]) -> Iterator[tuple[Path, bytes | int]]:
 def _state(file: Path | os.DirEntry[str]) -> bytes:
     try:
         stat = file.stat()
-        facts = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+        facts = (stat.st_size, stat.st_mtime_ns)  # some network disks have no lasting inodes
     except OSError:
         facts = ()
     return blake2b(os.fsencode(f"{file.name} {facts}"), digest_size=_BYTES).digest()
