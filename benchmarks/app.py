@@ -47,11 +47,11 @@ from facestats.core.layout import (
     METADATA,
     SERVING,
 )
+from facestats.core.manifests import write_run_manifest
 from facestats.core.tables.parquet import group_rows
 from facestats.labels.manual import HEADER
 from facestats.labels.rated_by_hand import HEADER as RATED
 from facestats.labels.tables import LABELS
-from facestats.pairs.manifest import write_run_manifest
 from facestats.serving.manifest import Manifest, write_manifest
 
 PORT = 8940

@@ -7,7 +7,7 @@ Alone   dvc repro -sf composites_manifest
 
 from facestats.run.stage import run_stage
 
-from facestats.pairs.manifest import write_composites_manifest
+from facestats.core.manifests import write_composites_manifest
 
 
 def main(params, serving, final, composites, manifest):

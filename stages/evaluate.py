@@ -12,13 +12,13 @@ Alone   dvc repro -sf evaluate
 from facestats.run.stage import run_stage
 
 from facestats.core.files import write_metrics, write_plot_csv
+from facestats.core.manifests import write_run_manifest
 from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.evaluation import evaluate_project
 from facestats.evaluation.fairness_figures import error_by_group, error_points
 from facestats.evaluation.score_figures import draw_scores
 from facestats.evaluation.trait_figures import draw_traits
 from facestats.evaluation.traits import evaluate_traits
-from facestats.pairs.manifest import write_run_manifest
 
 
 def main(params, embeddings, metadata, models, metrics):

@@ -28,10 +28,10 @@ from facestats.core.layout import (
     REST_EMBEDDINGS,
     SERVING,
 )
+from facestats.core.manifests import models_sha256
 from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.core.tables.matrix import write_matrix
 from facestats.groups.tables import FLAGS_SHA256
-from facestats.pairs.manifest import models_sha256
 from services import CHILD, Answer, Service, serving, with_a_child
 
 HOSTILE = (

@@ -20,7 +20,7 @@ from facestats.age.tables import AGE_CHECK
 from facestats.core import tables
 from facestats.core.fingerprint import sha256_file
 from facestats.core.layout import COMPOSITES_MANIFEST, METADATA, METRICS_MANIFEST, SERVING
-from facestats.pairs.manifest import models_sha256
+from facestats.core.manifests import models_sha256
 from programs import start_program
 from project import Project
 from servers import free_port

@@ -147,6 +147,16 @@ def test_the_key_of_a_row_hashes_the_files_that_compute_it(start, code, others):
     assert [name for name in code if not (PACKAGE / name).is_file()] == []
 
 
+def test_a_stage_records_the_names_of_what_a_user_names():
+    """Else an edit between DVC's start and the stage's would be forgotten when it is taken back."""
+    for name, stage in yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))[
+        "stages"
+    ].items():
+        own = stage.get("do", stage)
+        named = re.findall(r"\$\{(data\.\w+)\}", " ".join(own.get("deps", ())))
+        assert {*named} <= {*own.get("params", ())}, name
+
+
 def test_files_stay_small_enough_to_read():
     assert len((ROOT / "dvc.yaml").read_text(encoding="utf-8").splitlines()) <= 480
     assert len((ROOT / "dvc.lock").read_text(encoding="utf-8").splitlines()) <= 2790

@@ -12,10 +12,10 @@ import pytest
 from facestats.cli import results
 from facestats.core.files import read_json, write_json
 from facestats.core.layout import ATTRACTIVENESS, METRICS_MANIFEST, SERVING
+from facestats.core.manifests import write_run_manifest
 from facestats.errors import InputError, ModelError
 from facestats.export.card import Head, model_card
 from facestats.export.figures import read_figures
-from facestats.pairs.manifest import write_run_manifest
 from facestats.report import material
 from facestats.serving.loading import load
 from facestats.serving.manifest import Manifest

@@ -13,13 +13,13 @@ import facestats.serving.stimuli as stimuli
 from facestats.core import tables
 from facestats.core.files import write_json
 from facestats.core.layout import COMPOSITES_MANIFEST, CROPS, FACES_TABLE, FINAL_TABLE
+from facestats.core.manifests import models_sha256
 from facestats.errors import InputError, ModelError, WithheldError
 from facestats.faces.dedup import perceptual_hash
 from facestats.faces.quality import grey_crop
 from facestats.geometry.measurements import fit_zscore, measure
 from facestats.geometry.regressor import GeometryModel, features
 from facestats.geometry.training import sampler_for, train_pipeline
-from facestats.pairs.manifest import models_sha256
 from facestats.params.errors import checked_options
 from facestats.serving.manifest import MixedPartsError
 from facestats.serving.stimuli import Mover, direction_of

@@ -21,6 +21,7 @@ from facestats.__main__ import main, make_parser
 from facestats.core import tables
 from facestats.core.files import temporary_name
 from facestats.core.layout import COMPOSITES, COMPOSITES_MANIFEST, FINAL_TABLE
+from facestats.core.manifests import write_composites_manifest
 from facestats.core.photo_files import face_filename
 from facestats.errors import (
     FaultError,
@@ -31,7 +32,6 @@ from facestats.errors import (
     WithheldError,
 )
 from facestats.pairs.built import Built
-from facestats.pairs.manifest import write_composites_manifest
 from facestats.params.errors import checked_options
 from facestats.params.project import check_params
 from facestats.photos.reading import hash_photo

@@ -15,10 +15,10 @@ from facestats.core import tables
 from facestats.core.crops import Crops
 from facestats.core.files import read_json, without_apostrophe
 from facestats.core.layout import METRICS_MANIFEST
+from facestats.core.manifests import check_of_models
 from facestats.core.tables.embeddings import Embeddings, EmbeddingTable, in_batches
 from facestats.faces.tables import FACES
 from facestats.groups.tables import FINAL
-from facestats.pairs.manifest import check_of_models
 from facestats.report.text import as_plain
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from facestats.core.fingerprint import sha256_json
 from facestats.core.layout import COMPOSITES, COMPOSITES_MANIFEST, FINAL_TABLE
+from facestats.core.manifests import FILES
 from facestats.core.tables.parts import listed_files, table_of
-from facestats.pairs.manifest import FILES
 from facestats.serving.manifest import OF_TWO_RUNS, MixedPartsError, check
 from facestats.serving.run_manifest import read_run_manifest
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from facestats.core.layout import METRICS, METRICS_MANIFEST
+from facestats.core.manifests import models_sha256
 from facestats.errors import ModelError
 from facestats.machine.faults import fault, is_passing
-from facestats.pairs.manifest import models_sha256
 from facestats.serving.checks import read_facts
 from facestats.serving.manifest import (
     OF_TWO_RUNS,
@@ -33,7 +33,7 @@ def read_run_manifest(path: Path, parts: Parts) -> dict[str, str]:
     Parameters
     ----------
     path : Path
-        As `pairs.manifest.write_run_manifest` wrote it.
+        As `core.manifests.write_run_manifest` wrote it.
     parts : mapping
         The models, as `Manifest.parts`.
 
