@@ -117,14 +117,23 @@ def _positive(text: str) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
-    from facestats.importers.content import Choices
-    from facestats.importers.registry import DATASETS, KNOWN, overview
-    from facestats.importers.run import import_dataset
+    from facestats.importers.placing import importing_alone
+    from facestats.importers.registry import DATASETS, overview
 
     if options.list:
         print(overview())
         return 0
     dataset = _named(options, DATASETS)
+    with importing_alone(options.into):
+        _import(dataset, options)
+    return 0
+
+
+def _import(dataset: Dataset, options: argparse.Namespace) -> None:
+    from facestats.importers.content import Choices
+    from facestats.importers.registry import KNOWN
+    from facestats.importers.run import import_dataset
+
     raw, labels = options.into / "raw", options.into / "labels"
     cache = find_dvc_cache()
     if cache:
@@ -171,7 +180,6 @@ def run(options: argparse.Namespace) -> int:
         f"  dvc exp run -S {_setting('data.images', raw)} -S {_setting('data.labels', labels)}\n"
         "or set data.images and data.labels in params.yaml and run `dvc repro`"
     )
-    return 0
 
 
 def _files_by_hand(labels: Path) -> list[Path]:

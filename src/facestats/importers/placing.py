@@ -3,26 +3,87 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from facestats.core.files import read_json, write_json
 from facestats.errors import InputError
 from facestats.faces.params import MOST_MEGABYTES
 from facestats.importers.tree import Tree, open_regular, regular
+from facestats.labels.manual import alone
 from facestats.machine.output import one_line
 
 PARTS = ("labels", "raw")  # in the order in which they are exchanged and cleared away
+Facts = dict[str, tuple[int, int]]  # size and time of each file of a folder
 _BLOCK = 1 << 20
 
 
 @contextmanager
-def replacing_folders(into: Path, again: bool, append: bool = False) -> Iterator[dict[str, Path]]:
+def importing_alone(into: Path) -> Iterator[None]:
+    """Keep other imports out of a place, by a lock whose file goes with the import.
+
+    A folder would not do: merges lock that of the labels by hand, and an import takes minutes.
+
+    Raises
+    ------
+    InputError
+        Another import into the place is running.
+    """
+    path = _importing((into / "labels").resolve()).with_suffix(".lock")
+    made = [folder for folder in (path.parent, *path.parent.parents) if not folder.exists()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    try:
+        _lock(lock, path, into)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+            with suppress(OSError):  # not empty
+                for folder in made:
+                    folder.rmdir()
+    finally:
+        os.close(lock)
+
+
+def _lock(lock: int, path: Path, into: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(lock), os.stat(path)):
+            return
+    except (BlockingIOError, FileNotFoundError):
+        pass  # held by another import, or removed by one in this moment
+    except OSError:
+        return  # a file system without locks
+    raise InputError(
+        f"another import into {into} is running; nothing was changed by this one. Give the command "
+        "again when that has ended"
+    )
+
+
+def in_place(into: Path) -> dict[str, Facts]:
+    """What there is of both folders, by which `replacing_folders` sees a change."""
+    return {part: _facts((into / part).resolve()) for part in PARTS}
+
+
+def _facts(folder: Path) -> Facts:
+    return {
+        name: (facts.st_size, facts.st_mtime_ns)
+        for name in _names(folder)
+        for facts in [os.lstat(folder / name)]
+    }
+
+
+@contextmanager
+def replacing_folders(
+    into: Path, again: bool, before: Mapping[str, Facts] | None = None
+) -> Iterator[dict[str, Path]]:
     """Temporary folders `labels` and `raw`, which take their places when they are complete.
 
     Parameters
@@ -31,20 +92,26 @@ def replacing_folders(into: Path, again: bool, append: bool = False) -> Iterator
         Holds the two folders.
     again : bool
         Accept folders that hold just what is to be put there.
-    append : bool
-        Replace folders that hold something.
+    before : mapping, optional
+        Of `in_place`: replace the folders, if this is still what they hold.
+
+    Raises
+    ------
+    InputError
+        A folder holds something, or something else than before.
     """
     targets = {part: (into / part).resolve() for part in PARTS}
     temporary = {part: _importing(to) for part, to in targets.items()}
-    before = {part: _before(to) for part, to in targets.items()}
     mend(into)
     remove(temporary)  # of an import that was stopped
     try:
         for folder in temporary.values():
             folder.mkdir(parents=True)
         yield temporary
-        if append:
-            _exchange(temporary, targets, before)
+        if before is not None:
+            with alone(targets["labels"]):
+                _exchange(temporary, targets, before)
+            remove({part: _before(to) for part, to in targets.items()})
             return
         for part, target in targets.items():
             if not (again and same_files(temporary[part], target)):
@@ -112,22 +179,31 @@ def _digests(folder: Path) -> dict[str, str]:
     }
 
 
-def _exchange(temporary: dict[str, Path], targets: dict[str, Path], before: dict[str, Path]):
+def _exchange(
+    temporary: dict[str, Path], targets: dict[str, Path], before: Mapping[str, Facts]
+) -> None:
     """Put the new folders in the place of the old ones; if that fails, the old ones are back."""
+    old = {part: _before(to) for part, to in targets.items()}
     write_json(_journal(targets), _digests(temporary["labels"]))
     try:
         for part, target in targets.items():
             if target.exists():
-                target.replace(before[part])
+                target.replace(old[part])
             temporary[part].replace(target)
+        for part, target in targets.items():  # only now nobody finds them under their names
+            changed = {name for name, _ in before[part].items() ^ _facts(old[part]).items()}
+            if changed:
+                raise InputError(
+                    f"{one_line(str(target / min(changed)))} was changed during the import, which "
+                    "would lose that; nothing was changed by the import. Give the command again"
+                )
     except BaseException:
         for part, target in targets.items():
-            if before[part].is_dir():
+            if old[part].is_dir():
                 if target.exists():
                     target.replace(temporary[part])
-                before[part].replace(target)
+                old[part].replace(target)
         raise
-    remove(before)
 
 
 def carry_over(old: Path, new: Path) -> None:

@@ -17,7 +17,13 @@ from facestats.errors import InputError, number_of
 from facestats.importers.appending import Earlier, joined, read_earlier, refuse_other_scale
 from facestats.importers.content import NO_PHOTO, Choices, Content, Dataset
 from facestats.importers.croissant import croissant
-from facestats.importers.placing import mend, place_photos, refuse_filled, replacing_folders
+from facestats.importers.placing import (
+    in_place,
+    mend,
+    place_photos,
+    refuse_filled,
+    replacing_folders,
+)
 from facestats.importers.tree import Tree, is_archive, is_photo, listed
 from facestats.machine.output import one_line
 
@@ -122,6 +128,7 @@ def import_dataset(
             refuse_filled(target)
     if append:
         mend(into)
+    before = in_place(into) if append else None
     tree, content = _read(dataset, others, Tree(source), choices or Choices())
     _check_whole(tree, dataset, content, partial)
     _choose(content, limit)
@@ -129,7 +136,7 @@ def import_dataset(
     earlier = read_earlier(into, dataset_facts, content.photos) if append else Earlier()
     refuse_other_scale(earlier, content, by_hand)
     _require_space(tree, content, into, link)
-    with replacing_folders(into, again, append) as folders:
+    with replacing_folders(into, again, before) as folders:
         merged, all_facts = joined(earlier, content, dataset_facts)
         for name, table in (("labels.csv", merged.labels), ("ratings.csv", merged.ratings)):
             if table is not None:
@@ -140,6 +147,7 @@ def import_dataset(
         write_json(folders["labels"] / CROISSANT, croissant(all_facts, merged, folders["labels"]))
         earlier.carry_over(folders)
         place_photos(tree, merged.photos, folders["raw"], link)
+        refuse_other_scale(earlier, content, by_hand)  # somebody may have rated meanwhile
     n_judged = 0 if content.ratings is None else len(content.ratings)
     skipped = {
         reason: names

@@ -304,27 +304,38 @@ def alone(folder: Path) -> Iterator[None]:
         Another process has held the lock for a minute, which is longer than a merge takes; or there
         is no such folder, and it can't be made.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError as error:
-        raise InputError(f"{folder} can't be used as a folder ({error.strerror})") from None
-    try:
-        for _ in range(int(PATIENCE / _LOOK_EVERY) + 1):
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    for _ in range(int(PATIENCE / _LOOK_EVERY) + 1):
+        descriptor = _open_folder(folder)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(descriptor), os.stat(folder)):
                 break
-            except BlockingIOError:
-                time.sleep(_LOOK_EVERY)
-        else:
-            raise InputError(
-                f"{folder} has been locked by another process for {PATIENCE:g} s; end it (`fuser "
-                f"-v {folder}` names it), then try again"
-            )
+        except BlockingIOError:
+            time.sleep(_LOOK_EVERY)
+        except FileNotFoundError:
+            pass  # an import is putting another folder in its place
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+    else:
+        raise InputError(
+            f"{folder} has been locked by another process for {PATIENCE:g} s; end it (`fuser "
+            f"-v {folder}` names it), then try again"
+        )
+    try:
         yield
         os.fsync(descriptor)  # brings the rename to the disk
     finally:
         os.close(descriptor)
+
+
+def _open_folder(folder: Path) -> int:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise InputError(f"{folder} can't be used as a folder ({error.strerror})") from None
 
 
 def replace_file(path: Path, data: bytes) -> None:

@@ -1,0 +1,145 @@
+"""An import beside others: a second import, people who save the same files, and merges."""
+
+import os
+import threading
+from contextlib import ExitStack
+
+import pytest
+
+from datasets import put, write
+from facestats.__main__ import main
+from facestats.cli import importing
+from facestats.errors import InputError
+from facestats.importers import placing, run
+from facestats.importers.content import Choices
+from facestats.importers.registry import DATASETS, KNOWN
+from facestats.importers.run import import_dataset
+from facestats.labels.manual import alone
+from test_import_datasets import state, table
+
+
+@pytest.fixture
+def into(tmp_path):
+    """An import of one rated photo; folders of people and of classes lie beside it."""
+    put(tmp_path / "one", "anna/a.jpg", "bob/b.jpg")
+    put(tmp_path / "two", "c.jpg")
+    put(tmp_path / "three", "w/d.jpg")
+    write(tmp_path, "two/t.csv", "image,rating\nc.jpg,4\n")
+    import_dataset(DATASETS["csv"], KNOWN, tmp_path / "two", tmp_path / "data")
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch):
+    """Runs `import folder --append`, without DVC."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(importing, "_put_under_dvc", lambda *folders: None)
+    words = ["import", "folder", f"{tmp_path}/one", "--append", "--as", "person"]
+    return lambda *more: main([*words, "--into", f"{tmp_path}/data", *more])
+
+
+def meanwhile(monkeypatch, act):
+    """Act after an import has read what is there, before it puts its own in place."""
+    place = run.place_photos
+
+    def and_act(*arguments):
+        monkeypatch.setattr(run, "place_photos", place)
+        place(*arguments)
+        act()
+
+    monkeypatch.setattr(run, "place_photos", and_act)
+
+
+def contents(into):
+    return {path: values[2] for path, values in state(into).items()}
+
+
+def test_a_second_import_into_a_place_is_refused_and_the_first_is_whole(
+    into, command, monkeypatch, capsys, tmp_path
+):
+    second = ["import", "folder", f"{tmp_path}/three", "--append", "--into", str(into)]
+    done = []
+    meanwhile(monkeypatch, lambda: done.append(main([*second, "--as", "gender"])))
+    assert (command(), done) == (0, [2])
+    assert f"another import into {into} is running" in capsys.readouterr().err
+    assert [*table(into).index] == ["c.jpg", "folder/anna/a.jpg", "folder/bob/b.jpg"]
+    assert {path.name for path in into.iterdir()} == {"raw", "labels"}
+
+
+def test_imports_into_two_places_run_at_once(into, command, monkeypatch, tmp_path):
+    other = ["import", "folder", f"{tmp_path}/three", "--as", "gender", "--into", "other/place"]
+    done = []
+    meanwhile(monkeypatch, lambda: done.append(main(other)))
+    assert (command(), done) == (0, [0])
+    assert [*table(tmp_path / "other/place").index] == ["w/d.jpg"]
+
+
+def test_an_import_that_fails_leaves_no_folder(tmp_path, command):
+    put(tmp_path / "one", "anna/a.jpg")
+    words = ["import", "omi", str(tmp_path / "one"), "--into", str(tmp_path / "new/place")]
+    assert main(words) == 2
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_file_system_without_locks_takes_imports(into, command, monkeypatch):
+    def no_locks(*_):
+        raise OSError(os.strerror(95))
+
+    monkeypatch.setattr(placing.fcntl, "flock", no_locks)
+    with placing.importing_alone(into):
+        pass
+    assert {path.name for path in into.iterdir()} == {"raw", "labels"}
+
+
+@pytest.mark.parametrize("file", ["labels/labels.csv", "labels/notes.txt", "raw/c.jpg", "raw/e"])
+def test_what_is_saved_meanwhile_is_not_lost(into, command, monkeypatch, capsys, file):
+    meanwhile(monkeypatch, lambda: (into / file).write_text("image,rating\nc.jpg,2\n"))
+    assert command() == 2
+    assert f"{into / file} was changed during the import" in capsys.readouterr().err
+    assert (into / file).read_text() == "image,rating\nc.jpg,2\n"
+    assert not (into / "raw/folder").exists()
+    assert {path.name for path in into.iterdir()} == {"raw", "labels"}
+
+
+def test_a_photo_that_is_removed_meanwhile_does_not_come_back(into, command, monkeypatch):
+    meanwhile(monkeypatch, (into / "raw/c.jpg").unlink)
+    assert command() == 2
+    assert not (into / "raw/c.jpg").exists()
+    assert not (into / "raw/folder").exists()
+
+
+def test_ratings_by_hand_that_come_meanwhile_stay_on_their_scale(tmp_path, into, monkeypatch):
+    own, hand = tmp_path / "own", tmp_path / "manual_ratings.csv"
+    choices = Choices(subfolders="person")
+    import_dataset(DATASETS["folder"], KNOWN, tmp_path / "one", own, choices)
+    facts = own / "labels/dataset.json"
+    facts.write_text(facts.read_text().replace('"rating_scale": null', '"rating_scale": [1, 5]'))
+    meanwhile(monkeypatch, lambda: hand.write_text("image,rating\nanna/a.jpg,5\n"))
+    before, rated = contents(own), Choices(scale=(1.0, 7.0))
+    with pytest.raises(InputError, match=r"manual_ratings\.csv holds 1 rating by hand"):
+        import_dataset(
+            DATASETS["csv"], KNOWN, tmp_path / "two", own, rated, append=True, by_hand=[hand]
+        )
+    assert contents(own) == before
+
+
+def test_a_lock_is_of_the_folder_that_has_the_name_by_now(tmp_path):
+    """Two would have it at once: one the folder that was moved away, one the new folder."""
+    folder, seen = tmp_path / "labels", []
+
+    def second():
+        with alone(folder):
+            seen.append((folder / "done").exists())
+
+    waiting = threading.Thread(target=second)
+    with ExitStack() as first:
+        first.enter_context(alone(folder))
+        waiting.start()
+        waiting.join(0.5)
+        folder.rename(tmp_path / ".before-labels")
+        with alone(folder):
+            first.close()
+            waiting.join(0.5)
+            (folder / "done").touch()
+    waiting.join(30)
+    assert seen == [True]
