@@ -78,8 +78,7 @@ def _table(options: argparse.Namespace) -> int:
     writers = _writers()
     if path.suffix.lower() not in writers:
         raise InputError(f"--output {path}: expected a file {', '.join(writers)}")
-    if path.exists() and not options.overwrite:
-        raise InputError(f"{path} exists; name another --output, or replace it with --overwrite")
+    _check_free(path, options.overwrite)
     _check_writable(path)
     one = options.images[0]
     folders = [image for image in options.images if Path(image).is_dir()]
@@ -87,6 +86,7 @@ def _table(options: argparse.Namespace) -> int:
         raise InputError(f"{folders[0]} is a folder: give it alone, or files only")
     models = load_for(options.root, encoding(BATCH))
     table = score_many(models, one if folders else options.images, options.attributes)
+    _check_free(path, options.overwrite)  # it may have come meanwhile
     writers[path.suffix.lower()](path, table)
     failed, withheld = table["error"].notna(), table["withheld"].notna()
     for image, error in table.loc[failed, ["image", "error"]].itertuples(index=False):
@@ -97,6 +97,11 @@ def _table(options: argparse.Namespace) -> int:
         f"{int(withheld.sum())} withheld, {int(failed.sum())} with an error"
     )
     return 1 if (failed | withheld).any() else 0
+
+
+def _check_free(path: Path, overwrite: bool) -> None:
+    if path.exists() and not overwrite:
+        raise InputError(f"{path} exists; name another --output, or replace it with --overwrite")
 
 
 def _check_writable(path: Path) -> None:

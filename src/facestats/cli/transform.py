@@ -89,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
         photos, sheet = list(_photos(models, options.images, out)), out / SHEET
     check_free([sheet, *(target for _, _, target in photos)], options.overwrite)
     failed, folder = 0, sheet.parent
-    with _whole(out, folder) as temporary:
+    with _whole(out, folder, options.overwrite) as temporary:
         drawn = [(name, source, temporary / t.relative_to(folder)) for name, source, t in photos]
         for row in write_stimuli(mover, drawn, temporary / sheet.name):
             failed += row["error"] is not None
@@ -102,12 +102,14 @@ def run(options: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _whole(out: Path, folder: Path) -> Iterator[Path]:
+def _whole(out: Path, folder: Path, overwrite: bool) -> Iterator[Path]:
     """Give a temporary folder in `folder`, and move what was written there to its place at the end.
 
-    A run that stops leaves nothing that another one would have to replace.
+    A run that stops leaves nothing that another one would have to replace, and what came there
+    meanwhile stays, unless it may be replaced.
     """
     from facestats.export.folder import remove_half_written
+    from facestats.serving.stimulus_files import check_free
 
     new, temporary = not folder.exists(), temporary_name(folder / out.name)
     try:
@@ -120,7 +122,9 @@ def _whole(out: Path, folder: Path) -> Iterator[Path]:
         raise
     try:
         yield temporary
-        for path in sorted(path for path in temporary.rglob("*") if path.is_file()):
+        written = sorted(path for path in temporary.rglob("*") if path.is_file())
+        check_free((folder / path.relative_to(temporary) for path in written), overwrite)
+        for path in written:
             target = folder / path.relative_to(temporary)
             target.parent.mkdir(parents=True, exist_ok=True)
             path.replace(target)
@@ -182,7 +186,7 @@ def _continuum(options: argparse.Namespace, out: Path) -> int:
     pictures = draw_continuum(models, start, options.to, steps)
     withheld = withheld_end(models, start, options.to)
     rows = []
-    with _whole(out, out) as temporary:
+    with _whole(out, out, options.overwrite) as temporary:
         for target, picture, share in zip(targets, pictures, shares(steps), strict=True):
             write_bytes(temporary / target.name, encoded(picture, ".png"))
             row = {"image": start, "to": options.to, "share": share, "stimulus": target.name}

@@ -69,8 +69,14 @@ def _lives(pid: str) -> bool:
 
 
 @contextmanager
-def whole(folder: Path) -> Iterator[Path]:
-    """Give a temporary folder; what was written there then takes the place of `folder`."""
+def whole(folder: Path, overwrite: bool = False) -> Iterator[Path]:
+    """Give a temporary folder; what was written there then takes the place of `folder`.
+
+    Raises
+    ------
+    InputError
+        The folder holds something by then, which may not be replaced; see `check_target`.
+    """
     folder = folder.resolve()
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_name(folder)
@@ -82,6 +88,8 @@ def whole(folder: Path) -> Iterator[Path]:
         yield temporary
         record = {"facestats": __version__, "files": sorted(_files(temporary))}
         write_json(temporary / RECORD, record)
+        if not overwrite:
+            check_target(folder, False)  # another export may have ended meanwhile
         try:
             if folder.exists():
                 folder.rename(old)

@@ -100,7 +100,7 @@ def export(
             check_fits(*frame.shape)
         columns = describe(frame, figures)
     lines = []
-    with whole(folder) as temporary:
+    with whole(folder, overwrite) as temporary:
         if frame is not None and columns is not None:
             book = codebook(columns, len(frame))
             write_csv(temporary / CODEBOOK, book)
