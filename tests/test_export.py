@@ -126,7 +126,7 @@ def test_the_stata_file_has_labels_and_gaps(exported, final):
     with pd.read_stata(exported / "faces.dta", iterator=True) as reader:
         labels, frame = reader.variable_labels(), reader.read()
     assert frame["image"].tolist() == final["image"].tolist()
-    assert labels["gender_final"].startswith("gender_final: what counts")
+    assert labels["gender_final"].startswith("gender_final: the class that counts")
     assert {*frame["gender_final"].dropna()} == {*final["gender_final"]} - {"unknown"}
     assert {*frame["frontal"].dropna()} <= {"yes", "no"}
     assert frame["combined_score"].isna().tolist() == final["combined_score"].isna().tolist()
