@@ -38,6 +38,16 @@ def files(vectors, tmp_path_factory) -> tuple[Path, Path]:
     return paths
 
 
+@pytest.fixture
+def own_files(vectors, tmp_path) -> tuple[Path, Path]:
+    """A matrix that a test may write over."""
+    paths = tmp_path / "e.f16.npy", tmp_path / "e.rest.npy"
+    write_matrix(vectors, *paths)
+    for path in paths:
+        os.utime(path, (0, 0))  # written long ago
+    return paths
+
+
 @pytest.fixture(scope="module")
 def faces(files) -> Neighbours:
     return Neighbours(pd.Index([f"{i:04}.jpg" for i in range(N)]), EmbeddingMatrix(*files))
@@ -58,12 +68,12 @@ def best(vectors, vector, k=K, allowed=None):
 def test_the_matrix_is_half_the_size_and_gives_float32_back(files, vectors):
     matrix = EmbeddingMatrix(*files)
     assert np.array_equal(np.load(files[0]), vectors.astype(np.float16))
-    assert matrix.half.nbytes == vectors.nbytes / 2
+    assert matrix.rounded(np.arange(N)).nbytes == vectors.nbytes / 2
     given = matrix.vectors(np.arange(N))
     assert given.dtype == np.float32
     assert np.abs(given - vectors).max() < 1e-6
     assert np.abs(given @ vectors[7] - vectors @ vectors[7]).max() < 1e-6
-    assert np.array_equal(np.concatenate([*matrix.blocks(700)]), matrix.half)
+    assert np.array_equal(np.concatenate([*matrix.blocks()]), matrix.rounded(np.arange(N)))
     some = np.array([3, 4, 5, N - 1, 0, 7])
     assert np.array_equal(matrix.vectors(some), given[some])
     assert matrix.vectors(some[:0]).shape == (0, D)
@@ -75,7 +85,7 @@ def test_rows_are_those_of_the_files_that_were_opened(tmp_path, vectors):
     matrix = EmbeddingMatrix(*paths)
     write_matrix(vectors[9:18], *paths)  # a run replaces them
     assert np.abs(matrix.vectors(np.arange(9)) - vectors[:9]).max() < 1e-6
-    assert np.array_equal(np.concatenate([*matrix.blocks(4)]), vectors[:9].astype(np.float16))
+    assert np.array_equal(np.concatenate([*matrix.blocks()]), vectors[:9].astype(np.float16))
 
 
 def test_a_matrix_that_becomes_shorter_is_an_error(tmp_path, vectors):
@@ -85,6 +95,47 @@ def test_a_matrix_that_becomes_shorter_is_an_error(tmp_path, vectors):
     os.truncate(paths[1], 200)
     with pytest.raises(TableError, match=r"e\.rest\.npy is cut off"):
         matrix.vectors(np.array([0, 8]))
+
+
+def cut_off(path: Path) -> None:
+    os.truncate(path, 5000)
+
+
+def put_other_rows(path: Path) -> None:
+    """As `cp` does: same file, same size."""
+    rows = np.load(path)
+    with open(path, "r+b") as file:
+        file.seek(-rows.nbytes, os.SEEK_END)
+        file.write(rows[::-1].tobytes())
+
+
+@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("change", [cut_off, put_other_rows])
+@pytest.mark.parametrize("share", [1, 0.5, 0.01])
+def test_a_matrix_that_is_written_over_is_an_error(own_files, vectors, number, change, share):
+    """Not the end of the process by SIGBUS, nor other faces under the names of these."""
+    search = exact.ExactSearch(EmbeddingMatrix(*own_files))
+    allowed = np.arange(N) % round(1 / share) == 0
+    rows, _ = search.nearest(vectors[-100], 1, allowed)
+    assert rows.tolist() == [N - 100]
+    change(own_files[number])
+    with pytest.raises(
+        TableError, match=rf"{own_files[number].name} (is cut off|was written over)"
+    ):
+        search.nearest(vectors[-100], 1, allowed)
+
+
+def test_a_matrix_that_is_cut_off_during_a_search_is_an_error(own_files, vectors, monkeypatch):
+    search, rough = exact.ExactSearch(EmbeddingMatrix(*own_files)), exact._rough
+    monkeypatch.setattr(exact, "BLOCK", 1000)
+
+    def rough_while_it_is_cut(*given):
+        cut_off(own_files[0])
+        return rough(*given)
+
+    monkeypatch.setattr(exact, "_rough", rough_while_it_is_cut)
+    with pytest.raises(TableError, match=r"e\.f16\.npy is cut off"):
+        search.nearest(vectors[0], K)
 
 
 @pytest.mark.parametrize("numbers", [[0.0, 1.0], [1e-9, 1.0], [-6e-8, 3e-5], [0.5 - 2**-13, 1]])

@@ -131,9 +131,12 @@ def change_manifest(root, change):
 
 
 def replace(root, source):
+    """Put the files of a run there, as DVC does: not into those that are open."""
     for path in source.rglob("*"):
         if path.is_file():
-            shutil.copyfile(path, root / path.relative_to(source))
+            target = root / path.relative_to(source)
+            target.unlink(missing_ok=True)
+            shutil.copyfile(path, target)
 
 
 @pytest.mark.long
@@ -438,6 +441,23 @@ def test_without_a_manifest_a_fresh_process_is_told_of_the_run(root, monkeypatch
         "otherwise run `dvc repro`",
     ):
         serving.load()
+
+
+@pytest.mark.parametrize("change", [lambda file: b"", lambda file: file[:-9] + bytes(9)])
+def test_a_matrix_that_is_written_over_is_an_error_until_it_is_right_again(root, change):
+    models = serving.load(root)
+    before = models.similar(PHOTO, 3)
+    half = root / "data/processed/embeddings/embeddings_clip.f16.npy"
+    content = half.read_bytes()
+    time.sleep(0.02)  # the clock of files has steps
+    half.write_bytes(change(content))  # as `cp` does: the open file is the same
+    for _ in range(2):
+        models = serving.load(root)
+        assert models.score(PHOTO)
+        with pytest.raises(TableError, match=r"f16\.npy (is cut off|was written over)"):
+            models.similar(PHOTO, 3)
+    half.write_bytes(content)
+    assert serving.load(root).similar(PHOTO, 3).equals(before)
 
 
 def test_a_file_that_is_replaced_while_it_is_read_is_noticed(runs, root, monkeypatch):

@@ -195,7 +195,7 @@ def _read_checked(file: BufferedReader, facts: Facts, matrix: EmbeddingMatrix) -
 
     size = sum(kind.itemsize * math.prod(shape) for kind, shape in _shapes(matrix))
     status = os.fstat(file.fileno())
-    if not stat.S_ISREG(status.st_mode) or status.st_size != size + matrix.half.size:
+    if not stat.S_ISREG(status.st_mode) or status.st_size != size + math.prod(matrix.shape):
         return None
     lists = Lists(*(read(kind, shape) for kind, shape in _shapes(matrix)))
     if not lists.are_sound():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from functools import cache
 
 import numpy as np
@@ -14,7 +13,7 @@ from facestats.core.tables.matrix import BLOCK, EmbeddingMatrix
 # How far a product of float16 vectors of unit length may lie from that of the float32 ones: both
 # are rounded (2⁻¹¹ each), and so is the product (2⁻¹¹); the rest is for sums in float32.
 ERROR = 2**-10 + 2**-11 + 1e-4
-FEW = 4  # up to this share (a quarter) of the rows is picked out and compared alone
+FEW = 16  # up to this share of the rows is picked out: each takes a read of its own
 _TRIED = 4096  # rows of the matrix by which the ways are timed
 # Where other programs run, starting threads takes longer than the work: then float16 stays.
 _SLOWER = 2.0
@@ -30,7 +29,6 @@ class ExactSearch:
 
     def __init__(self, matrix: EmbeddingMatrix):
         self.matrix = matrix
-        self._halves = _tensor(matrix.half)
 
     def nearest(
         self, vector: np.ndarray, k: int, allowed: np.ndarray | None = None
@@ -63,14 +61,18 @@ class ExactSearch:
 
     def _products(self, vector: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
         """Rough products with some rows, or all: float32 (rows,), off by at most `ERROR`."""
-        asked = torch.from_numpy(vector)
-        if rows is None:
-            return _rough(self._halves, asked)
-        if len(rows) * FEW > len(self.matrix):  # picking them out would take longer
-            return _rough(self._halves, asked)[rows]
-        picked = torch.from_numpy(rows)
-        parts = [_rough(self._halves[part], asked) for part in picked.split(BLOCK)]
-        return np.concatenate([np.empty(0, np.float32), *parts])
+        asked, n = torch.from_numpy(vector), len(self.matrix)
+        if rows is not None and len(rows) * FEW <= n:
+            parts = np.split(rows, range(BLOCK, len(rows), BLOCK))
+            picked = (torch.from_numpy(self.matrix.rounded(part)) for part in parts)
+            return np.concatenate([_rough(halves, asked) for halves in picked])
+        products = np.empty(n, np.float32)
+        block = np.empty((min(BLOCK, n), self.matrix.dimension), np.float16)
+        for start in range(0, n, BLOCK):
+            part = block[: n - start]
+            self.matrix.read_into(part, start)
+            products[start : start + len(part)] = _rough(torch.from_numpy(part), asked)
+        return products if rows is None else products[rows]
 
 
 def _rough(halves: torch.Tensor, vector: torch.Tensor) -> np.ndarray:
@@ -129,8 +131,3 @@ def _seconds(work) -> float:
         work()
         times.append(time.perf_counter() - start)
     return min(times)
-
-
-def _tensor(mapped: np.ndarray) -> torch.Tensor:
-    with warnings.catch_warnings(action="ignore"):  # that the map can't be written: nobody does
-        return torch.from_numpy(mapped)

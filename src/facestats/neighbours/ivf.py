@@ -172,7 +172,7 @@ def build(matrix: EmbeddingMatrix) -> tuple[Lists, np.ndarray]:
     time. It takes about a byte a number of memory.
     """
     faiss = import_faiss()
-    n, d = matrix.half.shape
+    n, d = matrix.shape
     index = empty_index(list_count(n), d)
     index.cp.seed, index.cp.niter = SEED + 1, ROUNDS
     sample, _ = _drawn(n)

@@ -55,6 +55,11 @@ class Neighbours:
         return len(self.names)
 
     @property
+    def is_overwritten(self) -> bool:
+        """Whether the matrix was written to since it was opened, so that each search fails."""
+        return self._matrix.is_overwritten
+
+    @property
     def search(self) -> ExactSearch | IvfSearch:
         """How they are searched; an index is opened, or built, when it is first asked for.
 

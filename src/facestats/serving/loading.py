@@ -97,9 +97,7 @@ def current_models(folder: Path, encoding: Encoding = ONE_BY_ONE) -> Models | No
     key, manifest = (folder, encoding), identity(folder / SERVING)
     kept = _kept.get(key) or _Kept(None)
     models = kept.models
-    if models is not None and (
-        folder.is_dir() if manifest is None else _stamp(folder, models.parts) == kept.stamp
-    ):
+    if models is not None and (folder.is_dir() if manifest is None else _is_current(folder, kept)):
         return models  # unchanged, or a run is about to write another manifest
     if manifest is None:
         if _is_project(folder):
@@ -119,7 +117,7 @@ def current_models(folder: Path, encoding: Encoding = ONE_BY_ONE) -> Models | No
 def _load(key: tuple[Path, Encoding], cached: _Kept) -> Models:
     folder, encoding = key
     models, before = cached.models, cached.models.parts if cached.models else None
-    if models is not None and _stamp(folder, models.parts) == cached.stamp:
+    if models is not None and _is_current(folder, cached):
         return models  # another thread has loaded it
     seen: tuple = (identity(folder / SERVING),)
     try:
@@ -134,6 +132,7 @@ def _load(key: tuple[Path, Encoding], cached: _Kept) -> Models:
                 models is None
                 or parts.manifest != models.parts.manifest
                 or parts.absent != models.parts.absent
+                or models.parts.are_overwritten
             ):
                 models = Models(folder, MappingProxyType(parts.manifest.facts), parts)
             _kept[key] = _Kept(models, _stamp(folder, parts))
@@ -146,6 +145,12 @@ def _load(key: tuple[Path, Encoding], cached: _Kept) -> Models:
     if models is None:
         raise type(error)(*error.args)
     return models
+
+
+def _is_current(folder: Path, kept: _Kept) -> bool:
+    """Whether neither a run has written another manifest, nor somebody over a file in use."""
+    parts = kept.models and kept.models.parts
+    return parts is not None and _stamp(folder, parts) == kept.stamp and not parts.are_overwritten
 
 
 def _stamp(folder: Path, parts: Parts) -> tuple:

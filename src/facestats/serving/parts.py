@@ -136,11 +136,18 @@ class Parts:
         """Whether all files of a part existed."""
         return self.absent.isdisjoint(self.manifest.parts[name])
 
+    @property
+    def are_overwritten(self) -> bool:
+        """Whether a file that is read at each search, the matrix, was written to since."""
+        value = self.values["embeddings"]
+        return not isinstance(value, FaceStatsError) and value.is_overwritten
+
     def serve(self, name: str, manifest: Manifest) -> bool:
         """Whether a part was read, and is also the one that another manifest names."""
         return (
             self.has(name)
             and not isinstance(self.values[name], FaceStatsError)
+            and not (name == "embeddings" and self.are_overwritten)
             and self.manifest.parts[name] == manifest.parts[name]
             and (name not in BY_WEIGHTS or self.manifest.facts["clip"] == manifest.facts["clip"])
             and (name not in BY_PART or self.serve(BY_PART[name], manifest))

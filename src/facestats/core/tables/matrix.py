@@ -1,4 +1,4 @@
-"""Embeddings as a matrix that is mapped into memory, not read: half the bytes of float32.
+"""Embeddings as a matrix that is read block by block: half the bytes of float32.
 
 Two files, with the rows of the table in its order: `*.f16.npy` holds each number as float16, and
 `*.rest.npy` what float32 has beyond that, as int8. All rows are compared by the first; the few that
@@ -78,9 +78,10 @@ def _rest(block: np.ndarray, half: np.ndarray) -> np.ndarray:
 
 
 class EmbeddingMatrix:
-    """The two files of `write_matrix`, open, and the first of them mapped.
+    """The two files of `write_matrix`, open.
 
-    What the methods read doesn't stay in memory: it is read past the map.
+    Nothing that the methods read stays in memory. Nor are the files mapped: a map ends the process
+    where somebody cuts the file off.
 
     Parameters
     ----------
@@ -88,32 +89,36 @@ class EmbeddingMatrix:
 
     Attributes
     ----------
-    half : ndarray of float16 (n, d)
-        The numbers, rounded; its pages are read when they are used.
+    shape : (int, int)
+        Number of embeddings, and their length.
 
     Raises
     ------
     TableError
         A file is missing or damaged, or they are not of one table. So do the methods where a file
-        has become shorter.
+        was written over, or cut off, since it was opened. One that was replaced is read on.
     """
 
     def __init__(self, half: Path, rest: Path):
         self._halves, self._rests = _NpyRows(half, np.float16), _NpyRows(rest, np.int8)
-        self.half = self._halves.mapped
-        if self.half.shape != self._rests.mapped.shape:
+        self.shape = self._halves.shape
+        if self.shape != self._rests.shape:
             raise TableError(
-                f"{half} has the shape {self.half.shape}, but {rest} {self._rests.mapped.shape}; "
-                f"{_ANEW}"
+                f"{half} has the shape {self.shape}, but {rest} {self._rests.shape}; {_ANEW}"
             )
 
     def __len__(self) -> int:
-        return len(self.half)
+        return self.shape[0]
 
     @property
     def dimension(self) -> int:
         """Length of an embedding."""
-        return self.half.shape[1]
+        return self.shape[1]
+
+    @property
+    def is_overwritten(self) -> bool:
+        """Whether a file was written to since it was opened."""
+        return self._halves.is_overwritten or self._rests.is_overwritten
 
     def vectors(self, rows: np.ndarray) -> np.ndarray:
         """The embeddings of some rows: float32 (rows, d), to 1e-6 those of the table.
@@ -129,38 +134,45 @@ class EmbeddingMatrix:
         """The embeddings of some rows as float16 (rows, d); those in a row are read at once."""
         return self._halves.read(rows)
 
-    def blocks(self, most: int = BLOCK) -> Iterator[np.ndarray]:
-        """All rows as float16 (up to `most`, d)."""
-        for start in range(0, len(self), most):
-            yield self.rounded(np.arange(start, min(start + most, len(self))))
+    def read_into(self, block: np.ndarray, start: int) -> None:
+        """Fill a block, float16 (rows, d), with the rounded embeddings from row `start` on."""
+        self._halves.read_into(block, start)
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """All rows as float16 (up to `BLOCK`, d)."""
+        for start in range(0, len(self), BLOCK):
+            yield self.rounded(np.arange(start, min(start + BLOCK, len(self))))
 
 
 def matrix_of(table: EmbeddingTable, half: Path, rest: Path) -> EmbeddingMatrix:
     """The matrix of a table; raises `TableError` where the files are not, or are of another one."""
     matrix = EmbeddingMatrix(half, rest)
-    if matrix.half.shape != (len(table), table.dimension):
+    if matrix.shape != (len(table), table.dimension):
         raise TableError(
-            f"{half} has the shape {matrix.half.shape}, but {table.path} {len(table)} embeddings "
+            f"{half} has the shape {matrix.shape}, but {table.path} {len(table)} embeddings "
             f"of {table.dimension} numbers; {_ANEW}"
         )
     return matrix
 
 
 class _NpyRows:
-    """A matrix in an open file: mapped, and read row by row past the map."""
+    """A matrix in an open file, of which rows are read."""
 
     def __init__(self, path: Path, kind: type):
-        self._path = path
+        self._path, self._kind = path, np.dtype(kind)
         try:
             require_file(path)
             self._file = open(path, "rb")  # noqa: SIM115  open as long as the matrix is used
+            self._seen = self._state()
             shape, is_by_columns, found = _read_header(self._file)
             if found != kind or len(shape) != 2:
-                raise TableError(f"{path} is no matrix of {np.dtype(kind)}; {_ANEW}")
+                raise TableError(f"{path} is no matrix of {self._kind}; {_ANEW}")
             if is_by_columns or not all(shape):
                 raise TableError(f"{path} is empty, or not stored row by row; {_ANEW}")
-            self._start = self._file.tell()
-            self.mapped = np.memmap(self._file, kind, "r", self._start, shape)
+            self.shape = shape[0], shape[1]
+            self._start, self._width = self._file.tell(), shape[1] * self._kind.itemsize
+            if self._seen[0] < self._start + shape[0] * self._width:
+                raise ValueError(f"{self._seen[0]:,} bytes are too few for {shape[0]:,} rows")
         except FileNotFoundError:
             raise TableError(f"{path}: no such file; `dvc repro embed` makes it") from None
         except DAMAGED_ARRAYS as error:
@@ -168,16 +180,38 @@ class _NpyRows:
                 raise fault(path, error) from None
             raise TableError(f"{path} is damaged ({error}); {_ANEW}") from None
 
+    def _state(self) -> tuple[int, int]:
+        """What differs once the open file was written to, and not where another has its name."""
+        status = os.fstat(self._file.fileno())
+        return status.st_size, status.st_mtime_ns
+
+    @property
+    def is_overwritten(self) -> bool:
+        return self._state() != self._seen
+
     def read(self, rows: np.ndarray) -> np.ndarray:
         """Some rows; those that follow one another are read at once."""
-        width = self.mapped.strides[0]
-        read = np.empty((len(rows), self.mapped.shape[1]), self.mapped.dtype)
+        read = np.empty((len(rows), self.shape[1]), self._kind)
         first = np.flatnonzero(np.diff(rows, prepend=-2) != 1).tolist()
         for start, end in pairwise([*first, len(rows)]):
-            at = self._start + int(rows[start]) * width
-            if os.preadv(self._file.fileno(), [read[start:end].data], at) < (end - start) * width:
-                raise TableError(f"{self._path} is cut off; {_ANEW}")
+            self._fill(read[start:end], int(rows[start]))
+        self._check()
         return read
+
+    def read_into(self, block: np.ndarray, start: int) -> None:
+        """Fill a block with the rows from `start` on."""
+        self._fill(block, start)
+        self._check()
+
+    def _fill(self, block: np.ndarray, row: int) -> None:
+        at = self._start + row * self._width
+        if os.preadv(self._file.fileno(), [block.data], at) < block.nbytes:
+            raise TableError(f"{self._path} is cut off; {_ANEW}")
+
+    def _check(self) -> None:
+        """Refuse what was just read where the file was written to: its rows may be of another."""
+        if self.is_overwritten:
+            raise TableError(f"{self._path} was written over while it was in use; {_ANEW}")
 
 
 def _read_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
