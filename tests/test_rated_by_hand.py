@@ -145,3 +145,14 @@ def test_how_a_header_was_understood_is_told(tmp_path):
     path.write_text("rater,photo,rating\nann,a.jpg,3\n")
     done = join_labels(FACES, tmp_path, tmp_path / "no.csv", [1, 7], manual_ratings=path)
     assert "manual_ratings.csv: read 'photo' as image" in done.notes
+
+
+@pytest.mark.parametrize("word", ["1", "1.0", "TRUE", "WAHR", "VRAI", " ja "])
+def test_a_second_judgement_is_none_of_the_first_in_any_spelling(joined, word):
+    """Its line may stand first, as where a sheet was sorted."""
+    assert joined.means(f"ann,a.jpg,,7,2,2,{word}\nann,a.jpg,,3,1,2,0.0\n")[0] == 3
+
+
+def test_an_unknown_word_for_a_repeat_is_named(joined):
+    with pytest.raises(LabelError, match=r"manual_ratings\.csv, line 3.*repeat.*'perhaps'"):
+        joined("ann,a.jpg,,7,2,2,\nann,a.jpg,,3,1,2,perhaps\n")

@@ -358,7 +358,7 @@ def _own(rows: list[dict[str, str]], rater: str, trait: str) -> list[dict[str, s
 
 
 def _is_repeat(row: dict[str, str]) -> bool:
-    return row["repeat"].lower() in AGAIN
+    return row["repeat"].strip().lower() in AGAIN
 
 
 def _without(rows: np.ndarray, shown: Shown, judged: list[dict[str, str]]) -> np.ndarray:

@@ -37,7 +37,9 @@ from facestats.labels.tables import PREFIX
 from facestats.labels.traits import only_raters, read_trait, trait_column
 
 HEADER = ("rater", "image", "trait", "rating", "order", "seconds", "repeat")
-AGAIN = ("1", "true", "yes", "repeat")
+# What the page writes, what pandas and R make of it, and a spreadsheet by its language.
+AGAIN = "1 1.0 1,0 true yes repeat wahr ja vrai oui verdadero sí vero sì waar prawda tak".split()
+FIRST = "0 0.0 0,0 false no falsch nein faux non falso onwaar nee fałsz nie".split()
 _KEY = ["filename", "rater", "trait"]
 
 
@@ -132,8 +134,7 @@ def read_rated_by_hand(
             "rating": numbers(text["rating"], path, mistakes, -MAX_RATING, MAX_RATING),
         }
     )
-    repeat = raw["repeat"] if "repeat" in raw else pd.Series("", raw.index)
-    again = repeat.str.strip().str.lower().isin(AGAIN)
+    again = _are_repeats(raw, path, mistakes)
     known = frame["filename"].notna() & frame["rating"].notna()
     frame, again = frame[known], again[known]
     own = frame[~again]
@@ -234,6 +235,18 @@ def combine(
     there = pd.MultiIndex.from_frame(theirs[_KEY])
     own = own[~pd.MultiIndex.from_frame(own[_KEY]).isin(there) | (own["rater"] == "")]
     return replace(file, judgements=pd.concat([theirs, own.set_axis(-own.index)])), notes
+
+
+def _are_repeats(raw: pd.DataFrame, path: Path, mistakes: Mistakes) -> pd.Series:
+    """Which lines are a rater's second judgement of a face."""
+    if "repeat" not in raw:
+        return pd.Series(False, raw.index)
+    cells = without_empty(raw["repeat"])
+    words = cells.str.strip().str.lower()
+    strange = cells[~words.isin([*AGAIN, *FIRST, ""])]
+    if len(strange):
+        mistakes.add(path, "repeat", strange, "1 (the rater's second judgement of a face) or 0")
+    return words.isin(AGAIN)
 
 
 def check_scale(hand: RatedByHand, scale: tuple[float, float] | None, mistakes: Mistakes) -> None:
