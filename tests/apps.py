@@ -39,7 +39,7 @@ HOSTILE = (
     "<script>alert(1)</script>.jpg",
     "\N{GRINNING FACE} %2F #1?&=+;.jpg",
     "n" * 200 + ".jpg",
-    "=1+1 {{ 7 * 7 }}.jpg",
+    "=1+1 {{ 7 * 7 }}\n.jpg",
 )
 PAGES = (
     "/app/faces",

@@ -50,7 +50,7 @@ def routes(site: Site) -> APIRouter:
     router = make_router()
     labelling = Labelling(site.state.settings.root, site.state.settings.ethnicity)
 
-    @router.get("/app/face/{filename:path}")
+    @router.get("/app/face/{filename:face}")
     async def face(request: Request, filename: str) -> Response:
         shown = await site.shown()
         row = _row(shown, filename)
@@ -58,14 +58,14 @@ def routes(site: Site) -> APIRouter:
         meaning = meaning_of(shown.run.models_of_table)
         return site.page(request, "face.html", "faces", **meaning, **values)
 
-    @router.get("/app/api/face/{filename:path}")
+    @router.get("/app/api/face/{filename:face}")
     async def points(filename: str) -> JsonResponse:
         shown = await site.shown()
         _row(shown, filename)
         facts = await site.work(shown.facts.of_face, filename)
         return JsonResponse({name: facts[name] for name in ("width", "height", "box", "landmarks")})
 
-    @router.get("/app/photo/{filename:path}")
+    @router.get("/app/photo/{filename:face}")
     async def photo(request: Request, filename: str) -> Response:
         shown = await site.shown()
         _row(shown, filename)

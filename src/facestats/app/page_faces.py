@@ -69,12 +69,12 @@ def routes(site: Site) -> APIRouter:
             )
         )
 
-    @router.get("/app/thumbnail/{filename:path}")
+    @router.get("/app/thumbnail/{filename:face}")
     async def thumbnail(request: Request, filename: str) -> Response:
         shown = await site.shown()
         return await _picture(site, request, shown, filename, site.pictures.thumbnail)
 
-    @router.get("/app/crop/{filename:path}")
+    @router.get("/app/crop/{filename:face}")
     async def crop(request: Request, filename: str) -> Response:
         shown = await site.shown()
         return await _picture(site, request, shown, filename, site.pictures.crop)

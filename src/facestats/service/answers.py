@@ -7,6 +7,7 @@ import json
 from contextlib import suppress
 from typing import Any
 
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -21,6 +22,15 @@ SAFE = {
     "cross-origin-resource-policy": "same-origin",  # no page elsewhere shows a face as its picture
     "referrer-policy": "no-referrer",
 }
+
+
+class _FaceConvertor(PathConvertor):
+    """A face's filename in a route, `{filename:face}`: a path, in which a line may end."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("face", _FaceConvertor())
 
 
 class JsonResponse(Response):

@@ -132,7 +132,7 @@ def _add_list(router: APIRouter, state: State) -> None:
 
 def _add_face(router: APIRouter, state: State) -> None:
     @router.get(
-        "/faces/{filename:path}/crop",
+        "/faces/{filename:face}/crop",
         summary="The picture of a face",
         response_class=Response,
         responses={200: {"content": {"image/jpeg": {}}}},
@@ -149,7 +149,7 @@ def _add_face(router: APIRouter, state: State) -> None:
         return Response(data, media_type="image/jpeg")
 
     @router.get(
-        "/faces/{filename:path}",
+        "/faces/{filename:face}",
         summary="The row of a face",
         responses={200: {"model": schemas.OneFace}},
     )
