@@ -443,7 +443,7 @@ def test_without_a_manifest_a_fresh_process_is_told_of_the_run(root, monkeypatch
         serving.load()
 
 
-@pytest.mark.parametrize("change", [lambda file: b"", lambda file: file[:-9] + bytes(9)])
+@pytest.mark.parametrize("change", [lambda file: b"", lambda file: file[:-9] + b"\x01" * 9])
 def test_a_matrix_that_is_written_over_is_an_error_until_it_is_right_again(root, change):
     models = serving.load(root)
     before = models.similar(PHOTO, 3)
