@@ -1,10 +1,12 @@
 """An import beside others: a second import, people who save the same files, and merges."""
 
 import os
+import shutil
 import threading
 from contextlib import ExitStack
 
 import pytest
+import yaml
 
 from datasets import put, write
 from facestats.__main__ import main
@@ -15,6 +17,7 @@ from facestats.importers.content import Choices
 from facestats.importers.registry import DATASETS, KNOWN
 from facestats.importers.run import import_dataset
 from facestats.labels.manual import alone
+from resources import ROOT
 from test_import_datasets import state, table
 
 
@@ -61,9 +64,37 @@ def test_a_second_import_into_a_place_is_refused_and_the_first_is_whole(
     done = []
     meanwhile(monkeypatch, lambda: done.append(main([*second, "--as", "gender"])))
     assert (command(), done) == (0, [2])
-    assert f"another import into {into} is running" in capsys.readouterr().err
+    assert f"another import or `forget` is at work on {into}/labels" in capsys.readouterr().err
     assert [*table(into).index] == ["c.jpg", "folder/anna/a.jpg", "folder/bob/b.jpg"]
     assert {path.name for path in into.iterdir()} == {"raw", "labels"}
+
+
+def test_forget_and_an_import_wait_for_each_other(into, command, monkeypatch, capsys, tmp_path):
+    shutil.copyfile(ROOT / "dvc.yaml", tmp_path / "dvc.yaml")
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params["data"] |= {"images": "data/raw", "labels": "data/labels"}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    forget, done = ["forget", "c.jpg", "--root", str(tmp_path)], []
+    meanwhile(monkeypatch, lambda: done.append(main(forget)))
+    assert (command(), done) == (0, [2])
+    assert f"another import or `forget` is at work on {into}/labels" in capsys.readouterr().err
+    assert "c.jpg" in table(into).index
+    assert main(forget) in (0, 1)
+    assert "c.jpg" not in table(into).index
+    assert {path.name for path in into.iterdir()} == {"raw", "labels"}
+
+
+def test_labels_that_are_saved_right_after_an_exchange_stay(into, command, monkeypatch):
+    """What takes long, a look at all photos, comes before it."""
+    looked, facts = [], placing._facts
+
+    def looking(folder):
+        looked.append(folder.name)
+        return facts(folder)
+
+    monkeypatch.setattr(placing, "_facts", looking)
+    assert command() == 0
+    assert looked == ["labels", "raw", "labels", "raw", ".before-labels"]
 
 
 def test_imports_into_two_places_run_at_once(into, command, monkeypatch, tmp_path):
@@ -86,7 +117,7 @@ def test_a_file_system_without_locks_takes_imports(into, command, monkeypatch):
         raise OSError(os.strerror(95))
 
     monkeypatch.setattr(placing.fcntl, "flock", no_locks)
-    with placing.importing_alone(into):
+    with placing.importing_alone(into / "labels"):
         pass
     assert {path.name for path in into.iterdir()} == {"raw", "labels"}
 

@@ -57,6 +57,7 @@ from facestats.core.shards import contents, drop_members, find_member, is_shard
 from facestats.dvc_files.cache import require_sound_cache
 from facestats.dvc_files.places import made_by_stages
 from facestats.errors import FaceStatsError, InputError, number_of
+from facestats.importers.placing import importing_alone
 from facestats.labels.removal import LabelFile, Mentions, read_label_files
 from facestats.machine.output import print_line, shell_words
 from facestats.params.project import load_params
@@ -111,7 +112,7 @@ def run(options: argparse.Namespace) -> int:
     journal = Journal(place.root)
     if options.dry_run:
         return _forget(place, journal, options)
-    with journal.alone():
+    with journal.alone(), importing_alone(place.labels):
         return _forget(place, journal, options)
 
 

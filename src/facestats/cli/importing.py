@@ -124,7 +124,7 @@ def run(options: argparse.Namespace) -> int:
         print(overview())
         return 0
     dataset = _named(options, DATASETS)
-    with importing_alone(options.into):
+    with importing_alone(options.into / "labels"):
         _import(dataset, options)
     return 0
 

@@ -25,22 +25,31 @@ _BLOCK = 1 << 20
 
 
 @contextmanager
-def importing_alone(into: Path) -> Iterator[None]:
-    """Keep other imports out of a place, by a lock whose file goes with the import.
+def importing_alone(labels: Path) -> Iterator[None]:
+    """Keep imports and `forget` away from each other, by a lock whose file goes with the command.
 
     A folder would not do: merges lock that of the labels by hand, and an import takes minutes.
+
+    Parameters
+    ----------
+    labels : Path
+        The folder of the label files.
 
     Raises
     ------
     InputError
-        Another import into the place is running.
+        Another such command is at work there.
     """
-    path = _importing((into / "labels").resolve()).with_suffix(".lock")
+    path = _importing(labels.resolve()).with_suffix(".lock")
     made = [folder for folder in (path.parent, *path.parent.parents) if not folder.exists()]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     try:
-        _lock(lock, path, into)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    except OSError:  # where nothing can be written, and no import, the command says so itself
+        yield
+        return
+    try:
+        _lock(lock, path, labels)
         try:
             yield
         finally:
@@ -52,7 +61,7 @@ def importing_alone(into: Path) -> Iterator[None]:
         os.close(lock)
 
 
-def _lock(lock: int, path: Path, into: Path) -> None:
+def _lock(lock: int, path: Path, labels: Path) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.path.samestat(os.fstat(lock), os.stat(path)):
@@ -62,8 +71,8 @@ def _lock(lock: int, path: Path, into: Path) -> None:
     except OSError:
         return  # a file system without locks
     raise InputError(
-        f"another import into {into} is running; nothing was changed by this one. Give the command "
-        "again when that has ended"
+        f"another import or `forget` is at work on {labels}; nothing was changed by this one. Give "
+        "the command again when that has ended"
     )
 
 
@@ -184,19 +193,16 @@ def _exchange(
 ) -> None:
     """Put the new folders in the place of the old ones; if that fails, the old ones are back."""
     old = {part: _before(to) for part, to in targets.items()}
+    for part, target in targets.items():  # a look at each photo takes seconds: nothing is moved yet
+        _refuse_changed(target, target, before[part])
     write_json(_journal(targets), _digests(temporary["labels"]))
     try:
         for part, target in targets.items():
             if target.exists():
                 target.replace(old[part])
             temporary[part].replace(target)
-        for part, target in targets.items():  # only now nobody finds them under their names
-            changed = {name for name, _ in before[part].items() ^ _facts(old[part]).items()}
-            if changed:
-                raise InputError(
-                    f"{one_line(str(target / min(changed)))} was changed during the import, which "
-                    "would lose that; nothing was changed by the import. Give the command again"
-                )
+        # Only now nobody finds them under their names.
+        _refuse_changed(targets["labels"], old["labels"], before["labels"])
     except BaseException:
         for part, target in targets.items():
             if old[part].is_dir():
@@ -204,6 +210,15 @@ def _exchange(
                     target.replace(temporary[part])
                 old[part].replace(target)
         raise
+
+
+def _refuse_changed(target: Path, now: Path, before: Facts) -> None:
+    """Raise an `InputError` if a folder, which lies at `now`, holds something else than before."""
+    if changed := {name for name, _ in before.items() ^ _facts(now).items()}:
+        raise InputError(
+            f"{one_line(str(target / min(changed)))} was changed during the import, which would "
+            "lose that; nothing was changed by the import. Give the command again"
+        )
 
 
 def carry_over(old: Path, new: Path) -> None:
