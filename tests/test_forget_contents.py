@@ -27,12 +27,12 @@ PEOPLE = pd.DataFrame({"person": ["Anna", PERSON], "age": 1.5})
 def lines(tmp_path):
     """Looks around in a folder; gives the lines, by the name of the file that each begins with."""
 
-    def look(few=()) -> list[str]:
+    def look(few=(), staying=()) -> list[str]:
         search = Search(IMAGES, {*IMAGES, "album/p180.tem"}, {PERSON}, {}, set())
         paths = list(files_of_project(tmp_path, set()))
-        folders = ["data/raw", "landmarks/tem"]
+        finder = search.finder(["data/raw", "landmarks/tem"], staying)
         lines = forget_contents.traces(
-            tmp_path, paths, search, folders, tmp_path / "data/raw", [*few]
+            tmp_path, paths, finder, IMAGES, tmp_path / "data/raw", [*few]
         )
         return [line.removeprefix(f"{tmp_path}/") for line in lines]
 
@@ -94,6 +94,118 @@ def test_a_name_is_found_as_json_and_html_escape_it(tmp_path, lines):
     (tmp_path / "b.html").write_text('<a href="data/raw/zo%C3%AB.jpg">x</a>')
     (tmp_path / "c.txt").write_bytes("zoë.jpg\n".encode("cp1252"))
     assert [line.partition(" ")[0] for line in lines()] == ["a.json", "b.html", "c.txt"]
+
+
+WAYS = [
+    *(
+        "p180.jpg",
+        "./data/raw/album/p180.jpg",
+        "../p4/data/raw/album/p180.jpg",
+        "raw/album/p180.jpg",
+    ),
+    *("/home/anna/my study/raw/album/p180.jpg", r"data\raw\album\p180.jpg", r"C:\s\album\p180.jpg"),
+    *(
+        "ALBUM/P180.JPG",
+        "album/p180",
+        r"D:\faces\Album\p180",
+        "./p180.jpg",
+        "ZOË.JPG",
+        r"C:\zoë.jpg",
+    ),
+    *("https://x.org/album/p180.jpg?a=1", "file:///data/zo%C3%AB.jpg", "Zo\u0065\u0308.jpg"),
+]
+NO_WAYS = [
+    *(
+        "ap180.jpg",
+        "album/ap180.jpg",
+        "p180.jpgs",
+        "album/p180 b.jpg",
+        "album/p180-b",
+        "album/p1801",
+    ),
+    *(
+        "other/p180.jpg",
+        "myalbum/p180.jpg",
+        "old-album/p180.jpg",
+        "p180",
+        "p180.png",
+        "album/p180.5",
+    ),
+]
+TABLE_WRITERS = {
+    "a.csv": lambda table, path: table.to_csv(path),
+    "a.json": lambda table, path: table.to_json(path),
+    "a.jsonl": lambda table, path: table.to_json(path, orient="records", lines=True),
+    "a.parquet": lambda table, path: table.to_parquet(path),
+    "a.npy": lambda table, path: np.save(path, table["image"].to_numpy().astype(str)),
+    "a.npz": lambda table, path: np.savez(path, image=table["image"].to_numpy().astype(str)),
+    "a.txt": lambda table, path: table.to_csv(path, sep="\t", encoding="utf-16"),
+}
+
+
+@pytest.mark.parametrize("name", TABLE_WRITERS)
+@pytest.mark.parametrize("way", WAYS)
+def test_a_path_is_found_however_it_is_written(tmp_path, lines, name, way):
+    TABLE_WRITERS[name](
+        pd.DataFrame({"image": ["x.jpg", way, "y" * 40 + ".jpg"], "age": 1.5}), tmp_path / name
+    )
+    (line,) = lines()
+    assert line.startswith(f"{name} names ")
+
+
+def test_names_of_an_array_that_touch_each_other_are_found(tmp_path, lines):
+    np.save(tmp_path / "a.npy", np.array(["p181.jpg", "P180.jpg", "p182.jpg"]))
+    np.save(tmp_path / "b.npy", np.array(["p181.jpg", "p182.jpg"]))
+    assert lines() == ["a.npy names P180.jpg and is read by no stage; look through it yourself"]
+
+
+@pytest.mark.parametrize("name", [name for name in TABLE_WRITERS if "np" not in name])
+def test_a_path_of_another_photo_is_not_found(tmp_path, lines, name):
+    TABLE_WRITERS[name](pd.DataFrame({"image": NO_WAYS, "age": 1.5}), tmp_path / name)
+    assert lines() == []
+
+
+def test_a_name_that_a_photo_that_stays_has_too_is_said_to_be_unsure(tmp_path, lines):
+    staying = ["other/p180.jpg", "album/p180.png", "guests/zoë.jpg"]
+    for text, word in {
+        "p180.jpg": "may name",
+        "album/p180": "may name",
+        "p180.jpg,album/p180.jpg": "names",
+        "/data/other/p180.jpg": None,
+        "/data/album/p180.jpg": "names",
+        r"C:\guests\zoë.jpg": None,
+        r"C:\myguests\zoë.jpg": "names",
+        "zoë.jpg": "names",
+    }.items():
+        (tmp_path / "a.csv").write_text(f"image\n{text}\n")
+        found = lines(staying=staying)
+        assert [line.split("a.csv ")[1].startswith(word) for line in found] == [True] * bool(word)
+
+
+def test_names_in_xml_are_found(tmp_path):
+    image = "a/Tom & Ann's.jpg"
+    names = forget_contents.Names(Search([image], {image}, set(), {}, set()).finder([], []))
+    table = pd.DataFrame({"image": [image], "age": 1.5})
+    workbook(tmp_path / "a.xlsx", image)
+    table.to_xml(tmp_path / "b.xml", parser="etree")
+    table.to_xml(tmp_path / "c.xml", parser="etree", attr_cols=["image"])
+    table.to_html(tmp_path / "d.html")
+    named, _ = forget_contents.files_that_name(sorted(tmp_path.iterdir()), names)
+    assert [path.name for path in named] == ["a.xlsx", "b.xml", "c.xml", "d.html"]
+
+
+@pytest.mark.parametrize(
+    ("image", "text", "found"),
+    [
+        *(("x/1.jpg", text, False) for text in ("11.jpg", "x/11.jpg", "y/1.jpg", "1.jpgs", "1")),
+        *(("x/1.jpg", text, True) for text in ("1.jpg", "(1.jpg)", "x/1", "../1.jpg")),
+        *(("x/1.ps", text, False) for text in ("see 1.ps there", "v1.ps")),
+        *(("x/1.ps", text, True) for text in ("1.ps", "a,1.ps,b", "../x/1.ps")),
+    ],
+)
+def test_a_short_name_is_no_chance_among_other_text(image, text, found):
+    names = forget_contents.Names(Search([image], {image}, set(), {}, set()).finder([], []))
+    assert bool(names.first_in(text.encode())) == found
 
 
 def export(folder):

@@ -73,7 +73,7 @@ def test_a_file_that_cannot_be_read_is_not_without_traces(tmp_path, monkeypatch,
         forget_traces.same_bytes([path], search)
     monkeypatch.setattr(forget_contents.os, "open", failing(number))
     with pytest.raises(FaultError, match=r"notes\.csv can't be read"):
-        forget_contents.files_that_name([path], forget_contents.Names(search, []))
+        forget_contents.files_that_name([path], forget_contents.Names(search.finder([], [])))
 
 
 def test_a_file_of_somebody_else_is_named_and_one_that_is_gone_is_not(

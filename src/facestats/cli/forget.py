@@ -429,8 +429,9 @@ def _look_around(
         )
     read = {LabelJournal(place.root).path, *(file.path for file in labels)}
     left = [path for path in paths if path not in made | read | same.keys()]
+    finder = targets.search.finder(place.above_names(), targets.staying)
     for line in forget_contents.traces(
-        place.root, left, targets.search, place.above_names(), place.photos, place.outs
+        place.root, left, finder, targets.search.images, place.photos, place.outs
     ):
         print_line(f"warning: {line}")
     for folder in forget_cache.temporary(place.root, targets.images):
@@ -481,7 +482,9 @@ def _still_there(place: Place, targets: Targets, options: argparse.Namespace) ->
     lines += [
         f"warning: {line}"
         for line in traces.history(
-            place.root, targets.search, targets.search.pattern(place.above_names())
+            place.root,
+            targets.search,
+            targets.search.finder(place.above_names(), targets.staying),
         )
     ]
     return [*lines, *forget_cache.beyond_reach(place.root, place.manual).split("\n")]

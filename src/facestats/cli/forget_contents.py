@@ -16,7 +16,8 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from facestats.cli.forget_traces import LONGEST, SHOWN, TABLES, Search, either, spellings, unread
+from facestats.cli.forget_names import Finder, Found, folded, spellings
+from facestats.cli.forget_traces import LONGEST, SHOWN, TABLES, unread
 from facestats.machine.child import Children
 from facestats.machine.limits import CrashError, Limits, OverLimitError
 
@@ -38,9 +39,9 @@ _TAG = re.compile(rb"<[^<>]*>")
 _MOST = 1 << 31  # bytes of a text, or of an archive's parts together
 _MOST_UNKNOWN = 1 << 28  # of a file of an unknown kind
 _CHUNK, _OVERLAP = 1 << 22, 1 << 14
-_SHORTEST = 5  # bytes of a name that is no chance among numbers
+_WIDE = {"utf-16-le": 2, "utf-16-be": 2, "utf-32-le": 4}  # bytes of a character
+_BREAK = re.compile(rb"[\x00-\x1f,;\"]")
 _SHORTEST_START = 3  # characters of a photo's name that pictures made of it begin with
-_FEW = 200  # needles that are faster looked for one by one
 _UNPACKERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 _OF_ARCHIVE = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, gzip.BadGzipFile),
@@ -56,81 +57,70 @@ class _UnsearchedError(Exception):
 
 
 class Names:
-    """What is looked for in files.
+    """Looks for names in the parts of a file, as whatever the bytes may be meant.
 
     Parameters
     ----------
-    search : Search
-    folders : iterable of str
-        As of `Search.pattern`.
+    finder : Finder
     """
 
-    def __init__(self, search: Search, folders: Iterable[str]):
-        self.text = search.pattern(folders)
-        self._words = {*search.names, *search.persons}
-        whole = [name for name in search.names if PurePosixPath(name).suffix]
-        long = [name for name in whole if len(name.encode(errors="replace")) >= _SHORTEST]
-        cells = [
-            name
-            for name in self._words.difference(whole)
-            if len(name.encode(errors="replace")) >= _SHORTEST
-        ]
-        self._among_numbers = re.compile(
-            rb"(?:" + either(long) + rb")|(?<!\w)(?:" + either(cells) + rb")(?!\w)"
-        )
+    def __init__(self, finder: Finder):
+        self.finder = finder
 
     @cached_property
     def _needles(self) -> dict[str, list[bytes]]:
-        forms = {
-            unicodedata.normalize(form, word) for word in self._words for form in ("NFC", "NFD")
-        }
+        """By encoding, what the folded bytes of every match hold."""
+        words = [*self.finder.words, *self.finder.cell_words]
+        cases = {case for word in words for case in (word, word.lower(), word.upper())}
+        forms = {form.decode("utf-8", "replace") for one in cases for form in spellings(one)}
         found = {}
-        for encoding in ("cp1252", "utf-16-le", "utf-16-be"):
+        for encoding in ("cp1252", *_WIDE):
             known = forms if encoding != "cp1252" else [one for one in forms if not one.isascii()]
-            needles = {one.encode(encoding, "ignore") for one in known}
+            needles = {folded(one.encode(encoding, "ignore")) for one in known}
             found[encoding] = sorted(needle for needle in needles if needle)
         return found
 
-    @cached_property
-    def _plain(self) -> list[bytes]:
-        """What every match in UTF-8 holds; empty where that is too many for a look at each."""
-        found: list[bytes] = []
-        for word in sorted(self._words, key=len):
-            for form in spellings(word):
-                found += [] if any(other in form for other in found) else [form]
-        return found if len(found) <= _FEW else []
+    def first_in(self, data: bytes, is_first: bool = True, is_last: bool = True) -> Found | None:
+        """The first name in a part of a file; not one that the part's ends may have cut.
 
-    def first_in(self, data: bytes, is_first: bool = True, is_last: bool = True) -> str | None:
-        """The first name in a part of a file; not one that the part's ends may have cut."""
-        for form, pattern in self._readings(data):
-            for match in pattern.finditer(form):
-                cut_off = (match.start() == 0 and not is_first) or (
-                    match.end() == len(form) and not is_last
+        One that may be another photo's is given where there is no other.
+        """
+        unsure = None
+        for form, among_numbers in self._readings(data):
+            for found in self.finder.all_in(form, among_numbers):
+                above_cut = form[found.start - 1 : found.start] in b"/\\" and not _BREAK.search(
+                    form[: found.start]
                 )
-                if not cut_off:
-                    return match[0].decode(errors="replace").strip(' ,;\t"')
-        return None
+                cut_off = (not is_first and (found.start == 0 or above_cut)) or (
+                    not is_last and found.end == len(form)
+                )
+                if not cut_off and found.is_sure:
+                    return found
+                unsure = unsure or (None if cut_off else found)
+        return unsure
 
-    def _readings(self, data: bytes) -> Iterator[tuple[bytes, re.Pattern[bytes]]]:
-        """The data as they may be meant, each with what is looked for."""
-        if not self._plain or any(needle in data for needle in self._plain):
-            if b"\0" in data:
-                yield data, self._among_numbers
-                yield data.replace(b"\0", b"\n"), self.text
-            else:
-                yield data, self.text
+    def _readings(self, data: bytes) -> Iterator[tuple[bytes, bool]]:
+        """The data as they may be meant, each with whether numbers stand among the texts."""
+        has_nulls = b"\0" in data
+        if has_nulls:
+            yield data, True
+        yield data.replace(b"\0", b"\n"), False
+        same_case = folded(data) if has_nulls or self._needles["cp1252"] else b""
         for encoding, needles in self._needles.items():
-            if (encoding == "cp1252" or b"\0" in data) and any(one in data for one in needles):
-                for shift in (0,) if encoding == "cp1252" else (0, 1):
-                    text = data[shift:].decode(encoding, "replace")
-                    yield text.encode(errors="replace"), self.text
+            width = _WIDE.get(encoding, 1)
+            if (width == 1 or has_nulls) and any(one in same_case for one in needles):
+                for shift in range(width):
+                    text = data[shift:].decode(encoding, "replace").replace("\0", "\n")
+                    yield text.encode(errors="replace"), False
+                    if width == 4:  # the texts of NumPy fill their places
+                        yield text.encode(errors="replace"), True
 
 
 def traces(
     root: Path,
     paths: Collection[Path],
-    search: Search,
-    folders: Iterable[str],
+    finder: Finder,
+    images: Collection[str],
     photos: Path,
     outs: Collection[Path],
 ) -> list[str]:
@@ -142,9 +132,9 @@ def traces(
         The project folder.
     paths : collection of Path
         Regular files of it.
-    search : Search
-    folders : iterable of str
-        As of `Search.pattern`.
+    finder : Finder
+    images : collection of str
+        The photos that go: paths below the folder of photos.
     photos : Path
         The folder of photos.
     outs : collection of Path
@@ -153,20 +143,19 @@ def traces(
     ours = [*(root / name for name in _PROGRAM), *outs]
     few = {path for path in paths if any(path.is_relative_to(one) for one in ours)}
     wanted = [path for path in paths if _is_searched(path, path in few, photos)]
-    named, unsearched = files_that_name(wanted, Names(search, folders))
+    named, unsearched = files_that_name(wanted, Names(finder))
     others = [path for path in paths if path not in few and path not in named]
     lines = [
-        f"{path} names {name}; take that out"
-        if path.parent == root and path.name in _SETTINGS
-        else f"{path} names {name} and is read by no stage; look through it yourself"
+        _line(path, name, path.parent == root and path.name in _SETTINGS)
         for path, name in named.items()
     ]
-    vectors = _embeddings_beside(others, named)
+    sure = [path for path, name in named.items() if name.is_sure]
+    vectors = _embeddings_beside(others, sure)
     lines += [f"{path} holds embeddings; by {of}, theirs are among them" for path, of in vectors]
     known = {path for path, _ in vectors}
     lines += [
         f"{path} is called like {image}, and stays; look at it yourself"
-        for path, image in called_like(others, search.images, photos).items()
+        for path, image in called_like(others, images, photos).items()
         if path not in known
     ]
     by_reason: dict[str, list[Path]] = {}
@@ -179,6 +168,17 @@ def traces(
     return lines
 
 
+def _line(path: Path, name: Found, is_setting: bool) -> str:
+    if not name.is_sure:
+        return (
+            f"{path} may name {name.text}, but a photo that stays is called so, too; look through "
+            "it yourself"
+        )
+    if is_setting:
+        return f"{path} names {name.text}; take that out"
+    return f"{path} names {name.text} and is read by no stage; look through it yourself"
+
+
 def _is_searched(path: Path, few: bool, photos: Path) -> bool:
     kind = path.suffix.lower()
     if kind in TABLES:
@@ -186,7 +186,9 @@ def _is_searched(path: Path, few: bool, photos: Path) -> bool:
     return not (few or kind in PICTURES or (kind == ".tar" and path.is_relative_to(photos)))
 
 
-def files_that_name(paths: Iterable[Path], names: Names) -> tuple[dict[Path, str], dict[Path, str]]:
+def files_that_name(
+    paths: Iterable[Path], names: Names
+) -> tuple[dict[Path, Found], dict[Path, str]]:
     """Look through files; gives the first name in each that has one, and why some were not read."""
     named, unsearched = {}, {}
     for path in paths:
@@ -200,7 +202,7 @@ def files_that_name(paths: Iterable[Path], names: Names) -> tuple[dict[Path, str
     return named, unsearched
 
 
-def _first_name(path: Path, names: Names) -> str | None:
+def _first_name(path: Path, names: Names) -> Found | None:
     kind, why = path.suffix.lower(), None
     if kind in _READ_APART:
         try:
@@ -237,49 +239,54 @@ def _open_itself(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)
 
 
-def _in_table(path: Path, names: Names) -> str | None:
+def _in_table(path: Path, names: Names) -> Found | None:
     head = {"path": os.path.abspath(path)}
     try:
-        answer, _ = _children.call(head, names.text.pattern)
+        answer, _ = _children.call(head, names.finder.to_bytes())
     except (OverLimitError, CrashError):
         raise _UnsearchedError("takes too long, or ends what reads it") from None
     if "errno" in answer:
         raise OSError(answer["errno"], answer["error"], str(path))
     if "why" in answer:
         raise _UnsearchedError(answer["why"])
-    return answer["match"]
+    return Found(*answer["found"]) if answer["found"] else None
 
 
-def _in_archive(file: IO[bytes], names: Names) -> str | None:
+def _in_archive(file: IO[bytes], names: Names) -> Found | None:
     left = _MOST
     with zipfile.ZipFile(file) as archive:
         listed = "\n".join(archive.namelist()).encode(errors="replace")
-        if name := names.first_in(listed):
+        if (name := names.first_in(listed)) and name.is_sure:
             return name
+        unsure = name
         for part in archive.infolist():
             kind = PurePosixPath(part.filename).suffix.lower()
             if part.is_dir() or kind in PICTURES:
                 continue
             with archive.open(part) as unpacked:
-                if name := _in_stream(unpacked, names, left, kind in _TAGGED):
+                name = _in_stream(unpacked, names, left, kind in _TAGGED)
+                if name and name.is_sure:
                     return name
+                unsure = unsure or name
             left -= part.file_size
-    return None
+    return unsure
 
 
-def _in_stream(file: Any, names: Names, most: int, tagged: bool = False) -> str | None:
+def _in_stream(file: Any, names: Names, most: int, tagged: bool = False) -> Found | None:
     """The first name in a file that is read part by part."""
-    before, taken = b"", 0
+    before, taken, unsure = b"", 0, None
     while True:
         part = file.read(_CHUNK)
         is_last = len(part) < _CHUNK
         data = before + part
         for form in (data, _TAG.sub(b"\n", data)) if tagged else (data,):
-            if name := names.first_in(form, taken == 0, is_last):
+            name = names.first_in(form, taken == 0, is_last)
+            if name and name.is_sure:
                 return name
+            unsure = unsure or name
         taken += len(part)
         if is_last:
-            return None
+            return unsure
         if taken >= most:
             raise _UnsearchedError("too large")
         before = data[-_OVERLAP:]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -13,6 +12,7 @@ import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet as pq
 
+from facestats.cli.forget_names import Finder, Found
 from facestats.core.shard_members import opened
 from facestats.machine.child import Message, answer_calls
 from facestats.machine.limits import is_own_limit
@@ -26,7 +26,7 @@ def main(seconds: float, memory: float) -> None:
 
     def answer(head: dict[str, Any], body: bytearray) -> Message:
         try:
-            return {"match": _first_match(Path(head["path"]), re.compile(bytes(body), re.M))}, b""
+            return {"found": _first_found(Path(head["path"]), Finder.from_bytes(bytes(body)))}, b""
         except MemoryError:
             if not is_own_limit(int(memory)):
                 raise
@@ -41,15 +41,18 @@ def main(seconds: float, memory: float) -> None:
     answer_calls(answer, seconds, memory)
 
 
-def _first_match(path: Path, pattern: re.Pattern[bytes]) -> str | None:
+def _first_found(path: Path, finder: Finder) -> Found | None:
+    unsure = None
     with opened(path) as file:
         kind = path.suffix.lower()
         columns = {".parquet": _parquet, ".dta": _stata}.get(kind, _arrow)(file)
         for values in _spss(path) if kind in (".sav", ".zsav") else columns:
             text = "\n".join(str(value) for value in values if value is not None)
-            if match := pattern.search(text.encode(errors="surrogateescape")):
-                return match[0].decode(errors="replace")
-    return None
+            for found in finder.all_in(text.encode(errors="surrogateescape")):
+                if found.is_sure:
+                    return found
+                unsure = unsure or found
+    return unsure
 
 
 def _parquet(file: Any) -> Iterator[Iterable[Any]]:

@@ -15,6 +15,7 @@ from facestats.cli.forget_journal import (
     is_below,
     merged,
 )
+from facestats.cli.forget_names import called_so
 from facestats.core.crops import Crops
 from facestats.core.layout import CROPS, FACES_TABLE
 from facestats.core.photo_files import face_filename, printable
@@ -72,6 +73,8 @@ class Targets:
         How names were read.
     alike : list of str
         Photos that stay and may show the same people, with the reason.
+    staying : set of str
+        Photos that stay and are called like one that goes, in whatever folder.
     """
 
     images: list[str]
@@ -82,6 +85,7 @@ class Targets:
     named: dict[str, set[str]]
     notes: list[str] = field(default_factory=list)
     alike: list[str] = field(default_factory=list)
+    staying: set[str] = field(default_factory=set)
 
 
 def names_before(place: Place, cache_too: bool) -> set[str]:
@@ -170,6 +174,7 @@ def find_targets(
         + (f"; label files say that it shows {shown[image]}" if image in shown else "")
         for image in sorted(copies)
     ]
+    targets.staying = called_so(images, here - images)
     targets.alike = _alike(place, images, here, table, mentions, persons)
     return targets
 

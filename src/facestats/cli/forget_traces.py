@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import html
-import json
 import os
 import re
 import subprocess
-import unicodedata
 import zipfile
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
-from urllib.parse import quote
 
+from facestats.cli.forget_names import Finder
 from facestats.core.shards import open_any, open_each
 from facestats.dvc_files.forms import MOST_YAML, ForeignError, load_yaml, read_regular
 from facestats.errors import FaceStatsError, number_of
@@ -60,22 +57,9 @@ class Search:
     sizes: set[int] | None
     git_objects: dict[str, str] = field(default_factory=dict)
 
-    def pattern(self, folders: Iterable[str]) -> re.Pattern[bytes]:
-        """Compile a search for the names and people in a file's bytes.
-
-        Names with an extension match alone or below one of the folders, other names and people as
-        cells of a table; all in both forms of Unicode.
-        """
-        whole = [name for name in self.names if PurePosixPath(name).suffix]
-        cells = [*(name for name in self.names if name not in whole), *self.persons]
-        above = b"|".join(
-            re.escape(f"{folder}/".encode(errors="surrogateescape")) for folder in folders
-        )
-        return re.compile(
-            rb"(?<![\w/.\-])(?:" + above + rb")?(?:" + either(whole) + rb")(?!\w)"
-            rb"|(?:^|[,;\t\"])[ ]*(?:" + either(cells) + rb")[ ]*(?=$|[,;\t\"\r\n])",
-            re.MULTILINE,
-        )
+    def finder(self, folders: Iterable[str], staying: Collection[str]) -> Finder:
+        """What finds the names and people; folders and staying photos as of `Finder.of`."""
+        return Finder.of(self.images, self.names, self.persons, folders, staying)
 
 
 @dataclass(frozen=True)
@@ -100,23 +84,6 @@ def bytes_of(paths: Iterable[Path]) -> dict[Path, Bytes]:
         _hash(file, size, *digests)
         found[path] = Bytes(size, *(digest.hexdigest() for digest in digests))
     return found
-
-
-def either(names: Iterable[str]) -> bytes:
-    """A pattern for any of the names, however it is written."""
-    forms = {form for name in names for form in spellings(name)}
-    return b"|".join(map(re.escape, sorted(forms, key=len, reverse=True))) or rb"(?!)"
-
-
-def spellings(name: str) -> set[bytes]:
-    """A name in both forms of Unicode, also as JSON, HTML and addresses escape it."""
-    forms = {name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD"))}
-    ways = (str, html.escape, lambda form: json.dumps(form)[1:-1], _as_address)
-    return {way(form).encode(errors="surrogateescape") for form in forms for way in ways}
-
-
-def _as_address(name: str) -> str:
-    return quote(name.encode(errors="surrogateescape"))
 
 
 def files_of_project(root: Path, left_out: Collection[Path]) -> Iterator[Path]:
@@ -279,7 +246,7 @@ def experiments(root: Path) -> str | None:
     )
 
 
-def history(root: Path, search: Search, pattern: re.Pattern[bytes]) -> list[str]:
+def history(root: Path, search: Search, finder: Finder) -> list[str]:
     """List files in git's history, stashes or experiments that have their bytes or names."""
     listed = [
         line.split(b" ", 1)
@@ -309,7 +276,7 @@ def history(root: Path, search: Search, pattern: re.Pattern[bytes]) -> list[str]
     ]
     versions: dict[str, int] = {}
     for name, data in _objects(root, texts):
-        if pattern.search(readable(data)):
+        if any(found.is_sure for found in finder.all_in(readable(data))):
             versions[paths[name]] = versions.get(paths[name], 0) + 1
     return lines + [
         f"git's history: {path} names them in {number_of(n, 'version')}"
