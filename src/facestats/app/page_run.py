@@ -14,6 +14,7 @@ from facestats.app.dvc_says import DvcSays
 from facestats.app.page_faces import meaning_of
 from facestats.app.pictures import picture_response
 from facestats.app.site import Page, Site, make_router
+from facestats.app.uncommitted import warnings_by_hand
 from facestats.core.files import read_json
 from facestats.core.layout import METRICS, SERVING
 from facestats.errors import FaceStatsError
@@ -46,6 +47,7 @@ def routes(site: Site) -> APIRouter:
             PAGE.key,
             sections=sections,
             why=why,
+            by_hand=await site.work(warnings_by_hand, root),
             album=LinkedAlbum(root),
             open_=_OPEN,
             about=meaning_of(site.state.run().models)["about"],

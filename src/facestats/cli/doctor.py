@@ -163,6 +163,7 @@ def _examine_all(
     Returns the facts for programs, and the lines of the summary. Stages are looked at where the
     cache is sound.
     """
+    from facestats.app.uncommitted import warnings_by_hand
     from facestats.cli.doctor_photos import examine_photos
 
     root = options.root
@@ -179,6 +180,7 @@ def _examine_all(
     inputs.warnings += [Finding("rows", line.strip()) for line in rows[1:]]
     facts["stale"], work, lost = _examine_stages(root, params) if sound else _NOT_ASKED
     inputs.warnings += [Finding("dvc", line) for line in describe_lost_outs(lost)]
+    inputs.warnings += [Finding("labels", line) for line in warnings_by_hand(root)]
     there = (
         "there"
         if models["landmarks_fetched"]

@@ -4,13 +4,15 @@
 replaces, to a file of your own. Fill in proposed_age, proposed_gender and
 proposed_ethnicity; leave empty what you can't tell. `merge` checks the whole
 file and writes its labels into the file of `data.manual_labels`; if anything is
-wrong, it writes nothing.
+wrong, it writes nothing. `restore` writes the labels of the app's page Label that
+the file lost, as by `dvc exp apply` before they were committed; it changes none.
 
 examples:
   python -m facestats labels template -o to_label.csv
   python -m facestats labels merge to_label.csv --dry-run
   python -m facestats labels merge to_label.csv
   python -m facestats labels merge to_label.csv --new-class gender=nonbinary
+  python -m facestats labels restore --dry-run
 
 exit code: 0 done, 2 wrong usage or a file that can't be used (every mistake is
 named, nothing is written)
@@ -20,12 +22,16 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from facestats.core.layout import FACES_TABLE, METADATA
+from facestats.core.layout import METADATA
 from facestats.errors import InputError, number_of
 from facestats.machine.output import one_line, print_line
 
-HELP = "copy the faces to label into a file, and merge the labels"
+if TYPE_CHECKING:
+    from facestats.labels.manual import Change
+
+HELP = "copy the faces to label into a file, merge the labels, restore lost ones"
 TEMPLATE = METADATA / "labels_template.csv"
 
 
@@ -63,10 +69,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ATTRIBUTE=NAME",
         help="allow a class that nothing knows yet, such as gender=nonbinary; may be repeated",
     )
-    merge.add_argument(
-        "--dry-run", action="store_true", help="say what would change, write nothing"
+    restore = _action(
+        actions,
+        "restore",
+        "write labels of the page Label that the file of labels by hand has lost",
+        "--dry-run",
+        "",
     )
-    for action in (template, merge):
+    for action in (merge, restore):
+        action.add_argument(
+            "--dry-run", action="store_true", help="say what would change, write nothing"
+        )
+    for action in (template, merge, restore):
         action.add_argument(
             "--root",
             type=Path,
@@ -75,7 +89,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _action(actions, name: str, summary: str, *examples: str) -> argparse.ArgumentParser:
-    lines = "\n".join(f"  python -m facestats labels {name} {example}" for example in examples)
+    lines = "\n".join(
+        f"  python -m facestats labels {name} {example}".rstrip() for example in examples
+    )
     return actions.add_parser(
         name,
         help=summary,
@@ -86,7 +102,8 @@ def _action(actions, name: str, summary: str, *examples: str) -> argparse.Argume
 
 def run(options: argparse.Namespace) -> int:
     root = find_root(options.root)
-    return _copy_template(root, options) if options.action == "template" else _merge(root, options)
+    actions = {"template": _copy_template, "merge": _merge, "restore": _restore}
+    return actions[options.action](root, options)
 
 
 def find_root(root: Path | None) -> Path:
@@ -150,11 +167,10 @@ def _copy_template(root: Path, options: argparse.Namespace) -> int:
 
 def _merge(root: Path, options: argparse.Namespace) -> int:
     from facestats.app.labelling import is_removed
+    from facestats.app.uncommitted import images_of
     from facestats.attributes.filled import read_filled
     from facestats.attributes.known_classes import known_classes
     from facestats.attributes.resolution import STANDARD
-    from facestats.core import tables
-    from facestats.faces.tables import FACES
     from facestats.labels.manual import merge_labels, own_file
     from facestats.params.project import load_params
 
@@ -165,8 +181,7 @@ def _merge(root: Path, options: argparse.Namespace) -> int:
             into = own_file(root, "data.manual_labels", name)
         except InputError as error:
             raise InputError(f"{error}, or name it with --into") from None
-    faces = tables.read(root / FACES_TABLE, FACES, ["filename", "image"]).dropna(subset="filename")
-    images = dict(zip(faces["filename"], faces["image"], strict=True))
+    images = images_of(root)
     targets = [target for target, kind in STANDARD.items() if kind == "classification"]
     known = known_classes(root, into, targets, options.new_class)
     filled = read_filled(options.file, images, known)
@@ -182,12 +197,7 @@ def _merge(root: Path, options: argparse.Namespace) -> int:
         print_line(note)
     for column in filled.ignored:
         print(f"warning: the column {column!r} is none of a template's; it is left aside")
-    for change in changes:
-        if change.changed:
-            print_line(
-                f"{change.filename}: {change.column} "
-                + (f"{change.new} (new)" if change.old is None else f"{change.old} → {change.new}")
-            )
+    _print_changes(changes)
     new = sum(change.old is None for change in changes)
     changed = sum(change.changed for change in changes) - new
     print(
@@ -204,3 +214,34 @@ def _merge(root: Path, options: argparse.Namespace) -> int:
     else:
         print_line(f"{into} is as it was")
     return 0
+
+
+def _restore(root: Path, options: argparse.Namespace) -> int:
+    from facestats.app.uncommitted import images_of, lost_labels
+    from facestats.labels.manual import merge_labels, own_file
+    from facestats.params.project import load_params
+
+    def refuse_changes(changes: list[Change]) -> None:
+        if any(change.old is not None for change in changes):
+            raise InputError(f"{path} was labelled meanwhile; give the same command again")
+
+    name = load_params(root / "params.yaml").data.manual_labels
+    path = own_file(root, "data.manual_labels", name)
+    lost = lost_labels(root)
+    if not lost:
+        print_line(f"{path} has all labels of the page Label")
+        return 0
+    changes = merge_labels(path, lost, images_of(root), not options.dry_run, refuse_changes)
+    _print_changes(changes)
+    wrote = "nothing written (--dry-run); without it:" if options.dry_run else "written to"
+    print_line(f"{number_of(len(changes), 'label')} to bring back; {wrote} {path}")
+    return 0
+
+
+def _print_changes(changes: list[Change]) -> None:
+    for change in changes:
+        if change.changed:
+            print_line(
+                f"{change.filename}: {change.column} "
+                + (f"{change.new} (new)" if change.old is None else f"{change.old} → {change.new}")
+            )

@@ -1,0 +1,95 @@
+"""Labels that `dvc exp apply` or `git checkout` took away are told of, and come back."""
+
+import subprocess
+from dataclasses import asdict
+from json import dumps
+
+import pandas as pd
+import pytest
+
+from facestats.__main__ import main
+from facestats.app.journal import JOURNAL, Entry
+from facestats.app.uncommitted import warnings_by_hand
+from facestats.core import tables
+from facestats.core.layout import FACES_TABLE
+from facestats.faces.tables import FACES
+from resources import ROOT
+
+HEADER = "filename,gender,ethnicity,age,rating,person\n"
+LABELS, RATINGS = "data/manual_labels.csv", "data/manual_ratings.csv"
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """A project whose files by hand are committed."""
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    faces = pd.DataFrame({"image": ["a.jpg", "b.jpg"], "filename": ["a.jpg", "b.jpg"]})
+    tables.write(faces.reindex(columns=list(FACES.columns)), tmp_path / FACES_TABLE, FACES)
+    (tmp_path / LABELS).write_text(HEADER)
+    (tmp_path / RATINGS).write_text("rater,image,trait,rating,order,seconds,repeat\n")
+    monkeypatch.chdir(tmp_path)
+    git("init", "-q")
+    git("add", LABELS, RATINGS)
+    git("commit", "-qm", "files")
+    return tmp_path
+
+
+def git(*words):
+    names = ("-c", "user.name=a", "-c", "user.email=a@b")
+    subprocess.run(["git", *names, *words], check=True, timeout=60)
+
+
+def note(root, *entries: Entry) -> None:
+    path = root / JOURNAL
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(dumps(asdict(entry)) + "\n" for entry in entries))
+
+
+def entry(number: str, name: str, column: str, new: str, old: str = "", undoes: str = "") -> Entry:
+    return Entry(number, name, column, old, new, "ann", "2026-11-28T08:00:00Z", "one", undoes)
+
+
+def test_files_by_hand_that_are_not_committed_are_named(root):
+    assert warnings_by_hand(root) == []
+    (root / LABELS).write_text(HEADER + "a.jpg,female,,,,\n")
+    (warning,) = warnings_by_hand(root)
+    assert warning.startswith(f"{LABELS} has changes that are not committed, which `dvc exp apply`")
+    with (root / RATINGS).open("a") as file:
+        file.write("ann,a.jpg,,3,1,2,0\n")
+    assert [text.split()[0] for text in warnings_by_hand(root)] == [LABELS, RATINGS]
+    git("commit", "-qam", "labels")
+    assert warnings_by_hand(root) == []
+
+
+def test_labels_that_a_checkout_took_away_come_back_and_no_other_changes(root, capsys):
+    (root / LABELS).write_text(HEADER + "a.jpg,female,,31,,\nb.jpg,male,,,,\n")
+    note(
+        root,
+        entry("1", "a.jpg", "gender", "male"),
+        entry("2", "a.jpg", "gender", "female", "male"),
+        entry("3", "a.jpg", "age", "31"),
+        entry("4", "b.jpg", "gender", "male"),
+        entry("5", "b.jpg", "age", "7"),
+        entry("6", "b.jpg", "age", "", "7", undoes="5"),
+        entry("7", "gone.jpg", "age", "9"),
+        entry("8", "b.jpg", "rating", ""),
+    )
+    assert len(warnings_by_hand(root)) == 1  # not committed, and none is lost
+    git("checkout", "-q", ".")
+    (warning,) = warnings_by_hand(root)
+    assert warning.startswith(f"{LABELS} lacks 3 labels of the page Label; `python -m facestats")
+    (root / LABELS).write_text(HEADER + "b.jpg,female,,,,\n")  # and somebody has labelled on
+    assert main(["labels", "restore", "--dry-run"]) == 0
+    assert (root / LABELS).read_text() == HEADER + "b.jpg,female,,,,\n"
+    assert "a.jpg: age 31 (new)" in capsys.readouterr().out
+    assert main(["labels", "restore"]) == 0
+    assert (root / LABELS).read_text() == HEADER + "b.jpg,female,,,,\na.jpg,female,,31,,\n"
+    assert main(["labels", "restore"]) == 0
+    assert "has all labels of the page Label" in capsys.readouterr().out
+
+
+def test_doctor_names_what_is_not_committed(root, capsys):
+    (root / LABELS).write_text(HEADER + "a.jpg,female,,,,\n")
+    main(["doctor"])
+    printed = capsys.readouterr()
+    assert f"{LABELS} has changes that are not committed" in printed.out + printed.err
