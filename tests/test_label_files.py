@@ -266,3 +266,16 @@ def test_long_files_take_seconds(tmp_path):
         join_labels(faces, tmp_path, tmp_path / "none", "auto").summary["labelled"]["age"] == 20_000
     )
     assert time.process_time() - start < 15  # 1.5 s measured
+
+
+def test_a_carriage_return_in_a_cell_does_not_cut_its_line(join):
+    text = "person,image,gender,glasses\np1,00.jpg,male\r,none\np2,01.jpg,female,sun\n"
+    with pytest.raises(LabelError, match=r"labels\.csv, line 2: ends with a carriage"):
+        join(labels__csv=text)
+    quoted = join(labels__csv=text.replace("male\r", '"male\r"'))
+    assert labels(quoted, "gender", "glasses")[:2] == [["male", "none"], ["female", "sun"]]
+
+
+def test_lines_of_old_macs_may_hold_breaks_in_their_cells(join):
+    joined = join(labels__csv=PLAIN.replace("\n", "\r").replace("male,34.5", '"ma\nle",34.5'))
+    assert joined.table["gender"].notna().sum() == 3

@@ -416,7 +416,20 @@ def _records(text: str, path: Path) -> tuple[str, list[list[str]], list[int]]:
             f"{path}, line {start + reader.line_num}: {error}; close the quotation mark, write one "
             "within a cell twice, and separate cells by commas, semicolons or tabs"
         ) from None
+    _refuse_mixed_ends(text, ends, path)
     return separator, records, ends
+
+
+def _refuse_mixed_ends(text: str, ends: list[int], path: Path) -> None:
+    """Refuse a carriage return in an unquoted cell: the rest would be a line of its own."""
+    if "\n" in text and re.search(r"\r(?!\n)", text):
+        lines = list(_lines(text))
+        alone = [end for end in ends if lines[end - 1].endswith("\r")]
+        if alone and any(lines[end - 1].endswith("\n") for end in ends):
+            raise LabelError(
+                f"{path}, line {alone[0]}: ends with a carriage return alone, unlike others; "
+                "remove it, or join the line with the next one"
+            )
 
 
 def _lines(text: str) -> Iterator[str]:
