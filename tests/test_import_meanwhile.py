@@ -94,7 +94,26 @@ def test_labels_that_are_saved_right_after_an_exchange_stay(into, command, monke
 
     monkeypatch.setattr(placing, "_facts", looking)
     assert command() == 0
-    assert looked == ["labels", "raw", "labels", "raw", ".before-labels"]
+    assert looked == ["labels", "raw", "labels", "raw", ".before-labels", ".before-raw"]
+
+
+def test_photos_that_come_go_or_change_in_the_last_moment_do_so(into, command, monkeypatch):
+    put(into, "raw/deep/gone.jpg")
+    write_journal = placing.write_json
+
+    def and_act(*arguments):
+        write_journal(*arguments)
+        put(into, "raw/new/mine.jpg")
+        (into / "raw/deep/gone.jpg").unlink()
+        (into / "other.jpg").write_bytes(b"another")
+        (into / "other.jpg").replace(into / "raw/c.jpg")
+
+    monkeypatch.setattr(placing, "write_json", and_act)
+    assert command() == 0
+    assert (into / "raw/new/mine.jpg").is_file()
+    assert not (into / "raw/deep/gone.jpg").exists()
+    assert (into / "raw/c.jpg").read_bytes() == b"another"
+    assert (into / "raw/folder/anna/a.jpg").is_file()
 
 
 def test_imports_into_two_places_run_at_once(into, command, monkeypatch, tmp_path):

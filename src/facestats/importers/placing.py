@@ -210,6 +210,19 @@ def _exchange(
                     target.replace(temporary[part])
                 old[part].replace(target)
         raise
+    _follow(before["raw"], old["raw"], targets["raw"])
+
+
+def _follow(before: Facts, old: Path, new: Path) -> None:
+    """Bring what came, went or was replaced in the old photos up to the exchange into the new."""
+    now = _facts(old)
+    for name in {name for name, _ in before.items() ^ now.items()}:
+        if name not in now:
+            (new / name).unlink(missing_ok=True)
+            continue
+        (new / name).parent.mkdir(parents=True, exist_ok=True)
+        if not (new / name).is_dir():
+            (old / name).replace(new / name)
 
 
 def _refuse_changed(target: Path, now: Path, before: Facts) -> None:
