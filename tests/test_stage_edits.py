@@ -105,6 +105,18 @@ def test_a_file_of_the_same_size_is_another_one_by_its_time(project):
     assert inputs.edited_files() == [Path("labels")]
 
 
+def test_links_to_folders_are_not_followed(project):
+    for name in ("here", "also_here"):
+        (project / "labels" / name).symlink_to(".")
+    (project / "labels/all").symlink_to(project)
+    inputs = Inputs("own@women")
+    (project / "elsewhere.txt").write_text("somebody's")
+    assert inputs.edited_files() == []
+    (project / "labels/all").unlink()
+    (project / "labels/labels.csv").write_text("image\nb.jpg\n")
+    assert inputs.edited_files() == [Path("labels")]
+
+
 def test_the_params_of_the_stage_are_compared_by_value(project):
     inputs = Inputs("own@women")
     path = project / "params.yaml"

@@ -88,9 +88,9 @@ def _states(paths: list[Path]) -> Iterator[tuple[Path, bytes | int]]:
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
-                    if entry.is_dir():
+                    if entry.is_dir(follow_symlinks=False):
                         folders += [] if entry.name in _NO_INPUT else [Path(entry.path)]
-                    else:
+                    elif not entry.is_dir():  # DVC and stages look into no link to a folder
                         total += int.from_bytes(_state(entry))
         except OSError:  # gone meanwhile, or unreadable: DVC says so
             total = -1
