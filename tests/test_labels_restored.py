@@ -1,6 +1,5 @@
 """Labels that `dvc exp apply` or `git checkout` took away are told of, and come back."""
 
-import subprocess
 from dataclasses import asdict
 from json import dumps
 
@@ -13,6 +12,7 @@ from facestats.app.uncommitted import warnings_by_hand
 from facestats.core import tables
 from facestats.core.layout import FACES_TABLE
 from facestats.faces.tables import FACES
+from programs import run_program
 from resources import ROOT
 
 HEADER = "filename,gender,ethnicity,age,rating,person\n"
@@ -36,7 +36,7 @@ def root(tmp_path, monkeypatch):
 
 def git(*words):
     names = ("-c", "user.name=a", "-c", "user.email=a@b")
-    subprocess.run(["git", *names, *words], check=True, timeout=60)
+    run_program(["git", *names, *words], check=True, seconds=60)
 
 
 def note(root, *entries: Entry) -> None:
