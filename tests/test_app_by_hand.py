@@ -189,6 +189,21 @@ def test_orders_and_lines_are_read_once_for_all_ratings(root, monkeypatch):
     assert again["face"]["name"] != seen[0]
 
 
+def test_the_last_judgement_is_the_one_given_last_however_the_file_is_sorted(root):
+    shown, study, seen = shown_of(5), Rating(root, Choices(False, "Adults judge faces.", 0.0)), []
+    now = study.begin(shown, "zed", "", True)
+    for _ in range(3):
+        seen.append(now["face"]["name"])
+        now = study.rate(shown, "zed", "", seen[-1], 4.0, 1.0, False)
+    path = root / "data/manual_ratings.csv"
+    header, *lines = path.read_text().splitlines(True)
+    path.write_text(header + "".join(lines[::-1]))
+    assert study.begin(shown, "zed", "", True)["last"] == seen[-1]
+    for face in seen[::-1]:
+        assert study.undo(shown, "zed", "", face)["face"]["name"] == face
+    assert path.read_text() == header
+
+
 @pytest.mark.long
 def test_nothing_is_written_of_a_photo_that_was_removed_meanwhile(root):
     """By `forget`, while raters look at it."""

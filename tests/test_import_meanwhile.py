@@ -116,6 +116,30 @@ def test_photos_that_come_go_or_change_in_the_last_moment_do_so(into, command, m
     assert (into / "raw/folder/anna/a.jpg").is_file()
 
 
+def test_photos_put_there_after_a_kill_between_the_exchanges_cost_no_others(
+    into, command, monkeypatch, capsys
+):
+    put(into, "raw/mine.jpg")
+    replace = type(into).replace
+
+    def replacing(path, target):
+        if path.name == ".importing-raw":
+            os._exit(9)
+        return replace(path, target)
+
+    if os.fork() == 0:
+        monkeypatch.setattr(type(into), "replace", replacing)
+        command()
+    assert os.waitstatus_to_exitcode(os.wait()[1]) == 9
+    put(into, "raw/new.jpg")
+    assert command() == 2
+    assert "was made anew since" in capsys.readouterr().err
+    (into / "raw").rename(into / "aside")
+    assert command() == 0
+    assert (into / "raw/mine.jpg").is_file()
+    assert (into / "raw/folder/anna/a.jpg").is_file()
+
+
 def test_imports_into_two_places_run_at_once(into, command, monkeypatch, tmp_path):
     other = ["import", "folder", f"{tmp_path}/three", "--as", "gender", "--into", "other/place"]
     done = []

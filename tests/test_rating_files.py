@@ -254,6 +254,7 @@ WIDE = [(3, 4), (1, 2), (7, 5), (2, 2), (6, 7)]
         {"xy": ["3,5", "1,5", 6, 2, "6,5"]},
         {"Max": [4, 2, 7, 2, 7], "Min": [3, 1, 5, 2, 6], "Summe": [7, 3, 12, 4, 13]},
         {"Std. Dev.": [0.7, 0.7, 1.4, 0, 0.7], "N ratings": [2] * 5, "Rank": [2, 4, 1, 3, 1]},
+        {"age of rater": [5, 7, 5, 7, 3], "face sex": [1, 2, 2, 1, 1]},
     ],
 )
 def test_columns_of_counts_and_means_are_no_raters(join, more):
@@ -267,6 +268,13 @@ def test_columns_of_counts_and_means_are_no_raters(join, more):
         sorted(pair) for pair in WIDE
     ]
     assert joined.notes[0].endswith(f", without {', '.join(more)}")
+
+
+def test_a_header_that_comes_again_takes_no_rater_away(join):
+    lines = ["00,3,4,", "01,5,2,", "image,a,b,c", "02,1,1,7"]
+    joined = join(ratings__csv="\n".join(["image,a,b,c", *lines]))
+    assert joined.judgements["rater"].tolist().count("c") == 1
+    assert len(joined.judgements) == 7
 
 
 @pytest.mark.long

@@ -284,15 +284,13 @@ class Rating:
         if skipped := self._skipped.get((rater, trait)):
             last = shown.faces.rows_of(skipped)
             left = np.concatenate([left[~np.isin(left, last)], last[np.isin(last, left)]])
-        places = [row["order"] for row in own]
-        numbers = [int(text) for text in places if text.isdecimal() and len(text) <= DIGITS]
         total = len(order) + len(twice)
         return Left(
             left,
             repeat=not len(first) and len(second) > 0,
             done=total - len(first) - len(second),
             total=total,
-            order=1 + max([len(own), *numbers]),
+            order=1 + max([len(own), *map(_place, own[-1:])]),
             last=visible(own[-1]["image"]) if own else None,
         )
 
@@ -354,7 +352,14 @@ class Rating:
 
 
 def _own(rows: list[dict[str, str]], rater: str, trait: str) -> list[dict[str, str]]:
-    return [row for row in rows if (row["rater"], row["trait"]) == (rater, trait)]
+    """A rater's lines as they were given; one without a number comes before those that have one."""
+    own = [row for row in rows if (row["rater"], row["trait"]) == (rater, trait)]
+    return sorted(own, key=_place)
+
+
+def _place(row: dict[str, str]) -> int:
+    text = row["order"]
+    return int(text) if text.isdecimal() and len(text) <= DIGITS else 0
 
 
 def _is_repeat(row: dict[str, str]) -> bool:

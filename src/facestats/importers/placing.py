@@ -137,8 +137,8 @@ def mend(into: Path) -> None:
     Raises
     ------
     InputError
-        The new labels were changed since, so that undoing it would lose that; or something else
-        has the name of a temporary folder.
+        The new labels were changed or the photos made anew since, so that undoing it would lose
+        that; or something else has the name of a temporary folder.
     """
     targets = {part: (into / part).resolve() for part in PARTS}
     before = {part: _before(to) for part, to in targets.items()}
@@ -146,8 +146,15 @@ def mend(into: Path) -> None:
     for folder in (*before.values(), *map(_importing, targets.values())):
         if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
             raise InputError(f"{folder} is in the way of an import; move it away")
-    if not (before["raw"].is_dir() and targets["raw"].exists()):
+    raw = targets["raw"]
+    finished = before["raw"].is_dir() and raw.exists() and not _importing(raw).is_dir()
+    if not finished:
         labels = targets["labels"]
+        if before["raw"].is_dir() and raw.exists():
+            raise InputError(
+                f"an import was stopped half way, and {raw} was made anew since; {before['raw']} "
+                f"holds the photos from before it. Move {raw} away, and import again"
+            )
         written = read_json(journal) if journal.is_file() else None
         if before["labels"].is_dir() and labels.exists() and _digests(labels) != written:
             raise InputError(

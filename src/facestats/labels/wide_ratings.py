@@ -43,6 +43,7 @@ OTHER_TRAIT_HEADER = re.compile(
     r"|distinctive|memorab|health|happi|aggress|confiden|sociab|smart"
 )
 NUMERIC = 0.5  # share of a column's cells that must be numbers for it to be a rater's
+PERSONAL = frozenset(word for name in ("age", "gender", "ethnicity") for word in LABELS[name])
 STATISTICS = ("mean", "median", "sum", "std", "count", "min", "max")
 MATCHING = 0.99  # share of faces on which a column equals a statistic of others: no rater's
 COUNTED = 4  # lines that a column must number to be a counter, whatever its header
@@ -104,6 +105,7 @@ def _rater_columns_to_long(
     known = [
         header for words in LABELS.values() for header in raw.columns if plain(header) in words
     ]
+    raw = raw[(raw != raw.columns).any(axis=1)]  # of sheets put together, each with its header
     raters = [
         column
         for column in raw.columns
@@ -217,11 +219,11 @@ def as_numbers(cells: pd.Series) -> pd.Series:
 
 
 def _summarizes(header: str) -> bool:
-    """Whether a header names a statistic or a counter: `Std. Dev.`, `N ratings`, `rating_mean`."""
+    """Whether a header names a statistic, a counter or a quality of somebody, as `age of rater`."""
     words = [word for word in re.split(r"[\W_]+", header.casefold()) if word]
     numbered = len(words) == 2 and words[1].isdigit()  # `No 4` may be a rater
     return not numbered and any(
-        SUMMARY_WORD.fullmatch(word)
+        word in PERSONAL or SUMMARY_WORD.fullmatch(word)
         for word in (plain(header), *words[:1], *(word for word in words[-1:] if len(word) > 2))
     )
 
