@@ -302,6 +302,25 @@ def test_a_photo_over_a_limit_is_a_row_of_that_limit_or_of_this_run(folder, tmp_
         assert frame["key"].notna().tolist() == [True, False]
 
 
+def test_a_lower_limit_leaves_out_what_a_higher_one_took(tmp_path):
+    """As a run from nothing does; the row stays for those who allow it."""
+    photos, store = tmp_path / "photos", tmp_path / "store"
+    photos.mkdir()
+    Image.new("L", (1500, 1000)).save(photos / "large.png")
+    Image.new("L", (900, 1000)).save(photos / "small.png")
+    high, low = PreprocessConfig(size=96), PreprocessConfig(size=96, max_pixels=1_000_000)
+    before = run(photos, store, high)
+    assert before["reason"].tolist() == ["no face found", "no face found"]
+    beyond = "declares 1500×1000 px, more than the limit of 1 Mpx"
+    for reused in (1, 2):
+        frame = run(photos, store, low)
+        assert frame["reason"].tolist() == [beyond, "no face found"]
+        assert frame.attrs["reused"] == reused
+    again = run(photos, store, high)
+    assert again.equals(before)
+    assert again.attrs["reused"] == 2
+
+
 @pytest.mark.long
 def test_a_photo_that_takes_more_memory_than_was_reckoned_is_a_row(folder, tmp_path, monkeypatch):
     """Whatever the reckoning overlooks: the process has a limit of its own."""

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
 
@@ -175,6 +176,7 @@ class PhotoFiller:
             lambda missing: self._compute(missing, sha256, path_of, failed, bar),
             earlier,
             other_keys=lambda name: row_key(sha256[name], self._limited),
+            holds=self._within_limit,
             place=self._place,
             packed=without_room,
         )
@@ -243,6 +245,11 @@ class PhotoFiller:
             for key, row in zip(missing, progress, strict=True):
                 by_basis = {BY_BYTES: key, BY_LIMITS: row_key(row["sha256"], self._limited)}
                 yield row | {"key": by_basis.get(row.pop("basis"))}
+
+    def _within_limit(self, stored: pa.Table) -> np.ndarray:
+        """Whether each photo has no more pixels than this run allows; the row's may have."""
+        sides = (stored[side].to_numpy().astype(float) for side in ("width", "height"))
+        return ~(np.multiply(*sides) > self._config.max_pixels)
 
     def _place(self, name: str, stored: pa.Table, row: int) -> bool:
         crop = stored["crop"][row].as_py()

@@ -63,6 +63,7 @@ def fill(
     earlier: Callable[[], pa.Table | None] = lambda: None,
     *,
     other_keys: Callable[[str], str] | None = None,
+    holds: Callable[[pa.Table], np.ndarray] = lambda table: np.ones(len(table), bool),
     place: Callable[[str, pa.Table, int], bool] | None = None,
     packed: Callable[[pa.Table], pa.Table] = lambda table: table,
 ) -> FilledRows:
@@ -81,6 +82,8 @@ def fill(
         Returns the rows of the last committed run; see `RowStore.lookup`.
     other_keys : callable, optional
         Returns, for an item's name, the key of a row to use if its first key has none.
+    holds : callable, optional
+        Which rows of first keys this run takes, ndarray of bool (n,); the others stay in the store.
     place : callable, optional
         Called in threads with an item's name, the stored rows and the number of its row; puts the
         row's files in their place. False if they are gone: the row is then computed again.
@@ -89,7 +92,8 @@ def fill(
     """
     keys = dict(keys)
     stored = rows.lookup(set(keys.values()), earlier, packed)
-    at = _places(stored)
+    held_here = holds(stored)
+    at = {key: row for key, row in _places(stored).items() if held_here[row]}
     if other_keys is not None:
         others = {name: other_keys(name) for name, key in keys.items() if key not in at}
         more = rows.lookup(set(others.values()), earlier, packed) if others else stored[:0]
