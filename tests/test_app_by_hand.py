@@ -204,6 +204,17 @@ def test_the_last_judgement_is_the_one_given_last_however_the_file_is_sorted(roo
     assert path.read_text() == header
 
 
+def test_faces_that_were_rated_before_the_trait_had_a_name_are_not_asked_again(root):
+    shown, study = shown_of(4), Rating(root, Choices(False, "Adults judge faces.", 0.0))
+    now = study.begin(shown, "zed", "", True)
+    study.rate(shown, "zed", "", now["face"]["name"], 4.0, 1.0, False)
+    write_params(
+        root, {"labels": {"rating_scale": [1, 7]}, "score": {"traits": ["attractive", "calm"]}}
+    )
+    assert study.begin(shown, "zed", "attractive", True)["done"] == 1
+    assert study.begin(shown, "zed", "calm", True)["done"] == 0
+
+
 @pytest.mark.long
 def test_nothing_is_written_of_a_photo_that_was_removed_meanwhile(root):
     """By `forget`, while raters look at it."""

@@ -109,6 +109,33 @@ def test_a_trait_that_was_chosen_before_is_not_the_main_one(joined):
     assert joined.means(before + after, level=False) == [7, 6, 5, None]
 
 
+def test_what_was_asked_before_traits_were_chosen_is_of_no_other_trait(joined):
+    """The page asked how attractive each face is, and calls no trait so that has no name."""
+    before, after = "ann,a.jpg,,1,1,2,\nann,b.jpg,,2,2,2,\n", "ann,a.jpg,trustworthy,7,3,2,\n"
+    done = joined(before + after, chosen=("trustworthy",))
+    assert done.table["rating"].dropna().tolist() == [7]
+    assert "2 ratings by hand say how attractive a face is, which score.traits does not name" in (
+        done.notes
+    )
+    both = joined(before + after, chosen=("attractive", "trustworthy"))
+    assert both.table["rating"].dropna().tolist() == [1, 2]
+    assert both.table["rating_trustworthy"].dropna().tolist() == [7]
+    named = "ben,a.jpg,attractive,3,1,2,\n"  # and no trait any more
+    assert joined.means(before + named) == [2, 2, None, None]
+    write(joined.folder, "ratings.csv", "image,rater,trait,rating\na.jpg,cem,calm,6\n")
+    assert joined.means(before + after) == [6, None, None, None]
+
+
+def test_a_file_without_traits_is_of_the_main_one(tmp_path):
+    path = tmp_path / "manual_ratings.csv"
+    path.write_text("rater,image,rating\nann,a.jpg,3\n")
+    for chosen in ((), ("calm",)):
+        done = join_labels(
+            FACES, tmp_path, tmp_path / "no.csv", [1, 7], chosen=chosen, manual_ratings=path
+        )
+        assert done.table["rating"].tolist()[0] == 3
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("rating", ["9", "often", "inf"])
 def test_what_is_no_rating_on_the_scale_is_named_with_its_line(joined, rating):

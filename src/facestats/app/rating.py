@@ -23,14 +23,13 @@ from facestats.labels.cells import is_empty
 from facestats.labels.columns import plain
 from facestats.labels.csv_text import IMPORT_ID, visible
 from facestats.labels.manual import alone, own_file
-from facestats.labels.rated_by_hand import AGAIN, HEADER, add_line, rows_by_hand, take_line
+from facestats.labels.rated_by_hand import AGAIN, HEADER, MAIN, add_line, rows_by_hand, take_line
 from facestats.labels.tables import LABELS
 from facestats.labels.wide_ratings import MEAN_RATER_NAMES
 from facestats.serving.manifest import identity
 
 CONSENTS = "consents.csv"  # beside the ratings
 CONSENT_HEADER = ("rater", "time", "sha256")
-MAIN = "attractive"  # what a trait without a name is called on the page
 MOST_POINTS = 11  # of a scale that is shown as buttons
 LONGEST_TIME = 86_400.0  # seconds
 KEPT_ORDERS = 64  # of raters
@@ -353,7 +352,9 @@ class Rating:
 
 def _own(rows: list[dict[str, str]], rater: str, trait: str) -> list[dict[str, str]]:
     """A rater's lines as they were given; one without a number comes before those that have one."""
-    own = [row for row in rows if (row["rater"], row["trait"]) == (rater, trait)]
+    own = [
+        row for row in rows if row["rater"] == rater and (row["trait"] or MAIN) == (trait or MAIN)
+    ]
     return sorted(own, key=_place)
 
 

@@ -7,7 +7,8 @@ and 1 where the rater judged the face a second time. They count beside those of 
   judged a face in both, or twice here, the first judgement counts, that of ratings.csv before.
 - A trait whose means alone are known, from labels.csv, keeps these: how many raters are behind a
   mean is not known. Judgements by hand count for the other faces.
-- An empty trait is the main one.
+- An empty trait is what the page asked for while no trait had a name: attractiveness. Where the
+  main trait has none either, the two are one. A file without a column `trait` is of the main one.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ HEADER = ("rater", "image", "trait", "rating", "order", "seconds", "repeat")
 # What the page writes, what pandas and R make of it, and a spreadsheet by its language.
 AGAIN = "1 1.0 1,0 true yes repeat wahr ja vrai oui verdadero sí vero sì waar prawda tak".split()
 FIRST = "0 0.0 0,0 false no falsch nein faux non falso onwaar nee fałsz nie".split()
+MAIN = "attractive"  # what the page calls a trait without a name
 _KEY = ["filename", "rater", "trait"]
 
 
@@ -92,7 +94,7 @@ def read_rated_by_hand(
     mistakes : Mistakes
         Gets the cells that can't be used.
     main : str
-        The trait of a line without one.
+        The trait of a file without that column; '' if it has no name.
     raters : mapping, optional
         Which raters count; see `traits.only_raters`. A file without these columns counts nobody.
 
@@ -118,11 +120,11 @@ def read_rated_by_hand(
     raw = raw[(without_empty(raw[headers["image"]]) != "")]
     text = {name: without_empty(raw[headers[name]]) for name in ("image", "rater", "rating")}
     trait = trait_column(raw.columns)
-    traits = pd.Series("", raw.index, dtype="str")
+    traits = pd.Series(main, raw.index, dtype="str")
     if trait is not None:
         given = without_empty(raw[trait])
-        traits = read_trait(given.mask(given == "", main or "attractive"), path)
-        traits = traits.mask(given == "", main)
+        traits = read_trait(given.mask(given == "", MAIN), path)
+        traits = traits if main else traits.replace(MAIN, "")
     frame = pd.DataFrame(
         {
             "filename": names.resolve(text["image"], path, mistakes, must_match=False),
@@ -163,10 +165,8 @@ def _retest(first: pd.DataFrame, second: pd.DataFrame) -> dict[str, Any]:
 
 
 def main_trait(file: Ratings, chosen: Sequence[str]) -> str:
-    """The trait of judgements without one: the first chosen, or the first of ratings.csv."""
-    if file.traits():
-        return file.traits()[0]
-    return chosen[0] if chosen else ""
+    """The first chosen trait, or else the first of ratings.csv; '' where it has no name."""
+    return [*chosen, *file.traits(), ""][0]
 
 
 def main_first(traits: Sequence[str], table: pd.DataFrame) -> list[str]:
@@ -210,7 +210,12 @@ def combine(
     theirs = file.judgements
     if judged == [""] and chosen and theirs is not None:  # one name for the main trait
         theirs, judged = theirs.assign(trait=chosen[0]), [chosen[0]]
-        own = own.assign(trait=own["trait"].replace("", chosen[0]))
+    unscored = int((own["trait"] == MAIN).sum()) if chosen and MAIN not in chosen else 0
+    if unscored:
+        notes.append(
+            f"{number_of(unscored, 'rating')} by hand say how {MAIN} a face is, which score.traits "
+            "does not name"
+        )
     stated = pd.Series(False, own.index)
     for trait in {*own["trait"]} - {*judged}:
         main = trait in ("", *chosen[:1])
