@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 import yaml
 
+from facestats.age.check import COPY, LABEL, AgeCheck
 from facestats.cli.doctor_filters import unknown_columns
 from facestats.core.layout import METADATA
+from facestats.core.stats.identity import BY_MODEL
 from facestats.errors import InputError, ParamsError
 from facestats.groups.filters import select_faces
 from facestats.params.project import check_params
@@ -494,3 +496,18 @@ def test_a_dropped_filter_by_any_score_lets_nobody_in_who_has_none(conditions):
     assert chosen.matched == {"all": 4, "score_withheld": 3}
     by_measurement = {"columns": {"symmetry_score": [2, 3]}}
     assert select_faces(table, by_measurement, min_results=4, relax=["columns"]).enough
+
+
+@pytest.mark.parametrize("asked", [{"age_range": [18, 120]}, {"columns": {"age_final": [18, 120]}}])
+def test_a_range_of_adults_has_nobody_whom_a_copys_label_makes_younger(asked):
+    check = AgeCheck(18)
+    reasons = [None, check.reason(COPY), check.reason(BY_MODEL), check.reason(LABEL)]
+    table = pd.DataFrame(
+        {"filename": names(4), "age_final": [40.0, 30, 25, 19], "score_withheld": reasons}
+    )
+    chosen = select_faces(table, asked, min_results=2)
+    assert chosen.rows["filename"].tolist() == [names(4)[0], names(4)[2]]
+    younger = {"age_range": [12, 120]}
+    assert len(select_faces(table, younger).rows) == 4
+    table["score_withheld"] = pd.Series([None] * 4, dtype="str")
+    assert len(select_faces(table, asked).rows) == 4

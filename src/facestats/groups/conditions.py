@@ -15,12 +15,13 @@ from facestats.groups.bounds import check_bounds, has_quantile, is_bounds, numbe
 from facestats.groups.params import KEEP, LEAVE_OUT, MAIN
 from facestats.traits.tables import MAIN as SCORES
 
+AGE = "age_final"
 # Column of `attributes_final.parquet` by condition; some name their own. Scores come last: where
 # only they change, the counts before them stay.
 COLUMNS = {
     "gender": "gender_final",
     "ethnicity": "ethnicity_final",
-    "age_range": "age_final",
+    "age_range": AGE,
     "attributes": None,
     "cluster": "cluster",
     "rating": "rating",
@@ -36,6 +37,8 @@ _NAMING = {
     "score": "deciles by trait, such as {'trustworthy': [8, 10]}",
 }
 WITHHELD = "score_withheld"  # why a face gets no score; empty where it gets one
+# A reason by the label of the face or of a copy, not by the model: see `age.check`.
+_LABELLED_UNDER = re.compile(r"(?:said by hand to be|.*labelled as) under ([\d.]+) \(.*\)")
 _MAIN_SCORES = {*SCORES.values(), "geometry_zscore"}
 _OF_TRAIT = re.compile(rf".+_({'|'.join(SCORES)})")  # measurements and labels may be named so, too
 # One step of widening, and the widest range there is.
@@ -119,6 +122,26 @@ def asks_for_score(table: pd.DataFrame, conditions: dict[str, Any]) -> bool:
         or (_OF_TRAIT.fullmatch(column) and table.loc[withheld, column].isna().all())
         for _, column, _ in steps(conditions, table)
     )
+
+
+def are_too_young(table: pd.DataFrame, low: float) -> np.ndarray:
+    """Which faces are under `low` years by a label of theirs or of a copy of the picture.
+
+    `age_final` may be another: the label of a copy, which withholds the score, is not in it.
+
+    Parameters
+    ----------
+    table : DataFrame (n rows)
+
+    Returns
+    -------
+    ndarray of bool (n,)
+    """
+    if WITHHELD not in table.columns:
+        return np.zeros(len(table), bool)
+    reasons = table[WITHHELD]
+    found = {text: _LABELLED_UNDER.fullmatch(str(text)) for text in reasons.dropna().unique()}
+    return reasons.isin([text for text, age in found.items() if age and float(age[1]) <= low])
 
 
 def check_flags(flags: str) -> None:

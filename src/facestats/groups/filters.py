@@ -18,10 +18,12 @@ from facestats.core.tables.parquet import opened
 from facestats.errors import InputError, number_of
 from facestats.groups.bounds import has_quantile, in_numbers, numbers_of
 from facestats.groups.conditions import (
+    AGE,
     COLUMNS,
     WIDENING,
     WITHHELD,
     are_texts,
+    are_too_young,
     asks_for_score,
     check_conditions,
     check_flags,
@@ -108,7 +110,8 @@ def select_faces(
         `filename` and the columns of `COLUMNS` that the conditions name.
     conditions : dict
         Any of `gender`, `ethnicity` (a class or a list), `age_range` [low, high] in years, both
-        ends included, `attributes` (a class or a list by other attribute, such as
+        ends included (never one whose picture has a copy with a label under `low` that withholds
+        its score), `attributes` (a class or a list by other attribute, such as
         `{"glasses": "with"}`; also of a column that was only labelled), `cluster` (number or list),
         `rating` [low, high], `columns` (range, class or list by column), `score` (deciles by
         trait), `attractiveness` [low, high] deciles; None: no condition. An end of `rating` and
@@ -353,7 +356,10 @@ def _apply(
     matched = {"all": len(table)}
     for name, column, value in steps(conditions, table):
         if is_range(name, value):
-            table = table[table[column].between(*value)]
+            inside = table[column].between(*value)
+            if column == AGE:
+                inside &= ~are_too_young(table, value[0])
+            table = table[inside]
         else:
             table = table[table[column].isin(listed(value))]
         matched[name] = len(table)
