@@ -82,8 +82,10 @@ def cache():
     shutil.rmtree(folder)
 
 
-def run(cache: DvcCache, add: str, patience: float = 60.0) -> tuple[list[str], list[str]]:
-    """A run that wants all rows and adds one with its file.
+def run(
+    cache: DvcCache, add: str, patience: float = 60.0, where: str = ""
+) -> tuple[list[str], list[str]]:
+    """A run that wants all rows and adds one with its file, on a machine of the kind `where`.
 
     Returns what it found, and its warnings.
     """
@@ -98,6 +100,7 @@ def run(cache: DvcCache, add: str, patience: float = 60.0) -> tuple[list[str], l
             cache=cache,
             warn=warnings.append,
             patience=patience,
+            where=where,
         ) as rows,
     ):
         stored = rows.lookup(["anna's", "bert's", "late"])
@@ -127,6 +130,13 @@ def test_rows_are_shared_as_dvcs_cache_is(as_user, cache, umask):
     assert stat.S_IMODE(lock.stat().st_mode) == 0o660
     assert as_user(BERT, umask, prune, cache.folder / "facestats-rows", cache) == {}
     assert list((cache.folder / "facestats-rows").rglob("*.parquet")) == []
+
+
+def test_a_warning_of_rows_from_elsewhere_comes_once_a_store_for_all(as_user, cache):
+    assert as_user(ANNA, 0o077, run, cache, "anna's", 60.0, "one kind") == ([], [])
+    _, (warning,) = as_user(ANNA, 0o077, run, cache, "late", 60.0, "another")
+    assert "not known to be of this kind of machine (another)" in warning
+    assert as_user(BERT, 0o077, run, cache, "bert's", 60.0, "another") == (["anna's", "late"], [])
 
 
 @pytest.mark.first_cases(1)

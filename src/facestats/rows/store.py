@@ -195,7 +195,8 @@ class RowStore:
     def _tell_elsewhere(self) -> None:
         """Warn of rows from elsewhere, if they are more than a run has warned of before."""
         store, stage, recipe = self._names(self._path)
-        with suppress(OSError), open_below(store, stage) as above:
+        sharing = sharing_of(self._cache)
+        with suppress(OSError), open_below(store, stage, sharing=sharing) as above:
             if not is_news(above, recipe, self._where, self.elsewhere):
                 return
         self._warn(
