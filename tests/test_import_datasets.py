@@ -127,7 +127,7 @@ EXPECTED = {
                 "person": "AF-200", "gender": "female", "age": "32.5", "rating": "4.1",
                 "rating_trustworthy": "3.5", "attractive_absolute": "",
             },
-            "CFD-AF-200-229-HC.jpg": {"rating": "", "expression": "happy_closed"},
+            "CFD-AF-200-229-HC.jpg": {"age": "32.5", "rating": "", "expression": "happy_closed"},
             "CFD-MM-300-001-N.jpg": {"ethnicity": "multiracial", "rating": "5.5"},
             "CFD-IF-601-519-N.jpg": {"rating": "", "attractive_absolute": "2.5", "age": "23.0"},
         },

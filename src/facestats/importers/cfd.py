@@ -84,7 +84,8 @@ def read_cfd(tree: Tree, choices: Choices) -> Content:
         [model for key, model in norms["Model"].items() if key not in set(keys.dropna())],
     )
     means = norms.reindex(keys).set_axis(labels.index)
-    labels["age"] = means["age"]
+    of_person = means["age"].groupby(labels["person"]).transform("min")
+    labels["age"] = means["age"].fillna(of_person)  # a child is one whatever the expression
     questions = [name for name in ("relative", "absolute") if means[name].notna().any()]
     means["Attractive"] = means[questions[0] if questions else "relative"]
     rated, measured = _cfd_choice(choices, [*norms.columns])
@@ -240,9 +241,9 @@ DATASETS = (
         "is `age`, `Attractive` is `rating`, other traits are `rating_…`; `--trait` chooses among "
         "them and some sixty measurements (`NoseWidth`, or `measurements` for all), each "
         "`measured_…`",
-        "Ratings belong to the neutral photo. Attractiveness was asked in two ways: relative to "
-        "the own group (`rating`) and absolute (`attractive_absolute`). Of two norming rows on one "
-        "model, the first counts.",
+        "Ratings belong to the neutral photo, the age to all of the model's. Attractiveness is "
+        "relative to the own group (`rating`) or absolute (`attractive_absolute`). Of two norming "
+        "rows on one model, the first counts.",
         has_traits=True,
     ),
 )
