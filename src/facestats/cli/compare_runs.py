@@ -19,6 +19,7 @@ from facestats.dvc_files.forms import ForeignError, load_yaml
 from facestats.errors import InputError, number_of, suggestion
 from facestats.labels.tables import SPLITS
 from facestats.machine.git import read_git
+from facestats.machine.output import shell_words
 from facestats.rows.dvc_cache import DvcCache, find_dvc_cache, is_md5, md5_of_table
 
 WORKSPACE = "workspace"
@@ -189,6 +190,11 @@ def _git(root: Path, *arguments: str) -> bytes:
         raise InputError("there is no git, which commits and experiments are read with") from None
     except subprocess.TimeoutExpired:
         raise InputError(f"`git {arguments[0]}` did not end; give the command again") from None
+    if b"dubious ownership" in done.stderr:
+        raise InputError(
+            f"git reads no project of another user; if you trust {root.resolve()}: `git config "
+            f"--global --add safe.directory {shell_words([str(root.resolve())])}`"
+        )
     return b"" if done.returncode else done.stdout
 
 
