@@ -106,12 +106,16 @@ class Journal:
             return 0
         with self.alone():
             lines = self.path.read_bytes().splitlines(keepends=True)
-            kept = [
-                line for line in lines if not _is_about(line.decode("utf-8", "replace"), filenames)
-            ]
+            kept = _without(lines, filenames)
             if write and len(kept) < len(lines):
                 replace_file(self.path, b"".join(kept))
         return len(lines) - len(kept)
+
+    def without(self, filenames: Collection[str]) -> bytes:
+        """The file without the lines about faces; empty if there is none."""
+        if not self.path.exists():
+            return b""
+        return b"".join(_without(self.path.read_bytes().splitlines(keepends=True), filenames))
 
     def entries(self) -> list[Entry]:
         """All entries in their order; a line that can't be read is passed over."""
@@ -145,6 +149,10 @@ def label_without(last: Entry, entries: list[Entry]) -> str:
     given = [entry.old for entry in (*earlier, last) if alike(entry)]
     others = [old for old in given if not same_label(last.column, old, last.new)]
     return others[-1] if others else last.new
+
+
+def _without(lines: list[bytes], filenames: Collection[str]) -> list[bytes]:
+    return [line for line in lines if not _is_about(line.decode("utf-8", "replace"), filenames)]
 
 
 def _is_about(line: str, filenames: Collection[str]) -> bool:

@@ -29,11 +29,13 @@ from __future__ import annotations
 
 import argparse
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from facestats.app.journal import Journal as LabelJournal
-from facestats.cli import forget_cache, forget_contents
+from facestats.cli import forget_cache
 from facestats.cli import forget_traces as traces
+from facestats.cli.forget_around import look_around
 from facestats.cli.forget_journal import (
     Journal,
     Request,
@@ -140,7 +142,9 @@ def _forget(place: Place, journal: Journal, options: argparse.Namespace) -> int:
         left = forget_cache.forget(
             place.root, place.cache, place.store, targets.images, options.remote, targets.objects
         )
-    left += _look_around(place, targets, labels, made_anew, journal)
+    write = not options.dry_run
+    read = _kept(place, targets, labels, write)
+    left += look_around(place, targets, read, journal.path, made_anew, write)
     if not options.dry_run and (rows := _rows_again(place, targets)):
         left += rows
         busy[place.store or place.root] = "was written meanwhile"
@@ -218,6 +222,20 @@ def _unfinished(request: Request, targets: Targets) -> Unfinished:
         {name: sorted(names) for name, names in targets.named.items()},
         targets.search,
     )
+
+
+def _kept(
+    place: Place, targets: Targets, labels: list[LabelFile], write: bool
+) -> dict[Path, bytes]:
+    """What label files and the pages' journal of labels hold without the lines about them."""
+    kept = {}
+    for file in labels:
+        with suppress(FileNotFoundError):  # removed meanwhile
+            names = targets.named[str(file.path)]
+            going = not write and file.lines(names)
+            kept[file.path] = file.without(names) if going else file.path.read_bytes()
+    labelled = LabelJournal(place.root)
+    return kept | {labelled.path: labelled.without(_faces(targets))}
 
 
 def _rows_again(place: Place, targets: Targets) -> int:
@@ -380,66 +398,6 @@ def _remove_empty_folders(photos: Path, images: list[str]) -> None:
                 break
             if folder.exists():
                 folder.rmdir()
-
-
-def _look_around(
-    place: Place, targets: Targets, labels: list[LabelFile], made_anew: bool, journal: Journal
-) -> int:
-    """Report what else in the project folder holds or names the people.
-
-    Returns the number of files that hold them and will stay.
-
-    With `made_anew`, the outs are those of a run without the people, so that an out that still
-    holds them is a leftover.
-    """
-    left_out = {place.cache.folder, place.cache.root / ".dvc" / "cache"} if place.cache else set()
-    left_out |= {place.store} if isinstance(place.store, Path) else set()
-    places = [
-        place.root,
-        *(
-            folder
-            for folder in (place.photos, place.labels)
-            if not folder.is_relative_to(place.root)
-        ),
-    ]
-    gone = {path.absolute() for path in (*targets.files, journal.path)}
-    paths = [
-        path
-        for folder in places
-        for path in traces.files_of_project(folder, left_out)
-        if path.absolute() not in gone
-    ]
-    made = (
-        set()
-        if made_anew
-        else {path for path in paths if any(path.is_relative_to(out) for out in place.outs)}
-    )
-    same = traces.same_bytes(paths, targets.search)
-    for path, image in same.items():
-        if path not in made:
-            print_line(
-                f"warning: {path} has the same bytes as {image}, and stays; remove it yourself"
-            )
-    in_outs = sorted(made & same.keys())
-    if in_outs:
-        print_line(
-            f"outs hold {number_of(len(in_outs), 'picture')} of them "
-            f"({in_outs[0]}{', …' if in_outs[1:] else ''}); `dvc repro` replaces what stages still "
-            "make"
-        )
-    read = {LabelJournal(place.root).path, *(file.path for file in labels)}
-    left = [path for path in paths if path not in made | read | same.keys()]
-    finder = targets.search.finder(place.above_names(), targets.staying)
-    for line in forget_contents.traces(
-        place.root, left, finder, targets.search.images, place.photos, place.outs
-    ):
-        print_line(f"warning: {line}")
-    for folder in forget_cache.temporary(place.root, targets.images):
-        print_line(
-            f"warning: {folder} was left by a temporary or queued run; `dvc queue remove --all`, "
-            "then remove the folder"
-        )
-    return len(same.keys() - made)
 
 
 def _next_steps(place: Place) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
 import os
 import re
@@ -11,7 +12,7 @@ import stat
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -168,6 +169,39 @@ def traces(
     return lines
 
 
+def still_named(kept: Mapping[Path, bytes], finder: Finder, write: bool) -> list[str]:
+    """Lines on label files that name the people beside the lines about them.
+
+    Parameters
+    ----------
+    kept : mapping of Path to bytes
+        What each file holds without these lines.
+    finder : Finder
+        Without names that are numbers: ages and ratings are numbers, too.
+    write : bool
+        Whether the lines were removed.
+    """
+    names, says = Names(finder), "still names" if write else "would still name"
+    lines = []
+    for path, data in kept.items():
+        try:
+            found = _in_file(io.BytesIO(data), path.suffix.lower(), names)
+        except _UnsearchedError as error:
+            lines.append(f"not looked through for names ({error}): {path}")
+            continue
+        if found and found.is_sure:
+            lines.append(
+                f"{path} {says} {found.text} beside the lines about the photos (in another column, "
+                "sheet, filter or note); look through it yourself"
+            )
+        elif found:
+            lines.append(
+                f"{path} may still name {found.text}, but a photo that stays is called so, too; "
+                "look through it yourself"
+            )
+    return lines
+
+
 def _line(path: Path, name: Found, is_setting: bool) -> str:
     if not name.is_sure:
         return (
@@ -212,22 +246,27 @@ def _first_name(path: Path, names: Names) -> Found | None:
     with open(path, "rb", opener=_open_itself) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             return None
-        start = file.read(6)
+        return _in_file(file, kind, names, why)
+
+
+def _in_file(file: IO[bytes], kind: str, names: Names, why: str | None = None) -> Found | None:
+    """The first name in an open file; `why` it could not be read as what it is."""
+    start = file.read(6)
+    file.seek(0)
+    unpack = next((one for sign, one in _UNPACKERS.items() if start.startswith(sign)), None)
+    most = _MOST if kind in TABLES or kind in _TEXTS else _MOST_UNKNOWN
+    if start.startswith(b"PK\x03\x04") or unpack:
+        try:
+            if unpack is None:
+                return _in_archive(file, names)
+            with unpack(file) as unpacked:
+                return _in_stream(unpacked, names, most)
+        except _OF_ARCHIVE:
+            why = "damaged, locked or packed in an unknown way"
         file.seek(0)
-        unpack = next((one for sign, one in _UNPACKERS.items() if start.startswith(sign)), None)
-        most = _MOST if kind in TABLES or kind in _TEXTS else _MOST_UNKNOWN
-        if start.startswith(b"PK\x03\x04") or unpack:
-            try:
-                if unpack is None:
-                    return _in_archive(file, names)
-                with unpack(file) as unpacked:
-                    return _in_stream(unpacked, names, most)
-            except _OF_ARCHIVE:
-                why = "damaged, locked or packed in an unknown way"
-            file.seek(0)
-        if kind in _NUMBERS:
-            return names.first_in(file.read(LONGEST))
-        name = _in_stream(file, names, most, kind in _TAGGED)
+    if kind in _NUMBERS:
+        return names.first_in(file.read(LONGEST))
+    name = _in_stream(file, names, most, kind in _TAGGED)
     if name is None and kind in _CLOSED:
         why = "of a kind that can't be read"
     if name is None and why:

@@ -165,6 +165,7 @@ def without(
     sheet, special = book[title], survey(data, path)
     # openpyxl moves cells, and leaves what names them by their place.
     left = ["merged cells"] * bool(sheet.merged_cells.ranges) + ["formulas"] * special.formulas
+    left += ["Excel tables"] * _moves_a_table(sheet, rows, columns)
     if left:
         kind, places = ("rows", sorted(rows)) if rows else ("columns", sorted(columns))
         shown = ", ".join(map(str, places[:PLACES])) + ", …" * (len(places) > PLACES)
@@ -183,6 +184,18 @@ def without(
     buffer = io.BytesIO()
     book.save(buffer)
     return buffer.getvalue()
+
+
+def _moves_a_table(sheet: Any, rows: Collection[int], columns: Collection[int]) -> bool:
+    """Whether the headers or totals of an Excel table would no longer stand where it says."""
+    from openpyxl.utils import range_boundaries
+
+    for table in sheet.tables.values():
+        _, top, right, bottom = (end or 0 for end in range_boundaries(table.ref))
+        end = bottom if table.totalsRowCount else top
+        if any(row <= end for row in rows) or any(column <= right for column in columns):
+            return True
+    return False
 
 
 def _move_up(sheet: Any, removed: int) -> None:
