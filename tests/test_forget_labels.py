@@ -1,12 +1,16 @@
 """What label files still say of a person when `forget` has taken the lines about the photos out."""
 
 import json
+import shutil
 
 import openpyxl
 import openpyxl.comments
 import openpyxl.worksheet.table
 import pytest
 
+from facestats.labels.manual import half_written
+from programs import run_program
+from resources import ROOT
 from test_forget_names import everything, forget, label, root  # noqa: F401
 
 STILL = "beside the lines about the photos (in another column, sheet, filter or note)"
@@ -130,3 +134,40 @@ def test_an_excel_table_is_not_damaged(root, forget, rows, area, totals, refused
     if not refused:
         (table,) = openpyxl.load_workbook(root / "data/labels" / name).active.tables.values()
         assert table.ref == area
+
+
+BY_HAND = ["data/manual_labels.csv", "data/manual_ratings.csv", "data/interim/app/labelled.jsonl"]
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_what_a_kill_has_left_of_a_file_by_hand_goes(root, forget, name):  # noqa: F811
+    """Also where there was no such file before."""
+    path = half_written(root / name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (root / name).unlink(missing_ok=True)
+    path.write_text("filename,person\ntwo.png,anna\n")
+    for dry, verb in (["--dry-run"], "would be removed"), ([], "removed"):
+        said = [line for line in forget("two.png", *dry).splitlines() if str(path) in line]
+        assert said == [f"{path}: {verb}: a process that was killed has left it"]
+        assert path.exists() == bool(dry)
+
+
+def test_what_lies_beside_a_file_behind_a_link_stays(root, forget, tmp_path):  # noqa: F811
+    path = tmp_path / "others.csv"
+    path.write_text("filename,rating\n")
+    half_written(path).touch()
+    (root / BY_HAND[1]).symlink_to(path)
+    forget("two.png")
+    assert half_written(path).exists()
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_git_takes_nothing_that_is_half_written(root, name):  # noqa: F811
+    shutil.copyfile(ROOT / ".gitignore", root / ".gitignore")
+    run_program(["git", "init", "-q"], root, check=True)
+    path = half_written(root / name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    listed = run_program(["git", "ls-files", "-o", "--exclude-standard"], root, check=True).stdout
+    assert "params.yaml" in listed
+    assert ".new" not in listed

@@ -130,7 +130,7 @@ def _forget(place: Place, journal: Journal, options: argparse.Namespace) -> int:
     if not options.dry_run:
         journal.write(_unfinished(request, targets))
         remove_half_written([path for file in labels for path in {file.path, file.path.resolve()}])
-    busy = _remove(place, targets, labels, not options.dry_run)
+    busy, cleared = _remove(place, targets, labels, not options.dry_run)
     for line in targets.alike:
         print_line(f"warning: {line}")
     for recipe, why in busy.items():
@@ -144,7 +144,7 @@ def _forget(place: Place, journal: Journal, options: argparse.Namespace) -> int:
         )
     write = not options.dry_run
     read = _kept(place, targets, labels, write)
-    left += look_around(place, targets, read, journal.path, made_anew, write)
+    left += look_around(place, targets, read, {journal.path, *cleared}, made_anew, write)
     if not options.dry_run and (rows := _rows_again(place, targets)):
         left += rows
         busy[place.store or place.root] = "was written meanwhile"
@@ -320,10 +320,10 @@ def _led_out(place: Place, file: LabelFile) -> str | None:
 
 def _remove(
     place: Place, targets: Targets, labels: list[LabelFile], write: bool
-) -> dict[StorePath, str]:
+) -> tuple[dict[StorePath, str], set[Path]]:
     """Remove rows and photos, and last the lines by which the photos are found.
 
-    Returns the recipes that were left, with the reason.
+    Returns the recipes that were left, with the reason, and what killed processes had left.
     """
     verb = "removed" if write else "would be removed"
     busy: dict[StorePath, str] = {}
@@ -346,7 +346,8 @@ def _remove(
     try:
         busy |= forget_indexes(place.root, _faces(targets), write)
         made = [place.root / name for name in ("data", "docs", "metrics", "models")]
-        remove_leftovers([place.photos, place.labels, *made], write)
+        by_hand = [place.manual, place.ratings, LabelJournal(place.root).path]
+        cleared = remove_leftovers([place.photos, place.labels, *made], by_hand, place.root, write)
         for path in targets.files:
             if write and not find_member(path):
                 path.unlink(missing_ok=True)  # a folder with two names lists a file twice
@@ -371,7 +372,7 @@ def _remove(
             f"{error.filename} can't be removed or written ({error.strerror}); what is named above "
             "is gone, the rest is left. Mend it and give the same command again"
         ) from None
-    return busy
+    return busy, cleared
 
 
 def _remove_members(photos: list[Path]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from facestats.cli import forget_cache, forget_contents
@@ -18,7 +18,7 @@ def look_around(
     place: Place,
     targets: Targets,
     read: Mapping[Path, bytes],
-    journal: Path,
+    gone: Collection[Path],
     made_anew: bool,
     write: bool,
 ) -> int:
@@ -30,8 +30,8 @@ def look_around(
     targets : Targets
     read : mapping of Path to bytes
         The label files, each as it is without the lines about the photos.
-    journal : Path
-        What `forget` has still to do.
+    gone : collection of Path
+        Files and folders that go beside the photos.
     made_anew : bool
         Whether the outs are those of a run without the people, so that an out that still holds
         them is a leftover.
@@ -43,7 +43,7 @@ def look_around(
     int
         The number of files that hold the people and will stay.
     """
-    paths = _files(place, {path.absolute() for path in (*targets.files, journal)})
+    paths = _files(place, {*gone, *(path.absolute() for path in (*targets.files, *gone))})
     made = (
         set()
         if made_anew
@@ -94,7 +94,7 @@ def _files(place: Place, gone: set[Path]) -> list[Path]:
     return [
         path
         for folder in places
-        for path in traces.files_of_project(folder, left_out)
+        for path in traces.files_of_project(folder, left_out | gone)
         if path.absolute() not in gone
     ]
 

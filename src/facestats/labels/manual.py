@@ -338,11 +338,16 @@ def _open_folder(folder: Path) -> int:
         raise InputError(f"{folder} can't be used as a folder ({error.strerror})") from None
 
 
+def half_written(path: Path) -> Path:
+    """Where `replace_file` writes: what a kill has left there is as good as gone."""
+    return path.with_name(f".{path.name}.new")
+
+
 def replace_file(path: Path, data: bytes) -> None:
     """Write a new file to the disk and rename it: the name always leads to a whole file."""
     mode = path.stat().st_mode & 0o777 if path.exists() else None
     # One name for all processes, which keep others away: what a kill has left goes with the next.
-    temporary = path.with_name(f".{path.name}.new")
+    temporary = half_written(path)
     temporary.unlink(missing_ok=True)  # perhaps a link to another place
     try:
         with temporary.open("wb") as file:
