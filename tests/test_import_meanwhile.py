@@ -53,6 +53,27 @@ def meanwhile(monkeypatch, act):
     monkeypatch.setattr(run, "place_photos", and_act)
 
 
+def stop_at_rename(into, command, monkeypatch, at):
+    """Kill an import before a rename, or before it removes folders: the first, second or so on."""
+    replace, remove, left = type(into).replace, placing.remove, [None] * at
+
+    def counted(act):
+        def and_stop(*arguments):
+            left.pop()
+            if not left:
+                os._exit(9)
+            return act(*arguments)
+
+        return and_stop
+
+    if os.fork() == 0:
+        monkeypatch.setattr(type(into), "replace", counted(replace))
+        monkeypatch.setattr(placing, "remove", counted(remove))
+        command()
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.wait()[1]) == 9
+
+
 def contents(into):
     return {path: values[2] for path, values in state(into).items()}
 
@@ -69,12 +90,18 @@ def test_a_second_import_into_a_place_is_refused_and_the_first_is_whole(
     assert {path.name for path in into.iterdir()} == {"raw", "labels"}
 
 
-def test_forget_and_an_import_wait_for_each_other(into, command, monkeypatch, capsys, tmp_path):
+@pytest.fixture
+def forget(tmp_path, into):
+    """Words of `forget c.jpg`, in a project with the imported photos."""
     shutil.copyfile(ROOT / "dvc.yaml", tmp_path / "dvc.yaml")
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["data"] |= {"images": "data/raw", "labels": "data/labels"}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-    forget, done = ["forget", "c.jpg", "--root", str(tmp_path)], []
+    return ["forget", "c.jpg", "--root", str(tmp_path)]
+
+
+def test_forget_and_an_import_wait_for_each_other(into, command, forget, monkeypatch, capsys):
+    done = []
     meanwhile(monkeypatch, lambda: done.append(main(forget)))
     assert (command(), done) == (0, [2])
     assert f"another import or `forget` is at work on {into}/labels" in capsys.readouterr().err
@@ -82,6 +109,37 @@ def test_forget_and_an_import_wait_for_each_other(into, command, monkeypatch, ca
     assert main(forget) in (0, 1)
     assert "c.jpg" not in table(into).index
     assert {path.name for path in into.iterdir()} == {"raw", "labels"}
+
+
+@pytest.mark.parametrize("at", range(4, 13))
+def test_forget_undoes_or_ends_an_import_that_was_stopped(
+    into, command, forget, monkeypatch, capsys, at
+):
+    """Before each rename of a file or folder, and before what is cleared away at the end."""
+    stop_at_rename(into, command, monkeypatch, at)
+    before, half_way = contents(into), any(into.glob(".before-*"))
+    assert main([*forget, "--dry-run"]) in ([2] if half_way else [0, 1])
+    assert contents(into) == before
+    if half_way:
+        assert "an import was stopped half way" in capsys.readouterr().err
+    assert main(forget) in (0, 1)  # the dataset has the photo, too
+    assert {path.name for path in into.iterdir()} <= {"raw", "labels"}
+    assert "c.jpg" not in table(into).index
+    assert command() in (0, 2)  # it may be there already
+    assert {*table(into).index} == {"folder/anna/a.jpg", "folder/bob/b.jpg"}
+    assert not (into / "raw/c.jpg").exists()
+
+
+def test_forget_changes_nothing_where_a_stopped_import_cannot_be_undone(
+    into, command, forget, monkeypatch, capsys
+):
+    stop_at_rename(into, command, monkeypatch, 10)
+    put(into, "raw/new.jpg")
+    (into / ".importing-labels.lock").unlink()
+    before = contents(into)
+    assert main(forget) == 2
+    assert "was made anew since" in capsys.readouterr().err
+    assert contents(into) == before
 
 
 def test_labels_that_are_saved_right_after_an_exchange_stay(into, command, monkeypatch):

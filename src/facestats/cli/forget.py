@@ -59,7 +59,7 @@ from facestats.core.shards import contents, drop_members, find_member, is_shard
 from facestats.dvc_files.cache import require_sound_cache
 from facestats.dvc_files.places import made_by_stages
 from facestats.errors import FaceStatsError, InputError, number_of
-from facestats.importers.placing import importing_alone
+from facestats.importers.placing import clear_stopped, importing_alone, stopped
 from facestats.labels.removal import LabelFile, Mentions, read_label_files
 from facestats.machine.output import print_line, shell_words
 from facestats.params.project import load_params
@@ -113,8 +113,15 @@ def run(options: argparse.Namespace) -> int:
     place = _find_place(options)
     journal = Journal(place.root)
     if options.dry_run:
+        if before := stopped(place.labels):
+            raise InputError(
+                f"an import was stopped half way: {before} holds what there was before it. Give "
+                "the import again, which ends or undoes it first, as does this command without "
+                "--dry-run; nothing was looked at"
+            )
         return _forget(place, journal, options)
     with journal.alone(), importing_alone(place.labels):
+        clear_stopped(place.labels)
         return _forget(place, journal, options)
 
 

@@ -131,6 +131,40 @@ def replacing_folders(
         _journal(targets).unlink(missing_ok=True)
 
 
+def stopped(labels: Path) -> Path | None:
+    """The folder of the labels or photos from before an import that was stopped half way.
+
+    None if none was. `labels` is the folder of the label files.
+    """
+    into = _into(labels)
+    folders = (_before((into / part).resolve()) for part in PARTS) if into else ()
+    return next((folder for folder in folders if folder.is_dir()), None)
+
+
+def clear_stopped(labels: Path) -> None:
+    """Bring an import that was stopped to its end or beginning, as the next one would.
+
+    Parameters
+    ----------
+    labels : Path
+        The folder of the label files.
+
+    Raises
+    ------
+    InputError
+        As `mend`.
+    """
+    if into := _into(labels):
+        mend(into)
+        remove({part: _importing((into / part).resolve()) for part in PARTS})
+
+
+def _into(labels: Path) -> Path | None:
+    """The folder into which an import would have put these labels."""
+    aliases = [labels.parent, labels.resolve().parent]
+    return next((one for one in aliases if (one / "labels").resolve() == labels.resolve()), None)
+
+
 def mend(into: Path) -> None:
     """Undo an exchange that was stopped before the second of the two folders was in place.
 
