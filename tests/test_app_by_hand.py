@@ -46,7 +46,7 @@ def test_names_and_parameters_are_read_once_for_all_labels(root, monkeypatch):
     assert page._labels(shown) == {"001.jpg": {"gender": "male"}, "002.jpg": {"gender": "female"}}
     page.undo(shown, entry.id, "", "here")
     with page.file().open("a") as file:  # in an editor
-        file.write("3.jpg,male,,,,\n")
+        file.write("003.JPG,male,,,,\n")
     assert page._labels(shown) == {"001.jpg": {"gender": "male"}, "003.jpg": {"gender": "male"}}
     assert len(read) == 1
     write_params(root, {"data": {"manual_labels": "data/other.csv"}})

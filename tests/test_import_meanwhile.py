@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import tempfile
 import threading
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 import yaml
@@ -275,3 +277,22 @@ def test_a_lock_is_of_the_folder_that_has_the_name_by_now(tmp_path):
             (folder / "done").touch()
     waiting.join(30)
     assert seen == [True]
+
+
+def test_two_users_of_one_group_keep_each_other_away():
+    """The lock's file is the first one's, and with a usual umask nobody else may write it."""
+    if os.geteuid():
+        pytest.skip("only root can become two users")
+    with tempfile.TemporaryDirectory(prefix="facestats-two-") as folder:
+        os.chmod(folder, 0o777)
+        labels = Path(folder, "labels")
+        with placing.importing_alone(labels):
+            os.chmod(Path(folder, ".importing-labels.lock"), 0o644)
+            if (child := os.fork()) == 0:
+                os.setresuid(61002, 61002, 61002)
+                try:
+                    with placing.importing_alone(labels):
+                        os._exit(0)
+                except InputError:
+                    os._exit(7)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7

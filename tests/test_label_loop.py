@@ -565,3 +565,19 @@ def test_merges_at_the_same_time_lose_nothing(folder):
 def test_the_header_here_is_the_one_that_the_pipeline_writes():
     assert TEMPLATE.strip().split(",") == COLUMNS
     assert HEADER.strip().split(",") == manual.HEADER
+
+
+def test_a_photo_that_is_forgotten_while_its_label_is_merged_gets_none(folder, merge, monkeypatch):
+    photos = folder / load_params(folder / "params.yaml").data.images
+    photos.mkdir(parents=True)
+    (photos / "b.jpg").touch()
+    write = manual.merge_labels
+
+    def meanwhile(*arguments):
+        (photos / "b.jpg").unlink()
+        return write(*arguments)
+
+    monkeypatch.setattr(manual, "merge_labels", meanwhile)
+    code, printed = merge("b.jpg,20,,\n")
+    assert code == 2
+    assert "filled.csv: b.jpg: removed from the project since the last run" in printed

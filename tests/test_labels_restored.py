@@ -1,6 +1,6 @@
 """Labels that `dvc exp apply` or `git checkout` took away are told of, and come back."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from json import dumps
 
 import pandas as pd
@@ -46,7 +46,7 @@ def note(root, *entries: Entry) -> None:
 
 
 def entry(number: str, name: str, column: str, new: str, old: str = "", undoes: str = "") -> Entry:
-    return Entry(number, name, column, old, new, "ann", "2026-11-28T08:00:00Z", "one", undoes)
+    return Entry(number, name, column, old, new, "ann", "2099-11-28T08:00:00Z", "one", undoes)
 
 
 def test_files_by_hand_that_are_not_committed_are_named(root):
@@ -93,3 +93,17 @@ def test_doctor_names_what_is_not_committed(root, capsys):
     main(["doctor"])
     printed = capsys.readouterr()
     assert f"{LABELS} has changes that are not committed" in printed.out + printed.err
+
+
+def test_what_the_last_commit_or_another_file_may_say_otherwise_is_not_brought_back(root, capsys):
+    before = replace(entry("1", "a.jpg", "gender", "male"), when="2020-11-28T08:00:00Z")
+    elsewhere = replace(entry("2", "b.jpg", "gender", "male"), file="data/other.csv")
+    note(root, before, elsewhere, replace(entry("3", "b.jpg", "age", "31"), file=LABELS))
+    (warning,) = warnings_by_hand(root)
+    assert warning.startswith(f"{LABELS} lacks 1 label of the page Label")
+    assert main(["labels", "restore"]) == 0
+    assert (root / LABELS).read_text() == HEADER + "b.jpg,,,31,,\n"
+    git("rm", "-q", "--cached", LABELS)
+    git("commit", "-qm", "another file")
+    assert main(["labels", "restore"]) == 0
+    assert "has all labels of the page Label since its last commit" in capsys.readouterr().out

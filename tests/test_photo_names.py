@@ -7,6 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from facestats.core.photo_files import face_filename
+from facestats.labels.manual import merge_labels
 from facestats.labels.name_index import NameIndex
 from facestats.labels.names import PhotoNames, describe_liberties, suggestion
 
@@ -174,7 +176,7 @@ def index_of(*images):
 
 def resolved(index, file, *names):
     column = pd.Series(names, name="image", dtype="str")
-    return index.resolve(column, Path(file), None, must_match=False).tolist()
+    return index.resolve(column, Path(file), None, must_match="manual" not in file).tolist()
 
 
 def test_what_one_file_tells_apart_another_does_not_mix_up():
@@ -190,6 +192,27 @@ def test_what_one_file_tells_apart_another_does_not_mix_up():
         "ratings.csv names 1 missing image, of 2, for example 1.jpg (did you mean omi/1.jpg?)"
         in (index.warnings())
     )
+
+
+@pytest.mark.parametrize(
+    ("photo", "gone"), [("0001.png", "0001.jpg"), ("1.jpg", "01.jpg"), ("a/1.jpg", "1.jpg")]
+)
+def test_what_pages_wrote_of_a_photo_that_is_gone_is_of_no_other_one(photo, gone, tmp_path):
+    """They write each name as it is."""
+    index = index_of(photo, "x.jpg")
+    assert not pd.isna(resolved(index, "labels.csv", photo)[0])
+    assert pd.isna(resolved(index, "manual_labels.csv", gone)[0])
+    (warning,) = index.warnings()
+    assert warning.startswith(f"manual_labels.csv names 1 missing image, of 1, for example {gone}")
+    alone = index_of(photo, "x.jpg")  # nothing else names it: it may have been moved
+    assert not pd.isna(resolved(alone, "manual_labels.csv", gone)[0])
+    (warning,) = alone.warnings()
+    assert f"than the photo: {gone} as {photo}; if another photo was meant" in warning
+    path = tmp_path / "manual_labels.csv"
+    path.write_text(f"filename,gender\n{gone},male\n")
+    name = face_filename(photo)
+    merge_labels(path, {name: {"gender": "female"}}, {name: photo})
+    assert path.read_text() == f"filename,gender\n{gone},male\n{name},female\n"
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,8 @@ class Entry:
         A random name of the browser, for which alone it is the last label.
     undoes : str
         The entry that this one takes back; empty for all others.
+    file : str
+        The file of labels, below the project; empty where it is not known.
     """
 
     id: str
@@ -49,6 +51,7 @@ class Entry:
     when: str
     browser: str
     undoes: str = ""
+    file: str = ""
 
 
 class Journal:

@@ -204,7 +204,7 @@ class Labelling:
         label = check_label(attribute.name, text, attribute.classes, new) if text else ""
         with self.journal.alone():
             old = self._write(shown, filename, attribute.name, label, before) if label else ""
-            entry = _entry(filename, attribute.name, old, label, who, browser)
+            entry = self._entry(filename, attribute.name, old, label, who, browser)
             self.journal.append(entry)
         return entry
 
@@ -221,11 +221,25 @@ class Labelling:
             old = label_without(last, self.journal.entries())
             if old != last.new:
                 self._write(shown, last.filename, last.column, old, last.new)
-            entry = _entry(
+            entry = self._entry(
                 last.filename, last.column, last.new, old, labeller(who), browser, last.id
             )
             self.journal.append(entry)
         return entry
+
+    def _entry(
+        self,
+        filename: str,
+        column: str,
+        old: str,
+        new: str,
+        who: str,
+        browser: str,
+        undoes: str = "",
+    ) -> Entry:
+        file = params_of(self.root).data.manual_labels
+        when, own = datetime.now(UTC).isoformat(timespec="seconds"), secrets.token_hex(8)
+        return Entry(own, filename, column, old, new, who, when, browser, undoes, file)
 
     def _write(self, shown: Shown, filename: str, column: str, label: str, before: str) -> str:
         """Write a label; the file's own before."""
@@ -296,13 +310,6 @@ def labeller(name: str) -> str:
             f"a name has {LONGEST_NAME} characters at most, on one line, all of them visible"
         )
     return name
-
-
-def _entry(
-    filename: str, column: str, old: str, new: str, who: str, browser: str, undoes: str = ""
-) -> Entry:
-    when = datetime.now(UTC).isoformat(timespec="seconds")
-    return Entry(secrets.token_hex(8), filename, column, old, new, who, when, browser, undoes)
 
 
 def _same(name: str, value: Any, label: str) -> bool:

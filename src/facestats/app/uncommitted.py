@@ -7,6 +7,8 @@ labelled since. The journal of the page Label has such labels still.
 from __future__ import annotations
 
 import subprocess
+from datetime import datetime
+from math import inf
 from pathlib import Path
 
 from facestats.app.journal import Journal, standing
@@ -56,33 +58,50 @@ def _differs(root: Path, name: str) -> bool:
 def lost_labels(root: Path) -> dict[str, dict[str, str]]:
     """Labels of the journal, by face and column, where the file of labels by hand has none.
 
-    Not those that were taken back on the page, nor those of photos that are gone.
+    Not those that were taken back on the page, those of photos that are gone, and those of before
+    the file's last commit: that one has them, unless somebody wanted otherwise.
 
     Raises
     ------
     FaceStatsError
         A table, a parameter or the file can't be read.
     """
+    name = load_params(root / "params.yaml").data.manual_labels
+    committed = _last_commit(root, name)
     given = {
         (entry.filename, entry.column): entry.new
         for entry in standing(Journal(root).entries())
-        if entry.new
+        if entry.new and entry.file in ("", name) and _seconds(entry.when) >= committed
     }
     if not given:
         return {}
     images = images_of(root)
-    path = own_file(
-        root, "data.manual_labels", load_params(root / "params.yaml").data.manual_labels
-    )
+    path = own_file(root, "data.manual_labels", name)
     faces = {image: name for name, image in images.items()}
     further = {column for _, column in given}
     there = labels_by_hand(path, faces, PhotoNames(faces), further)
     lost: dict[str, dict[str, str]] = {}
-    for (name, column), label in given.items():
-        if column in there.get(name, {}) or name not in images or is_removed(root, images[name]):
+    for (face, column), label in given.items():
+        if column in there.get(face, {}) or face not in images or is_removed(root, images[face]):
             continue
-        lost.setdefault(name, {})[column] = label
+        lost.setdefault(face, {})[column] = label
     return lost
+
+
+def _last_commit(root: Path, name: str) -> float:
+    """When a file was last committed, as `time.time` counts; 0 if it was never."""
+    try:
+        done = read_git(root, "log", "-1", "--format=%ct", "--", name, timeout=_SECONDS)
+    except FileNotFoundError:  # no git
+        return 0.0
+    return float(done.stdout) if not done.returncode and done.stdout.strip().isdigit() else 0.0
+
+
+def _seconds(when: str) -> float:
+    try:
+        return datetime.fromisoformat(when).timestamp()
+    except ValueError:
+        return inf
 
 
 def images_of(root: Path) -> dict[str, str]:

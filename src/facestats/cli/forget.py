@@ -50,6 +50,7 @@ from facestats.cli.forget_targets import (
     find_targets,
     names_before,
     photos_meant,
+    require_photos,
     with_earlier,
 )
 from facestats.cli.indexes import forget_indexes
@@ -130,6 +131,8 @@ def _forget(place: Place, journal: Journal, options: argparse.Namespace) -> int:
     unfinished = journal.resume(request)
     labels = read_label_files(place.labels, place.manual, place.ratings)
     targets = _find_targets(place, options, labels, unfinished)
+    if unfinished is None:
+        require_photos(place, targets)
     _check(place, targets, labels)
 
     for line in targets.notes:
@@ -147,7 +150,13 @@ def _forget(place: Place, journal: Journal, options: argparse.Namespace) -> int:
     if made_anew:
         assert place.cache is not None  # `_find_place` has checked that
         left = forget_cache.forget(
-            place.root, place.cache, place.store, targets.images, options.remote, targets.objects
+            place.root,
+            place.cache,
+            place.store,
+            targets.images,
+            options.remote,
+            targets.objects,
+            place.has_photos,
         )
     write = not options.dry_run
     read = _kept(place, targets, labels, write)
@@ -208,7 +217,7 @@ def _find_targets(
     unfinished: Unfinished | None,
 ) -> Targets:
     """Collect what the command is about, with what an unfinished one still knew."""
-    has_photos = place.photos.is_dir() and any(place.photos.iterdir())
+    has_photos = place.has_photos and any(place.photos.iterdir())
     here = list_images(place.photos) if has_photos else []
     before = names_before(place, options.cache).union(unfinished.images if unfinished else ())
     mentions = Mentions(labels, here, before, place.photos)

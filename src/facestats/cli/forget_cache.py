@@ -55,16 +55,18 @@ def forget(
     images: list[str],
     remote: str | None,
     objects: set[str],
+    has_photos: bool,
 ) -> int:
     """Run the pipeline, remove what it does not use, and count the pictures that are left.
 
     Parameters
     ----------
     objects : MD5 of their pictures, as far as they are known
+    has_photos : whether the photos are here, and not kept back by somebody else
     """
     before = pictures(cache, images) | objects
     print("running `dvc repro`: only what the outs need stays in the cache")
-    if _dvc(root, "repro"):
+    if _dvc(root, "repro", *([] if has_photos else ["--allow-missing"])):
         raise FaceStatsError(
             "`dvc repro` failed (above): photos, labels and rows are removed, DVC's cache and the "
             "remote are as they were. Mend it and give the same command again"

@@ -41,6 +41,11 @@ class Place:
     cache: DvcCache | None
     store: StorePath | None
 
+    @property
+    def has_photos(self) -> bool:
+        """Whether the photos are here; a folder that was kept back is not."""
+        return self.photos.is_dir()
+
     def above_names(self) -> list[str]:
         """Folders that may precede a photo's or a face's name."""
         own = (
@@ -283,6 +288,18 @@ def near_copies(table: pd.DataFrame, images: set[str]) -> set[str]:
     leader = leader.map(table.set_index("filename")["near_duplicate_of"]).fillna(leader)
     groups = set(leader[table["image"].isin(list(map(printable, images)))].dropna())
     return set(table.loc[leader.isin(groups), "image"]) - images
+
+
+def require_photos(place: Place, targets: Targets) -> None:
+    """Raise `InputError` where the outs name the people and nothing here can make other ones."""
+    known = set() if place.has_photos else {*_last_run(place)["image"]}
+    if named := [name for name in map(printable, targets.images) if name in known]:
+        raise InputError(
+            f"{named[0]} is in the outs, which can be made without it only where the photos are, "
+            f"and {place.photos} is missing. `dvc checkout` brings it. Where it was kept back "
+            "(push: false), give this command where it is, and push; then, here, after `git pull` "
+            "and `dvc pull --allow-missing`; nothing was removed"
+        )
 
 
 def _last_run(place: Place) -> pd.DataFrame:

@@ -4,8 +4,8 @@
 replaces, to a file of your own. Fill in proposed_age, proposed_gender and
 proposed_ethnicity; leave empty what you can't tell. `merge` checks the whole
 file and writes its labels into the file of `data.manual_labels`; if anything is
-wrong, it writes nothing. `restore` writes the labels of the app's page Label that
-the file lost, as by `dvc exp apply` before they were committed; it changes none.
+wrong, it writes nothing. `restore` writes labels of the app's page Label that came
+after the file's last commit and that it lost, as by `dvc exp apply`; it changes none.
 
 examples:
   python -m facestats labels template -o to_label.csv
@@ -185,12 +185,16 @@ def _merge(root: Path, options: argparse.Namespace) -> int:
     targets = [target for target, kind in STANDARD.items() if kind == "classification"]
     known = known_classes(root, into, targets, options.new_class)
     filled = read_filled(options.file, images, known)
-    if gone := [name for name in filled.answers if is_removed(root, images[name])]:
-        raise InputError(
-            f"{options.file}: {' and '.join(map(one_line, gone[:5]))}: removed from the project "
-            "since the last run; take what it says of them out, nothing was written"
-        )
-    changes = merge_labels(into, filled.answers, images, write=not options.dry_run)
+
+    def refuse_removed(_: list[Change]) -> None:
+        if gone := [name for name in filled.answers if is_removed(root, images[name])]:
+            raise InputError(
+                f"{options.file}: {' and '.join(map(one_line, gone[:5]))}: removed from the "
+                "project since the last run; take what it says of them out, nothing was written"
+            )
+
+    refuse_removed([])  # of a dry run, too; then again while nobody else writes
+    changes = merge_labels(into, filled.answers, images, not options.dry_run, refuse_removed)
     for message in filled.guessed:
         print_line(f"warning: {message}")
     for note in filled.notes:
@@ -217,21 +221,26 @@ def _merge(root: Path, options: argparse.Namespace) -> int:
 
 
 def _restore(root: Path, options: argparse.Namespace) -> int:
+    from facestats.app.labelling import is_removed
     from facestats.app.uncommitted import images_of, lost_labels
     from facestats.labels.manual import merge_labels, own_file
     from facestats.params.project import load_params
 
     def refuse_changes(changes: list[Change]) -> None:
-        if any(change.old is not None for change in changes):
-            raise InputError(f"{path} was labelled meanwhile; give the same command again")
+        is_gone = any(is_removed(root, images[change.filename]) for change in changes)
+        if is_gone or any(change.old is not None for change in changes):
+            raise InputError(
+                f"{path} or the photos were changed meanwhile; give the same command again"
+            )
 
     name = load_params(root / "params.yaml").data.manual_labels
     path = own_file(root, "data.manual_labels", name)
     lost = lost_labels(root)
     if not lost:
-        print_line(f"{path} has all labels of the page Label")
+        print_line(f"{path} has all labels of the page Label since its last commit")
         return 0
-    changes = merge_labels(path, lost, images_of(root), not options.dry_run, refuse_changes)
+    images = images_of(root)
+    changes = merge_labels(path, lost, images, not options.dry_run, refuse_changes)
     _print_changes(changes)
     wrote = "nothing written (--dry-run); without it:" if options.dry_run else "written to"
     print_line(f"{number_of(len(changes), 'label')} to bring back; {wrote} {path}")

@@ -44,7 +44,7 @@ def importing_alone(labels: Path) -> Iterator[None]:
     made = [folder for folder in (path.parent, *path.parent.parents) if not folder.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        lock = _open_lock(path)
     except OSError:  # where nothing can be written, and no import, the command says so itself
         yield
         return
@@ -59,6 +59,13 @@ def importing_alone(labels: Path) -> Iterator[None]:
                     folder.rmdir()
     finally:
         os.close(lock)
+
+
+def _open_lock(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    except PermissionError:  # another user's, which may be locked, but not written
+        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
 
 
 def _lock(lock: int, path: Path, labels: Path) -> None:

@@ -167,9 +167,9 @@ def join_labels(
     names, mistakes = NameIndex(faces), Mistakes()
     paths = {stem: find_label_file(folder, stem) for stem in STEMS}
     labels = read_labels(paths["labels"], names, mistakes)
+    from_file = read_ratings(paths["ratings"], names, mistakes, raters)
     # Corrections stay in place when the collection changes: their names need not match.
     corrections = read_labels(manual, names, mistakes, must_match=False)
-    from_file = read_ratings(paths["ratings"], names, mistakes, raters)
     main = main_trait(from_file, chosen)
     by_hand = read_rated_by_hand(manual_ratings, names, mistakes, main, raters)
     dataset = read_dataset(folder)

@@ -74,7 +74,8 @@ def merge_labels(
     answers : mapping
         Labels as text, by face and column.
     images : mapping of str to str
-        Path of the photo, by face, of all faces. Rows may name them as `PhotoNames` reads them.
+        Path of the photo, by face, of all faces. Rows may name them as `PhotoNames` reads them,
+        but with their folders, extensions and numbers: a row may be of a photo that is gone.
     write : bool
         False only says what would change.
     check : callable, optional
@@ -141,7 +142,7 @@ def _merge(
     if photos is None:
         photos = PhotoNames({*images.values(), *(images.get(name, name) for name in answers)})
     names = _photo_names(table, key)
-    readings = photos.read_all(names, explain=0)
+    readings = photos.read_all(names, explain=0, named=photos.known)
     rows_by_image: dict[str, list[dict[str, str]]] = {}
     for name, row in zip(names, rows, strict=True):
         rows_by_image.setdefault(readings[name].image or name, []).append(row)
@@ -256,7 +257,7 @@ def labels_by_hand(
     key = key_column(sheet.table, path)
     columns = {header: name for name, header in _headers(sheet.table, further, path).items()}
     shown = _photo_names(sheet.table, key)
-    readings = photos.read_all(shown, explain=0)
+    readings = photos.read_all(shown, explain=0, named=photos.known)
     found: dict[str, dict[str, str]] = {}
     for name, row in zip(shown, sheet.table.to_dict("records"), strict=True):
         face = faces.get(readings[name].image or "")

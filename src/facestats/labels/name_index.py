@@ -37,6 +37,7 @@ class NameIndex:
         self.liberties: dict[str, str] = {}
         self.mixed: list[str] = []
         self._apart: set[str] = set()  # photos that a file names beside others of like names
+        self._named: set[str] = set()  # photos that a file names as they are called
 
     def resolve(
         self, column: pd.Series, path: Path, mistakes: Mistakes, must_match: bool = True
@@ -54,14 +55,21 @@ class NameIndex:
         mistakes : Mistakes
             Gets the ambiguous names.
         must_match : bool
-            Whether it is an error if none of the names is a photo.
+            Whether it is an error if none of the names is a photo. Else the file is one of the
+            pages, which write names as they are: another name is perhaps of a photo that is gone.
 
         Raises
         ------
         LabelError
             None of the names is a photo.
         """
-        readings = self._told_apart(self.photos.read_all(column))
+        named = () if must_match else self._named
+        readings = self._told_apart(self.photos.read_all(column, named=named))
+        self._named |= {
+            reading.image
+            for reading in readings.values()
+            if reading.image is not None and not TELLING.intersection(reading.liberties)
+        }
         several = [name for name, reading in readings.items() if reading.several]
         if several:
             mistakes.add(
@@ -87,7 +95,10 @@ class NameIndex:
         self.names[path.name], self.absent[path.name] = len(readings), absent
         self.rejected[path.name] = faces.index[faces.isna()].tolist()
         self.liberties[path.name] = describe_liberties(readings.values())
-        self._look_for_mixed(path, readings)
+        if must_match:
+            self._look_for_mixed(path, readings)
+        else:
+            self._look_for_gone(path, readings)
         return column.map(faces.to_dict()).astype("str")
 
     def _told_apart(self, readings: dict[str, Reading]) -> dict[str, Reading]:
@@ -109,6 +120,21 @@ class NameIndex:
                 f"{path.name}: {number_of(len(without), 'name')} matched {FOLDER_LACKING}, unlike "
                 f"the others: {one_line(shown)}{', …' if len(without) > 3 else ''}; if another "
                 "photo is meant, remove the line or write the folder"
+            )
+
+    def _look_for_gone(self, path: Path, readings: dict[str, Reading]) -> None:
+        """Note names in a file of the pages that their photo has not had when they were written."""
+        other = [
+            f"{name} as {reading.image}"
+            for name, reading in readings.items()
+            if reading.image is not None and TELLING.intersection(reading.liberties)
+        ]
+        if other:
+            self.mixed.append(
+                f"{path.name}: {number_of(len(other), 'name')} with another folder, extension or "
+                f"number than the photo: {one_line(', '.join(other[:3]))}"
+                f"{', …' if len(other) > 3 else ''}; if another photo was meant, which is gone, "
+                "remove the line"
             )
 
     def _all_absent(self, path: Path, absent: list[tuple[str, Reading]]) -> str:

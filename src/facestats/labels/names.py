@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -108,7 +108,8 @@ class PhotoNames:
     """
 
     def __init__(self, images: Iterable[str], folder: str | Path | None = None):
-        self.images = sorted(set(images))
+        self.known = frozenset(images)
+        self.images = sorted(self.known)
         self.folder = None if folder is None else Path(folder).absolute()
         self._exact = {face_filename(image): image for image in self.images} | {
             image: image for image in self.images
@@ -146,7 +147,9 @@ class PhotoNames:
             several=bool(fits),
         )
 
-    def read_all(self, names: Iterable[str], explain: int = 20) -> dict[str, Reading]:
+    def read_all(
+        self, names: Iterable[str], explain: int = 20, named: Container[str] = ()
+    ) -> dict[str, Reading]:
         """The photos that the names of one file mean, by name.
 
         If two names would mean the same photo, but differ in their folders, extensions or numbers,
@@ -159,6 +162,9 @@ class PhotoNames:
         explain : int
             For how many names without a reading to look for similar ones, which takes long in a
             large collection.
+        named : container of str
+            Photos that something else names as they are called: for these, names that may be
+            another photo's have no reading.
         """
         readings = {name: self.read(name) for name in dict.fromkeys(names)}
         by_image: dict[str, list[str]] = {}
@@ -166,7 +172,8 @@ class PhotoNames:
             if reading.image is not None:
                 by_image.setdefault(reading.image, []).append(name)
         for image, written in by_image.items():
-            if len(written) > 1 and len({_telling(name, readings[name]) for name in written}) > 1:
+            several = len({_telling(name, readings[name]) for name in written}) > 1
+            if image in named or several:
                 for name in written:
                     if TELLING.intersection(readings[name].liberties):
                         readings[name] = Reading(None, likely=(image,), apart=True)
