@@ -230,7 +230,9 @@ def test_a_label_file_that_nothing_reads_is_named(root, doctor, in_one_process, 
         "to_label.csv",
         "label_notes.txt",
         "data/relabelled.csv",
-    ):  # templates, and what is called otherwise
+        "data/labels/dataset.json",
+        "data/labels/dataset.croissant.json",
+    ):  # templates, what is called otherwise, and an import's own
         (root / other).write_text(
             "image,proposed_age\n" if other == "to_label.csv" else "image,age\na.png,30\n"
         )

@@ -18,6 +18,7 @@ from facestats.dvc_files.cache import Finding
 from facestats.dvc_files.forms import MOST_YAML, ForeignError, load_yaml, read_regular
 from facestats.dvc_files.places import made_by_stages, odd_files
 from facestats.errors import FaceStatsError, ImageError, nearest_names, number_of
+from facestats.importers.run import CROISSANT, FACTS
 from facestats.labels.files import READ, STEMS, find_label_file, unread_files
 from facestats.labels.joining import JoinedLabels, join_labels
 from facestats.labels.rated_by_hand import HEADER
@@ -326,12 +327,14 @@ def _name_unread_tables(inputs: Inputs, root: Path, params: Params) -> None:
     ]
     data = params.data
     manual = [(root / path).resolve() for path in (data.manual_labels, data.manual_ratings)]
+    own = {folder / FACTS, folder / CROISSANT}
     for path in dict.fromkeys([*here, *photos_too, *beside]):
         if (
             path in read
             or not path.is_file()
             or path.resolve() in manual
             or path.name.startswith((".", "~$"))
+            or path in own
             or _is_template(path)
         ):
             continue
