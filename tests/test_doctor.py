@@ -230,12 +230,11 @@ def test_a_label_file_that_nothing_reads_is_named(root, doctor, in_one_process, 
         "to_label.csv",
         "label_notes.txt",
         "data/relabelled.csv",
-        "data/labels/dataset.json",
-        "data/labels/dataset.croissant.json",
-    ):  # templates, what is called otherwise, and an import's own
+    ):  # templates, and what is called otherwise
         (root / other).write_text(
             "image,proposed_age\n" if other == "to_label.csv" else "image,age\na.png,30\n"
         )
+    (root / "data/labels/dataset.croissant.json").write_text("{}")  # an import's
     report = doctor()
     assert report["problems"] == []  # there are labels, this may be something else
     assert {path for kind, path in kinds(report["warnings"]) if kind == "unread_labels"} == {name}
