@@ -21,8 +21,8 @@ examples:
   python -m facestats forget --person anna
   python -m facestats forget album/one.jpg --cache --remote storage
 
-exit code: 0 done, 1 some of it is left (listed), 2 wrong usage or a photo that is
-not found (nothing was removed)
+exit code: 0 done, 1 some of it is left (listed), 2 wrong usage, a photo that is not
+found, or something that can't go without harm (nothing was removed)
 """
 
 from __future__ import annotations
@@ -207,6 +207,7 @@ def _find_place(options: argparse.Namespace) -> Place:
         root / params.data.manual_ratings,
         cache,
         find_store(cache),
+        params.score.min_age,
     )
 
 
@@ -274,7 +275,9 @@ def _faces(targets: Targets) -> list[str]:
 
 
 def _check(place: Place, targets: Targets, labels: list[LabelFile]) -> None:
-    """Refuse what would fail half-way, and photos behind a link: they are somebody's originals.
+    """Refuse what would fail half-way, photos behind a link, and what takes children's labels.
+
+    Photos behind a link are somebody's originals.
 
     Raises
     ------
@@ -282,7 +285,7 @@ def _check(place: Place, targets: Targets, labels: list[LabelFile]) -> None:
         Names every file that could not be removed or written.
     """
     inside = [place.photos.resolve(), *([place.cache.folder.resolve()] if place.cache else [])]
-    mistakes = []
+    mistakes = [*targets.unprotected]
     holders: dict[Path, Path] = {}
     for photo in targets.files:
         shard = find_member(photo)

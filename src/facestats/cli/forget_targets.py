@@ -27,10 +27,15 @@ from facestats.rows.dvc_cache import DvcCache
 from facestats.rows.folder import is_absent
 from facestats.rows.interface import StorePath
 
+_COLUMNS = ["image", "filename", "sha256", "duplicate_of", "near_duplicate_of"]
+
 
 @dataclass
 class Place:
-    """The places in a project that hold photos, labels and rows; `outs` are what stages write."""
+    """The places in a project that hold photos, labels and rows.
+
+    `outs` are what stages write, and `min_age` is `score.min_age`.
+    """
 
     root: Path
     outs: list[Path]
@@ -40,6 +45,7 @@ class Place:
     ratings: Path
     cache: DvcCache | None
     store: StorePath | None
+    min_age: int | None = None
 
     @property
     def has_photos(self) -> bool:
@@ -80,6 +86,8 @@ class Targets:
         Photos that stay and may show the same people, with the reason.
     staying : set of str
         Photos that stay and are called like one that goes, in whatever folder.
+    unprotected : list of str
+        Which copies that stay lose the only label that keeps a child's picture from a score.
     """
 
     images: list[str]
@@ -91,6 +99,7 @@ class Targets:
     notes: list[str] = field(default_factory=list)
     alike: list[str] = field(default_factory=list)
     staying: set[str] = field(default_factory=set)
+    unprotected: list[str] = field(default_factory=list)
 
 
 def names_before(place: Place, cache_too: bool) -> set[str]:
@@ -128,6 +137,7 @@ def with_earlier(targets: Targets, earlier: Unfinished) -> Targets:
         sha256=targets.sha256.union(earlier.sha256),
         objects=targets.objects.union(earlier.objects),
         named=named,
+        unprotected=[],  # the earlier command has looked, and some labels may be gone by now
         search=merged(targets.search, earlier.search),
     )
 
@@ -181,6 +191,7 @@ def find_targets(
     ]
     targets.staying = called_so(images, here - images)
     targets.alike = _alike(place, images, here, table, mentions, persons)
+    targets.unprotected = unprotected_copies(place, images, here, mentions)
     return targets
 
 
@@ -302,9 +313,49 @@ def require_photos(place: Place, targets: Targets) -> None:
         )
 
 
-def _last_run(place: Place) -> pd.DataFrame:
+def unprotected_copies(
+    place: Place, images: set[str], here: set[str], mentions: Mentions
+) -> list[str]:
+    """Say which copies would get scores as the only label goes by which they show a child.
+
+    Parameters
+    ----------
+    place : Place
+    images : set of str
+        The photos that go.
+    here : set of str
+        All photos that there are.
+    mentions : Mentions
+    """
+    if place.min_age is None:
+        return []
+    ages = mentions.ages()
+    minors = {image for image, age in ages.items() if age < place.min_age}
+    if minors.isdisjoint(images):
+        return []
+    table = _last_run(place, ["image", "copy_group"]).dropna()
+    groups = table.set_index("image")["copy_group"]
+    photos = {printable(image): image for image in sorted({*here, *images, *ages})}
+    members: dict[str, list[str]] = {}
+    for shown, group in groups[groups.duplicated(keep=False)].items():
+        if image := photos.get(str(shown)):
+            members.setdefault(group, []).append(image)
+    lines = []
+    for copies in members.values():
+        young = minors.intersection(copies)
+        staying = [image for image in copies if image in here - images]
+        left = [image for image in staying if image not in ages]
+        if young & images and left and young.isdisjoint(staying):
+            lines.append(
+                f"the label of {min(young & images)} as under {place.min_age} (score.min_age) "
+                f"keeps copies of the picture from scores, and they have none of their own: "
+                f"{', '.join(left)}. Name them, too, or label their age first"
+            )
+    return lines
+
+
+def _last_run(place: Place, columns: list[str] = _COLUMNS) -> pd.DataFrame:
     """Columns of the last run's table of faces; empty without a run."""
-    columns = ["image", "filename", "sha256", "duplicate_of", "near_duplicate_of"]
     tables = place.cache.tables("preprocess") if place.cache else []
     for paths in [[place.root / FACES_TABLE], *tables]:
         try:

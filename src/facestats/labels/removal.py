@@ -12,7 +12,7 @@ import pandas as pd
 
 from facestats.core.files import write_bytes
 from facestats.errors import InputError, LabelError, did_you_mean, nearest_names
-from facestats.labels.cells import one_form, without_empty
+from facestats.labels.cells import MAX_AGE, Mistakes, numbers, one_form, without_empty
 from facestats.labels.columns import IMAGE, LABELS, find_columns, key_column, plain
 from facestats.labels.csv_text import WORKBOOKS, without_columns, without_records
 from facestats.labels.excel import without_rows
@@ -52,12 +52,15 @@ class LabelFile:
         Whether it is the file of labels by hand, which merges may write at the same time.
     by_column : bool
         Whether it has a column a photo.
+    ages : Series of float or None
+        The ages that it gives, by the index of `table`, NaN where unknown; None without a column.
     """
 
     path: Path
     table: pd.DataFrame
     by_hand: bool
     by_column: bool = False
+    ages: pd.Series | None = None
 
     @property
     def names(self) -> pd.DataFrame:
@@ -202,16 +205,16 @@ def read_label_file(path: Path, by_hand: bool = False) -> LabelFile | None:
         )
         return LabelFile(path, table, by_hand, by_column=True)
     key = key_column(raw, path)
-    person = (
-        find_columns(raw.columns, LABELS, path).get("person")
-        if path.stem.lower() != "ratings"
-        else None
-    )
+    labels = find_columns(raw.columns, LABELS, path) if path.stem.lower() != "ratings" else {}
+    person, age = labels.get("person"), labels.get("age")
     table = raw[
         [key, *(name for name in raw.columns if name != key and plain(name) in IMAGE[:2])]
     ].apply(without_empty)
     return LabelFile(
-        path, table.assign(person=without_empty(raw[person]) if person else ""), by_hand
+        path,
+        table.assign(person=without_empty(raw[person]) if person else ""),
+        by_hand,
+        ages=numbers(without_empty(raw[age]), path, Mistakes(), 0, MAX_AGE) if age else None,
     )
 
 
@@ -406,6 +409,19 @@ class Mentions:
             for person, places in self._mentions().items()
         }
         return {person: photos for person, photos in images.items() if photos}
+
+    def ages(self) -> dict[str, float]:
+        """The youngest age that a label file gives to each photo; ages by hand take precedence."""
+        found: dict[str, float] = {}
+        for file in sorted(self.files, key=lambda file: file.by_hand):
+            of_file: dict[str, float] = {}
+            known = pd.Series(dtype=float) if file.ages is None else file.ages.dropna()
+            for _, names in file.names.loc[known.index].items():
+                for name, age in zip(names, known, strict=True):
+                    if name and (image := self._images[file.path][name].image):
+                        of_file[image] = min(age, of_file.get(image, age))
+            found |= of_file
+        return found
 
 
 def _people(file: LabelFile) -> Iterable[tuple[int, str, str]]:
