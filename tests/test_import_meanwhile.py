@@ -125,6 +125,7 @@ def test_forget_undoes_or_ends_an_import_that_was_stopped(
     if half_way:
         assert "an import was stopped half way" in capsys.readouterr().err
     assert main(forget) in (0, 1)  # the dataset has the photo, too
+    assert ("ended or undone first" in capsys.readouterr().out) == half_way
     assert {path.name for path in into.iterdir()} <= {"raw", "labels"}
     assert "c.jpg" not in table(into).index
     assert command() in (0, 2)  # it may be there already

@@ -122,7 +122,10 @@ def run(options: argparse.Namespace) -> int:
             )
         return _forget(place, journal, options)
     with journal.alone(), importing_alone(place.labels):
+        half_way = stopped(place.labels)
         clear_stopped(place.labels)
+        if half_way:
+            print_line("an import had been stopped half way, and was ended or undone first")
         return _forget(place, journal, options)
 
 
