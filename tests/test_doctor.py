@@ -2,6 +2,7 @@
 lines.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -239,6 +240,20 @@ def test_a_label_file_that_nothing_reads_is_named(root, doctor, in_one_process, 
     assert report["problems"] == []  # there are labels, this may be something else
     assert {path for kind, path in kinds(report["warnings"]) if kind == "unread_labels"} == {name}
     assert ("unread_labels", name) in kinds(report["warnings"])
+
+
+def test_in_a_project_that_may_only_be_read_the_photos_are_looked_at(
+    root, doctor, in_one_process, monkeypatch
+):
+    def refused(root):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(root / ".dvc/tmp/lock"))
+
+    (root / "data/raw/a.png").write_bytes(encode(noise(0), "PNG"))
+    monkeypatch.setattr("facestats.cli.doctor.stale_stages", refused)
+    lines = doctor(text=True)
+    (line,) = [line for line in lines if "can't be told" in line]
+    assert "Read-only file system" in line
+    assert any("1 photo" in line for line in lines)
 
 
 def test_what_dvc_cannot_read_is_named_once(root, doctor, in_one_process):

@@ -225,7 +225,7 @@ def _examine_stages(
 
     try:
         stale, lost = stale_stages(root), lost_outs(root)
-    except DvcException as error:
+    except (DvcException, OSError) as error:  # also a project that may only be read
         return None, [f"dvc repro: what it will run can't be told ({one_line(str(error))})"], []
     if not stale and not (root / ".dvc").is_dir():
         return stale, [], []
