@@ -122,8 +122,9 @@ def test_forget_undoes_or_ends_an_import_that_was_stopped(
     before, half_way = contents(into), any(into.glob(".before-*"))
     assert main([*forget, "--dry-run"]) in ([2] if half_way else [0, 1])
     assert contents(into) == before
-    if half_way:
-        assert "an import was stopped half way" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert ("an import was stopped half way" in said.err) == half_way
+    assert ".importing-raw" not in said.out  # it would be gone
     assert main(forget) in (0, 1)  # the dataset has the photo, too
     assert ("ended or undone first" in capsys.readouterr().out) == half_way
     assert {path.name for path in into.iterdir()} <= {"raw", "labels"}

@@ -60,7 +60,7 @@ from facestats.core.shards import contents, drop_members, find_member, is_shard
 from facestats.dvc_files.cache import require_sound_cache
 from facestats.dvc_files.places import made_by_stages
 from facestats.errors import FaceStatsError, InputError, number_of
-from facestats.importers.placing import clear_stopped, importing_alone, stopped
+from facestats.importers.placing import begun, clear_stopped, importing_alone, stopped
 from facestats.labels.removal import LabelFile, Mentions, read_label_files
 from facestats.machine.output import print_line, shell_words
 from facestats.params.project import load_params
@@ -163,7 +163,8 @@ def _forget(place: Place, journal: Journal, options: argparse.Namespace) -> int:
         )
     write = not options.dry_run
     read = _kept(place, targets, labels, write)
-    left += look_around(place, targets, read, {journal.path, *cleared}, made_anew, write)
+    gone = {journal.path, *cleared, *begun(place.labels).values()}
+    left += look_around(place, targets, read, gone, made_anew, write)
     if not options.dry_run and (rows := _rows_again(place, targets)):
         left += rows
         busy[place.store or place.root] = "was written meanwhile"

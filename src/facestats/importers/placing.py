@@ -163,7 +163,13 @@ def clear_stopped(labels: Path) -> None:
     """
     if into := _into(labels):
         mend(into)
-        remove({part: _importing((into / part).resolve()) for part in PARTS})
+        remove(begun(labels))
+
+
+def begun(labels: Path) -> dict[str, Path]:
+    """Where an import makes what it is going to put in place, by part; see `clear_stopped`."""
+    into = _into(labels)
+    return {part: _importing((into / part).resolve()) for part in PARTS} if into else {}
 
 
 def _into(labels: Path) -> Path | None:
