@@ -7,15 +7,18 @@ labelled since. The journal of the page Label has such labels still.
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from math import inf
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from facestats.app.journal import Journal, standing
 from facestats.app.labelling import is_removed
 from facestats.core import tables
 from facestats.core.layout import FACES_TABLE
-from facestats.errors import FaceStatsError, number_of
+from facestats.errors import FaceStatsError, LabelError, number_of
 from facestats.faces.tables import FACES
 from facestats.labels.manual import labels_by_hand, own_file
 from facestats.labels.names import PhotoNames
@@ -58,8 +61,8 @@ def _differs(root: Path, name: str) -> bool:
 def lost_labels(root: Path) -> dict[str, dict[str, str]]:
     """Labels of the journal, by face and column, where the file of labels by hand has none.
 
-    Not those that were taken back on the page, those of photos that are gone, and those of before
-    the file's last commit: that one has them, unless somebody wanted otherwise.
+    Not those that were taken back on the page, those of photos that are gone, and those of faces
+    that a later commit of the file labels, in the same column: somebody changed or removed these.
 
     Raises
     ------
@@ -67,34 +70,57 @@ def lost_labels(root: Path) -> dict[str, dict[str, str]]:
         A table, a parameter or the file can't be read.
     """
     name = load_params(root / "params.yaml").data.manual_labels
-    committed = _last_commit(root, name)
     given = {
-        (entry.filename, entry.column): entry.new
+        (entry.filename, entry.column): entry
         for entry in standing(Journal(root).entries())
-        if entry.new and entry.file in ("", name) and _seconds(entry.when) >= committed
+        if entry.new and entry.file in ("", name)
     }
     if not given:
         return {}
     images = images_of(root)
-    path = own_file(root, "data.manual_labels", name)
-    faces = {image: name for name, image in images.items()}
-    further = {column for _, column in given}
-    there = labels_by_hand(path, faces, PhotoNames(faces), further)
+    faces = {image: face for face, image in images.items()}
+    photos, further = PhotoNames(faces), {column for _, column in given}
+
+    def labelled(path: Path) -> set[tuple[str, str]]:
+        found = labels_by_hand(path, faces, photos, further)
+        return {(face, column) for face, labels in found.items() for column in labels}
+
+    gone = {
+        key: _seconds(given[key].when)
+        for key in given.keys() - labelled(own_file(root, "data.manual_labels", name))
+        if key[0] in images and not is_removed(root, images[key[0]])
+    }
+    for committed, content in _versions(root, name, min(gone.values(), default=inf)):
+        with TemporaryDirectory(prefix="facestats-labels-") as folder, suppress(LabelError):
+            path = Path(folder, "version.csv")
+            path.write_bytes(content)
+            for key in labelled(path):
+                if gone.get(key, inf) <= committed:
+                    del gone[key]
     lost: dict[str, dict[str, str]] = {}
-    for (face, column), label in given.items():
-        if column in there.get(face, {}) or face not in images or is_removed(root, images[face]):
-            continue
-        lost.setdefault(face, {})[column] = label
+    for face, column in given:
+        if (face, column) in gone:
+            lost.setdefault(face, {})[column] = given[face, column].new
     return lost
 
 
-def _last_commit(root: Path, name: str) -> float:
-    """When a file was last committed, as `time.time` counts; 0 if it was never."""
+def _versions(root: Path, name: str, since: float) -> Iterator[tuple[float, bytes]]:
+    """The committed versions of a file from a time on, each with its time; as `time.time` counts.
+
+    None where there is no git.
+    """
+    if since == inf:
+        return
     try:
-        done = read_git(root, "log", "-1", "--format=%ct", "--", name, timeout=_SECONDS)
+        log = read_git(root, "log", "--format=%ct %H", "--", name, timeout=_SECONDS)
     except FileNotFoundError:  # no git
-        return 0.0
-    return float(done.stdout) if not done.returncode and done.stdout.strip().isdigit() else 0.0
+        return
+    for line in log.stdout.decode().splitlines() if not log.returncode else ():
+        committed, commit = line.split()
+        if float(committed) >= since:
+            done = read_git(root, "show", f"{commit}:./{name}", timeout=_SECONDS)
+            if not done.returncode:  # else that commit has removed it
+                yield float(committed), done.stdout
 
 
 def _seconds(when: str) -> float:

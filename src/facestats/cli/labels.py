@@ -4,8 +4,8 @@
 replaces, to a file of your own. Fill in proposed_age, proposed_gender and
 proposed_ethnicity; leave empty what you can't tell. `merge` checks the whole
 file and writes its labels into the file of `data.manual_labels`; if anything is
-wrong, it writes nothing. `restore` writes labels of the app's page Label that came
-after the file's last commit and that it lost, as by `dvc exp apply`; it changes none.
+wrong, it writes nothing. `restore` writes labels of the app's page Label that the
+file lost, as by `dvc exp apply`, and no commit of it has; it changes none.
 
 examples:
   python -m facestats labels template -o to_label.csv
@@ -237,7 +237,7 @@ def _restore(root: Path, options: argparse.Namespace) -> int:
     path = own_file(root, "data.manual_labels", name)
     lost = lost_labels(root)
     if not lost:
-        print_line(f"{path} has all labels of the page Label since its last commit")
+        print_line(f"{path} or a commit of it has all labels of the page Label")
         return 0
     images = images_of(root)
     changes = merge_labels(path, lost, images, not options.dry_run, refuse_changes)

@@ -84,9 +84,8 @@ def read_cfd(tree: Tree, choices: Choices) -> Content:
         [model for key, model in norms["Model"].items() if key not in set(keys.dropna())],
     )
     means = norms.reindex(keys).set_axis(labels.index)
-    of_person = means["age"].groupby(labels["person"]).transform("min")
-    labels["age"] = means["age"].fillna(of_person)  # a child is one whatever the expression
-    questions = [name for name in ("relative", "absolute") if means[name].notna().any()]
+    labels["age"] = means["age"].fillna(means.groupby(labels["person"])["age"].transform("min"))
+    questions = [name for name in CFD_QUESTIONS.values() if means[name].notna().any()]
     means["Attractive"] = means[questions[0] if questions else "relative"]
     rated, measured = _cfd_choice(choices, [*norms.columns])
     if rated:
