@@ -114,9 +114,7 @@ def test_what_was_asked_before_traits_were_chosen_is_of_no_other_trait(joined):
     before, after = "ann,a.jpg,,1,1,2,\nann,b.jpg,,2,2,2,\n", "ann,a.jpg,trustworthy,7,3,2,\n"
     done = joined(before + after, chosen=("trustworthy",))
     assert done.table["rating"].dropna().tolist() == [7]
-    assert "2 ratings by hand say how attractive a face is, which score.traits does not name" in (
-        done.notes
-    )
+    assert "score.traits does not name attractive, of which 2 ratings by hand are" in done.notes
     both = joined(before + after, chosen=("attractive", "trustworthy"))
     assert both.table["rating"].dropna().tolist() == [1, 2]
     assert both.table["rating_trustworthy"].dropna().tolist() == [7]
@@ -124,6 +122,31 @@ def test_what_was_asked_before_traits_were_chosen_is_of_no_other_trait(joined):
     assert joined.means(before + named) == [2, 2, None, None]
     write(joined.folder, "ratings.csv", "image,rater,trait,rating\na.jpg,cem,calm,6\n")
     assert joined.means(before + after) == [6, None, None, None]
+
+
+@pytest.mark.parametrize("trait", ["trustworthy", "attractive", ""])
+def test_the_means_of_the_scored_trait_stay_beside_judgements_of_another(joined, trait):
+    """ratings.csv, which names no trait, is not of one whose means stand in labels.csv."""
+    write(joined.folder, "labels.csv", "image,rating_trustworthy\na.jpg,2\nb.jpg,3\n")
+    write(joined.folder, "ratings.csv", "image,rater,rating\na.jpg,cem,7\nd.jpg,cem,6\n")
+    assert joined.means("", chosen=("trustworthy",)) == [2, 3, None, None]
+    by_hand = f"ann,a.jpg,{trait},5,1,2,\nann,c.jpg,{trait},5,2,2,\n"
+    done = joined(by_hand, chosen=("trustworthy",)).table
+    of_c = 5 if trait == "trustworthy" else None
+    assert [None if pd.isna(one) else one for one in done["rating"]] == [2, 3, of_c, None]
+    assert done["rating"].equals(done["rating_trustworthy"])
+    assert "rating_" not in done
+
+
+def test_the_means_of_the_scored_trait_are_not_those_of_the_first(joined):
+    """As `import cfd` writes them, with the first rating by hand."""
+    lines = "a.jpg,2,6\nb.jpg,3,5\nc.jpg,4,\n"
+    write(joined.folder, "labels.csv", f"image,rating,rating_trustworthy\n{lines}")
+    assert joined.means("", chosen=("trustworthy",)) == [6, 5, None, None]
+    by_hand = "ann,c.jpg,trustworthy,7,1,2,\nann,a.jpg,trustworthy,7,2,2,\n"
+    done = joined(by_hand, chosen=("trustworthy",)).table
+    assert done["rating"].dropna().tolist() == [6, 5, 7]
+    assert done["rating"].equals(done["rating_trustworthy"])
 
 
 def test_a_file_without_traits_is_of_the_main_one(tmp_path):

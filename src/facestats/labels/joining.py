@@ -242,7 +242,7 @@ def _traits(
     judged = ratings.traits()
     if not chosen and from_file.judgements is None:
         judged = main_first(judged, table)
-    return choose_traits(judged, table, chosen)
+    return choose_traits(judged, table, chosen, {*judged} - {*from_file.traits()})
 
 
 def _in_order(judgements: pd.DataFrame | None) -> pd.DataFrame | None:
@@ -327,7 +327,7 @@ def _ratings_by_trait(
     if traits and traits[0] not in judged:  # its means alone are known
         drop_raters = None if isinstance(drop_raters, list) else drop_raters
         judgements = None
-    elif judgements is not None and len(traits) > 1:
+    elif judgements is not None and traits:
         of_trait = judgements[judgements["trait"] == traits[0]]
         drop_raters, judgements = _among(drop_raters, of_trait, judgements), of_trait
     main, report = without_raters(

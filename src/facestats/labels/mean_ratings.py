@@ -19,6 +19,8 @@ def rated_by_labels(table: pd.DataFrame, judgements: pd.DataFrame | None) -> pd.
     page Rate, of a number below 0 (`rated_by_hand.combine`), leaves the means of the others.
     """
     from_labels = table["rating_source"] == "manual"
+    if judgements is not None and len(judgements) and (judgements.index < 0).all():
+        return from_labels | table["rating"].notna()
     if judgements is not None and DATASET in table:
         judged = table.index.isin(judgements.loc[judgements.index >= 0, "filename"])
         without = ~table[DATASET].isin(table.loc[judged, DATASET])

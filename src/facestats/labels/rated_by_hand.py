@@ -208,22 +208,22 @@ def combine(
         return file, hand.notes
     own, judged, notes = hand.judgements, file.traits(), [*hand.notes]
     theirs = file.judgements
-    if judged == [""] and chosen and theirs is not None:  # one name for the main trait
+    has_means = bool(chosen) and PREFIX + chosen[0] in table  # of which ratings.csv is not
+    if judged == [""] and chosen and theirs is not None and not has_means:  # one name for both
         theirs, judged = theirs.assign(trait=chosen[0]), [chosen[0]]
     unscored = int((own["trait"] == MAIN).sum()) if chosen and MAIN not in chosen else 0
     if unscored:
         notes.append(
-            f"{number_of(unscored, 'rating')} by hand say how {MAIN} a face is, which score.traits "
-            "does not name"
+            f"score.traits does not name {MAIN}, of which {number_of(unscored, 'rating')} by hand "
+            "are"
         )
     stated = pd.Series(False, own.index)
     for trait in {*own["trait"]} - {*judged}:
         main = trait in ("", *chosen[:1])
-        columns = [PREFIX + trait, *(["rating"] if main and not judged else [])]
-        for column in columns:
-            if column in table:
-                faces = table.index[table[column].notna()]
-                stated |= (own["trait"] == trait) & own["filename"].isin(faces)
+        means = "rating" if main and not judged and PREFIX + trait not in table else PREFIX + trait
+        if means in table:
+            faces = table.index[table[means].notna()]
+            stated |= (own["trait"] == trait) & own["filename"].isin(faces)
     if theirs is not None and judged:
         main = chosen[0] if chosen and chosen[0] in judged else judged[0]
         kept = rated_by_labels(table, theirs[theirs["trait"] == main])

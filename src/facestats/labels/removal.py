@@ -18,7 +18,7 @@ from facestats.labels.csv_text import WORKBOOKS, without_columns, without_record
 from facestats.labels.excel import without_rows
 from facestats.labels.files import STEMS, find_label_file, read_sheet
 from facestats.labels.manual import alone, replace_file
-from facestats.labels.names import OTHER_EXTENSION, ZEROS, PhotoNames, Reading, suggestion
+from facestats.labels.names import OTHER_EXTENSION, TELLING, ZEROS, PhotoNames, Reading, suggestion
 from facestats.labels.wide_ratings import photo_parts
 
 _LOST = {
@@ -256,16 +256,21 @@ class Mentions:
                 key_column(sheet.table, file.path)  # raises
 
     def _read(self, names: Iterable[str]) -> dict[str, Reading]:
-        """Readings of names: by the present photos, else by earlier ones."""
+        """Readings of names: by the present photos, else by earlier ones.
+
+        What an earlier photo was called is no present one in another folder, or of another
+        extension or number.
+        """
         readings = self._here.read_all(names)
         gone = self._before.read_all(
-            [
-                name
-                for name, reading in readings.items()
-                if reading.image is None and not reading.several
-            ]
+            [name for name, reading in readings.items() if not _is_certain(reading)]
         )
-        return readings | {name: reading for name, reading in gone.items() if reading.image}
+        return readings | {
+            name: reading
+            for name, reading in gone.items()
+            if _is_certain(reading)
+            or (reading.image and not (readings[name].image or readings[name].several))
+        }
 
     def images(self, names: Iterable[str], allow_missing: bool) -> list[str]:
         """Paths below the image folder of the photos that the user has named.
@@ -291,9 +296,9 @@ class Mentions:
         }
         images, mistakes, absent = [], [], False
         for name in dict.fromkeys(names):
-            (reading,) = self._read([name]).values()
-            # Another extension or number is too uncertain to remove a photo.
-            if reading.image and {OTHER_EXTENSION, ZEROS}.isdisjoint(reading.liberties):
+            reading = self._read_one(name)
+            # Another folder, extension or number is too uncertain to remove a photo.
+            if _is_certain(reading):
                 images.append(reading.image)
                 self.notes += [_as_read(name, reading)] if reading.liberties else []
             elif name in labelled and allow_missing:
@@ -316,6 +321,16 @@ class Mentions:
             mistakes.append(GONE)
         _refuse(mistakes)
         return list(dict.fromkeys(images))
+
+    def _read_one(self, name: str) -> Reading:
+        """How a name on the command line is read: also one below the image folder's own path."""
+        (reading,) = self._read([name]).values()
+        parts, above = Path(name.replace("\\", "/")).parts, self._folder.parts
+        for n in range(1, min(len(parts), len(above) + 1)):
+            if not _is_certain(reading) and parts[:n] == above[-n:]:
+                (below,) = self._read([str(Path(*parts[n:]))]).values()
+                reading = below if _is_certain(below) else reading
+        return reading
 
     def photos_of(self, persons: Iterable[str], allow_missing: bool) -> list[str]:
         """Photos of one of these people by the column `person`.
@@ -354,8 +369,14 @@ class Mentions:
                         f"{persons_of[image][other]}; correct one of the two, or name the photos "
                         "one by one"
                     )
-                elif reading.image:
+                elif reading.image and {OTHER_EXTENSION, ZEROS}.isdisjoint(reading.liberties):
                     images.append(image)
+                elif reading.image:
+                    mistakes.append(
+                        f"{place}: {name}, a photo of {person}, is not in {self._folder} by that "
+                        f"name, and {image} may be another one; write it there, if it is hers or "
+                        "his, or name the photos one by one"
+                    )
                 elif reading.several:
                     mistakes.append(
                         f"{place}: {name}, a photo of {person}, may be "
@@ -422,6 +443,11 @@ class Mentions:
                         of_file[image] = min(age, of_file.get(image, age))
             found |= of_file
         return found
+
+
+def _is_certain(reading: Reading) -> bool:
+    """Whether a name is a photo's but for blanks, case, kinds of slashes and the like."""
+    return reading.image is not None and TELLING.isdisjoint(reading.liberties)
 
 
 def _people(file: LabelFile) -> Iterable[tuple[int, str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -105,7 +105,12 @@ def only_raters(
     return raw[chosen]
 
 
-def choose_traits(named: Sequence[str], table: pd.DataFrame, chosen: Sequence[str]) -> list[str]:
+def choose_traits(
+    named: Sequence[str],
+    table: pd.DataFrame,
+    chosen: Sequence[str],
+    by_hand: Collection[str] = (),
+) -> list[str]:
     """Put the first chosen trait first, and find the others among judgements or means.
 
     Means of a label file become `rating` if they are of the first chosen trait, and ratings.csv
@@ -119,6 +124,8 @@ def choose_traits(named: Sequence[str], table: pd.DataFrame, chosen: Sequence[st
         Labels by face, changed in place.
     chosen : sequence of str
         `score.traits`.
+    by_hand : collection of str
+        Those of `named` that only judgements by hand have: they stand beside such means.
 
     Returns
     -------
@@ -135,12 +142,12 @@ def choose_traits(named: Sequence[str], table: pd.DataFrame, chosen: Sequence[st
         return named
     means = {name for name in chosen if PREFIX + name in table}
     first = chosen[0]
-    if first in named:
-        named = [first, *(name for name in named if name != first)]
-    elif first in means:  # what else was judged stays beside it
+    if first in means and (first not in named or first in by_hand):
         table["rating"] = table[PREFIX + first]
         table["rating_source"] = table[f"{PREFIX}{first}_source"]
-        named = [first, *(name for name in named if name)]
+        named = [first, *filter(None, named)]  # what else was judged stays beside it
+    if first in named:
+        named = [first, *(name for name in named if name != first)]
     unnamed = first not in means and first not in named
     if unnamed and (any(named) or ("" not in named and table["rating"].isna().all())):
         raise _unrated(first, [*filter(None, named), *_means(table)])

@@ -1,0 +1,49 @@
+"""`forget` of a photo that is gone takes no photo of a like name, whose person is another one."""
+
+import pandas as pd
+import pytest
+
+from facestats.core.layout import FACES_TABLE
+from test_forget_names import forget, label, left, root  # noqa: F401
+
+LIKE = {"two.png": "album/two.png", "album/three.jpg": "three.jpg", "IMG_1.JPG": "IMG_1.png"}
+
+
+@pytest.fixture(params=LIKE)
+def gone(request, root):  # noqa: F811
+    """A photo of Anna that the last run knew and that is gone; one like it is of Bob."""
+    name, other = request.param, LIKE[request.param]
+    (root / "data/raw" / name).rename(root / "other")
+    (root / "data/raw" / other).write_bytes((root / "other").read_bytes() + b"of Bob")
+    (root / "other").unlink()
+    label(root, f"{name},anna")
+    table = pd.DataFrame({"image": [name, "other.jpg"], "filename": "a.jpg", "sha256": "0"})
+    (root / FACES_TABLE).parent.mkdir(parents=True)
+    table.assign(duplicate_of=None, near_duplicate_of=None).to_parquet(root / FACES_TABLE)
+    return name, other
+
+
+@pytest.mark.parametrize("by_person", [False, True])
+def test_what_the_last_run_called_so_is_meant(root, forget, gone, by_person):  # noqa: F811
+    name, other = gone
+    said = forget(*(("--person", "anna") if by_person else (name,)))
+    assert f"{name} is not in {root}/data/raw (any more)" in said
+    assert other in left(root)
+    assert (root / "data/labels/labels.csv").read_text() == "image,person\n"
+
+
+@pytest.mark.parametrize("options", [[], ["--allow-missing"]])
+def test_a_name_that_nothing_knows_is_no_photo_elsewhere(root, forget, gone, options):  # noqa: F811
+    """Also once a run without it has been: the command may be given again."""
+    name, other = gone
+    (root / FACES_TABLE).unlink()
+    label(root, "other.jpg,carl")
+    said = forget(name, *options, code=2)
+    assert f"did you mean {other}?" in said
+    assert other in left(root)
+
+
+def test_another_extension_in_a_label_file_is_no_photo_of_hers(root, forget):  # noqa: F811
+    label(root, "two.jpg,anna")
+    assert "two.png may be another one" in forget("--person", "anna", code=2)
+    assert "two.png" in left(root)
