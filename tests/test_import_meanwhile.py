@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -176,6 +176,48 @@ def test_photos_that_come_go_or_change_in_the_last_moment_do_so(into, command, m
     assert not (into / "raw/deep/gone.jpg").exists()
     assert (into / "raw/c.jpg").read_bytes() == b"another"
     assert (into / "raw/folder/anna/a.jpg").is_file()
+
+
+@pytest.mark.parametrize("at", range(4))
+@pytest.mark.parametrize("ends", ["a kill", "Ctrl-C"])
+def test_photos_of_the_last_moment_come_after_a_stop_then(into, command, monkeypatch, at, ends):
+    """The next import brings what the stopped one had not, and takes nothing back."""
+    odd = os.fsdecode(b"\xff odd.jpg")
+    put(into, "raw/deep/gone.jpg")
+    write_journal, copy, copied = placing.write_json, placing._link_or_copy, []
+
+    def stop(*arguments):
+        copied.append(arguments)
+        if len(copied) > at:
+            if ends == "a kill":
+                os._exit(9)
+            raise KeyboardInterrupt
+        copy(*arguments)
+
+    def and_act(*arguments):
+        write_journal(*arguments)
+        for name in ("mine.jpg", odd):
+            (into / "raw/new").mkdir(exist_ok=True)
+            (into / "raw/new" / name).write_bytes(b"mine")
+        (into / "raw/deep/gone.jpg").unlink()
+        (into / "other.jpg").write_bytes(b"another")
+        (into / "other.jpg").replace(into / "raw/c.jpg")
+        monkeypatch.setattr(placing, "_link_or_copy", stop)
+
+    if os.fork() == 0:
+        monkeypatch.setattr(placing, "write_json", and_act)
+        with suppress(KeyboardInterrupt):
+            command()
+        os._exit(0)
+    os.wait()
+    assert (into / "raw/folder/anna/a.jpg").is_file()
+    (into / "raw/c.jpg").write_bytes(b"later") if at > 2 else None
+    placing.clear_stopped(into / "labels")
+    assert (into / "raw/new/mine.jpg").read_bytes() == b"mine"
+    assert (into / "raw/new" / odd).read_bytes() == b"mine"
+    assert (into / "raw/c.jpg").read_bytes() == (b"later" if at > 2 else b"another")
+    assert not (into / "raw/deep/gone.jpg").exists()
+    assert {path.name for path in into.iterdir()} - {".importing-labels.lock"} == {"labels", "raw"}
 
 
 def test_photos_put_there_after_a_kill_between_the_exchanges_cost_no_others(

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from facestats.core.files import read_json, write_json
+from facestats.core.files import read_json, replacing, write_json
 from facestats.errors import InputError
 from facestats.faces.params import MOST_MEGABYTES
 from facestats.importers.tree import Tree, open_regular, regular
@@ -89,11 +89,17 @@ def in_place(into: Path) -> dict[str, Facts]:
 
 
 def _facts(folder: Path) -> Facts:
-    return {
-        name: (facts.st_size, facts.st_mtime_ns)
-        for name in _names(folder)
-        for facts in [os.lstat(folder / name)]
-    }
+    found = {name: _facts_of(folder / name) for name in _names(folder)}
+    return {name: facts for name, facts in found.items() if facts is not None}
+
+
+def _facts_of(file: Path) -> tuple[int, int] | None:
+    """Size and time of a file; None if there is none."""
+    try:
+        facts = os.lstat(file)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return facts.st_size, facts.st_mtime_ns
 
 
 @contextmanager
@@ -135,7 +141,8 @@ def replacing_folders(
                 temporary[part].replace(target)
     finally:
         remove(temporary)
-        _journal(targets).unlink(missing_ok=True)
+        if not _before(targets["raw"]).is_dir():  # else the photos of before are not gone through
+            _journal(targets).unlink(missing_ok=True)
 
 
 def stopped(labels: Path) -> Path | None:
@@ -202,7 +209,7 @@ def mend(into: Path) -> None:
                 f"an import was stopped half way, and {raw} was made anew since; {before['raw']} "
                 f"holds the photos from before it. Move {raw} away, and import again"
             )
-        written = read_json(journal) if journal.is_file() else None
+        written = read_json(journal)["labels"] if journal.is_file() else None
         if before["labels"].is_dir() and labels.exists() and _digests(labels) != written:
             raise InputError(
                 f"an import was stopped half way, and {labels} was changed since; "
@@ -213,8 +220,11 @@ def mend(into: Path) -> None:
             if before[part].is_dir():
                 shutil.rmtree(target, ignore_errors=True)
                 before[part].replace(target)
-    remove(before)
+    elif journal.is_file():
+        photos = {name: tuple(facts) for name, facts in read_json(journal)["photos"].items()}
+        _follow(photos, before["raw"], raw)
     journal.unlink(missing_ok=True)
+    remove(before)
 
 
 def _importing(target: Path) -> Path:
@@ -226,7 +236,7 @@ def _before(target: Path) -> Path:
 
 
 def _journal(targets: dict[str, Path]) -> Path:
-    """What the labels are that an exchange puts in place."""
+    """What the labels are that an exchange puts in place, and what the photos were before it."""
     return _importing(targets["labels"]).with_suffix(".json")
 
 
@@ -249,7 +259,8 @@ def _exchange(
     old = {part: _before(to) for part, to in targets.items()}
     for part, target in targets.items():  # a look at each photo takes seconds: nothing is moved yet
         _refuse_changed(target, target, before[part])
-    write_json(_journal(targets), _digests(temporary["labels"]))
+    facts = {"labels": _digests(temporary["labels"]), "photos": before["raw"]}
+    write_json(_journal(targets), facts)
     try:
         for part, target in targets.items():
             if target.exists():
@@ -265,18 +276,27 @@ def _exchange(
                 old[part].replace(target)
         raise
     _follow(before["raw"], old["raw"], targets["raw"])
+    _journal(targets).unlink(missing_ok=True)
 
 
 def _follow(before: Facts, old: Path, new: Path) -> None:
-    """Bring what came, went or was replaced in the old photos up to the exchange into the new."""
+    """Bring what came, went or was replaced in the old photos up to the exchange into the new.
+
+    Nothing is taken out of the old folder: this may be stopped, and done again by `mend`.
+    """
     now = _facts(old)
     for name in {name for name, _ in before.items() ^ now.items()}:
-        if name not in now:
-            (new / name).unlink(missing_ok=True)
+        if (new / name).is_dir():
             continue
-        (new / name).parent.mkdir(parents=True, exist_ok=True)
-        if not (new / name).is_dir():
-            (old / name).replace(new / name)
+        there = _facts_of(new / name)
+        is_as_before = name in before and there == before[name]
+        if name not in now:
+            if is_as_before:
+                (new / name).unlink(missing_ok=True)
+        elif there is None or is_as_before or (name not in before and there[1] < now[name][1]):
+            (new / name).parent.mkdir(parents=True, exist_ok=True)
+            with replacing(new / name) as copy:
+                _link_or_copy(old / name, copy)
 
 
 def _refuse_changed(target: Path, now: Path, before: Facts) -> None:
@@ -306,17 +326,17 @@ def carry_over(old: Path, new: Path) -> None:
                 elif entry.is_symlink() and not os.path.lexists(to):
                     os.symlink(os.readlink(entry.path), to)
                 elif not os.path.lexists(to):
-                    _link_or_copy(entry, to)
+                    _link_or_copy(old / path, to)
 
 
-def _link_or_copy(entry: os.DirEntry, to: Path) -> None:
+def _link_or_copy(file: Path, to: Path) -> None:
     try:
-        os.link(entry.path, to, follow_symlinks=False)
+        os.link(file, to, follow_symlinks=False)
     except OSError as error:
         if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP):
             raise
-        regular(entry.stat(follow_symlinks=False), entry.path)
-        shutil.copy2(entry.path, to)
+        regular(os.lstat(file), str(file))
+        shutil.copy2(file, to)
 
 
 def refuse_filled(target: Path) -> None:
