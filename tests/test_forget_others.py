@@ -5,8 +5,9 @@ import time
 import zipfile
 
 import pytest
+import yaml
 
-from facestats.cli.forget_cache import check
+from facestats.cli.forget_cache import check, not_looked_at
 from facestats.cli.forget_traces import readable
 from facestats.errors import InputError
 from facestats.rows.dvc_cache import find_dvc_cache
@@ -74,3 +75,26 @@ def test_an_out_of_dvc_lock_that_is_none_is_passed_over(tmp_path, out):
     cache = find_dvc_cache(root)
     assert list(cache.copies("embed")) == [root / "own.parquet"]
     assert cache.committed(root / "own.parquet") is None
+
+
+def test_a_remote_that_has_nothing_of_the_last_run_is_not_taken_for_looked_at(tmp_path):
+    """As a disk that is not mounted."""
+    disk, md5 = tmp_path / "disk", "0" * 32
+    remote = f"['remote \"storage\"']\nurl = {disk}\n['remote \"other\"']\nurl = {tmp_path}/other\n"
+    root = project(tmp_path / "mine", f"[core]\nno_scm = true\n{remote}")
+    (root / ".dvc/cache").mkdir()
+    outs = {"path": "a.csv", "hash": "md5", "md5": md5, "size": 1}
+    (root / "dvc.lock").write_text(
+        yaml.safe_dump({"schema": "2.0", "stages": {"s": {"cmd": "x", "outs": [outs]}}})
+    )
+    cache = find_dvc_cache(root)
+    for there in (False, True):  # no folder, and an empty one
+        if there:
+            disk.mkdir()
+        with pytest.raises(InputError, match="it has none of the 1 outs of the last run"):
+            check(root, cache, "storage")
+    (disk / "files/md5" / md5[:2]).mkdir(parents=True)
+    (disk / "files/md5" / md5[:2] / md5[2:]).write_bytes(b"x")
+    check(root, cache, "storage")
+    (line,) = not_looked_at(root, "storage")
+    assert "`dvc gc --workspace --force --cloud --remote other` removes" in line

@@ -1,7 +1,7 @@
 """Remove people on request: their photos, labels and rows in the row store.
 
-IMAGE is a path below `data.images`, a path to the file, or the name of a face,
-also as label files may write it. Exact copies of the photo are removed with it.
+IMAGE is a path below `data.images` with its folders, a path to the file, or the
+name of a face. Exact copies of the photo are removed with it.
 If a photo is not found, nothing is removed. The next `dvc repro` makes outs
 without them, and models that have never seen them. DVC's cache and remotes still
 hold the earlier outs: --cache runs `dvc repro`, then removes from the cache
@@ -449,14 +449,11 @@ def _still_there(place: Place, targets: Targets, options: argparse.Namespace) ->
         ]
         lines += [
             f"  the remote {name}, as far as they were pushed: the same with --remote {name}"
-            for name in remotes
+            for name in remotes[:1]
         ]
+        lines += [f"  the remote {name}: that command says how" for name in remotes[1:]]
     elif place.cache:
-        lines += [
-            f"the remote {name} was not looked at; give the same command with --remote {name}"
-            for name in forget_cache.remotes(place.cache.root)
-            if name != options.remote
-        ]
+        lines += forget_cache.not_looked_at(place.cache.root, options.remote)
     held = traces.imports(place.root, [place.photos / image for image in targets.images])
     lines += [f"warning: {line}" for line in held]
     if line := traces.experiments(place.root):

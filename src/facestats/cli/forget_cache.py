@@ -37,6 +37,25 @@ def check(root: Path, cache: DvcCache | None, remote: str | None) -> None:
             f"--remote {remote}: there is no such remote; `dvc remote list` names "
             f"{', '.join(known) or 'none'}"
         )
+    if remote:
+        _require_filled(root, cache, remote)
+
+
+def _require_filled(root: Path, cache: DvcCache, remote: str) -> None:
+    """Raise `InputError` where a remote has nothing of the last run: it may not be the real one."""
+    used = {*cache.hashes(but_of="").values()}
+    try:
+        has_any = not used or bool(_on_remote(root, remote, used))
+    except Exception as error:  # libraries for remotes have errors of many kinds
+        raise InputError(
+            f"remote {remote} can't be reached or refuses us: {type(error).__name__}: {error}"
+        ) from None
+    if not has_any:
+        raise InputError(
+            f"--remote {remote}: it has none of the {len(used)} outs of the last run; is a disk "
+            "not mounted, or another folder named? Where nothing was ever pushed, leave --remote "
+            "out. Nothing was removed"
+        )
 
 
 def explain(remote: str | None) -> str:
@@ -102,6 +121,16 @@ def forget(
     )
     print("now commit: git add -u && git commit")
     return len(left)
+
+
+def not_looked_at(root: Path, remote: str | None) -> list[str]:
+    """Further remotes, and the command that leaves there only what the project uses now."""
+    return [
+        f"the remote {name} was not looked at; there, `{' '.join(['dvc', *_gc(name)])}` removes "
+        "what the project does not use now"
+        for name in remotes(root)
+        if name != remote
+    ]
 
 
 def beyond_reach(root: Path, manual: Path) -> str:

@@ -110,8 +110,8 @@ def select_faces(
         `filename` and the columns of `COLUMNS` that the conditions name.
     conditions : dict
         Any of `gender`, `ethnicity` (a class or a list), `age_range` [low, high] in years, both
-        ends included (never one whose picture has a copy with a label under `low` that withholds
-        its score), `attributes` (a class or a list by other attribute, such as
+        ends included (from `score.min_age` on, without faces whose score a copy's label withholds),
+        `attributes` (a class or a list by other attribute, such as
         `{"glasses": "with"}`; also of a column that was only labelled), `cluster` (number or list),
         `rating` [low, high], `columns` (range, class or list by column), `score` (deciles by
         trait), `attractiveness` [low, high] deciles; None: no condition. An end of `rating` and
