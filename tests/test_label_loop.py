@@ -478,6 +478,14 @@ def test_own_columns_of_a_template_are_left_aside(merge):
     assert (code, "warning: the column 'who'" in printed) == (0, True)
 
 
+@pytest.mark.parametrize("gone", ["a.jpg", "album/b.jpg", "0d é.png"])
+def test_a_template_of_a_photo_that_is_gone_is_of_no_other(merge, gone):
+    """Templates name photos as they are called."""
+    code, printed = merge(f"{gone},20,,\n")
+    assert code == 2
+    assert "a face of the last run, as its template names it; did you mean" in printed
+
+
 def test_a_template_says_nothing_more_of_a_photo_that_is_forgotten(folder, merge):
     photos = folder / load_params(folder / "params.yaml").data.images
     photos.mkdir(parents=True)

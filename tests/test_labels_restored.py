@@ -95,6 +95,20 @@ def test_doctor_names_what_is_not_committed(root, capsys):
     assert f"{LABELS} has changes that are not committed" in printed.out + printed.err
 
 
+def test_what_lies_in_gits_stash_is_told(root):
+    """An experiment lays it there for moments, and a kill leaves it."""
+    (root / LABELS).write_text(HEADER + "a.jpg,female,,,,\n")
+    git("stash", "-q")
+    (root / "x.txt").touch()
+    git("add", "x.txt")
+    git("stash", "-q")  # of something else
+    (warning,) = warnings_by_hand(root)
+    assert f"git's stash@{{1}} has changes of {LABELS}" in warning
+    git("stash", "pop", "-q", "1")
+    assert (root / LABELS).read_text() == HEADER + "a.jpg,female,,,,\n"
+    assert "are not committed" in warnings_by_hand(root)[0]
+
+
 def test_what_a_commit_or_another_file_may_say_otherwise_is_not_brought_back(root, capsys):
     """Corrected or removed since the page wrote it, or never lost: the file is another one."""
     long_ago = [

@@ -149,6 +149,14 @@ def test_the_means_of_the_scored_trait_are_not_those_of_the_first(joined):
     assert done["rating"].equals(done["rating_trustworthy"])
 
 
+def test_a_rating_in_the_labels_by_hand_wins_over_the_means_of_the_scored_trait(joined):
+    write(joined.folder, "labels.csv", "image,rating_trustworthy\na.jpg,2\nb.jpg,3\n")
+    write(joined.folder, "manual_labels.csv", "filename,rating\na.jpg,6\nd.jpg,5\n")
+    table = joined("", chosen=("trustworthy",)).table
+    assert [None if pd.isna(one) else one for one in table["rating"]] == [6, 3, None, 5]
+    assert table["rating_source"].tolist()[:2] == ["manual", "label"]
+
+
 def test_a_file_without_traits_is_of_the_main_one(tmp_path):
     path = tmp_path / "manual_ratings.csv"
     path.write_text("rater,image,rating\nann,a.jpg,3\n")

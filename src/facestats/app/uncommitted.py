@@ -35,6 +35,7 @@ def warnings_by_hand(root: Path) -> list[str]:
         data = load_params(root / "params.yaml").data
         files = [data.manual_labels, data.manual_ratings]
         warnings = [_UNCOMMITTED.format(one_line(name)) for name in files if _differs(root, name)]
+        warnings += _in_stash(root, files)
         lost = sum(map(len, lost_labels(root).values()))
     except (FaceStatsError, OSError, subprocess.TimeoutExpired):  # told where they are needed
         return []
@@ -50,6 +51,26 @@ _UNCOMMITTED = (
     "{0} has changes that are not committed, which `dvc exp apply`, `git checkout` and `git stash` "
     "take away; commit it first"
 )
+
+
+def _in_stash(root: Path, names: list[str]) -> list[str]:
+    """Warnings of entries of git's stash that have files by hand: an experiment puts them there.
+
+    For a moment: it takes them back, unless it is killed.
+    """
+    listed = read_git(root, "stash", "list", "--format=%H", timeout=_SECONDS)
+    commits = [] if listed.returncode else listed.stdout.decode().split()
+    warnings = []
+    for number, commit in enumerate(commits):
+        for name in names:
+            ends = (f"{commit}^1", commit)
+            done = read_git(root, "diff", "--quiet", *ends, "--", name, timeout=_SECONDS)
+            if done.returncode == 1:
+                warnings.append(
+                    f"git's stash@{{{number}}} has changes of {one_line(name)}, as an experiment "
+                    f"that was killed leaves them; `git stash pop {number}` brings them back"
+                )
+    return warnings
 
 
 def _differs(root: Path, name: str) -> bool:

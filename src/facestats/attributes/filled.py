@@ -143,7 +143,8 @@ def _faces(
 ) -> tuple[dict[int, str], str]:
     """Find the face of each row by line, and say how names were matched; adds to `mistakes`."""
     column, by_image = str(names.name), {image: face for face, image in images.items()}
-    readings = PhotoNames(by_image).read_all(names[names != ""])
+    photos = PhotoNames(by_image)
+    readings = photos.read_all(names[names != ""], named=photos.known)
     faces = {
         line: by_image[image]
         for line, name in names.items()

@@ -44,7 +44,7 @@ from facestats.labels.ratings import Ratings, read_ratings
 from facestats.labels.scale import find_scale
 from facestats.labels.tables import PREFIX
 from facestats.labels.trait_means import TraitMeans
-from facestats.labels.traits import choose_traits
+from facestats.labels.traits import choose_traits, has_means
 
 COLUMNS_OF_RATINGS = ["filename", "rater", "rating"]
 
@@ -183,7 +183,7 @@ def join_labels(
     judgements = _in_order(ratings.judgements)
     traits = _traits(ratings, from_file, table, chosen)
     of_main = None if judgements is None else judgements[judgements["trait"].isin(traits[:1])]
-    from_labels = rated_by_labels(table, of_main)
+    from_labels = rated_by_labels(table, of_main, _by_means(table, chosen, from_file))
     if rating_scale == "auto" and dataset and dataset.scale:
         rating_scale = [*dataset.scale]
     for_scale, of_traits = _in_order(from_file.judgements), means.counted(table, judgements)
@@ -243,6 +243,11 @@ def _traits(
     if not chosen and from_file.judgements is None:
         judged = main_first(judged, table)
     return choose_traits(judged, table, chosen, {*judged} - {*from_file.traits()})
+
+
+def _by_means(table: pd.DataFrame, chosen: Sequence[str], from_file: Ratings) -> bool:
+    """Whether the scored trait is known by means that label files state, not by ratings.csv."""
+    return has_means(table, chosen) and chosen[0] not in from_file.traits()
 
 
 def _in_order(judgements: pd.DataFrame | None) -> pd.DataFrame | None:

@@ -12,15 +12,18 @@ from facestats.labels.levels import DATASET
 from facestats.labels.tables import PREFIX
 
 
-def rated_by_labels(table: pd.DataFrame, judgements: pd.DataFrame | None) -> pd.Series:
+def rated_by_labels(
+    table: pd.DataFrame, judgements: pd.DataFrame | None, by_means: bool = False
+) -> pd.Series:
     """Whether a face keeps the rating of the label files, whatever the mean of their judgements.
 
     Those that were rated by hand, and those of a dataset without judgements of its own: one by the
-    page Rate, of a number below 0 (`rated_by_hand.combine`), leaves the means of the others.
+    page Rate, of a number below 0 (`rated_by_hand.combine`), leaves the means of the others. With
+    `by_means`, all that have one: they are those of the scored trait, and ratings.csv is of others.
     """
     from_labels = table["rating_source"] == "manual"
-    if judgements is not None and len(judgements) and (judgements.index < 0).all():
-        return from_labels | table["rating"].notna()
+    if by_means:
+        from_labels |= table["rating"].notna()
     if judgements is not None and DATASET in table:
         judged = table.index.isin(judgements.loc[judgements.index >= 0, "filename"])
         without = ~table[DATASET].isin(table.loc[judged, DATASET])

@@ -35,7 +35,7 @@ from facestats.labels.mean_ratings import rated_by_labels
 from facestats.labels.name_index import NameIndex
 from facestats.labels.ratings import Ratings
 from facestats.labels.tables import PREFIX
-from facestats.labels.traits import only_raters, read_trait, trait_column
+from facestats.labels.traits import has_means, only_raters, read_trait, trait_column
 
 HEADER = ("rater", "image", "trait", "rating", "order", "seconds", "repeat")
 # What the page writes, what pandas and R make of it, and a spreadsheet by its language.
@@ -208,8 +208,8 @@ def combine(
         return file, hand.notes
     own, judged, notes = hand.judgements, file.traits(), [*hand.notes]
     theirs = file.judgements
-    has_means = bool(chosen) and PREFIX + chosen[0] in table  # of which ratings.csv is not
-    if judged == [""] and chosen and theirs is not None and not has_means:  # one name for both
+    nameless = judged == [""] and bool(chosen) and not has_means(table, chosen)
+    if nameless and theirs is not None:  # one name for the main trait
         theirs, judged = theirs.assign(trait=chosen[0]), [chosen[0]]
     unscored = int((own["trait"] == MAIN).sum()) if chosen and MAIN not in chosen else 0
     if unscored:

@@ -105,6 +105,11 @@ def only_raters(
     return raw[chosen]
 
 
+def has_means(table: pd.DataFrame, chosen: Sequence[str]) -> bool:
+    """Whether label files have the means of the first chosen trait under its name."""
+    return bool(chosen) and PREFIX + chosen[0] in table
+
+
 def choose_traits(
     named: Sequence[str],
     table: pd.DataFrame,
@@ -143,8 +148,10 @@ def choose_traits(
     means = {name for name in chosen if PREFIX + name in table}
     first = chosen[0]
     if first in means and (first not in named or first in by_hand):
-        table["rating"] = table[PREFIX + first]
-        table["rating_source"] = table[f"{PREFIX}{first}_source"]
+        by_hand_alone = table["rating_source"] == "manual"  # a `rating` by hand wins
+        for end in ("", "_source"):
+            means_of_first = table[f"{PREFIX}{first}{end}"]
+            table[f"rating{end}"] = table[f"rating{end}"].where(by_hand_alone, means_of_first)
         named = [first, *filter(None, named)]  # what else was judged stays beside it
     if first in named:
         named = [first, *(name for name in named if name != first)]
