@@ -7,7 +7,7 @@ import zipfile
 import pytest
 import yaml
 
-from facestats.cli.forget_cache import check, not_looked_at
+from facestats.cli.forget_cache import check, not_looked_at, require_filled
 from facestats.cli.forget_traces import readable
 from facestats.errors import InputError
 from facestats.rows.dvc_cache import find_dvc_cache
@@ -91,10 +91,16 @@ def test_a_remote_that_has_nothing_of_the_last_run_is_not_taken_for_looked_at(tm
     for there in (False, True):  # no folder, and an empty one
         if there:
             disk.mkdir()
-        with pytest.raises(InputError, match="it has none of the 1 outs of the last run"):
-            check(root, cache, "storage")
+        with pytest.raises(InputError, match="it has nothing of what DVC's cache holds"):
+            require_filled(root, cache, "storage")
     (disk / "files/md5" / md5[:2]).mkdir(parents=True)
     (disk / "files/md5" / md5[:2] / md5[2:]).write_bytes(b"x")
-    check(root, cache, "storage")
+    require_filled(root, cache, "storage")
+    earlier = root / ".dvc/cache/files/md5/11" / ("1" * 30)  # of an earlier version
+    earlier.parent.mkdir(parents=True)
+    earlier.touch()
+    (disk / "files/md5" / md5[:2]).rename(disk / "files/md5/11")
+    (disk / "files/md5/11" / md5[2:]).rename(disk / "files/md5/11" / ("1" * 30))
+    require_filled(root, cache, "storage")
     (line,) = not_looked_at(root, "storage")
     assert "`dvc gc --workspace --force --cloud --remote other` removes" in line

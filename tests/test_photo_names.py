@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 
 from facestats.core.photo_files import face_filename
+from facestats.errors import LabelError
+from facestats.labels.cells import Mistakes
 from facestats.labels.manual import merge_labels
 from facestats.labels.name_index import NameIndex
 from facestats.labels.names import PhotoNames, describe_liberties, suggestion
@@ -201,9 +203,12 @@ def test_what_pages_wrote_of_a_photo_that_is_gone_is_of_no_other_one(photo, gone
     """They write each name as it is."""
     index = index_of(photo, "x.jpg")
     assert not pd.isna(resolved(index, "labels.csv", photo)[0])
-    assert pd.isna(resolved(index, "manual_labels.csv", gone)[0])
-    (warning,) = index.warnings()
-    assert warning.startswith(f"manual_labels.csv names 1 missing image, of 1, for example {gone}")
+    mistakes = Mistakes()
+    column = pd.Series([gone], name="filename", dtype="str")
+    found = index.resolve(column, Path("manual_labels.csv"), mistakes, must_match=False)
+    assert found.isna().all()
+    with pytest.raises(LabelError, match=f"if {photo} is meant, write that, and if it was another"):
+        mistakes.raise_any()
     alone = index_of(photo, "x.jpg")  # nothing else names it: it may have been moved
     assert not pd.isna(resolved(alone, "manual_labels.csv", gone)[0])
     (warning,) = alone.warnings()

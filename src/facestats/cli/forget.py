@@ -134,8 +134,10 @@ def _forget(place: Place, journal: Journal, options: argparse.Namespace) -> int:
     unfinished = journal.resume(request)
     labels = read_label_files(place.labels, place.manual, place.ratings)
     targets = _find_targets(place, options, labels, unfinished)
-    if unfinished is None:
+    if unfinished is None:  # else it has looked, and may have changed that since
         require_photos(place, targets)
+        if options.remote and place.cache:
+            forget_cache.require_filled(place.root, place.cache, options.remote)
     _check(place, targets, labels)
 
     for line in targets.notes:

@@ -19,6 +19,8 @@ from facestats.rows.folder import is_absent
 from facestats.rows.interface import StorePath
 from facestats.rows.usage import prune
 
+_TRIED = 2000  # objects of the cache that a remote is asked for
+
 
 def check(root: Path, cache: DvcCache | None, remote: str | None) -> None:
     """Raise `InputError` if there is no cache of this project's own, or no such remote."""
@@ -37,24 +39,22 @@ def check(root: Path, cache: DvcCache | None, remote: str | None) -> None:
             f"--remote {remote}: there is no such remote; `dvc remote list` names "
             f"{', '.join(known) or 'none'}"
         )
-    if remote:
-        _require_filled(root, cache, remote)
 
 
-def _require_filled(root: Path, cache: DvcCache, remote: str) -> None:
-    """Raise `InputError` where a remote has nothing of the last run: it may not be the real one."""
-    used = {*cache.hashes(but_of="").values()}
+def require_filled(root: Path, cache: DvcCache, remote: str) -> None:
+    """Raise `InputError` where a remote has nothing of this project: it may not be the real one."""
+    known = {*cache.hashes(but_of="").values(), *sorted(all_objects(cache))[:_TRIED]}
     try:
-        has_any = not used or bool(_on_remote(root, remote, used))
+        has_any = not known or bool(_on_remote(root, remote, known))
     except Exception as error:  # libraries for remotes have errors of many kinds
         raise InputError(
             f"remote {remote} can't be reached or refuses us: {type(error).__name__}: {error}"
         ) from None
     if not has_any:
         raise InputError(
-            f"--remote {remote}: it has none of the {len(used)} outs of the last run; is a disk "
-            "not mounted, or another folder named? Where nothing was ever pushed, leave --remote "
-            "out. Nothing was removed"
+            f"--remote {remote}: it has nothing of what DVC's cache holds; is a disk not mounted, "
+            "or another folder named? Where nothing was ever pushed, leave --remote out. Nothing "
+            "was removed"
         )
 
 

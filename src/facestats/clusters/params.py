@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from facestats.params.types import Section, ordered
+from facestats.params.types import Section, Seed, ordered
 
 ClusterRange = Annotated[
     list[Annotated[int, Field(ge=2)]], Field(min_length=2, max_length=2), AfterValidator(ordered)
@@ -24,5 +24,5 @@ class Clusters(Section):
     silhouette"""
     components: Annotated[int, Field(ge=2)] = 32
     """principal components of the embeddings that the clustering sees"""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     """initial centres"""

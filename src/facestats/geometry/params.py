@@ -5,11 +5,7 @@ The text below a key is its comment in params.yaml and its line in docs/paramete
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field
-
-from facestats.params.types import Folds, Section
+from facestats.params.types import Folds, Section, Seed
 
 
 class Geometry(Section):
@@ -19,5 +15,5 @@ class Geometry(Section):
     folds: Folds = 5
     """train faces are scored by models of this many folds that never saw their rating; 0: by the
     main one"""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     """of the folds"""

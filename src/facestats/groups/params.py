@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from facestats.errors import nearest_names, suggestion
 from facestats.groups.bounds import check_bounds, is_bounds
 from facestats.params.names import HIDDEN_FROM_DVC, Attribute
-from facestats.params.types import Range, Section, ordered
+from facestats.params.types import Range, Section, Seed, ordered
 
 Decile = Annotated[int, Field(ge=1, le=10)]
 DecileRange = Annotated[list[Decile], Field(min_length=2, max_length=2), AfterValidator(ordered)]
@@ -70,7 +70,7 @@ class Filter(Section):
     """leave_out: no face whose picture is doubtful (docs/doubts.md) | keep: these too"""
     n: Annotated[int, Field(ge=1)] | None = None
     """faces drawn at random where more match | null: all"""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     """another seed draws other faces"""
     copies: Copies = "best"
     """best: of the copies of a picture one, sharp, large and little compressed | keep: all"""

@@ -209,7 +209,7 @@ def mend(into: Path) -> None:
                 f"an import was stopped half way, and {raw} was made anew since; {before['raw']} "
                 f"holds the photos from before it. Move {raw} away, and import again"
             )
-        written = read_json(journal)["labels"] if journal.is_file() else None
+        written = _noted(journal).get("labels")
         if before["labels"].is_dir() and labels.exists() and _digests(labels) != written:
             raise InputError(
                 f"an import was stopped half way, and {labels} was changed since; "
@@ -220,9 +220,9 @@ def mend(into: Path) -> None:
             if before[part].is_dir():
                 shutil.rmtree(target, ignore_errors=True)
                 before[part].replace(target)
-    elif journal.is_file():
-        photos = {name: tuple(facts) for name, facts in read_json(journal)["photos"].items()}
-        _follow(photos, before["raw"], raw)
+    elif photos := _noted(journal).get("photos"):
+        facts = {name: (int(size), int(time)) for name, (size, time) in photos.items()}
+        _follow(facts, before["raw"], raw)
     journal.unlink(missing_ok=True)
     remove(before)
 
@@ -238,6 +238,12 @@ def _before(target: Path) -> Path:
 def _journal(targets: dict[str, Path]) -> Path:
     """What the labels are that an exchange puts in place, and what the photos were before it."""
     return _importing(targets["labels"]).with_suffix(".json")
+
+
+def _noted(journal: Path) -> dict:
+    """What the journal says; empty where there is none, or one of an earlier version."""
+    noted = read_json(journal) if journal.is_file() else {}
+    return noted if noted.keys() == {"labels", "photos"} else {}
 
 
 def _digests(folder: Path) -> dict[str, str]:

@@ -56,7 +56,8 @@ class NameIndex:
             Gets the ambiguous names.
         must_match : bool
             Whether it is an error if none of the names is a photo. Else the file is one of the
-            pages, which write names as they are: another name is perhaps of a photo that is gone.
+            pages, which write names as they are: another name is perhaps of a photo that is gone,
+            or that was moved, and a mistake where something else names the photo that is there.
 
         Raises
         ------
@@ -81,6 +82,8 @@ class NameIndex:
                     f"{' or '.join(readings[name].likely[:3])}; write which one"
                 ),
             )
+        if not must_match:
+            self._refuse_moved(column, readings, path, mistakes)
         absent = [
             (name, reading)
             for name, reading in readings.items()
@@ -120,6 +123,25 @@ class NameIndex:
                 f"{path.name}: {number_of(len(without), 'name')} matched {FOLDER_LACKING}, unlike "
                 f"the others: {one_line(shown)}{', …' if len(without) > 3 else ''}; if another "
                 "photo is meant, remove the line or write the folder"
+            )
+
+    def _refuse_moved(
+        self, column: pd.Series, readings: dict[str, Reading], path: Path, mistakes: Mistakes
+    ) -> None:
+        """Add names to `mistakes` that may be another name of a photo, or of one that is gone.
+
+        To pass over a label by hand could give a child a score.
+        """
+        apart = [name for name, reading in readings.items() if reading.apart]
+        if apart:
+            mistakes.add(
+                path,
+                str(column.name),
+                column[column.isin(apart)].drop_duplicates(),
+                lambda name: (
+                    f"the name of a photo; if {readings[name].likely[0]} is meant, write that, and "
+                    "if it was another photo, which is gone, remove the line"
+                ),
             )
 
     def _look_for_gone(self, path: Path, readings: dict[str, Reading]) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from facestats.params.paths import DataPath, WrittenPath
-from facestats.params.types import Range, Section
+from facestats.params.types import Range, Section, Seed
 
 
 def _wide(scale: list) -> list:
@@ -60,7 +60,7 @@ class Split(Section):
     """share of faces for early stopping and choices, persons as a whole"""
     test: Annotated[float, Field(gt=0, lt=1)] = 0.2
     """share of faces for the metrics, seen by no model, persons as a whole"""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     """another seed deals people out anew"""
     stratify: list[str] = Field(default=["gender", "rating"])
     """columns of the labels in whose classes, and in fifths of the raters' scale, the shares of

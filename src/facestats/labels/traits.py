@@ -148,7 +148,10 @@ def choose_traits(
     means = {name for name in chosen if PREFIX + name in table}
     first = chosen[0]
     if first in means and (first not in named or first in by_hand):
-        by_hand_alone = table["rating_source"] == "manual"  # a `rating` by hand wins
+        # A `rating` by hand wins, unless the means of the trait are by hand, too.
+        by_hand_alone = (table["rating_source"] == "manual") & (
+            table[f"{PREFIX}{first}_source"] != "manual"
+        )
         for end in ("", "_source"):
             means_of_first = table[f"{PREFIX}{first}{end}"]
             table[f"rating{end}"] = table[f"rating{end}"].where(by_hand_alone, means_of_first)

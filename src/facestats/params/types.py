@@ -147,6 +147,7 @@ def _several(folds: int) -> int:
     return folds
 
 
+Seed = Annotated[int, Field(ge=0, le=4_000_000_000)]  # the libraries take 32 bits
 Share = Annotated[float, Field(ge=0, le=1)]
 Folds = Annotated[
     int, Field(ge=0, le=100, json_schema_extra={"not": {"const": 1}}), AfterValidator(_several)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from facestats.params.types import Section
+from facestats.params.types import Section, Seed
 
 
 class Sample(Section):
@@ -17,5 +17,5 @@ class Sample(Section):
     """drawn faces; a dozen deliberately bad files come on top"""
     size: Annotated[int, Field(ge=64, le=1024)] = 256
     """side of a drawn image, pixels"""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     """another seed draws other people"""

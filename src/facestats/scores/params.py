@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from facestats.params.names import FolderName
 from facestats.params.paths import PathText
-from facestats.params.types import Folds, Section, Share
+from facestats.params.types import Folds, Section, Seed, Share
 
 
 class Mlp(Section):
@@ -44,7 +44,7 @@ class Mlp(Section):
     folds: Folds = 5
     """train and val faces are scored by models of this many folds that never saw their rating; 0:
     by the main one"""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     """initial weights, order of batches, parts and folds"""
     pretrained: PathText | None = None
     """path of a checkpoint to use instead of training (DVC does not watch it: a new file needs a
