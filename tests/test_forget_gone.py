@@ -23,13 +23,25 @@ def gone(request, root):  # noqa: F811
     return name, other
 
 
-@pytest.mark.parametrize("by_person", [False, True])
-def test_what_the_last_run_called_so_is_meant(root, forget, gone, by_person):  # noqa: F811
+def test_what_the_last_run_called_so_is_meant(root, forget, gone):  # noqa: F811
     name, other = gone
-    said = forget(*(("--person", "anna") if by_person else (name,)))
+    said = forget(name)
     assert f"{name} is not in {root}/data/raw (any more)" in said
     assert other in left(root)
     assert (root / "data/labels/labels.csv").read_text() == "image,person\n"
+
+
+def test_a_label_may_be_of_either_for_photos_are_moved(root, forget, gone):  # noqa: F811
+    name, other = gone
+    before = (root / "data/labels/labels.csv").read_text()
+    said = forget("--person", "anna", code=2)
+    assert f"{name}, a photo of anna, may be {name} or {other}; write which one there" in said
+    assert other in left(root)
+    assert (root / "data/labels/labels.csv").read_text() == before
+    label(root, f"{name},anna", f"{other},bob")
+    forget("--person", "anna")
+    assert other in left(root)
+    assert (root / "data/labels/labels.csv").read_text() == f"image,person\n{other},bob\n"
 
 
 @pytest.mark.parametrize("options", [[], ["--allow-missing"]])

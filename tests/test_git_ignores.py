@@ -9,7 +9,7 @@ from programs import run_program
 from resources import ROOT
 
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
-VARS = {
+VARS = {"key": "of_mine", "item": "of_mine"} | {
     name: value
     for group in PIPELINE["vars"]
     if isinstance(group, dict)
@@ -24,8 +24,7 @@ def outs() -> set[str]:
         for out in stage.get("do", stage).get("outs", ()):
             path, facts = next(iter(out.items())) if isinstance(out, dict) else (out, {})
             if facts.get("cache", True):
-                known = VARS | {"key": "of_mine", "item": "of_mine"}
-                found.add(re.sub(r"\$\{(\w+)\}", lambda name: str(known[name[1]]), path))
+                found.add(re.sub(r"\$\{(\w+)\}", lambda name: str(VARS[name[1]]), path))
     return found
 
 

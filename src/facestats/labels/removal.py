@@ -243,7 +243,8 @@ class Mentions:
         self.notes: list[str] = []  # how names on the command line were read
         self._images = {
             file.path: self._read(
-                name for column in file.names for name in file.names[column] if name
+                (name for column in file.names for name in file.names[column] if name),
+                in_file=True,
             )
             for file in files
         }
@@ -255,22 +256,24 @@ class Mentions:
                 assert sheet is not None
                 key_column(sheet.table, file.path)  # raises
 
-    def _read(self, names: Iterable[str]) -> dict[str, Reading]:
+    def _read(self, names: Iterable[str], in_file: bool = False) -> dict[str, Reading]:
         """Readings of names: by the present photos, else by earlier ones.
 
         What an earlier photo was called is no present one in another folder, or of another
-        extension or number.
+        extension or number; in a label file it may be both, for photos are moved.
         """
         readings = self._here.read_all(names)
         gone = self._before.read_all(
             [name for name, reading in readings.items() if not _is_certain(reading)]
         )
-        return readings | {
-            name: reading
-            for name, reading in gone.items()
-            if _is_certain(reading)
-            or (reading.image and not (readings[name].image or readings[name].several))
-        }
+        for name, reading in gone.items():
+            here = readings[name]
+            by_now = here.likely if here.several else (here.image,) if here.image else ()
+            if reading.image and in_file and by_now and _is_certain(reading):
+                readings[name] = Reading(None, likely=(reading.image, *by_now), several=True)
+            elif reading.image and (_is_certain(reading) or not by_now):
+                readings[name] = reading
+        return readings
 
     def images(self, names: Iterable[str], allow_missing: bool) -> list[str]:
         """Paths below the image folder of the photos that the user has named.
