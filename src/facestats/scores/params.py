@@ -32,7 +32,7 @@ class Mlp(Section):
     """weight decay of AdamW (decoupled: each step shrinks the weights by lr × this)"""
     loss: Literal["mse", "huber"] = "mse"
     """mse | huber (counts errors beyond one standard deviation of the ratings less)"""
-    batch_size: Annotated[int, Field(ge=1)] = 64
+    batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 64
     """faces a training step"""
     epochs: Annotated[int, Field(ge=1)] = 200
     """at most this many passes over the train faces"""
