@@ -440,8 +440,9 @@ class Mentions:
         for file in sorted(self.files, key=lambda file: file.by_hand):
             of_file: dict[str, float] = {}
             known = pd.Series(dtype=float) if file.ages is None else file.ages.dropna()
+            ages = [float(age) for age in known.to_numpy()]
             for _, names in file.names.loc[known.index].items():
-                for name, age in zip(names, known, strict=True):
+                for name, age in zip(names, ages, strict=True):
                     if name and (image := self._images[file.path][name].image):
                         of_file[image] = min(age, of_file.get(image, age))
             found |= of_file
