@@ -241,9 +241,11 @@ def _journal(targets: dict[str, Path]) -> Path:
 
 
 def _noted(journal: Path) -> dict:
-    """What the journal says; empty where there is none, or one of an earlier version."""
-    noted = read_json(journal) if journal.is_file() else {}
-    return noted if noted.keys() == {"labels", "photos"} else {}
+    """What the journal says, empty where there is none; those of before 0.2 had labels alone."""
+    if not journal.is_file():
+        return {}
+    noted = read_json(journal)
+    return noted if "photos" in noted else {"labels": noted}
 
 
 def _digests(folder: Path) -> dict[str, str]:
