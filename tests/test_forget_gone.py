@@ -25,10 +25,11 @@ def gone(request, root):  # noqa: F811
 
 def test_what_the_last_run_called_so_is_meant(root, forget, gone):  # noqa: F811
     name, other = gone
+    label(root, f"{name},anna", f"{other},bob")
     said = forget(name)
     assert f"{name} is not in {root}/data/raw (any more)" in said
     assert other in left(root)
-    assert (root / "data/labels/labels.csv").read_text() == "image,person\n"
+    assert (root / "data/labels/labels.csv").read_text() == f"image,person\n{other},bob\n"
 
 
 def test_a_label_may_be_of_either_for_photos_are_moved(root, forget, gone):  # noqa: F811
@@ -42,6 +43,18 @@ def test_a_label_may_be_of_either_for_photos_are_moved(root, forget, gone):  # n
     forget("--person", "anna")
     assert other in left(root)
     assert (root / "data/labels/labels.csv").read_text() == f"image,person\n{other},bob\n"
+
+
+def test_lines_that_may_be_about_it_are_asked_for(root, forget, gone):  # noqa: F811
+    """The photo was moved, and a label file has its earlier name."""
+    name, other = gone
+    for named in gone:
+        said = forget(named, code=2)
+        assert f"labels.csv: {name} may be {name} or {other}; add a line with the whole" in said
+        assert other in left(root)
+    forget(other, name)
+    assert other not in left(root)
+    assert (root / "data/labels/labels.csv").read_text() == "image,person\n"
 
 
 @pytest.mark.parametrize("options", [[], ["--allow-missing"]])

@@ -10,6 +10,7 @@ import pytest
 from facestats.core.photo_files import face_filename
 from facestats.errors import LabelError
 from facestats.labels.cells import Mistakes
+from facestats.labels.joining import join_labels
 from facestats.labels.manual import merge_labels
 from facestats.labels.name_index import NameIndex
 from facestats.labels.names import PhotoNames, describe_liberties, suggestion
@@ -236,3 +237,22 @@ def test_a_name_without_its_folder_beside_others_with_theirs_is_a_warning(names,
     (shown,) = index.warnings() or [""]
     assert warning in shown
     assert bool(warning) == bool(shown)
+
+
+@pytest.mark.parametrize("now", ["new/f.jpg", "a/deeper/f.jpg", "A2/f.jpg"])
+def test_a_childs_age_by_hand_is_not_passed_over_where_the_photo_may_have_moved(tmp_path, now):
+    faces = pd.DataFrame({"image": [now, "a/x.jpg"], "filename": ["f.jpg", "x.jpg"]})
+    (tmp_path / "labels").mkdir()
+    manual = tmp_path / "manual_labels.csv"
+
+    def joined():
+        return join_labels(faces, tmp_path / "labels", manual, "auto")
+
+    manual.write_text("filename,age\na/f.jpg,10\n")
+    with pytest.raises(LabelError, match=f"if {now} is meant, write that"):
+        joined()
+    for line in ("a/f.jpg,40", "a/gone.jpg,10"):
+        manual.write_text(f"filename,age\n{line}\n")
+        assert joined().table["age"].isna().all()
+    manual.write_text(f"filename,age\n{now},10\n")
+    assert joined().table["age"].tolist()[0] == 10

@@ -157,6 +157,36 @@ def test_a_rating_in_the_labels_by_hand_wins_over_the_means_of_the_scored_trait(
     assert table["rating_source"].tolist()[:2] == ["manual", "label"]
 
 
+@pytest.mark.parametrize("by_hand", ["", "ann,c.jpg,attractive,7,1,2,\n"])
+def test_a_mean_of_one_face_takes_no_judgements_of_the_others_away(joined, by_hand):
+    """ratings.csv, which names no trait, is of attractiveness."""
+    write(joined.folder, "ratings.csv", "image,rater,rating\na.jpg,cem,1\nb.jpg,cem,2\n")
+    write(joined.folder, "manual_labels.csv", "filename,rating_attractive\na.jpg,6\n")
+    assert joined.means(by_hand, chosen=("attractive",))[:2] == [6, 2]
+    write(joined.folder, "labels.csv", "image,rating_attractive\nb.jpg,6\n")
+    assert joined.means(by_hand, chosen=("attractive",))[:2] == [6, 2]
+
+
+def test_a_mean_of_the_scored_trait_by_hand_wins_over_its_judgements(joined):
+    write(
+        joined.folder,
+        "ratings.csv",
+        "image,rater,trait,rating\na.jpg,cem,calm,1\nb.jpg,cem,calm,2\n",
+    )
+    write(joined.folder, "manual_labels.csv", "filename,rating_calm\na.jpg,6\n")
+    table = joined("", chosen=("calm",)).table
+    assert table["rating"].dropna().tolist() == [6, 2]
+    assert table["rating_source"].tolist()[:2] == ["manual", "label"]
+
+
+def test_a_correction_of_the_first_rating_is_none_of_the_scored_trait(joined):
+    lines = "a.jpg,5,2\nb.jpg,5,3\n"
+    write(joined.folder, "labels.csv", f"image,rating,rating_trustworthy\n{lines}")
+    write(joined.folder, "manual_labels.csv", "filename,rating\na.jpg,7\nc.jpg,7\n")
+    assert joined.means("", chosen=("trustworthy",)) == [2, 3, None, None]
+    assert joined.means("") == [7, 5, 7, None]
+
+
 def test_a_file_without_traits_is_of_the_main_one(tmp_path):
     path = tmp_path / "manual_ratings.csv"
     path.write_text("rater,image,rating\nann,a.jpg,3\n")

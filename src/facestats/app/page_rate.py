@@ -10,7 +10,7 @@ from facestats.app.bodies import flag_of, json_body, number_of, text_of
 from facestats.app.rating import Rating, Study, read_study, rows_to_rate
 from facestats.app.site import Page, Site, make_router, words
 from facestats.errors import FaceStatsError
-from facestats.labels.rated_by_hand import MAIN
+from facestats.labels.traits import MAIN
 from facestats.service.answers import JsonResponse
 from facestats.service.errors import without_paths
 

@@ -229,6 +229,8 @@ def _find_targets(
     before = names_before(place, options.cache).union(unfinished.images if unfinished else ())
     mentions = Mentions(labels, here, before, place.photos)
     images = photos_meant(mentions, options, unfinished)
+    if unfinished is None:
+        mentions.refuse_unclear(images)
     targets = find_targets(place, images, set(here), mentions, options.person)
     if unfinished is None:
         return targets

@@ -44,7 +44,7 @@ from facestats.labels.ratings import Ratings, read_ratings
 from facestats.labels.scale import find_scale
 from facestats.labels.tables import PREFIX
 from facestats.labels.trait_means import TraitMeans
-from facestats.labels.traits import choose_traits, has_means
+from facestats.labels.traits import choose_traits, traits_of_file
 
 COLUMNS_OF_RATINGS = ["filename", "rater", "rating"]
 
@@ -242,12 +242,16 @@ def _traits(
     judged = ratings.traits()
     if not chosen and from_file.judgements is None:
         judged = main_first(judged, table)
-    return choose_traits(judged, table, chosen, {*judged} - {*from_file.traits()})
+    return choose_traits(judged, table, chosen, traits_of_file(from_file.traits(), table, chosen))
 
 
 def _by_means(table: pd.DataFrame, chosen: Sequence[str], from_file: Ratings) -> bool:
     """Whether the scored trait is known by means that label files state, not by ratings.csv."""
-    return has_means(table, chosen) and chosen[0] not in from_file.traits()
+    return (
+        bool(chosen)
+        and PREFIX + chosen[0] in table
+        and chosen[0] not in traits_of_file(from_file.traits(), table, chosen)
+    )
 
 
 def _in_order(judgements: pd.DataFrame | None) -> pd.DataFrame | None:

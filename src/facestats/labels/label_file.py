@@ -39,6 +39,8 @@ NUMBERS = ("age", "rating")
 OTHER_UNIT = re.compile(r"month|monat|mois|mes|week|woche|\bdays?\b|\btage\b|group|decade")
 RESERVED = ("ratingn", "ratingsd")
 
+YOUNG = 21  # years: ages by hand below, `score.min_age` and some room, are not passed over
+
 
 @dataclass
 class FaceLabels:
@@ -69,6 +71,25 @@ class FaceLabels:
     classes: list[str] = field(default_factory=list)
     guessed: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+
+def _refuse_moved_children(
+    by_line: pd.DataFrame, shown: pd.Series, names: NameIndex, path: Path, mistakes: Mistakes
+) -> None:
+    """Add young ages by hand to `mistakes` whose photo may have moved: it would get a score."""
+    young = shown[by_line["filename"].isna() & (by_line["age"] < YOUNG)]
+    alike = {name: names.photos.called_alike(name) for name in young.unique()}
+    moved = [name for name, images in alike.items() if images and not names.photos.read(name).image]
+    if moved:
+        mistakes.add(
+            path,
+            str(shown.name),
+            young[young.isin(moved)],
+            lambda name: (
+                f"the name of a photo; if {' or '.join(alike[name][:3])} is meant, write that, and "
+                "if it was another photo, which is gone, remove the line"
+            ),
+        )
 
 
 def read_labels(
@@ -130,6 +151,8 @@ def read_labels(
             columns[column] = words.mask(text == "")
             classes += [column] if column != "person" else []
     by_line = pd.DataFrame(columns, index=cells.index)
+    if not must_match and "age" in by_line:
+        _refuse_moved_children(by_line, shown, names, path, mistakes)
     by_line = by_line[by_line["filename"].notna()]
     refuse_contradictions(by_line, "filename", shown, path, mistakes)
     return FaceLabels(

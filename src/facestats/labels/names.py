@@ -202,6 +202,10 @@ class PhotoNames:
         alike = nearest_names(_loose(written.stem), by_name, most=3, likeness=ALIKE, form=str)
         return tuple(by_name[name] for name in alike)
 
+    def called_alike(self, name: str) -> list[str]:
+        """Photos in any folder that are called so, but for the liberties that may be taken."""
+        return [image for image, _ in self._by_key.get(_Name.of(_plain(name)).key, ())]
+
     def _below(self, text: str) -> str:
         """An absolute path, or one from the working directory, as a path below the image folder."""
         path = Path(text.replace("\\", "/")).absolute()

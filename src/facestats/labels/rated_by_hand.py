@@ -35,13 +35,12 @@ from facestats.labels.mean_ratings import rated_by_labels
 from facestats.labels.name_index import NameIndex
 from facestats.labels.ratings import Ratings
 from facestats.labels.tables import PREFIX
-from facestats.labels.traits import has_means, only_raters, read_trait, trait_column
+from facestats.labels.traits import MAIN, only_raters, read_trait, trait_column, traits_of_file
 
 HEADER = ("rater", "image", "trait", "rating", "order", "seconds", "repeat")
 # What the page writes, what pandas and R make of it, and a spreadsheet by its language.
 AGAIN = "1 1.0 1,0 true yes repeat wahr ja vrai oui verdadero sí vero sì waar prawda tak".split()
 FIRST = "0 0.0 0,0 false no falsch nein faux non falso onwaar nee fałsz nie".split()
-MAIN = "attractive"  # what the page calls a trait without a name
 _KEY = ["filename", "rater", "trait"]
 
 
@@ -206,11 +205,10 @@ def combine(
     """
     if hand.judgements is None:
         return file, hand.notes
-    own, judged, notes = hand.judgements, file.traits(), [*hand.notes]
-    theirs = file.judgements
-    nameless = judged == [""] and bool(chosen) and not has_means(table, chosen)
-    if nameless and theirs is not None:  # one name for the main trait
-        theirs, judged = theirs.assign(trait=chosen[0]), [chosen[0]]
+    own, notes = hand.judgements, [*hand.notes]
+    theirs, judged = file.judgements, traits_of_file(file.traits(), table, chosen)
+    if theirs is not None and file.traits() != judged:  # one name for the main trait
+        theirs = theirs.assign(trait=judged[0])
     unscored = int((own["trait"] == MAIN).sum()) if chosen and MAIN not in chosen else 0
     if unscored:
         notes.append(

@@ -416,7 +416,20 @@ class Mentions:
             name
             for name, reading in self._images[file.path].items()
             if (reading.image or name) in images
+            or (reading.several and images and {*reading.likely} <= {*images})
         }
+
+    def refuse_unclear(self, images: Collection[str]) -> None:
+        """Raise `InputError` where names in label files may be one of these photos, or another."""
+        _refuse(
+            [
+                f"{file.path.name}: {name} may be {' or '.join(reading.likely)}; add a line with "
+                "the whole name of the one that is here, or name both"
+                for file in self.files
+                for name, reading in self._images[file.path].items()
+                if reading.several and 0 < len({*reading.likely} & {*images}) < len(reading.likely)
+            ]
+        )
 
     def liberties(self, file: LabelFile, images: Collection[str]) -> list[str]:
         """How names of these photos that are not their own were read, one line each."""

@@ -26,6 +26,7 @@ NAMES = {
     "trust": "trustworthy",
     "trustworthiness": "trustworthy",
 }
+MAIN = "attractive"  # what the page Rate calls a trait without a name
 IN_USE = "in_use.json"  # the traits that are scored
 
 
@@ -105,16 +106,26 @@ def only_raters(
     return raw[chosen]
 
 
-def has_means(table: pd.DataFrame, chosen: Sequence[str]) -> bool:
-    """Whether label files have the means of the first chosen trait under its name."""
-    return bool(chosen) and PREFIX + chosen[0] in table
+def traits_of_file(
+    named: Sequence[str], table: pd.DataFrame, chosen: Sequence[str]
+) -> Sequence[str]:
+    """What the judgements of ratings.csv are of, by the traits that it names.
+
+    Without names, they are of the first chosen trait; but not where that is another one than
+    attractiveness, and the label file states its means.
+    """
+    if [*named] != [""] or not chosen:
+        return named
+    sources = table.get(f"{PREFIX}{chosen[0]}_source")
+    is_stated = sources is not None and bool((sources == "label").any())
+    return named if is_stated and chosen[0] != MAIN else [chosen[0]]
 
 
 def choose_traits(
     named: Sequence[str],
     table: pd.DataFrame,
     chosen: Sequence[str],
-    by_hand: Collection[str] = (),
+    of_file: Collection[str] = (),
 ) -> list[str]:
     """Put the first chosen trait first, and find the others among judgements or means.
 
@@ -129,8 +140,8 @@ def choose_traits(
         Labels by face, changed in place.
     chosen : sequence of str
         `score.traits`.
-    by_hand : collection of str
-        Those of `named` that only judgements by hand have: they stand beside such means.
+    of_file : collection of str
+        What ratings.csv is of; see `traits_of_file`. Others were judged by hand alone.
 
     Returns
     -------
@@ -147,14 +158,9 @@ def choose_traits(
         return named
     means = {name for name in chosen if PREFIX + name in table}
     first = chosen[0]
-    if first in means and (first not in named or first in by_hand):
-        # A `rating` by hand wins, unless the means of the trait are by hand, too.
-        by_hand_alone = (table["rating_source"] == "manual") & (
-            table[f"{PREFIX}{first}_source"] != "manual"
-        )
-        for end in ("", "_source"):
-            means_of_first = table[f"{PREFIX}{first}{end}"]
-            table[f"rating{end}"] = table[f"rating{end}"].where(by_hand_alone, means_of_first)
+    if first in means:
+        _use_means(table, PREFIX + first, first not in of_file)
+    if first in means and first not in of_file:
         named = [first, *filter(None, named)]  # what else was judged stays beside it
     if first in named:
         named = [first, *(name for name in named if name != first)]
@@ -165,6 +171,19 @@ def choose_traits(
     if missing := [name for name in chosen if name not in there]:
         raise _unrated(missing[0], [*filter(None, named), *_means(table)])
     return named
+
+
+def _use_means(table: pd.DataFrame, column: str, all_of_them: bool) -> None:
+    """Make means of a trait, or those by hand alone, the `rating`.
+
+    A `rating` by hand stays where it corrects no other `rating` of the label file.
+    """
+    chosen = table[f"{column}_source"] == "manual"
+    if all_of_them:
+        has_another = (table["rating_source"] == "label").any()
+        chosen |= has_another | (table["rating_source"] != "manual")
+    for end in ("", "_source"):
+        table[f"rating{end}"] = table[f"rating{end}"].mask(chosen, table[f"{column}{end}"])
 
 
 def _means(table: pd.DataFrame) -> list[str]:
