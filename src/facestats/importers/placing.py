@@ -241,7 +241,7 @@ def _journal(targets: dict[str, Path]) -> Path:
 
 
 def _noted(journal: Path) -> dict:
-    """What the journal says, empty where there is none; those of before 0.2 had labels alone."""
+    """What the journal says, empty where there is none; earlier versions noted labels alone."""
     if not journal.is_file():
         return {}
     noted = read_json(journal)
