@@ -22,6 +22,13 @@ from facestats.labels.dataset import read_dataset
 from facestats.labels.files import STEMS, find_label_file, unread_files
 from facestats.labels.label_file import CLASSES, COLUMNS, FaceLabels, read_labels
 from facestats.labels.levels import level_judgements, level_ratings
+from facestats.labels.main_trait import (
+    combine,
+    judgements_of,
+    main_trait,
+    rated_traits,
+    settle_ratings,
+)
 from facestats.labels.mean_ratings import (
     means_without_judgements,
     rated_by_labels,
@@ -33,9 +40,6 @@ from facestats.labels.rated_by_hand import (
     RatedByHand,
     all_judgements,
     check_scale,
-    combine,
-    main_first,
-    main_trait,
     read_rated_by_hand,
 )
 from facestats.labels.rater_groups import group_columns
@@ -44,7 +48,6 @@ from facestats.labels.ratings import Ratings, read_ratings
 from facestats.labels.scale import find_scale
 from facestats.labels.tables import PREFIX
 from facestats.labels.trait_means import TraitMeans
-from facestats.labels.traits import choose_traits, traits_of_file
 
 COLUMNS_OF_RATINGS = ["filename", "rater", "rating"]
 
@@ -179,17 +182,16 @@ def join_labels(
     mistakes.raise_any()
 
     table, extras = merged(faces, labels, corrections)
+    from_file, notes_on_traits = settle_ratings(table, labels, from_file, chosen)
     ratings, notes_by_hand = combine(from_file, by_hand, table, chosen)
     judgements = _in_order(ratings.judgements)
-    traits = _traits(ratings, from_file, table, chosen)
-    of_main = None if judgements is None else judgements[judgements["trait"].isin(traits[:1])]
-    from_labels = rated_by_labels(table, of_main, _by_means(table, chosen, from_file))
+    traits = rated_traits(ratings.traits(), table, chosen, from_file.judgements is not None)
+    from_labels = rated_by_labels(table, judgements_of(from_file, [*traits, ""][0]))
     if rating_scale == "auto" and dataset and dataset.scale:
         rating_scale = [*dataset.scale]
     for_scale, of_traits = _in_order(from_file.judgements), means.counted(table, judgements)
     if alone := for_scale is None:
         for_scale, paths["ratings"] = judgements, paths["ratings"] or by_hand.path
-        from_labels |= table["rating"].notna()
     for_scale, also = _without_named(for_scale, drop_raters), of_traits["rating"] if alone else None
     scale = find_scale(rating_scale, for_scale, table, paths, mistakes, from_labels, also)
     check_scale(by_hand, None if alone else scale, mistakes)
@@ -204,7 +206,8 @@ def join_labels(
     summary["rating"] |= _rating_details(shifts, counted.main, from_file, by_hand)
     groups, group_warnings = group_columns(from_file.unread, from_file.judgements)
     files = (labels, corrections, from_file)
-    notes = [note for file in files for note in file.notes] + names.notes() + notes_by_hand
+    notes = [note for file in files for note in file.notes] + names.notes() + notes_on_traits
+    notes += [*notes_by_hand, *notes_on_means, *_notes_on_levels(shifts)]
     return JoinedLabels(
         table=table.reset_index(),
         scale=scale,
@@ -217,7 +220,7 @@ def join_labels(
             *doubts,
             *counted.warnings(group_warnings),
         ],
-        notes=[*notes, *notes_on_means, *_notes_on_levels(shifts)],
+        notes=notes,
         traits=counted.by_trait,
         dataset=dataset.datasets if dataset else None,
         trait=chosen[0] if chosen else None,
@@ -233,25 +236,6 @@ def _check_folder(folder: Path) -> None:
             else "does not exist; make it (it may be empty) or set data.labels"
         )
         raise InputError(f"the label folder {folder} {problem}")
-
-
-def _traits(
-    ratings: Ratings, from_file: Ratings, table: pd.DataFrame, chosen: Sequence[str]
-) -> list[str]:
-    """All traits that are rated, the main one first."""
-    judged = ratings.traits()
-    if not chosen and from_file.judgements is None:
-        judged = main_first(judged, table)
-    return choose_traits(judged, table, chosen, traits_of_file(from_file.traits(), table, chosen))
-
-
-def _by_means(table: pd.DataFrame, chosen: Sequence[str], from_file: Ratings) -> bool:
-    """Whether the scored trait is known by means that label files state, not by ratings.csv."""
-    return (
-        bool(chosen)
-        and PREFIX + chosen[0] in table
-        and chosen[0] not in traits_of_file(from_file.traits(), table, chosen)
-    )
 
 
 def _in_order(judgements: pd.DataFrame | None) -> pd.DataFrame | None:

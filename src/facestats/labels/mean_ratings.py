@@ -13,21 +13,26 @@ from facestats.labels.tables import PREFIX
 
 
 def rated_by_labels(
-    table: pd.DataFrame, judgements: pd.DataFrame | None, by_means: bool = False
+    table: pd.DataFrame, judgements: pd.DataFrame | None, column: str = "rating"
 ) -> pd.Series:
-    """Whether a face keeps the rating of the label files, whatever the mean of their judgements.
+    """Whether a face's rating by hand or mean of the label file counts before all judgements.
 
-    Those that were rated by hand, and those of a dataset without judgements of its own: one by the
-    page Rate, of a number below 0 (`rated_by_hand.combine`), leaves the means of the others. With
-    `by_means`, all that have one: they are those of the scored trait, and ratings.csv is of others.
+    Parameters
+    ----------
+    table : DataFrame
+        Labels by face, with the column and its source.
+    judgements : DataFrame or None
+        Those of ratings.csv on this trait. Without any, all means count; else those of datasets
+        of which it judges no face.
+    column : str
     """
-    from_labels = table["rating_source"] == "manual"
-    if by_means:
-        from_labels |= table["rating"].notna()
-    if judgements is not None and DATASET in table:
-        judged = table.index.isin(judgements.loc[judgements.index >= 0, "filename"])
+    from_labels = table[f"{column}_source"] == "manual"
+    if judgements is None or judgements.empty:
+        from_labels |= table[column].notna()
+    elif DATASET in table:
+        judged = table.index.isin(judgements["filename"])
         without = ~table[DATASET].isin(table.loc[judged, DATASET])
-        from_labels |= without & table["rating"].notna()
+        from_labels |= without & table[column].notna()
     return from_labels
 
 

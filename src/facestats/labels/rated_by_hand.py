@@ -1,14 +1,8 @@
 """Single judgements that the page Rate has written: the file of `data.manual_ratings`.
 
 Each line is one judgement: rater, image, trait, rating, its place in the rater's order, seconds,
-and 1 where the rater judged the face a second time. They count beside those of ratings.csv:
-
-- A face's mean is over the raters of both files; a repeat never counts in it. Where a rater has
-  judged a face in both, or twice here, the first judgement counts, that of ratings.csv before.
-- A trait whose means alone are known, from labels.csv, keeps these: how many raters are behind a
-  mean is not known. Judgements by hand count for the other faces.
-- An empty trait is what the page asked for while no trait had a name: attractiveness. Where the
-  main trait has none either, the two are one. A file without a column `trait` is of the main one.
+and 1 where the rater judged the face a second time. Which of them count, and for what, is the rule
+of `main_trait`.
 """
 
 from __future__ import annotations
@@ -17,7 +11,7 @@ import csv
 import io
 from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,23 +19,21 @@ import numpy as np
 import pandas as pd
 
 from facestats.core.files import csv_text, with_apostrophe
-from facestats.errors import InputError, LabelError, number_of
+from facestats.errors import InputError, LabelError
 from facestats.labels.cells import MAX_RATING, Mistakes, numbers, one_form, without_empty
 from facestats.labels.columns import RATINGS, describe_columns, find_columns
 from facestats.labels.csv_text import without_records
 from facestats.labels.files import read_sheet
 from facestats.labels.manual import read_own, replace_file
-from facestats.labels.mean_ratings import rated_by_labels
 from facestats.labels.name_index import NameIndex
 from facestats.labels.ratings import Ratings
-from facestats.labels.tables import PREFIX
-from facestats.labels.traits import MAIN, only_raters, read_trait, trait_column, traits_of_file
+from facestats.labels.traits import MAIN, only_raters, read_trait, trait_column
 
 HEADER = ("rater", "image", "trait", "rating", "order", "seconds", "repeat")
 # What the page writes, what pandas and R make of it, and a spreadsheet by its language.
 AGAIN = "1 1.0 1,0 true yes repeat wahr ja vrai oui verdadero sí vero sì waar prawda tak".split()
 FIRST = "0 0.0 0,0 false no falsch nein faux non falso onwaar nee fałsz nie".split()
-_KEY = ["filename", "rater", "trait"]
+KEY = ["filename", "rater", "trait"]
 
 
 @dataclass
@@ -139,7 +131,7 @@ def read_rated_by_hand(
     known = frame["filename"].notna() & frame["rating"].notna()
     frame, again = frame[known], again[known]
     own = frame[~again]
-    first = own[~own.duplicated(_KEY) | (own["rater"] == "")]
+    first = own[~own.duplicated(KEY) | (own["rater"] == "")]
     return RatedByHand(
         first if len(first) else None,
         len(frame) - len(first),
@@ -151,7 +143,7 @@ def read_rated_by_hand(
 
 
 def _retest(first: pd.DataFrame, second: pd.DataFrame) -> dict[str, Any]:
-    pairs = first.merge(second.drop_duplicates(_KEY), on=_KEY)
+    pairs = first.merge(second.drop_duplicates(KEY), on=KEY)
     if pairs.empty:
         return {}
     a, b = pairs["rating_x"].to_numpy(), pairs["rating_y"].to_numpy()
@@ -163,81 +155,10 @@ def _retest(first: pd.DataFrame, second: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def main_trait(file: Ratings, chosen: Sequence[str]) -> str:
-    """The first chosen trait, or else the first of ratings.csv; '' where it has no name."""
-    return [*chosen, *file.traits(), ""][0]
-
-
-def main_first(traits: Sequence[str], table: pd.DataFrame) -> list[str]:
-    """Traits of judgements by hand, where no other file has any and none is chosen.
-
-    The main one, without a name, comes before those that were once chosen, if anything rates it.
-    """
-    is_rated = "" in traits or bool(table["rating"].notna().any())
-    return [*([""] if traits and is_rated else []), *filter(None, traits)]
-
-
 def all_judgements(file: Ratings, hand: RatedByHand) -> pd.DataFrame | None:
     """Those of both files one below the other; None without any."""
     parts = [part.judgements for part in (file, hand) if part.judgements is not None]
     return pd.concat(parts) if parts else None
-
-
-def combine(
-    file: Ratings, hand: RatedByHand, table: pd.DataFrame, chosen: Sequence[str]
-) -> tuple[Ratings, list[str]]:
-    """Put both files' judgements together, by the rule above; lines by hand get numbers below 0.
-
-    Parameters
-    ----------
-    file : Ratings
-        Of ratings.csv.
-    hand : RatedByHand
-    table : DataFrame
-        Labels by face, as the label files have them.
-    chosen : sequence of str
-        `score.traits`.
-
-    Returns
-    -------
-    ratings : Ratings
-    notes : list of str
-    """
-    if hand.judgements is None:
-        return file, hand.notes
-    own, notes = hand.judgements, [*hand.notes]
-    theirs, judged = file.judgements, traits_of_file(file.traits(), table, chosen)
-    if theirs is not None and file.traits() != judged:  # one name for the main trait
-        theirs = theirs.assign(trait=judged[0])
-    unscored = int((own["trait"] == MAIN).sum()) if chosen and MAIN not in chosen else 0
-    if unscored:
-        notes.append(
-            f"score.traits does not name {MAIN}, of which {number_of(unscored, 'rating')} by hand "
-            "are"
-        )
-    stated = pd.Series(False, own.index)
-    for trait in {*own["trait"]} - {*judged}:
-        main = trait in ("", *chosen[:1])
-        means = "rating" if main and not judged and PREFIX + trait not in table else PREFIX + trait
-        if means in table:
-            faces = table.index[table[means].notna()]
-            stated |= (own["trait"] == trait) & own["filename"].isin(faces)
-    if theirs is not None and judged:
-        main = chosen[0] if chosen and chosen[0] in judged else judged[0]
-        kept = rated_by_labels(table, theirs[theirs["trait"] == main])
-        faces = table.index[kept & (table["rating_source"] != "manual")]
-        stated |= (own["trait"] == main) & own["filename"].isin(faces)
-    if stated.any():
-        notes.append(
-            f"{number_of(int(stated.sum()), 'rating')} by hand of faces whose mean the label file "
-            "gives do not count"
-        )
-        own = own[~stated]
-    if theirs is None:
-        return replace(file, judgements=own if len(own) else None), notes
-    there = pd.MultiIndex.from_frame(theirs[_KEY])
-    own = own[~pd.MultiIndex.from_frame(own[_KEY]).isin(there) | (own["rater"] == "")]
-    return replace(file, judgements=pd.concat([theirs, own.set_axis(-own.index)])), notes
 
 
 def _are_repeats(raw: pd.DataFrame, path: Path, mistakes: Mistakes) -> pd.Series:

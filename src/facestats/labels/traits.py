@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from facestats.core.files import read_json, write_json
-from facestats.errors import LabelError, TableError, did_you_mean, nearest_names, suggestion
+from facestats.errors import LabelError, TableError, suggestion
 from facestats.labels.cells import without_empty
 from facestats.labels.columns import listed, plain
 from facestats.labels.tables import PREFIX
@@ -104,109 +104,6 @@ def only_raters(
             )
         chosen &= fits
     return raw[chosen]
-
-
-def traits_of_file(
-    named: Sequence[str], table: pd.DataFrame, chosen: Sequence[str]
-) -> Sequence[str]:
-    """What the judgements of ratings.csv are of, by the traits that it names.
-
-    Without names, they are of the first chosen trait; but not where that is another one than
-    attractiveness, and the label file states its means.
-    """
-    if [*named] != [""] or not chosen:
-        return named
-    sources = table.get(f"{PREFIX}{chosen[0]}_source")
-    is_stated = sources is not None and bool((sources == "label").any())
-    return named if is_stated and chosen[0] != MAIN else [chosen[0]]
-
-
-def choose_traits(
-    named: Sequence[str],
-    table: pd.DataFrame,
-    chosen: Sequence[str],
-    of_file: Collection[str] = (),
-) -> list[str]:
-    """Put the first chosen trait first, and find the others among judgements or means.
-
-    Means of a label file become `rating` if they are of the first chosen trait, and ratings.csv
-    does not have it.
-
-    Parameters
-    ----------
-    named : sequence of str
-        Traits in ratings.csv, in its order; '' if it names none.
-    table : DataFrame
-        Labels by face, changed in place.
-    chosen : sequence of str
-        `score.traits`.
-    of_file : collection of str
-        What ratings.csv is of; see `traits_of_file`. Others were judged by hand alone.
-
-    Returns
-    -------
-    list of str
-        `named`, the first chosen trait first.
-
-    Raises
-    ------
-    LabelError
-        Nobody rated a chosen trait.
-    """
-    named = list(dict.fromkeys(named))
-    if not chosen:
-        return named
-    means = {name for name in chosen if PREFIX + name in table}
-    first = chosen[0]
-    if first in means:
-        _use_means(table, PREFIX + first, first not in of_file)
-    if first in means and first not in of_file:
-        named = [first, *filter(None, named)]  # what else was judged stays beside it
-    if first in named:
-        named = [first, *(name for name in named if name != first)]
-    unnamed = first not in means and first not in named
-    if unnamed and (any(named) or ("" not in named and table["rating"].isna().all())):
-        raise _unrated(first, [*filter(None, named), *_means(table)])
-    there = {*named, *means, *([first] if unnamed else [])}
-    if missing := [name for name in chosen if name not in there]:
-        raise _unrated(missing[0], [*filter(None, named), *_means(table)])
-    return named
-
-
-def _use_means(table: pd.DataFrame, column: str, all_of_them: bool) -> None:
-    """Make means of a trait, or those by hand alone, the `rating`.
-
-    A `rating` by hand stays where it corrects no other `rating` of the label file.
-    """
-    chosen = table[f"{column}_source"] == "manual"
-    if all_of_them:
-        has_another = (table["rating_source"] == "label").any()
-        chosen |= has_another | (table["rating_source"] != "manual")
-    for end in ("", "_source"):
-        table[f"rating{end}"] = table[f"rating{end}"].mask(chosen, table[f"{column}{end}"])
-
-
-def _means(table: pd.DataFrame) -> list[str]:
-    """The traits whose means stand in the label files."""
-    return [
-        column.removeprefix(PREFIX)
-        for column in map(str, table)
-        if column.startswith(PREFIX)
-        and column not in NO_TARGETS
-        and not any(part in column for part in COLUMN_PARTS)
-    ]
-
-
-def _unrated(name: str, there: list[str]) -> LabelError:
-    there = sorted(set(there))
-    near = did_you_mean(
-        [trait_name(name)] if trait_name(name) in there else nearest_names(name, there)
-    )
-    return LabelError(
-        f"score.traits names {name!r}, which nobody rated: it is no trait in ratings.csv and no "
-        f"column {PREFIX}{name} in labels.csv. Rated are {', '.join(there) or 'no named traits'}."
-        f"{near}"
-    )
 
 
 def read_traits(folder: Path) -> list[str]:

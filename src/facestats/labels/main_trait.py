@@ -1,0 +1,209 @@
+"""The main trait, which `rating` is of, and which of all ratings are of it.
+
+It is the first of `score.traits`, else the first of ratings.csv, else it has no name. Ratings that
+name a trait, in a column `trait` or by a column `rating_<trait>`, are of that one. Others:
+
+- ratings.csv without traits is of the main one; but not where that is another than attractiveness
+  and labels.csv states its means.
+- `rating` of labels.csv is of the main one; but not where labels.csv states means of that by name,
+  nor where ratings.csv is of others alone.
+- `rating` by hand is of the same trait as that of labels.csv, which it corrects; without one, it is
+  of the main trait.
+- A rating by the page Rate without a trait is of attractiveness, or of the main one where that has
+  no name. A file of such ratings without a column `trait` is of the main one.
+
+The ratings of a face count in this order, the same for the main trait and for each other:
+
+1. a value by hand, that of the trait's own column first;
+2. judgements of ratings.csv and by the page Rate, where ratings.csv judges the trait; of several
+   datasets, where it judges faces of this one;
+3. the mean of labels.csv; `rating` has none in a dataset of which ratings.csv judges faces;
+4. judgements by the page Rate alone: how many raters are behind a mean is not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pandas as pd
+
+from facestats.errors import LabelError, did_you_mean, nearest_names, number_of
+from facestats.labels.label_file import FaceLabels
+from facestats.labels.mean_ratings import rated_by_labels
+from facestats.labels.rated_by_hand import KEY, RatedByHand
+from facestats.labels.ratings import Ratings
+from facestats.labels.tables import PREFIX
+from facestats.labels.traits import MAIN, trait_name
+from facestats.params.names import COLUMN_PARTS, NO_TARGETS
+
+
+def main_trait(file: Ratings, chosen: Sequence[str]) -> str:
+    """The first chosen trait, or else the first of ratings.csv; '' where it has no name."""
+    return [*chosen, *file.traits(), ""][0]
+
+
+def settle_ratings(
+    table: pd.DataFrame, labels: FaceLabels, file: Ratings, chosen: Sequence[str]
+) -> tuple[Ratings, list[str]]:
+    """Make `rating` that of the main trait, by the rule above, and name what ratings.csv is of.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Labels by face, corrections laid over those of the label file; changed in place.
+    labels : FaceLabels
+        Of labels.csv.
+    file : Ratings
+        Of ratings.csv.
+    chosen : sequence of str
+        `score.traits`.
+
+    Returns
+    -------
+    file : Ratings
+    notes : list of str
+        On ratings that are not of the main trait.
+    """
+    main, notes = main_trait(file, chosen), []
+    column = PREFIX + main
+    states_means = bool(main) and _states(labels, column)
+    if file.traits() == [""] and main and (main == MAIN or not states_means):
+        assert file.judgements is not None
+        file = replace(file, judgements=file.judgements.assign(trait=main))
+    of_others = bool(file.traits()) and main not in file.traits()
+    if _states(labels, "rating") and (states_means or of_others):
+        lost = number_of(int(table["rating"].notna().sum()), "rating")
+        notes.append(f"{lost} of the column rating of label files do not count: not of {main}")
+        table["rating"] = float("nan")
+        table["rating_source"] = pd.Series(None, table.index, dtype="str")
+    if main and column in table:
+        chosen_cells = (table[f"{column}_source"] == "manual") | (
+            table[column].notna() & (table["rating_source"] != "manual")
+        )
+        for end in ("", "_source"):
+            table[f"rating{end}"] = table[f"rating{end}"].mask(
+                chosen_cells, table[f"{column}{end}"]
+            )
+    return file, notes
+
+
+def _states(labels: FaceLabels, column: str) -> bool:
+    return column in labels.by_face and bool(labels.by_face[column].notna().any())
+
+
+def combine(
+    file: Ratings, hand: RatedByHand, table: pd.DataFrame, chosen: Sequence[str]
+) -> tuple[Ratings, list[str]]:
+    """Put both files' judgements together, by the rule above; lines by hand get numbers below 0.
+
+    A face's mean is over the raters of both files; a repeat never counts in it. Where a rater has
+    judged a face in both, or twice by hand, the first judgement counts, that of ratings.csv before.
+
+    Parameters
+    ----------
+    file : Ratings
+        Of ratings.csv; see `settle_ratings`.
+    hand : RatedByHand
+    table : DataFrame
+        Labels by face; `rating` is of the main trait.
+    chosen : sequence of str
+        `score.traits`.
+
+    Returns
+    -------
+    ratings : Ratings
+    notes : list of str
+    """
+    if hand.judgements is None:
+        return file, hand.notes
+    own, notes = hand.judgements, [*hand.notes]
+    judged, main = file.traits(), main_trait(file, chosen)
+    unscored = int((own["trait"] == MAIN).sum()) if chosen and MAIN not in chosen else 0
+    if unscored:
+        notes.append(
+            f"score.traits does not name {MAIN}, of which {number_of(unscored, 'rating')} by hand "
+            "are"
+        )
+    stated = pd.Series(False, own.index)
+    for trait in own["trait"].unique():
+        column = "rating" if trait == main else PREFIX + trait
+        if column in table:
+            kept = rated_by_labels(table, judgements_of(file, trait), column)
+            kept &= (table[f"{column}_source"] != "manual") | (trait not in judged)
+            stated |= (own["trait"] == trait) & own["filename"].isin(table.index[kept])
+    if stated.any():
+        notes.append(
+            f"{number_of(int(stated.sum()), 'rating')} by hand of faces whose mean the label file "
+            "gives do not count"
+        )
+        own = own[~stated]
+    theirs = file.judgements
+    if theirs is None:
+        return replace(file, judgements=own if len(own) else None), notes
+    there = pd.MultiIndex.from_frame(theirs[KEY])
+    own = own[~pd.MultiIndex.from_frame(own[KEY]).isin(there) | (own["rater"] == "")]
+    return replace(file, judgements=pd.concat([theirs, own.set_axis(-own.index)])), notes
+
+
+def judgements_of(file: Ratings, trait: str) -> pd.DataFrame | None:
+    """Those of one trait; None without a file."""
+    judged = file.judgements
+    return None if judged is None else judged[judged["trait"] == trait]
+
+
+def rated_traits(
+    judged: Sequence[str], table: pd.DataFrame, chosen: Sequence[str], has_file: bool
+) -> list[str]:
+    """All traits that are rated, the main one first.
+
+    Parameters
+    ----------
+    judged : sequence of str
+        Traits of all judgements; '' where one has no name.
+    table : DataFrame
+        Labels by face; `rating` is of the main trait, as the label files have it.
+    chosen : sequence of str
+        `score.traits`.
+    has_file : bool
+        Whether there is ratings.csv.
+
+    Raises
+    ------
+    LabelError
+        Nobody rated a chosen trait.
+    """
+    is_stated = bool(table["rating"].notna().any())
+    named = [*filter(None, judged)]
+    if not chosen:
+        # What the page Rate once asked for is not the main trait if anything else rates that.
+        nameless = "" in judged or (bool(judged) and not has_file and is_stated)
+        return [*judged] if has_file else [*([""] if nameless else []), *named]
+    there = {*named, *(name for name in chosen if PREFIX + name in table)}
+    there |= {chosen[0]} if is_stated else set()
+    if missing := [name for name in chosen if name not in there]:
+        raise _unrated(missing[0], [*named, *_means(table)])
+    return [chosen[0], *(name for name in named if name != chosen[0])]
+
+
+def _means(table: pd.DataFrame) -> list[str]:
+    """The traits whose means stand in the label files."""
+    return [
+        column.removeprefix(PREFIX)
+        for column in map(str, table)
+        if column.startswith(PREFIX)
+        and column not in NO_TARGETS
+        and not any(part in column for part in COLUMN_PARTS)
+    ]
+
+
+def _unrated(name: str, there: list[str]) -> LabelError:
+    there = sorted(set(there))
+    near = did_you_mean(
+        [trait_name(name)] if trait_name(name) in there else nearest_names(name, there)
+    )
+    return LabelError(
+        f"score.traits names {name!r}, which nobody rated: it is no trait in ratings.csv and no "
+        f"column {PREFIX}{name} in labels.csv. Rated are {', '.join(there) or 'no named traits'}."
+        f"{near}"
+    )
