@@ -18,7 +18,7 @@ from PIL import Image
 from facestats.__main__ import main
 from facestats.checkpoints.variants import FACTS
 from facestats.cli import doctor as doctor_command
-from facestats.cli import doctor_photos
+from facestats.cli import doctor_photos, doctor_stale
 from facestats.cli.doctor_photos import Look, find_copies, spread
 from facestats.core.layout import FACES_TABLE
 from facestats.faces.tables import FACES
@@ -377,6 +377,13 @@ def test_a_colleague_without_the_photos_is_told_what_works(root, doctor):
         "data/raw holds 1 files, data/raw.dvc knows 60" in warning["message"]
         for warning in doctor()["warnings"]
     )
+
+
+def test_new_photos_that_an_applied_experiment_would_take_away_are_told():
+    stale = {"data/my raw.dvc": ["data/my raw modified"], "embed": [doctor_stale.CODE]}
+    (warning,) = doctor_stale.describe_unsaved(stale)
+    assert "data/my raw has changes that DVC has not stored" in warning
+    assert "`dvc add 'data/my raw'` first" in warning
 
 
 def test_what_a_remote_lacks_is_json_as_well(root, doctor, monkeypatch):

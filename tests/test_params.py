@@ -432,6 +432,29 @@ def test_prompts_of_a_target_that_is_a_number_are_ranges_too(raw):
     assert list(check_params(raw).zeroshot["height"]) == ["140-160", "160.5-180"]
 
 
+@pytest.mark.parametrize("name", ["rating_calm", "attractive", "trait_attractive", "Beauty_2"])
+def test_no_attribute_tells_how_attractive_children_are(raw, name):
+    """Scores are withheld from them; an attribute's column is not."""
+    raw["attributes"]["targets"][name] = {"kind": "regression", "alpha": "auto"}
+    with pytest.raises(ParamsError, match=rf"attributes\.targets\.{name} would tell .*children"):
+        check_params(raw)
+    raw["score"]["min_age"] = None
+    check_params(raw)
+    del raw["attributes"]["targets"][name]
+    raw["score"]["min_age"] = 16
+    raw["zeroshot"][name] = {"yes": ["a photo of a beauty"], "no": ["a photo of a person"]}
+    with pytest.raises(ParamsError, match=rf"zeroshot\.{name} would tell"):
+        check_params(raw)
+
+
+def test_a_scored_trait_is_no_attribute_too(raw):
+    """`evaluate` measured it as both, and ended with a traceback."""
+    raw["score"] |= {"traits": ["attractive", "calm"], "min_age": None}
+    raw["attributes"]["targets"]["rating_calm"] = {"kind": "regression", "alpha": "auto"}
+    with pytest.raises(ParamsError, match="rating_calm is scored already"):
+        check_params(raw)
+
+
 @pytest.mark.parametrize("none", [{}, None])
 def test_no_prompts_at_all_are_allowed(raw, none):
     raw["zeroshot"] = none

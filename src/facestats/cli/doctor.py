@@ -37,6 +37,7 @@ from facestats.cli.doctor_stale import (
     describe_lost_outs,
     describe_recipes,
     describe_stages,
+    describe_unsaved,
     lost_outs,
     stale_stages,
 )
@@ -179,7 +180,8 @@ def _examine_all(
     }
     inputs.warnings += [Finding("rows", line.strip()) for line in rows[1:]]
     facts["stale"], work, lost = _examine_stages(root, params) if sound else _NOT_ASKED
-    inputs.warnings += [Finding("dvc", line) for line in describe_lost_outs(lost)]
+    at_risk = [*describe_unsaved(facts["stale"] or {}), *describe_lost_outs(lost)]
+    inputs.warnings += [Finding("dvc", line) for line in at_risk]
     inputs.warnings += [Finding("labels", line) for line in warnings_by_hand(root)]
     there = (
         "there"

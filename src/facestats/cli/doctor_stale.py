@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from facestats.core.layout import CLIP, LANDMARKER
 from facestats.errors import ModelError, number_of
+from facestats.machine.output import one_line
 from facestats.params.project import Params
 from facestats.rows.bucket import BucketError
 from facestats.rows.dvc_cache import find_dvc_cache
@@ -170,6 +172,22 @@ def describe_lost_outs(lost: list[str]) -> list[str]:
         f"DVC's cache lacks {number_of(len(lost), 'file')} of the last commit ({lost[0]} …), which "
         "another machine computed: commit this run before `git checkout . && dvc checkout`, or "
         "`dvc pull` them"
+    ]
+
+
+def describe_unsaved(stale: dict[str, list[str]]) -> list[str]:
+    """Warn of photos and label files that came or changed since DVC last stored them.
+
+    Parameters
+    ----------
+    stale : dict of str to list of str
+        As of `stale_stages`; a .dvc file of photos or labels is among them.
+    """
+    paths = [name.removesuffix(".dvc") for name in stale if name.endswith(".dvc")]
+    return [
+        f"{one_line(path)} has changes that DVC has not stored, which `dvc exp apply` and `dvc "
+        f"checkout --force` take away for good; `dvc add {one_line(shlex.quote(path))}` first"
+        for path in paths
     ]
 
 

@@ -35,7 +35,7 @@ from facestats.params.types import Section
 from facestats.prompts.params import Zeroshot, check_ranges
 from facestats.report.params import Report
 from facestats.sample.params import Sample
-from facestats.scores.params import Mlp, Score
+from facestats.scores.params import Mlp, Score, check_targets
 from facestats.stimuli.params import Stimuli, check_stimuli
 
 _MOST = 20_000  # values of a file; a project with a hundred composites has two thousand
@@ -219,6 +219,8 @@ def check_params(raw: Any, where: str = "params.yaml") -> Params:
             params.zeroshot,
             {name: target.kind for name, target in params.attributes.targets.items()},
         )
+        targets = {"attributes.targets": params.attributes.targets, "zeroshot": params.zeroshot}
+        problems += check_targets(params.score, **targets)
         filters = {f"composites.{name}.filter": c.filter for name, c in params.composites.items()}
         problems += check_scores(filters, params.score.traits)
         problems += check_pairs(

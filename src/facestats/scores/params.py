@@ -5,6 +5,8 @@ The text below a key is its comment in params.yaml and its line in docs/paramete
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -12,6 +14,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from facestats.params.names import FolderName
 from facestats.params.paths import PathText
 from facestats.params.types import Folds, Section, Seed, Share
+
+_LOOKS = {"attractive", "attractiveness", "beautiful", "beauty"}
 
 
 class Mlp(Section):
@@ -105,3 +109,31 @@ class Score(Section):
         if self.require_age_check and self.min_age is None:
             raise ValueError("require_age_check needs a min_age to check against")
         return self
+
+
+def check_targets(score: Score, **attributes: Collection[str]) -> list[str]:
+    """What is wrong with attributes that are scores of how a face was rated.
+
+    Those of the pipeline are withheld from children; those of an attribute could not be. By the
+    name alone: what else a column of labels holds is not known.
+
+    Parameters
+    ----------
+    score : Score
+    **attributes : collection of str
+        Names of attributes by the key of params.yaml.
+    """
+    problems = []
+    for key, names in attributes.items():
+        for name in names:
+            words = re.split(r"[^a-z]+", name.lower())
+            if name.startswith("rating_") and name.removeprefix("rating_") in score.traits:
+                problems.append(
+                    f"{key}.{name} is scored already, as score.traits names it; remove it"
+                )
+            elif score.min_age is not None and (words[0] == "rating" or {*words} & _LOOKS):
+                problems.append(
+                    f"{key}.{name} would tell how children look to others, too; score.traits "
+                    "scores what was rated, without children (score.min_age: null scores all)"
+                )
+    return problems
