@@ -61,6 +61,28 @@ def test_files_by_hand_that_are_not_committed_are_named(root):
     assert warnings_by_hand(root) == []
 
 
+def test_labels_of_the_last_commit_that_an_earlier_experiment_lacks_are_told(root, capsys):
+    """`dvc exp apply` brings the files that it began with: to commit them loses more."""
+    (root / LABELS).write_text(HEADER + "a.jpg,female,,31,,\n")
+    (root / RATINGS).write_text(
+        "rater,image,trait,rating,order,seconds,repeat\nann,a.jpg,,3,1,2,\n"
+    )
+    git("commit", "-qam", "labels")
+    (root / LABELS).write_text(HEADER)
+    (root / RATINGS).write_text(
+        "rater,image,trait,rating,order,seconds,repeat\nann,b.jpg,,3,1,2,\n"
+    )
+    labels, ratings = warnings_by_hand(root)
+    assert labels.startswith(f"{LABELS} lacks 2 cells of the last commit")
+    assert labels.endswith(f"`git checkout HEAD -- {LABELS}` brings them back")
+    assert ratings.startswith(f"{RATINGS} lacks 1 cell of the last commit")
+    assert f"`git diff HEAD -- {RATINGS}` shows them beside what came since" in ratings
+    assert main(["labels", "restore"]) == 0
+    assert labels in capsys.readouterr().out
+    (root / LABELS).write_text(HEADER + "a.jpg,male,,31,,\n")  # corrected, not lost
+    assert "has changes that are not committed" in warnings_by_hand(root)[0]
+
+
 def test_labels_that_a_checkout_took_away_come_back_and_no_other_changes(root, capsys):
     (root / LABELS).write_text(HEADER + "a.jpg,female,,31,,\nb.jpg,male,,,,\n")
     note(

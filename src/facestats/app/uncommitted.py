@@ -6,6 +6,7 @@ labelled since. The journal of the page Label has such labels still.
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
@@ -20,13 +21,15 @@ from facestats.core import tables
 from facestats.core.layout import FACES_TABLE
 from facestats.errors import FaceStatsError, LabelError, number_of
 from facestats.faces.tables import FACES
-from facestats.labels.manual import labels_by_hand, own_file
+from facestats.labels.manual import labels_by_hand, own_file, read_own
 from facestats.labels.names import PhotoNames
 from facestats.machine.git import read_git
 from facestats.machine.output import one_line
 from facestats.params.project import load_params
 
 _SECONDS = 20.0  # that git may take
+_KEYS = ("filename", "image", "rater", "trait", "repeat")  # of a line by hand
+_BESIDE = ("order", "seconds")  # of a judgement
 
 
 def warnings_by_hand(root: Path) -> list[str]:
@@ -34,7 +37,7 @@ def warnings_by_hand(root: Path) -> list[str]:
     try:
         data = load_params(root / "params.yaml").data
         files = [data.manual_labels, data.manual_ratings]
-        warnings = [_UNCOMMITTED.format(one_line(name)) for name in files if _differs(root, name)]
+        warnings = [warning_of(root, name) for name in files if differs(root, name)]
         warnings += _in_stash(root, files)
         lost = sum(map(len, lost_labels(root).values()))
     except (FaceStatsError, OSError, subprocess.TimeoutExpired):  # told where they are needed
@@ -47,10 +50,47 @@ def warnings_by_hand(root: Path) -> list[str]:
     return warnings
 
 
-_UNCOMMITTED = (
-    "{0} has changes that are not committed, which `dvc exp apply`, `git checkout` and `git stash` "
-    "take away; commit it first"
-)
+def warning_of(root: Path, name: str) -> str:
+    """What may be lost of a file by hand that is not as in the last commit."""
+    committed = read_git(root, "show", f"HEAD:./{name}", timeout=_SECONDS)
+    before = set() if committed.returncode else _entries_of(committed.stdout)
+    now = _entries(root / name)
+    shown, way = one_line(name), one_line(shlex.quote(name))
+    if lacking := len(before - now):
+        way_out = (
+            f"`git diff HEAD -- {way}` shows them beside what came since"
+            if now - before
+            else f"`git checkout HEAD -- {way}` brings them back"
+        )
+        return (
+            f"{shown} lacks {number_of(lacking, 'cell')} of the last commit, as where "
+            f"`dvc exp apply` brought an earlier file; {way_out}"
+        )
+    return (
+        f"{shown} has changes that are not committed, which `dvc exp apply`, `git checkout` and "
+        "`git stash` take away; commit it first"
+    )
+
+
+def _entries_of(content: bytes) -> set[tuple[str, ...]]:
+    with TemporaryDirectory(prefix="facestats-labels-") as folder:
+        path = Path(folder, "version.csv")
+        path.write_bytes(content)
+        return _entries(path)
+
+
+def _entries(path: Path) -> set[tuple[str, ...]]:
+    """What a file by hand says, each with its column; which words it uses does not count."""
+    sheet = read_own(path)
+    if sheet is None:
+        return set()
+    keys = [name for name in sheet.table if name in _KEYS]
+    return {
+        (*row[keys], column)
+        for _, row in sheet.table.iterrows()
+        for column in row.index
+        if row[column].strip() and column not in (*_KEYS, *_BESIDE)
+    }
 
 
 def _in_stash(root: Path, names: list[str]) -> list[str]:
@@ -73,7 +113,7 @@ def _in_stash(root: Path, names: list[str]) -> list[str]:
     return warnings
 
 
-def _differs(root: Path, name: str) -> bool:
+def differs(root: Path, name: str) -> bool:
     """Whether git has another content of a file, or none; never outside a repository."""
     status = read_git(root, "status", "--porcelain", "--", name, timeout=_SECONDS)
     return status.returncode == 0 and bool(status.stdout.strip())

@@ -222,7 +222,7 @@ def _merge(root: Path, options: argparse.Namespace) -> int:
 
 def _restore(root: Path, options: argparse.Namespace) -> int:
     from facestats.app.labelling import is_removed
-    from facestats.app.uncommitted import images_of, lost_labels
+    from facestats.app.uncommitted import differs, images_of, lost_labels, warning_of
     from facestats.labels.manual import merge_labels, own_file
     from facestats.params.project import load_params
 
@@ -238,6 +238,8 @@ def _restore(root: Path, options: argparse.Namespace) -> int:
     lost = lost_labels(root)
     if not lost:
         print_line(f"{path} or a commit of it has all labels of the page Label")
+        if differs(root, name):
+            print_line(warning_of(root, name))
         return 0
     images = images_of(root)
     changes = merge_labels(path, lost, images, not options.dry_run, refuse_changes)
