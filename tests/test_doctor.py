@@ -379,6 +379,16 @@ def test_a_colleague_without_the_photos_is_told_what_works(root, doctor):
     )
 
 
+def test_an_import_that_was_stopped_half_way_is_told(root, doctor):
+    """`dvc pull` would bring the labels as they were committed, without later ones."""
+    (root / "data/labels").rename(root / "data/.before-labels")
+    (root / "data/labels.dvc").write_text(f"outs:\n- md5: {'0' * 32}.dir\n  path: labels\n")
+    (problem,) = [one for one in doctor()["problems"] if "labels" in one["message"]]
+    assert "data.labels = data/labels: there is no such folder" in problem["message"]
+    assert "an import was stopped half way, and" in problem["message"]
+    assert "data/.before-labels has what was there" in problem["message"]
+
+
 def test_new_photos_that_an_applied_experiment_would_take_away_are_told():
     stale = {"data/my raw.dvc": ["data/my raw modified"], "embed": [doctor_stale.CODE]}
     (warning,) = doctor_stale.describe_unsaved(stale)

@@ -102,5 +102,9 @@ def test_a_remote_that_has_nothing_of_the_last_run_is_not_taken_for_looked_at(tm
     (disk / "files/md5" / md5[:2]).rename(disk / "files/md5/11")
     (disk / "files/md5/11" / md5[2:]).rename(disk / "files/md5/11" / ("1" * 30))
     require_filled(root, cache, "storage")
+    for i in range(2001):  # the one that was pushed is not among the first of a large cache
+        (root / ".dvc/cache/files/md5/10").mkdir(exist_ok=True)
+        (root / f".dvc/cache/files/md5/10/{i:030}").touch()
+    require_filled(root, cache, "storage")
     (line,) = not_looked_at(root, "storage")
     assert "`dvc gc --workspace --force --cloud --remote other` removes" in line

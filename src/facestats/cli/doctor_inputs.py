@@ -18,6 +18,7 @@ from facestats.dvc_files.cache import Finding
 from facestats.dvc_files.forms import MOST_YAML, ForeignError, load_yaml, read_regular
 from facestats.dvc_files.places import made_by_stages, odd_files
 from facestats.errors import FaceStatsError, ImageError, nearest_names, number_of
+from facestats.importers.placing import stopped
 from facestats.importers.run import CROISSANT, FACTS
 from facestats.labels.files import READ, STEMS, find_label_file, unread_files
 from facestats.labels.joining import JoinedLabels, join_labels
@@ -202,8 +203,12 @@ def _not_here(root: Path, key: str, value: str) -> Finding:
             f"`preprocess`; for the rest, copy them to {value} from who has them",
             value,
         )
+    before = stopped((root / value).with_name("labels"))
     way = (
-        f"`dvc pull` brings it, for {value}.dvc knows it"
+        f"an import was stopped half way, and {before} has what was there; the same import, or the "
+        "next, mends it"
+        if before
+        else f"`dvc pull` brings it, for {value}.dvc knows it"
         if out is not None
         else f"make it, or `dvc pull`, or set {key}"
     )

@@ -61,7 +61,8 @@ from facestats.dvc_files.cache import require_sound_cache
 from facestats.dvc_files.places import made_by_stages
 from facestats.errors import FaceStatsError, InputError, number_of
 from facestats.importers.placing import begun, clear_stopped, importing_alone, stopped
-from facestats.labels.removal import LabelFile, Mentions, read_label_files
+from facestats.labels.mentions import Mentions
+from facestats.labels.removal import LabelFile, read_label_files
 from facestats.machine.output import print_line, shell_words
 from facestats.params.project import load_params
 from facestats.rows.dvc_cache import find_dvc_cache
@@ -92,7 +93,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cache", action="store_true", help="run `dvc repro`, then `dvc gc --workspace`"
     )
-    parser.add_argument("--remote", metavar="NAME", help="with --cache: the same for this remote")
+    parser.add_argument(
+        "--remote",
+        metavar="NAME",
+        type=str.lower,  # as DVC keeps it
+        help="with --cache: the same for this remote",
+    )
     parser.add_argument(
         "--dry-run", action="store_true", help="say what would go and what is left, remove nothing"
     )

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 
 from facestats.core.photo_files import face_filename
@@ -18,8 +18,6 @@ from facestats.rows.dvc_cache import DvcCache, is_md5
 from facestats.rows.folder import is_absent
 from facestats.rows.interface import StorePath
 from facestats.rows.usage import prune
-
-_TRIED = 2000  # objects of the cache that a remote is asked for
 
 
 def check(root: Path, cache: DvcCache | None, remote: str | None) -> None:
@@ -43,9 +41,9 @@ def check(root: Path, cache: DvcCache | None, remote: str | None) -> None:
 
 def require_filled(root: Path, cache: DvcCache, remote: str) -> None:
     """Raise `InputError` where a remote has nothing of this project: it may not be the real one."""
-    known = {*cache.hashes(but_of="").values(), *sorted(all_objects(cache))[:_TRIED]}
+    known = {*cache.hashes(but_of="").values(), *all_objects(cache)}
     try:
-        has_any = not known or bool(_on_remote(root, remote, known))
+        has_any = not known or _has_any(root, remote, known)
     except Exception as error:  # libraries for remotes have errors of many kinds
         raise InputError(
             f"remote {remote} can't be reached or refuses us: {type(error).__name__}: {error}"
@@ -257,6 +255,14 @@ def _on_remote(root: Path, remote: str, objects: Iterable[str]) -> list[str]:
     with Repo(str(root)) as repo:
         there = repo.cloud.get_remote_odb(remote)
         return [md5 for md5 in sorted(objects) if there.exists(md5)]
+
+
+def _has_any(root: Path, remote: str, objects: Container[str]) -> bool:
+    from dvc.repo import Repo
+
+    with Repo(str(root)) as repo:
+        there = repo.cloud.get_remote_odb(remote)
+        return there.fs.exists(there.path) and any(md5 in objects for md5 in there.all())
 
 
 def temporary(root: Path, images: list[str]) -> list[Path]:

@@ -20,7 +20,7 @@ from facestats.core.crops import Crops
 from facestats.core.layout import CROPS, FACES_TABLE
 from facestats.core.photo_files import face_filename, printable
 from facestats.errors import InputError
-from facestats.labels.removal import Mentions
+from facestats.labels.mentions import Mentions
 from facestats.machine.faults import fault, is_fault
 from facestats.machine.output import shell_words
 from facestats.rows.dvc_cache import DvcCache

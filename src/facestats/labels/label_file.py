@@ -30,7 +30,7 @@ from facestats.labels.columns import (
 )
 from facestats.labels.files import read_sheet
 from facestats.labels.name_index import NameIndex
-from facestats.labels.names import refuse_other_photos
+from facestats.labels.names import expected_of_a_moved, refuse_other_photos
 from facestats.labels.tables import PREFIX
 
 COLUMNS = ("gender", "ethnicity", "age", "rating", "person")
@@ -85,10 +85,7 @@ def _refuse_moved_children(
             path,
             str(shown.name),
             young[young.isin(moved)],
-            lambda name: (
-                f"the name of a photo; if {' or '.join(alike[name][:3])} is meant, write that, and "
-                "if it was another photo, which is gone, remove the line"
-            ),
+            lambda name: expected_of_a_moved(alike[name]),
         )
 
 

@@ -14,6 +14,7 @@ from facestats.labels.names import (
     PhotoNames,
     Reading,
     describe_liberties,
+    expected_of_a_moved,
     suggestion,
 )
 from facestats.machine.output import one_line
@@ -138,10 +139,7 @@ class NameIndex:
                 path,
                 str(column.name),
                 column[column.isin(apart)].drop_duplicates(),
-                lambda name: (
-                    f"the name of a photo; if {readings[name].likely[0]} is meant, write that, and "
-                    "if it was another photo, which is gone, remove the line"
-                ),
+                lambda name: expected_of_a_moved(readings[name].likely[:1]),
             )
 
     def _look_for_gone(self, path: Path, readings: dict[str, Reading]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -256,6 +256,14 @@ def suggestion(reading: Reading) -> str:
     """`; did you mean a.jpg or b.jpg?`; empty if no photo has a similar name."""
     shown = " or ".join(reading.likely[:3]) + (", …" if len(reading.likely) > 3 else "")
     return did_you_mean([shown], "; did you mean")
+
+
+def expected_of_a_moved(images: Sequence[str]) -> str:
+    """What a message expects of a name by hand of a photo that is gone, or is now one of these."""
+    return (
+        f"the name of a photo; if {' or '.join(images[:3])} is meant, write that, and if it was "
+        "another photo, which is gone, remove the line"
+    )
 
 
 def refuse_other_photos(
