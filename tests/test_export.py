@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import re
 import shutil
 import sys
@@ -28,7 +27,7 @@ from facestats.export.card import USE
 from facestats.export.columns import describe, read_faces, short_names, truths_as_words
 from facestats.export.excel import check_fits, write_workbook
 from facestats.export.figures import Figures, read_figures
-from facestats.export.folder import check_target, remove_half_written, whole
+from facestats.export.folder import check_target
 from facestats.export.spss_stata import write_dta, write_sav
 from facestats.faces.tables import FACES
 from facestats.groups.tables import FINAL
@@ -480,54 +479,6 @@ def test_what_a_run_replaces_meanwhile_is_not_exported(
     assert not (tmp_path / "out").exists()
 
 
-def test_an_export_is_whole_or_not_there(tmp_path):
-    with whole(tmp_path / "out") as folder:
-        (folder / "a").write_text("1")
-
-    def interrupted():
-        with whole(tmp_path / "out") as folder:
-            (folder / "a").write_text("2")
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
-    assert (tmp_path / "out/a").read_text() == "1"
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
-
-
-def test_what_killed_exports_left_is_removed(tmp_path):
-    """Of a killed process alone, of this folder alone, and never through a link."""
-    folder, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
-    with whole(folder) as place:
-        (place / "a").write_text("1")
-        own = place.name.rpartition(".")[0]
-    dead = 999_999_999
-    kept = {"out", "elsewhere", "link", f"{own}.{os.getpid()}", f"{own}.{dead}.txt", f".x.{dead}"}
-    kept |= {f"{own}.{dead - 1}", f"{own}.{dead - 2}.old"}
-    for name in (*sorted(kept - {"link", f"{own}.{dead - 1}"}), f"{own}.{dead}"):
-        (tmp_path / name).mkdir(exist_ok=True)
-        (tmp_path / name / "mine.txt").write_text("mine")
-    (tmp_path / "link").symlink_to(elsewhere)
-    (tmp_path / f"{own}.{dead - 1}").symlink_to(elsewhere)
-    remove_half_written(folder)
-    assert {path.name for path in tmp_path.iterdir()} == kept
-    assert (elsewhere / "mine.txt").exists()
-
-
-@pytest.mark.parametrize("there", [True, False])
-def test_an_earlier_export_that_a_killed_one_moved_returns(tmp_path, there):
-    folder = tmp_path / "out"
-    with whole(folder) as place:
-        (place / "a").write_text("1")
-        own = place.name.rpartition(".")[0]
-    shutil.copytree(folder, tmp_path / f"{own}.999999999.old")
-    if not there:
-        shutil.rmtree(folder)
-    remove_half_written(tmp_path / "out")
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
-    assert (folder / "a").read_text() == "1"
-
-
 def test_a_missing_package_is_named_with_its_extra(built, tmp_path, monkeypatch, capsys):
     for package, option in (("pyreadstat", "--only=tables"), ("onnx", "--only=model")):
         monkeypatch.setitem(sys.modules, package, None)
@@ -551,20 +502,6 @@ def test_the_parts_are_those_that_the_help_names():
     from facestats.cli import export
 
     assert all(re.search(rf"^{part}\b", export.__doc__, re.MULTILINE) for part in project.PARTS)
-
-
-def test_what_came_while_an_export_ran_is_not_replaced(tmp_path):
-    folder = tmp_path / "export"
-    with whole(folder) as place:
-        (place / "faces.csv").write_text("1")
-    with pytest.raises(InputError, match=r"mine\.txt came while the"), whole(folder, True):
-        (folder / "mine.txt").write_text("mine")
-    assert sorted(path.name for path in folder.iterdir()) == [
-        "export.json",
-        "faces.csv",
-        "mine.txt",
-    ]
-    assert list(tmp_path.iterdir()) == [folder]
 
 
 @pytest.mark.parametrize("record", ['{"files": 5}', "{}", '{"files": [1]}'])

@@ -60,7 +60,18 @@ def remove_half_written(folder: Path) -> None:
             if match[2] and not folder.exists():
                 path.rename(folder)
             elif not match[2] or not _foreign(path):
+                _remove(path)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder, the record of its files last: the next export then ends a killed one."""
+    with suppress(OSError):
+        for path in sorted(folder.iterdir()):
+            if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
+            elif path.name != RECORD:
+                path.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _lives(pid: str) -> bool:
@@ -82,7 +93,7 @@ def whole(folder: Path, overwrite: bool = False) -> Iterator[Path]:
     temporary = temporary_name(folder)
     old = temporary.with_name(f"{temporary.name}.old")
     for left in (temporary, old):
-        shutil.rmtree(left, ignore_errors=True)
+        _remove(left)
     temporary.mkdir()
     try:
         yield temporary
@@ -105,7 +116,7 @@ def whole(folder: Path, overwrite: bool = False) -> Iterator[Path]:
             raise
     finally:
         for left in (temporary, old):
-            shutil.rmtree(left, ignore_errors=True)
+            _remove(left)
 
 
 def _foreign(folder: Path) -> list[str]:
