@@ -14,15 +14,25 @@ from facestats.core.files import read_json
 from facestats.errors import InputError, LabelError, number_of
 from facestats.importers.content import Content
 from facestats.importers.placing import carry_over
-from facestats.labels.cells import MAX_RATING, Mistakes, numbers, without_empty
-from facestats.labels.columns import LABELS, RATINGS, describe_columns, find_columns, plain
+from facestats.importers.spelling import (
+    letters,
+    named_as,
+    rating_name,
+    with_own_names,
+    without_column_dataset,
+)
+from facestats.labels.cells import MAX_RATING, Mistakes, number, numbers, without_empty
+from facestats.labels.columns import LABELS, find_columns
 from facestats.labels.dataset import FACTS, read_dataset
 from facestats.labels.files import find_label_file, read_sheet
-from facestats.labels.traits import trait_column
+from facestats.labels.label_file import NUMBERS
+from facestats.labels.levels import DATASET
+from facestats.labels.tables import PREFIX
+from facestats.labels.traits import MAIN, trait_name
 
 COMMON = (0.0, 100.0)  # scale of ratings that come from different ones
 # What tells two imports of datasets of one name apart in `dataset.json`.
-_OF_SOURCE = ("label_files", "files", "labels", "judgements", "limit")
+_OF_SOURCE = ("label_files", "files", "labels", "judgements", "limit", "rating_trait")
 
 
 @dataclass(frozen=True)
@@ -95,24 +105,24 @@ def joined(
     """The labels, ratings and new photos of both, and their `dataset.json`.
 
     The photos of the added dataset go into a folder of its name; its raters and persons get the
-    name in front. Ratings of different scales become shares of each dataset's own, from 0 to 100.
-    Earlier ratings that need no change have no part in it: their file stays.
+    name in front. Columns of both that mean the same become one, see `spelling`. Ratings of
+    different scales become shares of each dataset's own, from 0 to 100. Earlier ratings that need
+    no change have no part in it: their file stays.
 
     Raises
     ------
     LabelError
-        An earlier file can't be written anew without a loss.
+        An earlier file can't be written anew without a loss, or columns can't be told apart.
     InputError
-        Ratings of an unknown scale would be mixed with others.
+        Ratings of an unknown scale, or of another trait, would be mixed with others.
     """
     if earlier.dataset is None or earlier.into is None:
         return content, added_dataset
     name, folder, notes = added_dataset["name"], earlier.into / "labels", [*content.notes]
-    added = {f"{name}/{image}": path for image, path in content.photos.items()}
     old_labels = _table(folder, "labels", notes)
     if old_labels is None:
         old_labels = pd.DataFrame({"image": []}, dtype="str")
-    labels = _spelt_as(_with_prefix(content.labels, name), old_labels)
+    labels = _added_labels(content, added_dataset, old_labels, notes)
     ratings = None if content.ratings is None else _with_prefix(content.ratings, name)
     before, own = _scale_there(earlier.dataset), content.scale
     differ = bool(before and own and tuple(before) != tuple(own))
@@ -122,41 +132,161 @@ def joined(
         if ratings is not None or differ:
             raise
         old_ratings = None  # and stays as it is
-    was_rated = _is_rated(old_labels) or _has_ratings(folder)
-    is_rated = _is_rated(labels) or ratings is not None
-    if was_rated and is_rated and not own:
-        raise InputError(
-            f"--append: the scale of the ratings of {name} is not known; give its ends, as in "
-            "--scale 1 7"
-        )
-    if was_rated and is_rated and not before:
-        raise InputError(
-            "--append: the scale of the ratings that are there is not known; give its ends, as in "
-            f'"rating_scale": [1, 7], in {folder / FACTS}'
-        )
+    if ratings is not None and old_ratings is not None:
+        ratings = named_as(ratings, old_ratings, folder / "ratings.csv")
+    was_rated = bool(_rated(old_labels)) or _has_ratings(folder)
+    if was_rated and (_rated(labels) or ratings is not None):
+        _require_scales(before, own, name, folder)
+    trait = _first_trait(old_ratings) or _trait_there(earlier.dataset)
+    other = added_dataset["rating_trait"] or ""
+    notes += _check_traits((old_labels, old_ratings, trait), (labels, ratings, other), name)
+    old_labels = _with_named_means(old_labels, labels, trait or other)
+    labels = _with_named_means(labels, old_labels, other or trait)
     scale = before or own
     if differ and before:
-        old_labels, labels = _rescaled(old_labels, before), _rescaled(labels, own or COMMON)
-        old_ratings = None if old_ratings is None else _rescaled(old_ratings, before)
-        ratings = None if ratings is None else _rescaled(ratings, own or COMMON)
+        old_labels = _rescaled(old_labels, before, _rated(old_labels))
+        labels = _rescaled(labels, own or COMMON, _rated(labels))
+        old_ratings = None if old_ratings is None else _rescaled(old_ratings, before, ["rating"])
+        ratings = None if ratings is None else _rescaled(ratings, own or COMMON, ["rating"])
         scale = COMMON
-    if "dataset" not in old_labels:
+    if DATASET not in old_labels:
         old_labels = old_labels.assign(dataset=earlier.dataset["name"])
-    tables = [table for table in (old_ratings, ratings) if table is not None]
-    both = pd.concat(tables, ignore_index=True) if tables else None
-    if both is not None and "trait" in both:
-        both["trait"] = both["trait"].replace("", pd.NA).fillna("attractive")
     merged = replace(
         content,
-        photos=added,
+        photos={f"{name}/{image}": path for image, path in content.photos.items()},
         labels=pd.concat([old_labels, labels.assign(dataset=name)], ignore_index=True),
-        ratings=both,
+        ratings=_all_ratings(old_ratings, trait, ratings, other),
         scale=(scale[0], scale[1]) if scale else None,
         notes=notes,
     )
     appended = [*earlier.dataset.get("appended", []), added_dataset]
     stored = {"stored_scale": list(scale) if scale else None}
     return merged, {**earlier.dataset, "appended": appended, **stored}
+
+
+def is_rated(content: Content) -> bool:
+    """Whether there are judgements, or ratings in the column `rating`."""
+    return content.ratings is not None or "rating" in _rated(content.labels)
+
+
+def _added_labels(
+    content: Content, dataset: Mapping[str, Any], earlier: pd.DataFrame, notes: list[str]
+) -> pd.DataFrame:
+    """The labels to add, their names, columns and classes as they shall be in the joint file."""
+    name = dataset["name"]
+    path = Path(next(iter(dataset["label_files"]), name))
+    labels, on_dataset = without_column_dataset(content.labels, name)
+    labels, _, on_names = with_own_names(labels, "labels", path)
+    notes += [*on_dataset, *on_names]
+    return _spelt_as(_with_prefix(named_as(labels, earlier, path), name), earlier)
+
+
+def _require_scales(
+    before: Sequence[float] | None, own: Sequence[float] | None, name: str, folder: Path
+) -> None:
+    if not own:
+        raise InputError(
+            f"--append: the scale of the ratings of {name} is not known; give its ends, as in "
+            "--scale 1 7"
+        )
+    if not before:
+        raise InputError(
+            "--append: the scale of the ratings that are there is not known; give its ends, as in "
+            f'"rating_scale": [1, 7], in {folder / FACTS}'
+        )
+
+
+def _trait_there(dataset: Mapping[str, Any]) -> str:
+    """What `rating` is of; '' if it is not known.
+
+    Older imports did not write it. What `--trait` chose then can't be told where ratings.csv names
+    no trait, so nothing is checked.
+    """
+    every = [dataset, *dataset.get("appended", [])]
+    traits = (part.get("rating_trait") for part in every)
+    return next((trait for trait in traits if trait and isinstance(trait, str)), "")
+
+
+def _first_trait(ratings: pd.DataFrame | None) -> str:
+    """The trait that the stage `labels` takes for that of `rating`; '' if none is named."""
+    if ratings is None or "trait" not in ratings:
+        return ""
+    return next((trait_name(word) for word in without_empty(ratings["trait"]) if word), "")
+
+
+def _check_traits(
+    before: tuple[pd.DataFrame, pd.DataFrame | None, str],
+    added: tuple[pd.DataFrame, pd.DataFrame | None, str],
+    name: str,
+) -> list[str]:
+    """Refuse to bring means of different traits into the column `rating`.
+
+    Judgements name their trait, and those of the first in the joint file are what `rating` is of.
+
+    Parameters
+    ----------
+    before, added : tuple
+        Labels, ratings and the trait that `rating` is of, or ''.
+    name : str
+        Of the dataset to add.
+
+    Returns
+    -------
+    list of str
+        A note where one trait is not known.
+
+    Raises
+    ------
+    InputError
+        The traits differ.
+    """
+    old_labels, old_ratings, trait = before
+    labels, ratings, other = added
+    first_is_new = old_ratings is None and ratings is not None
+    was_rated, is_rated = ("rating" in _rated(table) for table in (old_labels, labels))
+    mixed = is_rated or (was_rated and first_is_new)
+    if trait and other and trait != other and mixed:
+        raise InputError(
+            f"--append: `rating` is of {trait} in what is there, and would be of {other} in "
+            f"{name}; import both with one trait first, as in --trait {trait}, or keep {name} "
+            "apart with --into DIR"
+        )
+    both = (was_rated or old_ratings is not None) and (is_rated or ratings is not None)
+    if both and mixed and bool(trait) != bool(other):
+        return [
+            f"`rating` of {name if trait else 'what is there'} is taken for {trait or other}, as "
+            f"that of {'what is there' if trait else name}"
+        ]
+    return []
+
+
+def _with_named_means(labels: pd.DataFrame, others: pd.DataFrame, trait: str) -> pd.DataFrame:
+    """Labels with a column `rating_<trait>` if those of the other dataset have it.
+
+    Where it states means of some faces, the stage `labels` leaves `rating` out for all.
+    """
+    column = PREFIX + trait
+    if trait and column in _rated(others) and column not in labels and "rating" in labels:
+        return labels.assign(**{column: labels["rating"]})
+    return labels
+
+
+def _all_ratings(
+    before: pd.DataFrame | None, trait: str, added: pd.DataFrame | None, other: str
+) -> pd.DataFrame | None:
+    """The judgements of both; if some name their trait, all do."""
+    tables = [(table, own) for table, own in ((before, trait), (added, other)) if table is not None]
+    if any("trait" in table for table, _ in tables):
+        tables = [(_with_trait(table, own or MAIN), own) for table, own in tables]
+    return pd.concat([table for table, _ in tables], ignore_index=True) if tables else None
+
+
+def _with_trait(ratings: pd.DataFrame, trait: str) -> pd.DataFrame:
+    """Judgements that all name a trait: where one does not, the file's first, or else this one."""
+    if "trait" not in ratings:
+        return ratings.assign(trait=trait)
+    named = without_empty(ratings["trait"].fillna("").astype("str"))
+    return ratings.assign(trait=named.replace("", next(filter(None, named), trait)))
 
 
 def refuse_other_scale(earlier: Earlier, content: Content, by_hand: Collection[Path]) -> None:
@@ -207,18 +337,19 @@ def _count_ratings(path: Path) -> int:
     sheet = read_sheet(path) if path.is_file() else None
     if sheet is None:
         return 0
-    names = {header: name for name, header in find_columns(sheet.table, LABELS, path).items()}
-    rated = [c for c in map(str, sheet.table.columns) if _is_rating(names.get(c, c))]
+    columns = [*map(str, sheet.table.columns)]
+    names = {header: name for name, header in find_columns(columns, LABELS, path).items()}
+    rated = [column for column in columns if rating_name(names.get(column, column))]
     return sum(int((without_empty(sheet.table[column]) != "").sum()) for column in rated)
 
 
-def _is_rating(column: str) -> bool:
-    return column == "rating" or (column.startswith("rating_") and column != "rating_type")
-
-
-def _is_rated(labels: pd.DataFrame) -> bool:
-    rated = labels[[column for column in labels if _is_rating(str(column))]]
-    return bool((rated.notna() & (rated != "")).any(axis=None))
+def _rated(labels: pd.DataFrame) -> list[str]:
+    """The columns that hold ratings: `rating`, and means of traits."""
+    return [
+        column
+        for column in filter(rating_name, map(str, labels.columns))
+        if pd.to_numeric(labels[column], errors="coerce").notna().any()
+    ]
 
 
 def _has_ratings(folder: Path) -> bool:
@@ -241,11 +372,12 @@ def _spelt_as(labels: pd.DataFrame, earlier: pd.DataFrame) -> pd.DataFrame:
     """Classes that differ from earlier ones in case, blanks and signs alone, as these are spelt."""
     for column in ("gender", "ethnicity"):
         if column in labels and column in earlier:
-            usual = {plain(word): word for word in earlier[column].dropna().unique() if word}
+            usual = {letters(word): word for word in earlier[column].dropna().unique() if word}
+            usual.pop("", None)
             labels = labels.assign(
                 **{
                     column: labels[column].map(
-                        lambda word, usual=usual: usual.get(plain(word), word),
+                        lambda word, usual=usual: usual.get(letters(word), word),
                         na_action="ignore",
                     )
                 }
@@ -253,14 +385,15 @@ def _spelt_as(labels: pd.DataFrame, earlier: pd.DataFrame) -> pd.DataFrame:
     return labels
 
 
-def _rescaled(table: pd.DataFrame, scale: Sequence[float]) -> pd.DataFrame:
+def _rescaled(
+    table: pd.DataFrame, scale: Sequence[float], columns: Collection[str]
+) -> pd.DataFrame:
     """Ratings as shares of their scale, from 0 to 100, to four decimals."""
     low, high = scale
     table = table.copy()
-    for column in map(str, table.columns):
-        if _is_rating(column):
-            values = pd.to_numeric(table[column])
-            table[column] = ((values - low) / (high - low) * (COMMON[1] - COMMON[0])).round(4)
+    for column in columns:
+        values = pd.to_numeric(table[column])
+        table[column] = ((values - low) / (high - low) * (COMMON[1] - COMMON[0])).round(4)
     return table
 
 
@@ -289,28 +422,32 @@ def _table(folder: Path, stem: str, notes: list[str]) -> pd.DataFrame | None:
             f"--append writes {path} anew, and would lose a part of it ({sheet.notes[0]}); "
             "save it as UTF-8, with the names of the columns in its first line"
         )
-    raw = sheet.table
-    headers = find_columns([*raw.columns], LABELS if stem == "labels" else RATINGS, path)
+    table, headers, read = with_own_names(sheet.table, stem, path)
     missing = [name for name in _NEEDED[stem] if name not in headers]
     if missing:
         raise LabelError(
             f"--append writes {path} anew, and it has no column `{missing[0]}`; give it the "
             f"columns {', '.join(_NEEDED[stem])}"
         )
-    notes += describe_columns(headers, path)
-    names = {header: name for name, header in headers.items()}
-    if stem == "ratings" and (trait := trait_column(raw.columns)):
-        names[trait] = "trait"
-    table, mistakes = raw.rename(columns=names), Mistakes()
-    for column in map(str, table.columns):
-        if _is_rating(column) or column == "age":
-            text = without_empty(table[column])
-            values = numbers(text, path, mistakes, -MAX_RATING, MAX_RATING)
-            plain_number = pd.to_numeric(text, errors="coerce").notna()
-            odd = values.notna() & ~plain_number  # a comma, or a minus as texts have it
-            table[column] = text.mask(odd, values.astype("str"))
+    notes += read
+    of_labels = [name for name in map(str, table.columns) if rating_name(name) or name == "age"]
+    columns = ["rating"] if stem == "ratings" else of_labels
+    return _with_plain_numbers(table, columns, path).reset_index(drop=True)
+
+
+def _with_plain_numbers(table: pd.DataFrame, columns: Collection[str], path: Path) -> pd.DataFrame:
+    """A table of texts, its ages and ratings as every program reads numbers."""
+    mistakes = Mistakes()
+    for column in columns:
+        text = without_empty(table[column])
+        if column not in NUMBERS and text.map(number).isna().all():
+            continue  # words: no mean of a trait
+        values = numbers(text, path, mistakes, -MAX_RATING, MAX_RATING)
+        plain_number = pd.to_numeric(text, errors="coerce").notna()
+        odd = values.notna() & ~plain_number  # a comma, or a minus as texts have it
+        table[column] = text.mask(odd, values.astype("str"))
     mistakes.raise_any()
-    return table.reset_index(drop=True)
+    return table
 
 
 _NEEDED = {"labels": ("image",), "ratings": ("image", "rating")}

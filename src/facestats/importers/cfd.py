@@ -101,7 +101,7 @@ def read_cfd(tree: Tree, choices: Choices) -> Content:
             labels[f"rating_{name.lower()}"] = means[name]
     for name in measured:
         labels[f"measured_{_cfd_word(name)}"] = means[name]
-    content.labels = labels
+    content.labels, content.trait = labels, trait_name([*rated, ""][0])
     return content
 
 

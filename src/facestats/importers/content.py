@@ -93,6 +93,8 @@ class Content:
         Rows of `ratings.csv`; `image`, `rater`, `rating`, perhaps `trait` and columns on raters.
     scale : (float, float) or None
         Ends of the scale of all ratings.
+    trait : str
+        What `rating`, or a judgement without a trait, is of; '' where that is not known.
     version : str
     left_out : dict of str to list of str
         Names by the reason why they, or one of their labels, are not imported.
@@ -104,6 +106,7 @@ class Content:
     labels: pd.DataFrame
     ratings: pd.DataFrame | None = None
     scale: tuple[float, float] | None = None
+    trait: str = ""
     version: str = ""
     left_out: dict[str, list[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)

@@ -16,6 +16,7 @@ from facestats.errors import InputError
 from facestats.importers.content import Choices, Content, Dataset
 from facestats.importers.run import import_dataset
 from facestats.importers.tree import Tree, naming, require_filled
+from facestats.labels.traits import trait_name
 
 GROUPS = ("asian", "middle-eastern", "hispanic", "islander", "native", "black", "white")
 MEANS, JUDGEMENTS = "attribute_means.csv", "attribute_ratings.zip"
@@ -79,7 +80,7 @@ def read_omi(tree: Tree, choices: Choices) -> Content:
         data = tree.read(part, MOST_BYTES)
         every = _table(data if unpacked else _unpack(data), tree.top / part)
         judgements = _judgements(every, set(labels["image"]), traits)
-    content = Content(photos, labels, judgements, (0.0, 100.0))
+    content = Content(photos, labels, judgements, (0.0, 100.0), trait_name(traits[0]))
     judged = {*judgements["trait"]} if _named(traits) else {*traits}
     if missing := [name for name in traits if name not in judged]:
         content.notes.append(f"no single judgements of {', '.join(missing)}: means alone")

@@ -10,13 +10,15 @@ import pandas as pd
 
 from facestats.errors import InputError
 from facestats.importers.content import GENDERS, NO_PHOTO, Choices, Content, Dataset
+from facestats.importers.spelling import known_columns, rating_name
 from facestats.importers.tree import Tree, is_archive, is_photo, listed
-from facestats.labels.cells import MAX_AGE, MAX_RATING
-from facestats.labels.columns import LABELS, OWN_NAMES, describe_columns, find_columns, plain
+from facestats.labels.cells import MAX_AGE, MAX_RATING, number
+from facestats.labels.columns import LABELS, OWN_NAMES, describe_columns, plain
 from facestats.labels.csv_text import INVISIBLE
 
 ANY = (r".*",)
 TABLES = (".csv", ".tsv", ".txt", ".xlsx", ".xlsm")
+_OF_FACES = [name for name in LABELS if name != "image"]
 OWN = "yours: what you may do with the photos is between you and those who gave them"
 
 
@@ -28,9 +30,10 @@ def read_folder(tree: Tree, choices: Choices) -> Content:
             "`import folder` needs --as: what the subfolders are (person, gender, ethnicity, or "
             "the name of a column)"
         )
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", column) or column in ("image", "filename"):
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", column) or plain(column) in OWN_NAMES:
         raise InputError(f"--as {column}: a column's name is letters, digits, - and _, not image")
-    if column in ("age", "rating"):
+    known = known_columns([column], tree.top, _OF_FACES)
+    if {"age", "rating"} & {*known}:
         raise InputError(f"--as {column}: subfolders are classes or persons; use `import csv`")
     content, rows = Content({}, pd.DataFrame()), []
     below = _common_folder([path for path in tree.files if is_photo(path)])
@@ -46,9 +49,9 @@ def read_folder(tree: Tree, choices: Choices) -> Content:
             content.photos[image] = path
             rows.append((image, image.split("/")[0]))
     labels = pd.DataFrame(rows, columns=["image", column], dtype="str")
-    if column == "gender":  # as all other datasets spell it
-        words = [GENDERS.get(_visible(word).lower(), word) for word in labels["gender"]]
-        labels["gender"] = pd.Series(words, labels.index, dtype="str")
+    if "gender" in known:  # as all other datasets spell it
+        words = [GENDERS.get(_visible(word).lower(), word) for word in labels[column]]
+        labels[column] = pd.Series(words, labels.index, dtype="str")
     content.labels = labels
     alike = defaultdict(set)
     for word in rows:
@@ -120,12 +123,15 @@ def read_csv(tree: Tree, choices: Choices) -> Content:
                 f"the table's column {', '.join(also)} is left out, for {key} names the photos"
             )
         labels |= {name: table[name] for name in names if name not in also}
-        known = find_columns([*labels], {name: LABELS[name] for name in ("age", "rating")}, top)
+        known = known_columns([*labels], top, ("age", "rating"))
         content.notes += describe_columns(known, top)
         for name, header in known.items():
             labels[name] = _numbers(content, labels.pop(header), photos, name, choices)
+        for header in [name for name in labels if name != "rating" and rating_name(name)]:
+            if labels[header].fillna("").map(number).notna().any():  # else they are words
+                labels[header] = content.numbers(labels[header], photos, -MAX_RATING, MAX_RATING)
     content.labels = pd.DataFrame(labels)
-    content.scale = choices.scale if "rating" in labels else None
+    content.scale = choices.scale if any(map(rating_name, labels)) else None
     unnamed = [path for path in tree.files if is_photo(path) and path not in content.photos]
     content.leave_out("a photo that the table does not name", unnamed)
     return content

@@ -11,7 +11,7 @@ import pandas as pd
 from facestats.errors import InputError
 from facestats.importers.content import NO_PHOTO, Choices, Content, Dataset, add_photo
 from facestats.importers.tree import Tree, is_photo, plain_path
-from facestats.labels.traits import trait_name
+from facestats.labels.traits import MAIN, trait_name
 
 SCUT_NAME = re.compile(r"(AF|AM|CF|CM|fty|ftw|mty|mtw)(\d+)\.jpg", re.IGNORECASE)
 SCUT_KINDS = {
@@ -29,7 +29,7 @@ SCUT_FACES = 86  # points of a face in a .pts
 
 def read_scut(tree: Tree, _: Choices) -> Content:
     """SCUT-FBP5500: gender and ethnicity from the names of the files, ratings from its tables."""
-    content, rows = Content({}, pd.DataFrame(), scale=(1.0, 5.0)), []
+    content, rows = Content({}, pd.DataFrame(), scale=(1.0, 5.0), trait=MAIN), []
     for path in tree.files:
         name = path.rpartition("/")[2]
         if match := SCUT_NAME.fullmatch(name):
@@ -144,6 +144,7 @@ def read_mebeauty(tree: Tree, choices: Choices) -> Content:
     labels["ethnicity"] = groups.replace("mideastern", "middle-eastern")
     names = _MebNames(tree, content.photos)
     content.ratings = _meb_ratings(tree, content, names, choices)
+    content.trait = trait_name([*choices.traits, MAIN][0])
     official, means, twice = {}, {}, []
     for name in MEB_SPLITS:
         lists = {part: tree.ending("scores/" + name.format(part)) for part in SPLITS}

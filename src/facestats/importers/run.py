@@ -14,7 +14,13 @@ from typing import Any
 
 from facestats.core.files import csv_text, write_json
 from facestats.errors import InputError, number_of
-from facestats.importers.appending import Earlier, joined, read_earlier, refuse_other_scale
+from facestats.importers.appending import (
+    Earlier,
+    is_rated,
+    joined,
+    read_earlier,
+    refuse_other_scale,
+)
 from facestats.importers.content import NO_PHOTO, Choices, Content, Dataset
 from facestats.importers.croissant import croissant
 from facestats.importers.placing import (
@@ -308,6 +314,7 @@ def _facts(dataset: Dataset, tree: Tree, content: Content, limit: int | None) ->
         "labels": len(content.labels),
         "judgements": 0 if content.ratings is None else len(content.ratings),
         "rating_scale": list(content.scale) if content.scale else None,
+        "rating_trait": content.trait if content.trait and is_rated(content) else None,
         "limit": limit,
         "label_files": dict(sorted(tree.read_files.items())),
         "left_out": [

@@ -9,7 +9,7 @@ import pandas as pd
 from facestats.errors import InputError, number_of
 from facestats.importers.content import COPY, GENDERS, NO_PHOTO, Choices, Content, Dataset
 from facestats.importers.tree import Tree, is_photo
-from facestats.labels.traits import trait_name
+from facestats.labels.traits import MAIN, trait_name
 
 LONDON_NAME = re.compile(r"X?(\d{3})_(\d{2})\.jpg", re.IGNORECASE)
 LONDON_RATED = "03"  # number of the neutral front view
@@ -18,7 +18,7 @@ LONDON_RATED = "03"  # number of the neutral front view
 def read_london(tree: Tree, _: Choices) -> Content:
     """The Face Research Lab London Set: labels and single ratings from its CSV files."""
     info = tree.table(tree.table_named("london_faces_info.csv"), "face_id")
-    content = Content({}, info, scale=(1.0, 7.0))
+    content = Content({}, info, scale=(1.0, 7.0), trait=MAIN)
     gender = next((name for name in ("face_gender", "face_sex") if name in info), None)
     if gender is None:
         raise InputError(f"{tree.top}/london_faces_info.csv has no column 'face_gender'")
@@ -175,6 +175,7 @@ def _with_traits(ratings: pd.DataFrame, choices: Choices, content: Content) -> p
     content.leave_out(
         "ratings of traits that were not chosen", [name for name in there if name not in chosen]
     )
+    content.trait = [*chosen, ""][0]
     parts = [ratings[ratings["trait"] == name] for name in chosen]
     return pd.concat(parts or [ratings], ignore_index=True)
 

@@ -10,6 +10,7 @@ from facestats.errors import InputError, number_of
 from facestats.importers.ages import MIDDLES
 from facestats.importers.content import NO_PHOTO, Choices, Content, Dataset
 from facestats.importers.tree import Tree, is_photo
+from facestats.labels.traits import MAIN
 
 US_AGES = {"1": 18.0, "2": 25.0, "3": 37.5, "4": 52.5, "5": 65.0}
 US_CLASSES = {"1": "below 20", "2": "20-30", "3": "30-45", "4": "45-60", "5": "above 60"}
@@ -38,7 +39,7 @@ US_DROPPED = ("catch", "catchAns", "subage", "subrace", "submale", "Filename", "
 
 def read_10kus(tree: Tree, _: Choices) -> Content:
     """The 10k US Adult Faces Database: labels and ratings from its workbooks."""
-    content = Content({}, pd.DataFrame(), scale=(1.0, 5.0))
+    content = Content({}, pd.DataFrame(), scale=(1.0, 5.0), trait=MAIN)
     content.notes.append(MIDDLES)
     _add_photos(tree, content)
     table, answers = _us_sheets(tree, "demographic-others-labels")
