@@ -115,6 +115,13 @@ def test_a_dataset_without_judgements_keeps_the_means_of_the_same_trait(tmp_path
         )
 
 
+def test_means_that_stand_twice_are_not_told_of(tmp_path):
+    """As `import omi --trait calm` writes them."""
+    done = joined(tmp_path, ("calm",), f"{BOTH}a.jpg,3,3\nb.jpg,2,2\n")
+    assert ratings(done)[:2] == [3, 2]
+    assert done.notes == []
+
+
 def test_a_chosen_trait_that_nobody_rated_is_named(tmp_path):
     with pytest.raises(LabelError, match=r"names 'attractive', which nobody rated.* are calm"):
         joined(tmp_path, ("attractive",), "image,rating\na.jpg,3\n", f"{TRAITS}a.jpg,cem,calm,5\n")

@@ -73,8 +73,15 @@ def settle_ratings(
         file = replace(file, judgements=file.judgements.assign(trait=main))
     of_others = bool(file.traits()) and main not in file.traits()
     if _states(labels, "rating") and (states_means or of_others):
-        lost = number_of(int(table["rating"].notna().sum()), "rating")
-        notes.append(f"{lost} of the column rating of label files do not count: not of {main}")
+        other = table["rating"].notna()
+        if states_means:  # an import writes those of the first trait twice
+            other &= table["rating"] != table[column]
+        if other.any():
+            known = f"{column} has those of {main}" if states_means else f"not of {main}"
+            notes.append(
+                f"{number_of(int(other.sum()), 'rating')} of the column rating of label files do "
+                f"not count: {known}"
+            )
         table["rating"] = float("nan")
         table["rating_source"] = pd.Series(None, table.index, dtype="str")
     if main and column in table:
