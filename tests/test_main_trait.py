@@ -111,7 +111,8 @@ def test_a_dataset_without_judgements_keeps_the_means_of_the_same_trait(tmp_path
     if trait == "calm":
         assert ratings(done) == [5, 2, None, 6]
         assert (
-            "2 ratings of the column rating of label files do not count: not of calm" in done.notes
+            "2 ratings of the column rating of label files do not count: rating_calm has those of calm"
+            in done.notes
         )
 
 
