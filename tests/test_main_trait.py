@@ -110,10 +110,8 @@ def test_a_dataset_without_judgements_keeps_the_means_of_the_same_trait(tmp_path
     assert "1 rating by hand of faces whose mean the label file gives do not count" in done.notes
     if trait == "calm":
         assert ratings(done) == [5, 2, None, 6]
-        assert (
-            "2 ratings of the column rating of label files do not count: rating_calm has those of calm"
-            in done.notes
-        )
+        lost = "2 ratings of the column rating of label files do not count"
+        assert f"{lost}: rating_calm has those of calm" in done.notes
 
 
 def test_means_that_stand_twice_are_not_told_of(tmp_path):
