@@ -39,8 +39,7 @@ left out. Model card and report name the licence. `dataset.croissant.json` is a 
 
 - An official split is the column `split_official`. `split.official: true` uses it.
 - A column `trait` of `ratings.csv` says what was rated. The mean of each trait is a column
-  `rating_<trait>` of `labels.parquet`, and can be one of `attributes.targets`, `kind: regression`.
-  `rating` is the first trait in the file.
+  `rating_<trait>` of `labels.parquet`; `score.traits` scores it. `rating` is the first in the file.
 - Raters' own columns, such as `rater_gender`, can be a condition: `labels.raters: {rater_gender:
   female}`.
 
