@@ -243,10 +243,13 @@ class TestTraits:
     def test_of_a_table_it_is_not_known(self, tmp_path):
         bring_table(tmp_path, ["image", "rating"], ["a.jpg", "3"], append=False)
         assert self.facts(tmp_path)["rating_trait"] is None
-        bring(tmp_path, "omi", traits=("trustworthy",))
-        assert self.facts(tmp_path)["appended"][0]["rating_trait"] == "trustworthy"
-        with pytest.raises(InputError, match="is of trustworthy in what is there"):
-            bring(tmp_path, "cfd")
+        with pytest.raises(InputError, match="ratings of what is there are is not known"):
+            bring(tmp_path, "omi", traits=("trustworthy",))
+        done = bring(tmp_path, "omi")
+        assert "`rating` of what is there is taken for attractive, as that of omi" in done.notes
+        assert self.facts(tmp_path)["appended"][0]["rating_trait"] == "attractive"
+        with pytest.raises(InputError, match="is of attractive in what is there"):
+            bring(tmp_path, "cfd", traits=("trustworthy",))
 
     @pytest.mark.parametrize(
         ("first", "chosen", "second", "also"),
@@ -297,11 +300,16 @@ class TestTraits:
         found, _ = joined(tmp_path / "data", level=False)
         assert found.groupby("dataset")["rating"].count().to_dict() == {"omi": 1, **rated}
 
-    def test_a_table_of_no_known_trait_is_of_that_which_is_there(self, tmp_path):
-        bring(tmp_path, "omi", append=False, traits=("trustworthy",))
+    def test_a_table_of_no_known_trait_is_of_attractiveness_or_refused(self, tmp_path):
+        bring(tmp_path, "omi", append=False)
         done = bring_table(tmp_path, ["image", "rating"], ["a.jpg", "3"])
-        assert done.notes == ["`rating` of csv is taken for trustworthy, as that of what is there"]
+        assert done.notes == ["`rating` of csv is taken for attractive, as that of what is there"]
         assert joined(tmp_path / "data", level=False)[0].loc["csv/a.jpg", "rating"] == 50
+
+    def test_it_is_not_taken_for_another_trait(self, tmp_path):
+        bring(tmp_path, "omi", append=False, traits=("trustworthy",))
+        with pytest.raises(InputError, match="the ratings of csv are is not known"):
+            bring_table(tmp_path, ["image", "rating"], ["a.jpg", "3"])
 
     def test_an_older_description_is_helped_out_by_the_judgements(self, tmp_path):
         bring(tmp_path, "omi", append=False, traits=("trustworthy",))

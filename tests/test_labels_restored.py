@@ -12,6 +12,7 @@ from facestats.app.uncommitted import warnings_by_hand
 from facestats.core import tables
 from facestats.core.layout import FACES_TABLE
 from facestats.faces.tables import FACES
+from facestats.params.project import load_params
 from programs import run_program
 from resources import ROOT
 
@@ -81,6 +82,15 @@ def test_labels_of_the_last_commit_that_an_earlier_experiment_lacks_are_told(roo
     assert labels in capsys.readouterr().out
     (root / LABELS).write_text(HEADER + "a.jpg,male,,31,,\n")  # corrected, not lost
     assert "has changes that are not committed" in warnings_by_hand(root)[0]
+
+
+def test_what_was_forgotten_is_not_told_of_as_lost(root):
+    (root / LABELS).write_text(HEADER + "a.jpg,female,,31,,\n")
+    git("commit", "-qam", "labels")
+    (root / LABELS).write_text(HEADER)
+    (root / load_params(root / "params.yaml").data.images).mkdir(parents=True)  # without the photo
+    (warning,) = warnings_by_hand(root)
+    assert "has changes that are not committed" in warning
 
 
 def test_labels_that_a_checkout_took_away_come_back_and_no_other_changes(root, capsys):

@@ -1,9 +1,12 @@
 """Which ratings are of the scored trait, and which of a face's count: the rule of `main_trait`."""
 
+import json
+
 import pandas as pd
 import pytest
 
 from facestats.errors import LabelError
+from facestats.labels.dataset import OF_RUN
 from facestats.labels.joining import JoinedLabels, join_labels
 
 FACES = pd.DataFrame({"image": [f"{name}.jpg" for name in "abcd"]})
@@ -46,7 +49,7 @@ def ratings(done: JoinedLabels) -> list[float | None]:
         ((), [f"{BOTH}a.jpg,3,2\n"], [3, None]),
         # … not beside means of that
         (("calm",), [f"{BOTH}a.jpg,3,2\nb.jpg,4,\n"], [2, None]),
-        # … nor beside judgements of others alone
+        # … and of attractiveness beside judgements of others alone
         (
             ("attractive",),
             [
@@ -55,7 +58,7 @@ def ratings(done: JoinedLabels) -> list[float | None]:
                 "",
                 "rater,image,trait,rating\nann,b.jpg,attractive,6\n",
             ],
-            [None, 6],
+            [3, 6],
         ),
         # `rating` by hand corrects that of labels.csv
         (("calm",), [f"{BOTH}a.jpg,3,2\n", "", "image,rating\na.jpg,7\n"], [2, None]),
@@ -90,6 +93,12 @@ def ratings(done: JoinedLabels) -> list[float | None]:
             ],
             [2, None],
         ),
+        # headers in any letters
+        (
+            ("calm",),
+            ["image,rating,Rating Calm\na.jpg,5,2\n", "", "image,RatingCalm\nb.jpg,7\n"],
+            [2, 7],
+        ),
         # a sheet without a line takes nothing away
         ((), ["image,rating\na.jpg,3\n", RATINGS], [3, None]),
     ],
@@ -110,8 +119,10 @@ def test_a_dataset_without_judgements_keeps_the_means_of_the_same_trait(tmp_path
     assert "1 rating by hand of faces whose mean the label file gives do not count" in done.notes
     if trait == "calm":
         assert ratings(done) == [5, 2, None, 6]
-        lost = "2 ratings of the column rating of label files do not count"
-        assert f"{lost}: rating_calm has those of calm" in done.notes
+        lost = "2 ratings of the column rating do not count"
+        assert any(
+            note.startswith(f"{lost}: without a trait, they are of attr") for note in done.notes
+        )
 
 
 def test_means_that_stand_twice_are_not_told_of(tmp_path):
@@ -122,5 +133,103 @@ def test_means_that_stand_twice_are_not_told_of(tmp_path):
 
 
 def test_a_chosen_trait_that_nobody_rated_is_named(tmp_path):
-    with pytest.raises(LabelError, match=r"names 'attractive', which nobody rated.* are calm"):
-        joined(tmp_path, ("attractive",), "image,rating\na.jpg,3\n", f"{TRAITS}a.jpg,cem,calm,5\n")
+    """Others' ratings without a trait do not stand for it."""
+    judged = f"{TRAITS}a.jpg,cem,calm,5\n"
+    with pytest.raises(LabelError, match=r"'kind', which nobody rated.* are calm.*rating_kind"):
+        joined(tmp_path, ("kind",), "image,rating\na.jpg,3\n", judged)
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("rating_trustworthy", "names 'trust', which nobody rated.*Did you mean trustworthy"),
+        ("rating_trusty", "names 'trust', which nobody rated.*Did you mean trusty"),
+    ],
+)
+def test_a_chosen_trait_of_another_spelling_is_named(tmp_path, header, message):
+    with pytest.raises(LabelError, match=message):
+        joined(tmp_path, ("trust",), f"image,rating,{header}\na.jpg,3,2\n")
+
+
+@pytest.mark.parametrize("kind", ["labels", "ratings"])
+def test_ratings_of_an_imported_dataset_are_of_its_trait_alone(tmp_path, kind):
+    """`import` has asked for attractiveness: nobody rated how calm these faces are."""
+    facts = dict.fromkeys(OF_RUN, "x") | {"files": 2, "rating_scale": [1, 7]}
+    (tmp_path / "dataset.json").write_text(json.dumps(facts | {"rating_trait": "attractive"}))
+    texts = [f"{RATINGS}a.jpg,cem,3\n"] if kind == "ratings" else ["image,rating\na.jpg,3\n"]
+    texts = ["", *texts] if kind == "ratings" else texts
+    assert ratings(joined(tmp_path, (), *texts))[0] == 3
+    assert ratings(joined(tmp_path, ("attractive",), *texts))[0] == 3
+    with pytest.raises(LabelError, match=r"'calm', which nobody rated.*they are of attractive"):
+        joined(tmp_path, ("calm",), *texts)
+    by_hand = "rater,image,trait,rating\nann,b.jpg,calm,6\n"
+    done = joined(tmp_path, ("calm", "attractive"), *(*texts, "", "", "")[:3], by_hand)
+    assert ratings(done)[:2] == [None, 6]
+    assert done.table["rating_attractive"].tolist()[0] == 3
+
+
+@pytest.mark.parametrize("first", ["z.jpg,ann,attractive,5,", "a.jpg,ann,attractive,5,repeat"])
+def test_the_first_trait_is_that_of_the_file_whether_its_line_counts_or_not(tmp_path, first):
+    judged = "a.jpg,ben,calm,2,\na.jpg,ben,attractive,6,\n"
+    header = "image,rater,trait,rating,rating_type\n"
+    done = joined(tmp_path, (), "", f"{header}{first}\n{judged}")
+    assert ratings(done)[0] == 6
+    assert "`rating` is of attractive: score.traits names no other" in done.notes
+
+
+def test_a_dataset_of_which_no_chosen_rater_judged_a_face_has_no_means(tmp_path):
+    (tmp_path / "labels.csv").write_text("image,dataset,rating\na.jpg,one,3\nb.jpg,two,4\n")
+    (tmp_path / "ratings.csv").write_text(
+        "image,rater,rating,rater_gender\na.jpg,ann,5,female\nb.jpg,ben,6,male\n"
+    )
+    done = join_labels(
+        FACES, tmp_path, tmp_path / "no.csv", [1, 7], raters={"rater_gender": "female"}
+    )
+    assert ratings(done)[:2] == [5, None]
+
+
+def test_the_main_trait_stands_twice_with_one_value(tmp_path):
+    labels = "image,dataset,rating\na.jpg,one,\nb.jpg,two,4\nc.jpg,two,6\n"
+    (tmp_path / "labels.csv").write_text(labels)
+    (tmp_path / "ratings.csv").write_text(f"{TRAITS}a.jpg,ann,attractive,2\n")
+    done = join_labels(FACES, tmp_path, tmp_path / "no.csv", [1, 7], chosen=("attractive",))
+    assert done.table["rating"].tolist()[:3] == [5, 4, 6]  # levelled
+    assert done.table["rating_attractive"].equals(done.table["rating"])
+    assert done.traits["attractive"]["rating"].tolist() == done.judgements["rating"].tolist()
+
+
+@pytest.mark.parametrize("chosen", [(), ("attractive",)])
+def test_means_by_name_and_without_one_are_of_one_trait(tmp_path, chosen):
+    """As `import scut`, and a table with a column rating_attractive by `import csv --append`."""
+    facts = dict.fromkeys(OF_RUN, "x") | {"files": 2, "rating_scale": [1, 7]}
+    facts |= {"rating_trait": "attractive"}
+    (tmp_path / "dataset.json").write_text(json.dumps(facts | {"appended": [facts]}))
+    labels = "image,dataset,rating,rating_attractive\na.jpg,one,3,\nb.jpg,two,,4\n"
+    assert ratings(joined(tmp_path, chosen, labels))[:2] == [3, 4]
+    (tmp_path / "ratings.csv").write_text(f"{RATINGS}a.jpg,ann,5\n")
+    assert ratings(joined(tmp_path, chosen, labels))[:2] == [5, 4]
+
+
+def test_an_imported_trait_beside_judgements_of_others_is_none_of_these(tmp_path):
+    """As `import 3dsk` and `import cfd --append`: the second one's means are of attractiveness."""
+    facts = dict.fromkeys(OF_RUN, "x") | {"files": 2, "rating_scale": [1, 7]}
+    facts |= {"rating_trait": "attractive"}
+    (tmp_path / "dataset.json").write_text(json.dumps(facts | {"appended": [facts]}))
+    judged = f"{TRAITS}a.jpg,ann,attractive,2\na.jpg,ann,dominant,3\n"
+    labels = "image,dataset,rating\na.jpg,one,\nb.jpg,two,4\n"
+    for chosen, expected in (
+        (("dominant",), [3, None]),
+        (("dominant", "attractive"), [3, None]),
+        (("attractive",), [2, 4]),
+        ((), [2, 4]),
+    ):
+        done = joined(tmp_path, chosen, labels, judged)
+        assert ratings(done)[:2] == expected
+        if chosen[1:]:
+            assert done.table["rating_attractive"].tolist()[:2] == [2, 4]
+
+
+def test_a_sheet_without_a_line_changes_no_trait_of_ratings_by_hand(tmp_path):
+    by_hand = "rater,image,trait,rating\nann,a.jpg,happy,7\nann,b.jpg,,5\n"
+    done = joined(tmp_path, (), "", TRAITS, "", by_hand)
+    assert ratings(done)[:2] == [None, 5]

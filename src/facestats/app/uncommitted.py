@@ -55,6 +55,9 @@ def warning_of(root: Path, name: str) -> str:
     committed = read_git(root, "show", f"HEAD:./{name}", timeout=_SECONDS)
     before = set() if committed.returncode else _entries_of(committed.stdout)
     now = _entries(root / name)
+    if before - now:
+        here = _names_here(root)
+        before = {entry for entry in before if not here.isdisjoint(entry[:-1])}
     shown, way = one_line(name), one_line(shlex.quote(name))
     if lacking := len(before - now):
         way_out = (
@@ -70,6 +73,16 @@ def warning_of(root: Path, name: str) -> str:
         f"{shown} has changes that are not committed, which `dvc exp apply`, `git checkout` and "
         "`git stash` take away; commit it first"
     )
+
+
+def _names_here(root: Path) -> set[str]:
+    """Names of faces and photos that are here: what was forgotten shall not come back."""
+    try:
+        images = images_of(root)
+    except FaceStatsError:  # no run yet
+        return set()
+    there = {face: image for face, image in images.items() if not is_removed(root, image)}
+    return {*there, *there.values()}
 
 
 def _entries_of(content: bytes) -> set[tuple[str, ...]]:

@@ -17,16 +17,14 @@ from facestats.importers.placing import carry_over
 from facestats.importers.spelling import (
     letters,
     named_as,
-    rating_name,
     with_own_names,
     without_column_dataset,
 )
 from facestats.labels.cells import MAX_RATING, Mistakes, number, numbers, without_empty
-from facestats.labels.columns import LABELS, find_columns
+from facestats.labels.columns import LABELS, find_columns, rating_name
 from facestats.labels.dataset import FACTS, read_dataset
 from facestats.labels.files import find_label_file, read_sheet
 from facestats.labels.label_file import NUMBERS
-from facestats.labels.levels import DATASET
 from facestats.labels.tables import PREFIX
 from facestats.labels.traits import MAIN, trait_name
 
@@ -149,8 +147,9 @@ def joined(
         old_ratings = None if old_ratings is None else _rescaled(old_ratings, before, ["rating"])
         ratings = None if ratings is None else _rescaled(ratings, own or COMMON, ["rating"])
         scale = COMMON
-    if DATASET not in old_labels:
-        old_labels = old_labels.assign(dataset=earlier.dataset["name"])
+    if not earlier.dataset.get("appended"):
+        old_labels, on_dataset = without_column_dataset(old_labels, earlier.dataset["name"])
+        old_labels, notes = old_labels.assign(dataset=earlier.dataset["name"]), notes + on_dataset
     merged = replace(
         content,
         photos={f"{name}/{image}": path for image, path in content.photos.items()},
@@ -233,12 +232,12 @@ def _check_traits(
     Returns
     -------
     list of str
-        A note where one trait is not known.
+        A note where one trait is not known, and taken for attractiveness.
 
     Raises
     ------
     InputError
-        The traits differ.
+        The traits differ, or one is not known and the other is not attractiveness.
     """
     old_labels, old_ratings, trait = before
     labels, ratings, other = added
@@ -253,10 +252,14 @@ def _check_traits(
         )
     both = (was_rated or old_ratings is not None) and (is_rated or ratings is not None)
     if both and mixed and bool(trait) != bool(other):
-        return [
-            f"`rating` of {name if trait else 'what is there'} is taken for {trait or other}, as "
-            f"that of {'what is there' if trait else name}"
-        ]
+        unknown, known = (name, "what is there") if trait else ("what is there", name)
+        if (trait or other) != MAIN:
+            raise InputError(
+                f"--append: of what trait the ratings of {unknown} are is not known, and those of "
+                f"{known} are of {trait or other}; call the column {PREFIX}<trait>, or write a "
+                "column `trait` into ratings.csv, or keep them apart with --into DIR"
+            )
+        return [f"`rating` of {unknown} is taken for {MAIN}, as that of {known}"]
     return []
 
 

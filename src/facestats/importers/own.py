@@ -10,10 +10,10 @@ import pandas as pd
 
 from facestats.errors import InputError
 from facestats.importers.content import GENDERS, NO_PHOTO, Choices, Content, Dataset
-from facestats.importers.spelling import known_columns, rating_name
+from facestats.importers.spelling import known_columns, without_column_dataset
 from facestats.importers.tree import Tree, is_archive, is_photo, listed
 from facestats.labels.cells import MAX_AGE, MAX_RATING, number
-from facestats.labels.columns import LABELS, OWN_NAMES, describe_columns, plain
+from facestats.labels.columns import LABELS, OWN_NAMES, describe_columns, plain, rating_name
 from facestats.labels.csv_text import INVISIBLE
 
 ANY = (r".*",)
@@ -130,7 +130,8 @@ def read_csv(tree: Tree, choices: Choices) -> Content:
         for header in [name for name in labels if name != "rating" and rating_name(name)]:
             if labels[header].fillna("").map(number).notna().any():  # else they are words
                 labels[header] = content.numbers(labels[header], photos, -MAX_RATING, MAX_RATING)
-    content.labels = pd.DataFrame(labels)
+    content.labels, on_dataset = without_column_dataset(pd.DataFrame(labels), "csv")
+    content.notes += on_dataset
     content.scale = choices.scale if any(map(rating_name, labels)) else None
     unnamed = [path for path in tree.files if is_photo(path) and path not in content.photos]
     content.leave_out("a photo that the table does not name", unnamed)

@@ -15,25 +15,16 @@ from pathlib import Path
 import pandas as pd
 
 from facestats.errors import LabelError
-from facestats.labels.columns import LABELS, RATINGS, describe_columns, find_columns, plain
-from facestats.labels.label_file import OTHER_UNIT
+from facestats.labels.columns import (
+    LABELS,
+    RATINGS,
+    describe_columns,
+    find_columns,
+    is_of_other_unit,
+    rating_name,
+)
 from facestats.labels.levels import DATASET
-from facestats.labels.tables import PREFIX
 from facestats.labels.traits import trait_column
-
-_TYPE = "ratingtype"  # of a judgement: no rating
-
-
-def rating_name(header: str) -> str:
-    """`rating` or `rating_<trait>` for a header of ratings in whatever spelling; '' for another."""
-    if plain(header) == _TYPE:
-        return ""
-    if header == "rating" or header.startswith(PREFIX):
-        return header
-    text = re.sub(r"\([^()]*\)|\[[^][]*\]", "", unicodedata.normalize("NFKC", header))
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", text)  # RatingTrustworthy
-    name = re.sub(r"[^\w-]+|_+", "_", words.lower()).strip("_")
-    return re.sub(r"^rating[_-]+", PREFIX, name) if re.match(r"rating(?![^\W_])", name) else ""
 
 
 def letters(text: str) -> str:
@@ -52,7 +43,7 @@ def known_columns(
         Two headers could be the same column, or ages are not in years.
     """
     headers = find_columns(columns, {name: LABELS[name] for name in names}, path)
-    if OTHER_UNIT.search(headers.get("age", "").casefold()):
+    if is_of_other_unit(headers.get("age", "")):
         raise LabelError(
             f"{path}: the column {headers['age']!r} is not in years; give age in years, or the "
             "column another name"

@@ -10,7 +10,12 @@ from pathlib import Path
 import pandas as pd
 
 from facestats.errors import LabelError
+from facestats.labels.tables import PREFIX
 from facestats.machine.output import one_line
+
+_TYPE = "ratingtype"  # of a judgement: no rating
+_OTHER_UNIT = re.compile(r"month|monat|mois|mes|week|woche|\bdays?\b|\btage\b|group|decade")
+_ABBREVIATED = {*"mo mos mon mth mths mnth mnths m wk wks w d dys tg h hrs".split()}
 
 # Headers as `plain` writes them, by the column that they stand for; its own name comes first.
 IMAGE = tuple(
@@ -201,3 +206,21 @@ def no_image_column(raw: pd.DataFrame, path: Path) -> str:
         f"{path}: there is no column `image` (path below the image folder); the header line has "
         f"{listed(raw.columns) or 'nothing'}{meant}"
     )
+
+
+def rating_name(header: str) -> str:
+    """`rating` or `rating_<trait>` for a header of ratings in whatever spelling; '' for another."""
+    if plain(header) == _TYPE:
+        return ""
+    if header == "rating" or header.startswith(PREFIX):
+        return header
+    text = re.sub(r"\([^()]*\)|\[[^][]*\]", "", unicodedata.normalize("NFKC", header))
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", text)  # RatingTrustworthy
+    name = re.sub(r"[^\w-]+|_+", "_", words.lower()).strip("_")
+    return re.sub(r"^rating[_-]+", PREFIX, name) if re.match(r"rating(?![^\W_])", name) else ""
+
+
+def is_of_other_unit(header: str) -> bool:
+    """Whether a header of ages names another unit than years."""
+    words = re.findall(r"[^\W\d_]+", header.casefold())
+    return bool(_OTHER_UNIT.search(header.casefold()) or {*words} & _ABBREVIATED)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from facestats.core.files import read_json
 from facestats.errors import LabelError
+from facestats.labels.tables import PREFIX
+from facestats.params.names import PATTERN
 
 FACTS = "dataset.json"
 OF_RUN = (
@@ -39,10 +42,13 @@ class DatasetFacts:
         `OF_RUN` of each dataset, for `metrics/labels.json`.
     scale : (float, float) or None
         Ends of the ratings' scale.
+    trait : str
+        What ratings without a trait are of; '' if unknown.
     """
 
     datasets: list[dict[str, Any]]
     scale: tuple[float, float] | None
+    trait: str = ""
 
 
 def read_dataset(folder: Path) -> DatasetFacts | None:
@@ -66,12 +72,16 @@ def read_dataset(folder: Path) -> DatasetFacts | None:
             _ends(dataset["rating_scale"])
             if odd := [key for key in OF_RUN if not isinstance(dataset[key], KINDS[key])]:
                 raise TypeError(f"{odd[0]} is of another type")
+        # Ratings of several traits are never put into one column.
+        trait = next((name for part in every if (name := part.get("rating_trait"))), "")
+        if not re.fullmatch(PATTERN, PREFIX + trait):
+            raise ValueError("rating_trait is no trait")
     except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise LabelError(
             f"{path} is not what `facestats import` writes ({type(error).__name__}: {error}); "
             "move it away, or import again"
         ) from None
-    return DatasetFacts(datasets, ends)
+    return DatasetFacts(datasets, ends, trait)
 
 
 def _ends(scale: list[Any] | None) -> tuple[float, float] | None:

@@ -8,7 +8,7 @@ so that an error can name file, line, column and value.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,12 @@ import pandas as pd
 from facestats.errors import InputError, number_of
 from facestats.labels.cells import Mistakes, check_classes, spelt_alike
 from facestats.labels.corrections import merged
-from facestats.labels.dataset import read_dataset
+from facestats.labels.dataset import DatasetFacts, read_dataset
 from facestats.labels.files import STEMS, find_label_file, unread_files
 from facestats.labels.label_file import CLASSES, COLUMNS, FaceLabels, read_labels
 from facestats.labels.levels import level_judgements, level_ratings
 from facestats.labels.main_trait import (
     combine,
-    judgements_of,
     main_trait,
     rated_traits,
     settle_ratings,
@@ -170,23 +169,23 @@ def join_labels(
     names, mistakes = NameIndex(faces), Mistakes()
     paths = {stem: find_label_file(folder, stem) for stem in STEMS}
     labels = read_labels(paths["labels"], names, mistakes)
-    from_file = read_ratings(paths["ratings"], names, mistakes, raters)
+    dataset = read_dataset(folder)
+    from_file = _read_ratings(paths["ratings"], names, mistakes, raters, dataset)
     # Corrections stay in place when the collection changes: their names need not match.
     corrections = read_labels(manual, names, mistakes, must_match=False)
     main = main_trait(from_file, chosen)
     by_hand = read_rated_by_hand(manual_ratings, names, mistakes, main, raters)
-    dataset = read_dataset(folder)
     said = all_judgements(from_file, by_hand)
-    means = TraitMeans(labels, corrections, said, chosen, mistakes)
+    asked = [*chosen, *([dataset.trait] if dataset else [])]
+    means = TraitMeans(labels, corrections, said, asked, mistakes)
     doubts = _doubtful_labels([labels, corrections], said, mistakes)
     mistakes.raise_any()
 
     table, extras = merged(faces, labels, corrections)
-    from_file, notes_on_traits = settle_ratings(table, labels, from_file, chosen)
-    ratings, notes_by_hand = combine(from_file, by_hand, table, chosen)
+    of_ratings = _settled(table, extras, labels, from_file, by_hand, chosen, dataset)
+    from_file, ratings, traits, on_traits = of_ratings
     judgements = _in_order(ratings.judgements)
-    traits = rated_traits(ratings.traits(), table, chosen, from_file.judgements is not None)
-    from_labels = rated_by_labels(table, judgements_of(from_file, [*traits, ""][0]))
+    from_labels = rated_by_labels(table, from_file.of([*traits, ""][0]))
     if rating_scale == "auto" and dataset and dataset.scale:
         rating_scale = [*dataset.scale]
     for_scale, of_traits = _in_order(from_file.judgements), means.counted(table, judgements)
@@ -201,13 +200,13 @@ def join_labels(
     use_judgements(table, counted.main, from_labels)
     notes_on_means = [] if counted.main is None else means_without_judgements(table, from_labels)
     extras += [use_trait(table, trait, frame) for trait, frame in counted.by_trait.items()]
-    shifts = _level_all(table, counted, chosen, scale) if level else {}
+    shifts = _level_all(table, counted, traits, scale) if level else {}
+    _write_main_twice(table, traits)
     summary = _summary(table, scale, names, dict.fromkeys(extras)) | {"raters": counted.raters}
     summary["rating"] |= _rating_details(shifts, counted.main, from_file, by_hand)
     groups, group_warnings = group_columns(from_file.unread, from_file.judgements)
     files = (labels, corrections, from_file)
-    notes = [note for file in files for note in file.notes] + names.notes() + notes_on_traits
-    notes += [*notes_by_hand, *notes_on_means, *_notes_on_levels(shifts)]
+    notes = [*(note for file in files for note in file.notes), *names.notes(), *on_traits]
     return JoinedLabels(
         table=table.reset_index(),
         scale=scale,
@@ -220,7 +219,7 @@ def join_labels(
             *doubts,
             *counted.warnings(group_warnings),
         ],
-        notes=notes,
+        notes=[*notes, *notes_on_means, *_notes_on_levels(shifts)],
         traits=counted.by_trait,
         dataset=dataset.datasets if dataset else None,
         trait=chosen[0] if chosen else None,
@@ -236,6 +235,51 @@ def _check_folder(folder: Path) -> None:
             else "does not exist; make it (it may be empty) or set data.labels"
         )
         raise InputError(f"the label folder {folder} {problem}")
+
+
+def _read_ratings(
+    path: Path | None,
+    names: NameIndex,
+    mistakes: Mistakes,
+    raters: Mapping[str, str | list[str]] | None,
+    dataset: DatasetFacts | None,
+) -> Ratings:
+    """Ratings of ratings.csv; the trait that the dataset was imported for is the first."""
+    file = read_ratings(path, names, mistakes, raters)
+    if raters:
+        every = read_ratings(path, NameIndex(names.faces.reset_index()), Mistakes())
+        file = replace(file, by_anybody=every.judgements)
+    return replace(file, order=[dataset.trait, *file.order]) if dataset else file
+
+
+def _write_main_twice(table: pd.DataFrame, traits: Sequence[str]) -> None:
+    """Make the column of the main trait, where it has one, the same as `rating`."""
+    for main in traits[:1]:
+        if main and PREFIX + main in table:
+            for end in ("", "_source"):
+                table[f"{PREFIX}{main}{end}"] = table[f"rating{end}"]
+
+
+def _settled(
+    table: pd.DataFrame,
+    extras: list[str],
+    labels: FaceLabels,
+    file: Ratings,
+    hand: RatedByHand,
+    chosen: Sequence[str],
+    dataset: DatasetFacts | None,
+) -> tuple[Ratings, Ratings, list[str], list[str]]:
+    """Ratings of ratings.csv and of both files, by the rule of `main_trait`; all traits; notes."""
+    if hand.judgements is not None and not file.traits():
+        file = replace(file, judgements=None)  # a sheet without a line
+    file, notes = settle_ratings(table, labels, file, chosen, dataset.trait if dataset else "")
+    extras += [PREFIX + name for name in chosen if PREFIX + name in table]
+    ratings, notes_by_hand = combine(file, hand, table, chosen)
+    has_file = file.judgements is not None
+    traits = rated_traits(ratings.traits(), table, chosen, has_file, notes)
+    if not chosen and len(traits) > 1:
+        notes.append(f"`rating` is of {traits[0] or 'no named trait'}: score.traits names no other")
+    return file, ratings, traits, [*notes, *notes_by_hand]
 
 
 def _in_order(judgements: pd.DataFrame | None) -> pd.DataFrame | None:
@@ -334,18 +378,17 @@ def _ratings_by_trait(
 def _level_all(
     table: pd.DataFrame,
     counted: _CountedRatings,
-    chosen: Sequence[str],
+    traits: Sequence[str],
     scale: tuple[float, float] | None,
 ) -> dict[str, dict[str, float]]:
     """Level the means of all traits and the judgements behind them; see `level_ratings`."""
-    traits = [PREFIX + trait for trait in [*counted.by_trait, *chosen[1:]]]
-    shifts = level_ratings(table, ["rating", *dict.fromkeys(traits)], scale)
+    others = [name for name in traits[1:] if PREFIX + name in table]
+    shifts = level_ratings(table, ["rating", *(PREFIX + name for name in others)], scale)
+    for trait, judgements in counted.by_trait.items():
+        column = "rating" if trait == traits[0] else PREFIX + trait
+        counted.by_trait[trait] = level_judgements(judgements, table, shifts.get(column, {}))
     if counted.main is not None:
         counted.main = level_judgements(counted.main, table, shifts.get("rating", {}))
-    for trait, judgements in counted.by_trait.items():
-        counted.by_trait[trait] = level_judgements(
-            judgements, table, shifts.get(PREFIX + trait, {})
-        )
     return shifts
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from facestats.labels.columns import (
     OWN_NAMES,
     describe_columns,
     find_columns,
+    is_of_other_unit,
     is_own,
     key_column,
     plain,
@@ -36,7 +36,6 @@ from facestats.labels.tables import PREFIX
 COLUMNS = ("gender", "ethnicity", "age", "rating", "person")
 CLASSES = ("gender", "ethnicity")
 NUMBERS = ("age", "rating")
-OTHER_UNIT = re.compile(r"month|monat|mois|mes|week|woche|\bdays?\b|\btage\b|group|decade")
 RESERVED = ("ratingn", "ratingsd")
 
 YOUNG = 21  # years: ages by hand below, `score.min_age` and some room, are not passed over
@@ -171,7 +170,7 @@ def _columns_by_header(raw: pd.DataFrame, headers: dict[str, str], path: Path) -
     LabelError
         The ages are not in years, or a column is one that the pipeline writes.
     """
-    if OTHER_UNIT.search(headers.get("age", "").casefold()):
+    if is_of_other_unit(headers.get("age", "")):
         raise LabelError(
             f"{path}: the column {headers['age']!r} is not in years; give age in years, or the "
             "column another name"

@@ -1,12 +1,14 @@
 """The main trait, which `rating` is of, and which of all ratings are of it.
 
-It is the first of `score.traits`, else the first of ratings.csv, else it has no name. Ratings that
+It is the first of `score.traits`; else of ratings.csv the one that dataset.json names, or the first
+in the file, whether that line counts or not; else it has no name. Ratings that
 name a trait, in a column `trait` or by a column `rating_<trait>`, are of that one. Others:
 
-- ratings.csv without traits is of the main one; but not where that is another than attractiveness
-  and labels.csv states its means.
-- `rating` of labels.csv is of the main one; but not where labels.csv states means of that by name,
-  nor where ratings.csv is of others alone.
+- ratings.csv without traits is of the trait that dataset.json names. Where that is unknown, it is
+  of the main one; but of attractiveness where labels.csv states means of the main one by name, and
+  a mistake where it states means of one that is called much alike.
+- `rating` of labels.csv is the same; it is of attractiveness, too, where ratings.csv is of traits
+  without the main one.
 - `rating` by hand is of the same trait as that of labels.csv, which it corrects; without one, it is
   of the main trait.
 - A rating by the page Rate without a trait is of attractiveness, or of the main one where that has
@@ -44,59 +46,81 @@ def main_trait(file: Ratings, chosen: Sequence[str]) -> str:
 
 
 def settle_ratings(
-    table: pd.DataFrame, labels: FaceLabels, file: Ratings, chosen: Sequence[str]
+    table: pd.DataFrame, labels: FaceLabels, file: Ratings, chosen: Sequence[str], unnamed: str
 ) -> tuple[Ratings, list[str]]:
     """Make `rating` that of the main trait, by the rule above, and name what ratings.csv is of.
 
     Parameters
     ----------
     table : DataFrame
-        Labels by face, corrections laid over those of the label file; changed in place.
+        Labels by face, corrections laid over those of the label file; changed in place. It gets
+        `rating_<trait>` of another chosen trait that `rating` is of.
     labels : FaceLabels
         Of labels.csv.
     file : Ratings
         Of ratings.csv.
     chosen : sequence of str
         `score.traits`.
+    unnamed : str
+        What ratings without a trait are of, by dataset.json; '' if unknown.
 
     Returns
     -------
     file : Ratings
     notes : list of str
-        On ratings that are not of the main trait.
+        On ratings that do not count.
     """
     main, notes = main_trait(file, chosen), []
-    column = PREFIX + main
-    states_means = bool(main) and _states(labels, column)
-    if file.traits() == [""] and main and (main == MAIN or not states_means):
-        assert file.judgements is not None
-        file = replace(file, judgements=file.judgements.assign(trait=main))
+    named = PREFIX + (main or unnamed) if main or unnamed else ""
+    states_means = _states(labels, named)
+    if chosen and file.judgements is not None and file.traits() == [""]:
+        trait = unnamed or (MAIN if states_means else main)
+        if trait not in chosen:
+            rated = number_of(len(file.judgements), "rating")
+            notes.append(f"{rated} of ratings.csv do not count: {_of(trait)}")
+        file = file.named(trait)
+    if chosen and main != MAIN and named not in table:
+        _refuse_alike(main, table)
     of_others = bool(file.traits()) and main not in file.traits()
-    if _states(labels, "rating") and (states_means or of_others):
-        other = table["rating"].notna()
-        if states_means:  # an import writes those of the first trait twice
-            other &= table["rating"] != table[column]
-        if other.any():
-            known = f"{column} has those of {main}" if states_means else f"not of {main}"
-            notes.append(
-                f"{number_of(int(other.sum()), 'rating')} of the column rating of label files do "
-                f"not count: {known}"
-            )
+    trait = MAIN if states_means or of_others else main
+    trait = unnamed if chosen and unnamed else trait
+    is_other = trait != main if chosen else bool(main) and states_means and unnamed != main
+    if is_other and _states(labels, "rating"):
+        lost = table["rating"].notna()
+        if named in table:  # an import writes those of the first trait twice
+            lost &= table["rating"] != table[named]
+        if chosen and trait in chosen and PREFIX + trait not in table:
+            table[PREFIX + trait] = table["rating"]
+            table[f"{PREFIX}{trait}_source"] = table["rating_source"]
+            lost[:] = False
+        if lost.any():
+            why = _of(trait) if chosen else f"{named} has those of {main}"
+            rated = number_of(int(lost.sum()), "rating")
+            notes.append(f"{rated} of the column rating do not count: {why}")
         table["rating"] = float("nan")
         table["rating_source"] = pd.Series(None, table.index, dtype="str")
-    if main and column in table:
-        chosen_cells = (table[f"{column}_source"] == "manual") | (
-            table[column].notna() & (table["rating_source"] != "manual")
+    if named in table:
+        taken = (table[f"{named}_source"] == "manual") | (
+            table[named].notna() & (table["rating_source"] != "manual")
         )
         for end in ("", "_source"):
-            table[f"rating{end}"] = table[f"rating{end}"].mask(
-                chosen_cells, table[f"{column}{end}"]
-            )
+            table[f"rating{end}"] = table[f"rating{end}"].mask(taken, table[f"{named}{end}"])
     return file, notes
 
 
+def _refuse_alike(main: str, table: pd.DataFrame) -> None:
+    """Raise `LabelError` where the label files have the main trait in another spelling."""
+    means = _means(table)
+    if main in map(trait_name, means) or trait_name(main) in means or nearest_names(main, means):
+        raise _unrated(main, means)
+
+
+def _of(unnamed: str) -> str:
+    return f"without a trait, they are of {unnamed}, which score.traits does not name"
+
+
 def _states(labels: FaceLabels, column: str) -> bool:
-    return column in labels.by_face and bool(labels.by_face[column].notna().any())
+    return bool(column) and column in labels.by_face and bool(labels.by_face[column].notna().any())
 
 
 def combine(
@@ -136,7 +160,7 @@ def combine(
     for trait in own["trait"].unique():
         column = "rating" if trait == main else PREFIX + trait
         if column in table:
-            kept = rated_by_labels(table, judgements_of(file, trait), column)
+            kept = rated_by_labels(table, file.of(trait), column)
             kept &= (table[f"{column}_source"] != "manual") | (trait not in judged)
             stated |= (own["trait"] == trait) & own["filename"].isin(table.index[kept])
     if stated.any():
@@ -153,14 +177,12 @@ def combine(
     return replace(file, judgements=pd.concat([theirs, own.set_axis(-own.index)])), notes
 
 
-def judgements_of(file: Ratings, trait: str) -> pd.DataFrame | None:
-    """Those of one trait; None without a file."""
-    judged = file.judgements
-    return None if judged is None else judged[judged["trait"] == trait]
-
-
 def rated_traits(
-    judged: Sequence[str], table: pd.DataFrame, chosen: Sequence[str], has_file: bool
+    judged: Sequence[str],
+    table: pd.DataFrame,
+    chosen: Sequence[str],
+    has_file: bool,
+    notes: Sequence[str] = (),
 ) -> list[str]:
     """All traits that are rated, the main one first.
 
@@ -174,6 +196,8 @@ def rated_traits(
         `score.traits`.
     has_file : bool
         Whether there is ratings.csv.
+    notes : sequence of str
+        Why ratings do not count.
 
     Raises
     ------
@@ -189,7 +213,7 @@ def rated_traits(
     there = {*named, *(name for name in chosen if PREFIX + name in table)}
     there |= {chosen[0]} if is_stated else set()
     if missing := [name for name in chosen if name not in there]:
-        raise _unrated(missing[0], [*named, *_means(table)])
+        raise _unrated(missing[0], [*named, *_means(table)], notes)
     return [chosen[0], *(name for name in named if name != chosen[0])]
 
 
@@ -204,13 +228,15 @@ def _means(table: pd.DataFrame) -> list[str]:
     ]
 
 
-def _unrated(name: str, there: list[str]) -> LabelError:
+def _unrated(name: str, there: list[str], notes: Sequence[str] = ()) -> LabelError:
     there = sorted(set(there))
     near = did_you_mean(
         [trait_name(name)] if trait_name(name) in there else nearest_names(name, there)
     )
+    lost = "".join(f" {note[0].upper()}{note[1:]}." for note in notes)
+    way = f" If they are of {name}, call the column {PREFIX}{name}, or write a column trait."
     return LabelError(
         f"score.traits names {name!r}, which nobody rated: it is no trait in ratings.csv and no "
         f"column {PREFIX}{name} in labels.csv. Rated are {', '.join(there) or 'no named traits'}."
-        f"{near}"
+        f"{near}{lost}{way if lost else ''}"
     )

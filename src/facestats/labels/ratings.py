@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +51,10 @@ class Ratings:
         Warnings and notes on how the file was read.
     unread : DataFrame, optional
         Columns that were not read.
+    order : list of str
+        The traits in the order of the file, also of lines that do not count.
+    by_anybody : DataFrame, optional
+        `judgements` of all raters, where conditions choose among them.
     """
 
     judgements: pd.DataFrame | None = None
@@ -58,10 +62,26 @@ class Ratings:
     guessed: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     unread: pd.DataFrame | None = None
+    order: list[str] = field(default_factory=list)
+    by_anybody: pd.DataFrame | None = None
 
     def traits(self) -> list[str]:
         """The rated traits in the order of the file; '' if none is named."""
-        return [] if self.judgements is None else [*dict.fromkeys(self.judgements["trait"])]
+        if self.judgements is None:
+            return []
+        found = dict.fromkeys(self.judgements["trait"])
+        return [*dict.fromkeys([*(name for name in self.order if name in found), *found])]
+
+    def of(self, trait: str) -> pd.DataFrame | None:
+        """What anybody judged of one trait; None without a file."""
+        judged = self.judgements if self.by_anybody is None else self.by_anybody
+        return None if judged is None else judged[judged["trait"] == trait]
+
+    def named(self, trait: str) -> Ratings:
+        """The same, all of one trait."""
+        every = None if self.by_anybody is None else self.by_anybody.assign(trait=trait)
+        own = None if self.judgements is None else self.judgements.assign(trait=trait)
+        return replace(self, judgements=own, by_anybody=every)
 
 
 def read_ratings(
@@ -122,7 +142,8 @@ def read_ratings(
     else:
         cells, note = wide_to_long(raw, headers, photos, path)
         notes.append(note)
-    cells["trait"] = "" if trait is None else read_trait(raw[trait], path)
+    traits = pd.Series(dtype="str") if trait is None else read_trait(sheet.table[trait], path)
+    cells["trait"] = "" if trait is None else traits.reindex(cells.index)
     rated = cells["image"].ne("") & as_numbers(cells["rating"]).notna()
     judged = raw[rated.groupby(level=0).any().reindex(raw.index, fill_value=False)]
     _refuse_other_traits(judged.drop(columns=[] if trait is None else [trait]), path)
@@ -138,6 +159,7 @@ def read_ratings(
         guessed=[*sheet.notes, *guessed],
         notes=notes,
         unread=unread,
+        order=[*dict.fromkeys(traits)],
     )
 
 

@@ -5,11 +5,13 @@ Other columns of such names are the user's own, and stay text.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import pandas as pd
 
+from facestats.errors import LabelError
 from facestats.labels.cells import MAX_RATING, Mistakes, numbers, without_empty
+from facestats.labels.columns import rating_name
 from facestats.labels.corrections import names_of_labels
 from facestats.labels.label_file import FaceLabels
 from facestats.labels.scale import expected_rating
@@ -46,6 +48,10 @@ class TraitMeans:
     ):
         judged = [] if judgements is None else judgements["trait"].unique()
         names = {PREFIX + trait for trait in (*judged, *chosen) if trait}
+        self._written = {  # as the files have the headers
+            source: _rename(file, names)
+            for source, file in (("label", labels), ("manual", corrections))
+        }
         spelt = names_of_labels(corrections, labels.by_face)
         own = [(labels, "label", header, header) for header in map(str, labels.text)]
         own += [
@@ -53,8 +59,11 @@ class TraitMeans:
             for header in map(str, corrections.text)
         ]
         self._columns = [column for column in own if column[-1] in names]
-        for file, _, header, _ in self._columns:
-            _read(file, header, mistakes)
+        for file, source, header, _ in self._columns:
+            _read(file, header, self._header(source, header), mistakes)
+
+    def _header(self, source: str, column: str) -> str:
+        return self._written[source].get(column, column)
 
     def counted(self, table: pd.DataFrame, judgements: pd.DataFrame | None) -> pd.DataFrame:
         """The means that count, beside judgements: those by hand, and of faces that nobody judged.
@@ -100,17 +109,46 @@ class TraitMeans:
             lines = file.cells.index[file.cells["filename"].isin(faces)]
             cells = file.text.loc[lines, header]
             if len(cells) and file.path:
-                mistakes.add(file.path, header, cells[cells != ""], expected)
+                mistakes.add(file.path, self._header(source, header), cells[cells != ""], expected)
 
 
 _COUNTED = ["filename", "source", "rating", "column"]
 
 
-def _read(file: FaceLabels, header: str, mistakes: Mistakes) -> None:
-    """Make a column of text one of numbers."""
+def _rename(file: FaceLabels, names: Collection[str]) -> dict[str, str]:
+    """Call the columns of means `rating_<trait>`, which headers may write in other letters.
+
+    Returns
+    -------
+    dict of str to str
+        The headers by the columns' new names.
+
+    Raises
+    ------
+    LabelError
+        Two columns are of one trait.
+    """
+    new = {header: rating_name(header) for header in map(str, file.text)}
+    new = {header: name for header, name in new.items() if name in names}
+    for header, name in new.items():
+        if alike := [other for other in new if new[other] == name and other != header]:
+            raise LabelError(
+                f"{file.path}: the columns {header!r} and {alike[0]!r} would both be {name}; give "
+                "one of them another name"
+            )
+    file.text, file.cells = file.text.rename(columns=new), file.cells.rename(columns=new)
+    file.by_face = file.by_face.rename(columns=new)
+    file.classes = [new.get(name, name) for name in file.classes]
+    return {name: header for header, name in new.items()}
+
+
+def _read(file: FaceLabels, header: str, shown: str, mistakes: Mistakes) -> None:
+    """Make a column of text one of numbers; messages call it `shown`."""
     assert file.path is not None
     file.text[header] = without_empty(file.text[header])
-    file.cells[header] = numbers(file.text[header], file.path, mistakes, -MAX_RATING, MAX_RATING)
+    file.cells[header] = numbers(
+        file.text[header].rename(shown), file.path, mistakes, -MAX_RATING, MAX_RATING
+    )
     file.classes.remove(header)
     if header in file.by_face:
         file.by_face[header] = file.cells.groupby("filename")[header].first()
