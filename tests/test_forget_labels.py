@@ -171,3 +171,11 @@ def test_git_takes_nothing_that_is_half_written(root, name):  # noqa: F811
     listed = run_program(["git", "ls-files", "-o", "--exclude-standard"], root, check=True).stdout
     assert "params.yaml" in listed
     assert ".new" not in listed
+
+
+def test_another_first_trait_is_told(root, forget):  # noqa: F811
+    """It would be the trait of all scores from then on, where `score.traits` names none."""
+    lines = "two.png,ann,attractive,5\none.jpg,ann,calm,5\none.jpg,ann,attractive,4\n"
+    (root / "data/labels/ratings.csv").write_text(f"image,rater,trait,rating\n{lines}")
+    said = forget("two.png")
+    assert "ratings.csv is calm now, no longer attractive; `score.traits: [attractive]`" in said

@@ -61,8 +61,10 @@ from facestats.dvc_files.cache import require_sound_cache
 from facestats.dvc_files.places import made_by_stages
 from facestats.errors import FaceStatsError, InputError, number_of
 from facestats.importers.placing import begun, clear_stopped, importing_alone, stopped
+from facestats.labels.files import read_sheet
 from facestats.labels.mentions import Mentions
 from facestats.labels.removal import LabelFile, read_label_files
+from facestats.labels.traits import first_trait
 from facestats.machine.output import print_line, shell_words
 from facestats.params.project import load_params
 from facestats.rows.dvc_cache import find_dvc_cache
@@ -391,7 +393,13 @@ def _remove(
         for file in labels:
             names = targets.named[str(file.path)]
             cache = place.cache.folder if place.cache else None
+            first = _first_trait(file)
             count = file.remove(names, cache) if write else len(file.lines(names))
+            if (now := _first_trait(file)) != first:
+                print_line(
+                    f"warning: the first trait in {file.path} is {now or 'none'} now, no longer "
+                    f"{first}; `score.traits: [{first}]` in params.yaml scores that one"
+                )
             if count:
                 places = number_of(count, "column" if file.by_column else "line")
                 target = file.path.resolve() if file.path.is_symlink() else None
@@ -477,3 +485,8 @@ def _still_there(place: Place, targets: Targets, options: argparse.Namespace) ->
         )
     ]
     return [*lines, *forget_cache.beyond_reach(place.root, place.manual).split("\n")]
+
+
+def _first_trait(file: LabelFile) -> str:
+    sheet = read_sheet(file.path) if file.path.stem.lower() == "ratings" else None
+    return "" if sheet is None else first_trait(sheet.table)

@@ -26,7 +26,7 @@ from facestats.labels.dataset import FACTS, read_dataset
 from facestats.labels.files import find_label_file, read_sheet
 from facestats.labels.label_file import NUMBERS
 from facestats.labels.tables import PREFIX
-from facestats.labels.traits import MAIN, trait_name
+from facestats.labels.traits import MAIN, first_trait
 
 COMMON = (0.0, 100.0)  # scale of ratings that come from different ones
 # What tells two imports of datasets of one name apart in `dataset.json`.
@@ -135,7 +135,9 @@ def joined(
     was_rated = bool(_rated(old_labels)) or _has_ratings(folder)
     if was_rated and (_rated(labels) or ratings is not None):
         _require_scales(before, own, name, folder)
-    trait = _first_trait(old_ratings) or _trait_there(earlier.dataset)
+    trait = ("" if old_ratings is None else first_trait(old_ratings)) or _trait_there(
+        earlier.dataset
+    )
     other = added_dataset["rating_trait"] or ""
     notes += _check_traits((old_labels, old_ratings, trait), (labels, ratings, other), name)
     old_labels = _with_named_means(old_labels, labels, trait or other)
@@ -204,13 +206,6 @@ def _trait_there(dataset: Mapping[str, Any]) -> str:
     every = [dataset, *dataset.get("appended", [])]
     traits = (part.get("rating_trait") for part in every)
     return next((trait for trait in traits if trait and isinstance(trait, str)), "")
-
-
-def _first_trait(ratings: pd.DataFrame | None) -> str:
-    """The trait that the stage `labels` takes for that of `rating`; '' if none is named."""
-    if ratings is None or "trait" not in ratings:
-        return ""
-    return next((trait_name(word) for word in without_empty(ratings["trait"]) if word), "")
 
 
 def _check_traits(

@@ -72,14 +72,14 @@ def settle_ratings(
     """
     main, notes = main_trait(file, chosen), []
     named = PREFIX + (main or unnamed) if main or unnamed else ""
-    states_means = _states(labels, named)
+    states_means, is_judged = _states(labels, named), main in file.traits()
     if chosen and file.judgements is not None and file.traits() == [""]:
         trait = unnamed or (MAIN if states_means else main)
         if trait not in chosen:
             rated = number_of(len(file.judgements), "rating")
             notes.append(f"{rated} of ratings.csv do not count: {_of(trait)}")
         file = file.named(trait)
-    if chosen and main != MAIN and named not in table:
+    if chosen and main != MAIN and named not in table and not is_judged:
         _refuse_alike(main, table)
     of_others = bool(file.traits()) and main not in file.traits()
     trait = MAIN if states_means or of_others else main

@@ -41,6 +41,13 @@ def trait_column(columns: pd.Index) -> str | None:
     return next((header for header in columns if plain(header) == "trait"), None)
 
 
+def first_trait(ratings: pd.DataFrame) -> str:
+    """The trait that comes first in ratings.csv; '' if none is named."""
+    header = trait_column(ratings.columns)
+    words = without_empty(ratings[header]) if header else ()
+    return next((trait_name(word) for word in words if word), "")
+
+
 def read_trait(cells: pd.Series, path: Path) -> pd.Series:
     """The trait of each line; empty cells are the first trait.
 
