@@ -329,7 +329,9 @@ def test_a_person_and_a_rater_have_one_name(join):
     ]
 
 
-@pytest.mark.parametrize("header", ["age (months)", "Age [weeks]", "Alter (Monate)"])
+@pytest.mark.parametrize(
+    "header", ["age (months)", "Age [weeks]", "Alter (Monate)", "Age (mo)", "AGE (wk)"]
+)
 def test_an_age_that_is_not_in_years_is_an_error(join, header):
     with pytest.raises(LabelError, match="is not in years; give age in years"):
         join(labels__csv=f"image,{header}\n00,30\n")

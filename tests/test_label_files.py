@@ -279,3 +279,24 @@ def test_a_carriage_return_in_a_cell_does_not_cut_its_line(join):
 def test_lines_of_old_macs_may_hold_breaks_in_their_cells(join):
     joined = join(labels__csv=PLAIN.replace("\n", "\r").replace("male,34.5", '"ma\nle",34.5'))
     assert joined.table["gender"].notna().sum() == 3
+
+
+@pytest.mark.parametrize(
+    ("headers", "refused"),
+    [
+        ("age,Age", "age stands in 'Age', and elsewhere in 'age'"),
+        ("age,Alter", "age stands in 'Alter', and elsewhere in 'age'"),
+        ("gender,Gender", "gender stands in 'Gender', and elsewhere in 'gender'"),
+        ("ethnicity,race", None),  # which may be two things
+    ],
+)
+def test_labels_of_two_joined_tables_are_not_lost(join, headers, refused):
+    """The second column was left aside, and a child's age with it."""
+    word = "30" if "age" in headers else "female"
+    text = f"image,{headers}\n00.jpg,{word},\n01.jpg,,{word}\n"
+    if refused is None:
+        assert labels(join(labels__csv=text), "race")[1] == ["female"]
+        return
+    with pytest.raises(LabelError, match=f"line 3: {refused}"):
+        join(labels__csv=text)
+    join(labels__csv=text.replace(f",,{word}", f",{word},{word}"))

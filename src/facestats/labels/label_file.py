@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,7 @@ def read_labels(
         return FaceLabels()
     raw = sheet.table
     headers = find_columns(raw.columns, LABELS, path)
+    _refuse_divided(raw, headers, path)
     image = key_column(raw, path)
     columns_by_header = _columns_by_header(raw, headers, path)
     cells = pd.DataFrame(
@@ -160,6 +162,27 @@ def read_labels(
         guessed=sheet.notes,
         notes=describe_columns(headers, path),
     )
+
+
+def _refuse_divided(raw: pd.DataFrame, headers: Mapping[str, str], path: Path) -> None:
+    """Raise `LabelError` where labels of one kind stand in two columns, as in two joined tables.
+
+    Those are columns of one name but for case and signs, and of ages in whatever words.
+    """
+    for name, header in headers.items():
+        for other in raw.columns.drop(header):
+            alike = plain(other) == plain(header) or (
+                name == "age" and plain(other) in LABELS["age"]
+            )
+            if not alike or name == "image":
+                continue
+            alone = (without_empty(raw[other]) != "") & (without_empty(raw[header]) == "")
+            if alone.any():
+                line = raw.index[alone][0]
+                raise LabelError(
+                    f"{path}, line {line}: {name} stands in {other!r}, and elsewhere in "
+                    f"{header!r}; put them into one column"
+                )
 
 
 def _columns_by_header(raw: pd.DataFrame, headers: dict[str, str], path: Path) -> dict[str, str]:
