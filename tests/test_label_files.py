@@ -300,3 +300,45 @@ def test_labels_of_two_joined_tables_are_not_lost(join, headers, refused):
     with pytest.raises(LabelError, match=f"line 3: {refused}"):
         join(labels__csv=text)
     join(labels__csv=text.replace(f",,{word}", f",{word},{word}"))
+
+
+@pytest.mark.parametrize(
+    ("headers", "read"),
+    [
+        ("Mean rating,Rating (SD)", "Mean rating"),
+        ("Score,Rating [RT in ms]", "Score"),
+        ("Rating (rank),Attractiveness", "Attractiveness"),
+        ("rating,Rating (z)", "rating"),
+        ("Mean rating,Rating (1-7)", None),  # which of both?
+    ],
+)
+def test_what_is_in_brackets_is_no_rating(join, headers, read):
+    """The standard deviation counted as the rating, before the mean in other words."""
+    first = headers.startswith(read or "?")
+    cells = ("5", "1") if first else ("1", "5")
+    text = f"image,{headers}\n00.jpg,{','.join(cells)}\n"
+    if read is None:
+        with pytest.raises(LabelError, match="could both be `rating`"):
+            join(labels__csv=text)
+        return
+    assert labels(join(labels__csv=text), "rating")[0] == [5]
+
+
+def test_the_age_of_raters_is_not_that_of_the_face(join):
+    joined = join(labels__csv="image,Age (raters),Alter\n00.jpg,25,12\n")
+    assert labels(joined, "age")[0] == [12]
+    assert join(labels__csv="image,Age (raters)\n00.jpg,25\n").table["age"].isna().all()
+
+
+def test_a_rating_with_something_in_brackets_is_told(join):
+    notes = join(labels__csv="image,Rating (front view)\n00.jpg,5\n").notes
+    assert "labels.csv: read 'Rating (front view)' as rating" in notes
+
+
+@pytest.mark.parametrize("number", ["Image #", "Image [position]", "Image (order)"])
+def test_the_number_of_a_photo_in_a_study_is_not_its_name(join, number):
+    """It was the name of another photo: all labels went to wrong ones."""
+    text = f"Photo,{number},age\n01.jpg,0,30\n00.jpg,1,40\n"
+    with pytest.raises(LabelError, match=r"could both be `image`|same photo as in the other col"):
+        join(labels__csv=text)
+    assert labels(join(labels__csv=text.replace(number, "Number")), "age")[:2] == [[40], [30]]

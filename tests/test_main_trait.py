@@ -210,6 +210,16 @@ def test_means_by_name_and_without_one_are_of_one_trait(tmp_path, chosen):
     assert ratings(joined(tmp_path, chosen, labels))[:2] == [5, 4]
 
 
+def test_what_the_page_asked_is_not_put_into_another_imported_trait(tmp_path):
+    """As `import cfd --trait calm`, and the page Rate, which asked how attractive each face is."""
+    facts = dict.fromkeys(OF_RUN, "x") | {"files": 2, "rating_scale": [1, 7]}
+    (tmp_path / "dataset.json").write_text(json.dumps(facts | {"rating_trait": "calm"}))
+    by_hand = "rater,image,trait,rating\nann,b.jpg,,7\nann,c.jpg,calm,6\n"
+    done = joined(tmp_path, (), "image,rating\na.jpg,3\n", "", "", by_hand)
+    assert ratings(done)[:3] == [3, None, 6]
+    assert done.metadata()["trait"] == "calm"  # which the page asks for from then on
+
+
 def test_an_imported_trait_beside_judgements_of_others_is_none_of_these(tmp_path):
     """As `import 3dsk` and `import cfd --append`: the second one's means are of attractiveness."""
     facts = dict.fromkeys(OF_RUN, "x") | {"files": 2, "rating_scale": [1, 7]}

@@ -17,6 +17,19 @@ _TYPE = "ratingtype"  # of a judgement: no rating
 _OTHER_UNIT = re.compile(r"month|monat|mois|mes|week|woche|\bdays?\b|\btage\b|group|decade")
 _ABBREVIATED = {*"mo mos mon mth mths mnth mnths m wk wks w d dys tg h hrs".split()}
 
+# Words in brackets of a header that is not what it else says, of raters, and of one that is.
+_ELSE = {
+    *"""
+    ci confidence count dev diff difference index iqr latency log max maximum median min minimum
+    missing ms n no nr num number old order position range rank ranks reaction rt s sd se sec secs
+    seconds sem sigma std stdev time trial var variance z zscore
+    """.split()
+}
+_OF_RATERS = {*"judge participant participants perceiver perceivers rater raters subject".split()}
+_MARKS = re.compile(r"[(\[#№%]")
+_BRACKETS = re.compile(r"\(([^()]*)\)|\[([^][]*)\]")
+_UNITS = {*"years year yrs yr y in jahre jahren ans años anni mean average avg to scale".split()}
+
 # Headers as `plain` writes them, by the column that they stand for; its own name comes first.
 IMAGE = tuple(
     """
@@ -100,7 +113,8 @@ def find_columns(
 ) -> dict[str, str]:
     """Find the header of each known column in a file.
 
-    A column's own name, in whatever case, counts before other words for it.
+    A column's own name, in whatever case, counts before other words for it, and before names with a
+    number sign or brackets. What is in these may tell that it is something else: `Rating (SD)`.
 
     Parameters
     ----------
@@ -124,12 +138,20 @@ def find_columns(
     headers: dict[str, str] = {}
     for name, words in known.items():
         names = OWN_NAMES if name == "image" else (name,)
+        odd = _ELSE if name in ("image", "rater") else _ELSE | _OF_RATERS
         exact = [header for word in names for header in columns if header == word]
-        spelt = [header for word in names for header in columns if plain(header) == plain(word)]
+        spelt = [
+            header
+            for word in names
+            for header in columns
+            if plain(header) == plain(word) and not _MARKS.search(header)
+        ]
         other = [
             header
             for header in columns
-            if plain(header) in words and header not in headers.values()
+            if plain(header) in words
+            and header not in headers.values()
+            and odd.isdisjoint(_in_brackets(header))
         ]
         if exact or (spelt and len({plain(header) for header in spelt}) == len(spelt)):
             headers[name] = (exact or spelt)[0]
@@ -143,12 +165,19 @@ def find_columns(
     return headers
 
 
+def _in_brackets(header: str) -> set[str]:
+    """The words in brackets of a header, in small letters."""
+    parts = _BRACKETS.findall(unicodedata.normalize("NFKC", header))
+    return {*re.findall(r"[^\W\d_]+", " ".join(map("".join, parts)).casefold())}
+
+
 def describe_columns(headers: Mapping[str, str], path: Path) -> list[str]:
     """A note on headers that were read as another word; empty if all have their own names."""
     other = [
         f"{header!r} as {name}"
         for name, header in headers.items()
-        if plain(header) != plain(name) and not (name == "image" and plain(header) in OWN_NAMES)
+        if (plain(header) != plain(name) or _in_brackets(header) - _UNITS)
+        and not (name == "image" and plain(header) in OWN_NAMES)
     ]
     return [f"{path.name}: read {', '.join(other)}"] if other else []
 
@@ -210,7 +239,7 @@ def no_image_column(raw: pd.DataFrame, path: Path) -> str:
 
 def rating_name(header: str) -> str:
     """`rating` or `rating_<trait>` for a header of ratings in whatever spelling; '' for another."""
-    if plain(header) == _TYPE:
+    if plain(header) == _TYPE or not _ELSE.isdisjoint(_in_brackets(header)):
         return ""
     if header == "rating" or header.startswith(PREFIX):
         return header

@@ -24,6 +24,7 @@ from facestats.labels.label_file import CLASSES, COLUMNS, FaceLabels, read_label
 from facestats.labels.levels import level_judgements, level_ratings
 from facestats.labels.main_trait import (
     combine,
+    imported_trait,
     main_trait,
     rated_traits,
     settle_ratings,
@@ -70,7 +71,7 @@ class JoinedLabels:
     dataset : list of dict or None
         Name, licence and citation of each dataset, if an import has written them.
     trait : str or None
-        The trait that `rating` is of, if `score.traits` names it.
+        The trait that `rating` is of, if it has a name.
     groups : DataFrame
         Groups of raters by line; see `rater_groups.group_columns`.
     summary : dict
@@ -173,16 +174,16 @@ def join_labels(
     from_file = _read_ratings(paths["ratings"], names, mistakes, raters, dataset)
     # Corrections stay in place when the collection changes: their names need not match.
     corrections = read_labels(manual, names, mistakes, must_match=False)
+    chosen, unnamed = _traits_asked(chosen, labels, from_file, dataset)
     main = main_trait(from_file, chosen)
     by_hand = read_rated_by_hand(manual_ratings, names, mistakes, main, raters)
     said = all_judgements(from_file, by_hand)
-    asked = [*chosen, *([dataset.trait] if dataset else [])]
-    means = TraitMeans(labels, corrections, said, asked, mistakes)
+    means = TraitMeans(labels, corrections, said, [*chosen, unnamed], mistakes)
     doubts = _doubtful_labels([labels, corrections], said, mistakes)
     mistakes.raise_any()
 
     table, extras = merged(faces, labels, corrections)
-    of_ratings = _settled(table, extras, labels, from_file, by_hand, chosen, dataset)
+    of_ratings = _settled(table, extras, labels, from_file, by_hand, chosen, unnamed)
     from_file, ratings, traits, on_traits = of_ratings
     judgements = _in_order(ratings.judgements)
     from_labels = rated_by_labels(table, from_file.of([*traits, ""][0]))
@@ -222,7 +223,7 @@ def join_labels(
         notes=[*notes, *notes_on_means, *_notes_on_levels(shifts)],
         traits=counted.by_trait,
         dataset=dataset.datasets if dataset else None,
-        trait=chosen[0] if chosen else None,
+        trait=[*traits, ""][0] or None,
         groups=groups,
     )
 
@@ -260,6 +261,14 @@ def _write_main_twice(table: pd.DataFrame, traits: Sequence[str]) -> None:
                 table[f"{PREFIX}{main}{end}"] = table[f"rating{end}"]
 
 
+def _traits_asked(
+    chosen: Sequence[str], labels: FaceLabels, file: Ratings, dataset: DatasetFacts | None
+) -> tuple[Sequence[str], str]:
+    """The traits to score, and what ratings without a trait are of ('' if unknown)."""
+    unnamed = dataset.trait if dataset else ""
+    return chosen or imported_trait(labels, file, unnamed), unnamed
+
+
 def _settled(
     table: pd.DataFrame,
     extras: list[str],
@@ -267,12 +276,12 @@ def _settled(
     file: Ratings,
     hand: RatedByHand,
     chosen: Sequence[str],
-    dataset: DatasetFacts | None,
+    unnamed: str,
 ) -> tuple[Ratings, Ratings, list[str], list[str]]:
     """Ratings of ratings.csv and of both files, by the rule of `main_trait`; all traits; notes."""
     if hand.judgements is not None and not file.traits():
         file = replace(file, judgements=None)  # a sheet without a line
-    file, notes = settle_ratings(table, labels, file, chosen, dataset.trait if dataset else "")
+    file, notes = settle_ratings(table, labels, file, chosen, unnamed)
     extras += [PREFIX + name for name in chosen if PREFIX + name in table]
     ratings, notes_by_hand = combine(file, hand, table, chosen)
     has_file = file.judgements is not None

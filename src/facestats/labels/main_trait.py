@@ -1,7 +1,7 @@
 """The main trait, which `rating` is of, and which of all ratings are of it.
 
-It is the first of `score.traits`; else of ratings.csv the one that dataset.json names, or the first
-in the file, whether that line counts or not; else it has no name. Ratings that
+It is the first of `score.traits`; else the one that dataset.json names, if another than attractive;
+else the first of ratings.csv, whether that line counts or not; else it has no name. Ratings that
 name a trait, in a column `trait` or by a column `rating_<trait>`, are of that one. Others:
 
 - ratings.csv without traits is of the trait that dataset.json names. Where that is unknown, it is
@@ -43,6 +43,23 @@ from facestats.params.names import COLUMN_PARTS, NO_TARGETS
 def main_trait(file: Ratings, chosen: Sequence[str]) -> str:
     """The first chosen trait, or else the first of ratings.csv; '' where it has no name."""
     return [*chosen, *file.traits(), ""][0]
+
+
+def imported_trait(labels: FaceLabels, file: Ratings, unnamed: str) -> list[str]:
+    """What to take for `score.traits` where it is empty and another trait was imported.
+
+    Parameters
+    ----------
+    labels : FaceLabels
+        Of labels.csv.
+    file : Ratings
+        Of ratings.csv.
+    unnamed : str
+        What ratings without a trait are of, by dataset.json; '' if unknown.
+    """
+    rated = any(_states(labels, column) for column in ("rating", PREFIX + unnamed))
+    rated |= file.traits() == [""] or unnamed in file.traits()
+    return [unnamed] if unnamed not in ("", MAIN) and rated else []
 
 
 def settle_ratings(
