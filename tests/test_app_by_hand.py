@@ -1,5 +1,7 @@
 """Labels and ratings by the pages, without a server: what is read once for all of them."""
 
+import json
+from hashlib import sha256
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,10 +14,15 @@ pytest.importorskip("fastapi", reason="needs the extra facestats[serve]")
 from facestats.app import labelling, rating
 from facestats.app.faces_table import FacesTable
 from facestats.app.labelling import Attribute, ChangedError, Labelling
-from facestats.app.rating import Rating, check_rater
+from facestats.app.rating import Rating, check_rater, read_study
 from facestats.app.site import Choices
 from facestats.attributes.known_classes import check_label, known_classes
+from facestats.core import tables
+from facestats.core.layout import FACES_TABLE, METADATA
 from facestats.errors import InputError
+from facestats.faces.tables import FACES
+from facestats.labels.dataset import OF_RUN
+from facestats.labels.tables import LABELS
 from facestats.params.project import load_params
 from resources import write_params
 
@@ -242,3 +249,33 @@ def test_nothing_is_written_of_a_photo_that_was_removed_meanwhile(root):
         seen.add(now["face"]["name"])
         now = study.rate(shown, "zed", "", now["face"]["name"], 4.0, 1.0, False)
     assert seen == {f"{i:03d}.jpg" for i in range(6)} - {face}
+
+
+def test_nothing_is_written_of_a_photo_that_took_the_name_of_another(root):
+    """Photos were numbered anew since the run: what the page shows is called otherwise now."""
+    photos = root / load_params(root / "params.yaml").data.images
+    photos.mkdir(parents=True)
+    faces = {"image": ["000.jpg"], "filename": ["000.jpg"], "sha256": [sha256(b"one").hexdigest()]}
+    faces = pd.DataFrame(faces).reindex(columns=list(FACES.columns))
+    tables.write(faces, root / FACES_TABLE, FACES)
+    shown, labels = shown_of(1), Labelling(root, False)
+    gender = Attribute("gender", ["female", "male"])
+    (photos / "000.jpg").write_bytes(b"two")
+    with pytest.raises(InputError, match="another photo has this name by now"):
+        labels.label(shown, "000.jpg", gender, "male", "", False, "", "here")
+    (photos / "000.jpg").write_bytes(b"one")
+    labels.label(shown, "000.jpg", gender, "male", "", False, "", "here")
+
+
+def test_nobody_rates_on_the_scale_of_before_an_import(root):
+    write_params(root, {"labels": {"rating_scale": "auto"}})
+    params = load_params(root / "params.yaml")
+    table = root / METADATA / LABELS.name
+    empty = pd.DataFrame(columns=list(LABELS.columns))
+    tables.write(empty, table, LABELS, {"rating_low": "1", "rating_high": "7"})
+    assert read_study(root).scale == (1, 7)
+    facts = dict.fromkeys(OF_RUN, "x") | {"files": 2, "rating_scale": [0, 100]}
+    (root / params.data.labels).mkdir(parents=True, exist_ok=True)
+    (root / params.data.labels / "dataset.json").write_text(json.dumps(facts))
+    with pytest.raises(InputError, match=r"from 1 to 7 in the last run, and are from 0 to 100"):
+        read_study(root)

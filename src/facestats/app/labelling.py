@@ -19,15 +19,17 @@ from facestats.app.query import Query
 from facestats.app.recent import Recent
 from facestats.app.site import Shown, words
 from facestats.attributes.known_classes import check_label, known_classes
-from facestats.core.layout import METADATA
+from facestats.core import tables
+from facestats.core.layout import FACES_TABLE, METADATA
 from facestats.core.tables import UNKNOWN
 from facestats.errors import FaceStatsError, InputError
+from facestats.faces.tables import FACES
 from facestats.labels.cells import number, one_form
 from facestats.labels.csv_text import read_csv
 from facestats.labels.manual import Change, labels_by_hand, merge_labels, own_file, same_label
 from facestats.machine.output import one_line
 from facestats.params.project import Params, load_params
-from facestats.photos.source import is_photo
+from facestats.photos.source import hash_photo, is_photo
 from facestats.serving.answers import SENSITIVE_COLUMNS
 from facestats.serving.manifest import Identity, identity
 
@@ -285,10 +287,27 @@ def is_removed(root: Path, image: str) -> bool:
     return "\\x" not in image and photos.is_dir() and not is_photo(photos / image)
 
 
+def is_replaced(root: Path, image: str) -> bool:
+    """Whether another photo has this name since the run, as where photos were numbered anew."""
+    table, photo = root / FACES_TABLE, root / params_of(root).data.images / image
+    try:
+        known = _sha256(table, identity(table)).get(image)
+        return bool(known) and is_photo(photo) and hash_photo(photo) != known
+    except FaceStatsError:  # no such table, or no photo that can be read
+        return False
+
+
+@lru_cache(maxsize=1)
+def _sha256(table: Path, _: Identity) -> pd.Series:
+    return tables.read(table, FACES, ["image", "sha256"]).set_index("image")["sha256"].dropna()
+
+
 def refuse_removed(root: Path, image: str) -> None:
-    """Raise `InputError` for a photo that `is_removed`: nothing more is written about it."""
+    """Raise `InputError` for a photo that is not that of the run: nothing is written about it."""
     if is_removed(root, image):
         raise InputError("this photo was removed from the project; reload the page")
+    if is_replaced(root, image):
+        raise InputError("another photo has this name by now; `dvc repro`, then reload the page")
 
 
 def params_of(root: Path) -> Params:

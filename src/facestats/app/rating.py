@@ -22,6 +22,7 @@ from facestats.errors import FaceStatsError, InputError
 from facestats.labels.cells import is_empty
 from facestats.labels.columns import plain
 from facestats.labels.csv_text import IMPORT_ID, visible
+from facestats.labels.dataset import read_dataset
 from facestats.labels.manual import alone, own_file
 from facestats.labels.rated_by_hand import AGAIN, HEADER, add_line, rows_by_hand, take_line
 from facestats.labels.tables import LABELS
@@ -67,8 +68,8 @@ def read_study(root: Path) -> Study:
 
     Raises
     ------
-    InputError, ParamsError
-        No scale is set, and none is known.
+    InputError, ParamsError, LabelError
+        No scale is set, and none is known, or another one since the last run.
     """
     params = params_of(root)
     path = own_file(root, "data.manual_ratings", params.data.manual_ratings)
@@ -85,6 +86,12 @@ def read_study(root: Path) -> Study:
         raise InputError(
             "nobody has rated yet, so the scale is not known: write labels.rating_scale: [1, 7], "
             "or the ends of your scale, into params.yaml"
+        )
+    dataset = read_dataset(root / params.data.labels) if isinstance(scale, str) else None
+    if dataset and dataset.scale and known and dataset.scale != known:
+        raise InputError(
+            f"the ratings were on a scale from {known[0]:g} to {known[1]:g} in the last run, and "
+            f"are from {dataset.scale[0]:g} to {dataset.scale[1]:g} by now; run `dvc repro` first"
         )
     traits = [*params.score.traits] or [facts.get("trait", "")]
     return Study(traits, ends, path)

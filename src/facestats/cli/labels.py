@@ -166,7 +166,7 @@ def _copy_template(root: Path, options: argparse.Namespace) -> int:
 
 
 def _merge(root: Path, options: argparse.Namespace) -> int:
-    from facestats.app.labelling import is_removed
+    from facestats.app.labelling import is_removed, is_replaced
     from facestats.app.uncommitted import images_of
     from facestats.attributes.filled import read_filled
     from facestats.attributes.known_classes import known_classes
@@ -191,6 +191,12 @@ def _merge(root: Path, options: argparse.Namespace) -> int:
             raise InputError(
                 f"{options.file}: {' and '.join(map(one_line, gone[:5]))}: removed from the "
                 "project since the last run; take what it says of them out, nothing was written"
+            )
+        if new := [name for name in filled.answers if is_replaced(root, images[name])]:
+            raise InputError(
+                f"{options.file}: {' and '.join(map(one_line, new[:5]))}: another photo since the "
+                "last run; `dvc repro` and a new template, or take what it says of them out; "
+                "nothing was written"
             )
 
     refuse_removed([])  # of a dry run, too; then again while nobody else writes
