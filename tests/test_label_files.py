@@ -309,7 +309,10 @@ def test_labels_of_two_joined_tables_are_not_lost(join, headers, refused):
         ("Score,Rating [RT in ms]", "Score"),
         ("Rating (rank),Attractiveness", "Attractiveness"),
         ("rating,Rating (z)", "rating"),
+        ("Mean rating,Rating (standard deviation)", "Mean rating"),
+        ("Mean rating,Rating（SD）", "Mean rating"),
         ("Mean rating,Rating (1-7)", None),  # which of both?
+        ("Mean rating,Rating ±", None),
     ],
 )
 def test_what_is_in_brackets_is_no_rating(join, headers, read):
@@ -328,6 +331,33 @@ def test_the_age_of_raters_is_not_that_of_the_face(join):
     joined = join(labels__csv="image,Age (raters),Alter\n00.jpg,25,12\n")
     assert labels(joined, "age")[0] == [12]
     assert join(labels__csv="image,Age (raters)\n00.jpg,25\n").table["age"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("header", "column"),
+    [
+        ("Rating (min 1, max 7)", "rating"),
+        ("Rating (range 1-7)", "rating"),
+        ("Rating (%)", "rating"),
+        ("Mean rating (N=42)", "rating"),
+        ("Attractiveness (mean over raters)", "rating"),
+        ("Rating (1 = no. 7 = yes)", "rating"),
+        ("Rating (women's faces)", "rating"),
+        ("Age (years old)", "age"),
+        ("Age (at time of photo)", "age"),
+        ("Age (subject)", "age"),
+        ("Age (number)", "age"),
+        ("Age (in years; missing = 99)", "age"),
+    ],
+)
+def test_what_else_is_in_brackets_makes_it_no_other_column(join, header, column):
+    assert labels(join(labels__csv=f'image,"{header}"\n00.jpg,5\n'), column)[0] == [5]
+
+
+@pytest.mark.parametrize("other", ["Age (rater)", "Age?", "Person #", "Rating (N)"])
+def test_what_is_another_column_is_not_divided_from_one(join, other):
+    text = f"image,Age,Person,Rating,{other}\n00.jpg,30,ann,5,1\n01.jpg,,,,1\n"
+    assert labels(join(labels__csv=text), "age")[0] == [30]
 
 
 def test_a_rating_with_something_in_brackets_is_told(join):

@@ -174,7 +174,7 @@ def test_the_first_trait_is_that_of_the_file_whether_its_line_counts_or_not(tmp_
     header = "image,rater,trait,rating,rating_type\n"
     done = joined(tmp_path, (), "", f"{header}{first}\n{judged}")
     assert ratings(done)[0] == 6
-    assert "`rating` is of attractive: score.traits names no other" in done.notes
+    assert "score.traits is empty: `rating` is of attractive" in done.notes
 
 
 def test_a_dataset_of_which_no_chosen_rater_judged_a_face_has_no_means(tmp_path):

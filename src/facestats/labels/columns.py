@@ -17,18 +17,18 @@ _TYPE = "ratingtype"  # of a judgement: no rating
 _OTHER_UNIT = re.compile(r"month|monat|mois|mes|week|woche|\bdays?\b|\btage\b|group|decade")
 _ABBREVIATED = {*"mo mos mon mth mths mnth mnths m wk wks w d dys tg h hrs".split()}
 
-# Words in brackets of a header that is not what it else says, of raters, and of one that is.
+# Words in brackets of a header that is not what it else says: `Rating (SD)`, `Age (of raters)`.
 _ELSE = {
     *"""
-    ci confidence count dev diff difference index iqr latency log max maximum median min minimum
-    missing ms n no nr num number old order position range rank ranks reaction rt s sd se sec secs
-    seconds sem sigma std stdev time trial var variance z zscore
+    by certainty ci confidence count deviation diff difference error in iqr latency log max maximum
+    min minimum missing ms n nr of order rank ranks rating ratings reaction response rt s sd se sec
+    secs seconds sem sigma standard std stdev the time trial var variance z zscore
     """.split()
 }
-_OF_RATERS = {*"judge participant participants perceiver perceivers rater raters subject".split()}
-_MARKS = re.compile(r"[(\[#№%]")
+_OF_RATERS = {*"judge judges perceiver perceivers rater raters".split()}
+_SIGNS = re.compile(r"[#№%±?]|\+/-")
 _BRACKETS = re.compile(r"\(([^()]*)\)|\[([^][]*)\]")
-_UNITS = {*"years year yrs yr y in jahre jahren ans años anni mean average avg to scale".split()}
+_UNITS = {*"years year yrs yr y in jahre jahren años anni mean average avg to scale".split()}
 
 # Headers as `plain` writes them, by the column that they stand for; its own name comes first.
 IMAGE = tuple(
@@ -138,20 +138,19 @@ def find_columns(
     headers: dict[str, str] = {}
     for name, words in known.items():
         names = OWN_NAMES if name == "image" else (name,)
-        odd = _ELSE if name in ("image", "rater") else _ELSE | _OF_RATERS
         exact = [header for word in names for header in columns if header == word]
         spelt = [
             header
             for word in names
             for header in columns
-            if plain(header) == plain(word) and not _MARKS.search(header)
+            if plain(header) == plain(word) and not (has_sign(header) or _in_brackets(header))
         ]
         other = [
             header
             for header in columns
             if plain(header) in words
             and header not in headers.values()
-            and odd.isdisjoint(_in_brackets(header))
+            and not is_else(header, name)
         ]
         if exact or (spelt and len({plain(header) for header in spelt}) == len(spelt)):
             headers[name] = (exact or spelt)[0]
@@ -166,9 +165,20 @@ def find_columns(
 
 
 def _in_brackets(header: str) -> set[str]:
-    """The words in brackets of a header, in small letters."""
+    """The words and numbers in brackets of a header, in small letters."""
     parts = _BRACKETS.findall(unicodedata.normalize("NFKC", header))
-    return {*re.findall(r"[^\W\d_]+", " ".join(map("".join, parts)).casefold())}
+    return {*re.findall(r"[^\W_]+", " ".join(map("".join, parts)).casefold())}
+
+
+def has_sign(header: str) -> bool:
+    """Whether a header has a sign that may make it another column: `Image #`, `Rating ±`."""
+    return bool(_SIGNS.search(unicodedata.normalize("NFKC", header)))
+
+
+def is_else(header: str, name: str) -> bool:
+    """Whether all words in brackets of a header say that it is not the column `name`."""
+    words = _in_brackets(header)  # with numbers, they tell of a scale: (range 1 to 7)
+    return bool(words) and words <= (_ELSE if name in ("image", "rater") else _ELSE | _OF_RATERS)
 
 
 def describe_columns(headers: Mapping[str, str], path: Path) -> list[str]:
@@ -176,7 +186,7 @@ def describe_columns(headers: Mapping[str, str], path: Path) -> list[str]:
     other = [
         f"{header!r} as {name}"
         for name, header in headers.items()
-        if (plain(header) != plain(name) or _in_brackets(header) - _UNITS)
+        if (plain(header) != plain(name) or any(map(str.isalpha, _in_brackets(header) - _UNITS)))
         and not (name == "image" and plain(header) in OWN_NAMES)
     ]
     return [f"{path.name}: read {', '.join(other)}"] if other else []
@@ -239,7 +249,7 @@ def no_image_column(raw: pd.DataFrame, path: Path) -> str:
 
 def rating_name(header: str) -> str:
     """`rating` or `rating_<trait>` for a header of ratings in whatever spelling; '' for another."""
-    if plain(header) == _TYPE or not _ELSE.isdisjoint(_in_brackets(header)):
+    if plain(header) == _TYPE or is_else(header, "rating"):
         return ""
     if header == "rating" or header.startswith(PREFIX):
         return header

@@ -287,7 +287,7 @@ def _settled(
     has_file = file.judgements is not None
     traits = rated_traits(ratings.traits(), table, chosen, has_file, notes)
     if not chosen and len(traits) > 1:
-        notes.append(f"`rating` is of {traits[0] or 'no named trait'}: score.traits names no other")
+        notes.append(f"score.traits is empty: `rating` is of {traits[0] or 'no named trait'}")
     return file, ratings, traits, [*notes, *notes_by_hand]
 
 

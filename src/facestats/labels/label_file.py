@@ -24,6 +24,8 @@ from facestats.labels.columns import (
     OWN_NAMES,
     describe_columns,
     find_columns,
+    has_sign,
+    is_else,
     is_of_other_unit,
     is_own,
     key_column,
@@ -174,7 +176,7 @@ def _refuse_divided(raw: pd.DataFrame, headers: Mapping[str, str], path: Path) -
             alike = plain(other) == plain(header) or (
                 name == "age" and plain(other) in LABELS["age"]
             )
-            if not alike or name == "image":
+            if not alike or name == "image" or is_else(other, name) or has_sign(other):
                 continue
             alone = (without_empty(raw[other]) != "") & (without_empty(raw[header]) == "")
             if alone.any():
