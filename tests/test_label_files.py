@@ -313,6 +313,7 @@ def test_labels_of_two_joined_tables_are_not_lost(join, headers, refused):
         ("Mean rating,Rating（SD）", "Mean rating"),
         ("Mean rating,Rating (1-7)", None),  # which of both?
         ("Mean rating,Rating ±", None),
+        ("Rating,Rating (rater 2)", None),
     ],
 )
 def test_what_is_in_brackets_is_no_rating(join, headers, read):

@@ -220,6 +220,18 @@ def test_what_the_page_asked_is_not_put_into_another_imported_trait(tmp_path):
     assert done.metadata()["trait"] == "calm"  # which the page asks for from then on
 
 
+@pytest.mark.parametrize("by_hand", ["", "rater,image,trait,rating\nann,d.jpg,,6\n"])
+def test_own_judgements_of_another_trait_are_not_mixed_with_the_imported_one(tmp_path, by_hand):
+    """One rating by the page made the happy ones those of attractiveness."""
+    facts = dict.fromkeys(OF_RUN, "x") | {"files": 2, "rating_scale": [1, 7]}
+    (tmp_path / "dataset.json").write_text(json.dumps(facts | {"rating_trait": "attractive"}))
+    judged = f"{TRAITS}a.jpg,ann,happy,2\n"
+    for columns, cells in (("rating", "6"), ("rating,rating_attractive,rating_happy", "6,6,1")):
+        done = joined(tmp_path, (), f"image,{columns}\na.jpg,{cells}\n", judged, "", by_hand)
+        assert ratings(done) == [2, None, None, None]
+        assert done.metadata()["trait"] == "happy"
+
+
 def test_an_imported_trait_beside_judgements_of_others_is_none_of_these(tmp_path):
     """As `import 3dsk` and `import cfd --append`: the second one's means are of attractiveness."""
     facts = dict.fromkeys(OF_RUN, "x") | {"files": 2, "rating_scale": [1, 7]}

@@ -309,3 +309,9 @@ def test_numbers_for_no_answer_are_no_ratings(join, code):
         "nothing .labels.rating_scale: auto",
     ):
         join(ratings__csv="\n".join(["image,rater,rating", *lines]))
+
+
+@pytest.mark.parametrize("header", ["Participant (no.)", "Rater (n)", "Subject [number]"])
+def test_raters_by_numbers_are_raters(join, header):
+    joined = join(ratings__csv=f"image,{header},rating\n00.jpg,1,3\n00.jpg,2,5\n")
+    assert joined.judgements["rater"].tolist() == ["1", "2"]

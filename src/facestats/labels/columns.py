@@ -20,12 +20,12 @@ _ABBREVIATED = {*"mo mos mon mth mths mnth mnths m wk wks w d dys tg h hrs".spli
 # Words in brackets of a header that is not what it else says: `Rating (SD)`, `Age (of raters)`.
 _ELSE = {
     *"""
-    by certainty ci confidence count deviation diff difference error in iqr latency log max maximum
-    min minimum missing ms n nr of order rank ranks rating ratings reaction response rt s sd se sec
-    secs seconds sem sigma standard std stdev the time trial var variance z zscore
+    by certainty ci confidence count deviation diff difference error in iqr judge judges latency log
+    max maximum min minimum missing ms n nr of order perceiver perceivers rank ranks rater raters
+    rating ratings reaction response rt s sd se sec secs seconds sem sigma standard std stdev the
+    time trial var variance z zscore
     """.split()
 }
-_OF_RATERS = {*"judge judges perceiver perceivers rater raters".split()}
 _SIGNS = re.compile(r"[#№%±?]|\+/-")
 _BRACKETS = re.compile(r"\(([^()]*)\)|\[([^][]*)\]")
 _UNITS = {*"years year yrs yr y in jahre jahren años anni mean average avg to scale".split()}
@@ -152,7 +152,12 @@ def find_columns(
             and header not in headers.values()
             and not is_else(header, name)
         ]
-        if exact or (spelt and len({plain(header) for header in spelt}) == len(spelt)):
+        alike = [
+            header
+            for header in other
+            if plain(header) in {plain(word) for word in names} and not has_sign(header)
+        ]
+        if exact or (spelt and len({plain(header) for header in alike}) == len(alike)):
             headers[name] = (exact or spelt)[0]
         elif len(other) > 1:
             raise LabelError(
@@ -178,7 +183,7 @@ def has_sign(header: str) -> bool:
 def is_else(header: str, name: str) -> bool:
     """Whether all words in brackets of a header say that it is not the column `name`."""
     words = _in_brackets(header)  # with numbers, they tell of a scale: (range 1 to 7)
-    return bool(words) and words <= (_ELSE if name in ("image", "rater") else _ELSE | _OF_RATERS)
+    return name not in ("image", "rater") and bool(words) and words <= _ELSE
 
 
 def describe_columns(headers: Mapping[str, str], path: Path) -> list[str]:

@@ -284,8 +284,7 @@ def _settled(
     file, notes = settle_ratings(table, labels, file, chosen, unnamed)
     extras += [PREFIX + name for name in chosen if PREFIX + name in table]
     ratings, notes_by_hand = combine(file, hand, table, chosen)
-    has_file = file.judgements is not None
-    traits = rated_traits(ratings.traits(), table, chosen, has_file, notes)
+    traits = rated_traits(ratings.traits(), table, chosen, file, notes)
     if not chosen and len(traits) > 1:
         notes.append(f"score.traits is empty: `rating` is of {traits[0] or 'no named trait'}")
     return file, ratings, traits, [*notes, *notes_by_hand]

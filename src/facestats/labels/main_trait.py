@@ -98,22 +98,19 @@ def settle_ratings(
         file = file.named(trait)
     if chosen and main != MAIN and named not in table and not is_judged:
         _refuse_alike(main, table)
-    of_others = bool(file.traits()) and main not in file.traits()
-    trait = MAIN if states_means or of_others else main
-    trait = unnamed if chosen and unnamed else trait
-    is_other = trait != main if chosen else bool(main) and states_means and unnamed != main
-    if is_other and _states(labels, "rating"):
+    of_others = bool(chosen and file.traits()) and main not in file.traits()
+    trait = unnamed or (MAIN if states_means or of_others else main)
+    if main and trait != main and _states(labels, "rating"):
         lost = table["rating"].notna()
         if named in table:  # an import writes those of the first trait twice
             lost &= table["rating"] != table[named]
-        if chosen and trait in chosen and PREFIX + trait not in table:
+        if trait in chosen and PREFIX + trait not in table:
             table[PREFIX + trait] = table["rating"]
             table[f"{PREFIX}{trait}_source"] = table["rating_source"]
             lost[:] = False
         if lost.any():
-            why = _of(trait) if chosen else f"{named} has those of {main}"
             rated = number_of(int(lost.sum()), "rating")
-            notes.append(f"{rated} of the column rating do not count: {why}")
+            notes.append(f"{rated} of the column rating do not count: {_of(trait)}")
         table["rating"] = float("nan")
         table["rating_source"] = pd.Series(None, table.index, dtype="str")
     if named in table:
@@ -198,7 +195,7 @@ def rated_traits(
     judged: Sequence[str],
     table: pd.DataFrame,
     chosen: Sequence[str],
-    has_file: bool,
+    file: Ratings,
     notes: Sequence[str] = (),
 ) -> list[str]:
     """All traits that are rated, the main one first.
@@ -211,8 +208,8 @@ def rated_traits(
         Labels by face; `rating` is of the main trait, as the label files have it.
     chosen : sequence of str
         `score.traits`.
-    has_file : bool
-        Whether there is ratings.csv.
+    file : Ratings
+        Of ratings.csv.
     notes : sequence of str
         Why ratings do not count.
 
@@ -225,8 +222,10 @@ def rated_traits(
     named = [*filter(None, judged)]
     if not chosen:
         # What the page Rate once asked for is not the main trait if anything else rates that.
-        nameless = "" in judged or (bool(judged) and not has_file and is_stated)
-        return [*judged] if has_file else [*([""] if nameless else []), *named]
+        if file.judgements is not None:
+            return [*dict.fromkeys([*file.traits()[:1], *judged])]
+        nameless = "" in judged or (bool(judged) and is_stated)
+        return [*([""] if nameless else []), *named]
     there = {*named, *(name for name in chosen if PREFIX + name in table)}
     there |= {chosen[0]} if is_stated else set()
     if missing := [name for name in chosen if name not in there]:
