@@ -44,7 +44,7 @@ left out. Model card and report name the licence. `dataset.croissant.json` is a 
   female}`.
 
 - Raters of one study may call the average face 28 of 100, those of another 53. `labels.level`
-  brings the mean ratings of added datasets to that of the largest.
+  brings the mean ratings of datasets (column `dataset`) to that of the largest.
 
 | message | what to do |
 |---|---|

@@ -58,7 +58,9 @@ def study(folder, names, monkeypatch):
     found = rating.Study([""], (1.0, 7.0), folder / "manual_ratings.csv")
     monkeypatch.setattr(rating, "read_study", lambda root: found)
     faces = FacesTable(pd.DataFrame({"filename": names, "image": names}))
-    return Rating(folder, Choices(consent="yes")), SimpleNamespace(faces=faces, version="1")
+    facts = SimpleNamespace(sha256_of=lambda face: None)
+    shown = SimpleNamespace(faces=faces, facts=facts, version="1")
+    return Rating(folder, Choices(consent="yes")), shown
 
 
 @pytest.mark.long

@@ -14,12 +14,13 @@ pytest.importorskip("fastapi", reason="needs the extra facestats[serve]")
 from facestats.app import labelling, rating
 from facestats.app.faces_table import FacesTable
 from facestats.app.labelling import Attribute, ChangedError, Labelling
+from facestats.app.photo_facts import PhotoFacts
 from facestats.app.rating import Rating, check_rater, read_study
 from facestats.app.site import Choices
 from facestats.attributes.known_classes import check_label, known_classes
 from facestats.core import tables
 from facestats.core.layout import FACES_TABLE, METADATA
-from facestats.errors import InputError
+from facestats.errors import InputError, ModelError
 from facestats.faces.tables import FACES
 from facestats.labels.dataset import OF_RUN
 from facestats.labels.tables import LABELS
@@ -31,7 +32,8 @@ def shown_of(n: int) -> Any:
     """What pages show of `n` faces."""
     names = [f"{i:03d}.jpg" for i in range(n)]
     table = pd.DataFrame({"filename": names, "image": names, "score_withheld": None})
-    return SimpleNamespace(faces=FacesTable(table), version="1")
+    facts = SimpleNamespace(sha256_of=lambda face: None)
+    return SimpleNamespace(faces=FacesTable(table), facts=facts, version="1")
 
 
 @pytest.fixture
@@ -255,16 +257,35 @@ def test_nothing_is_written_of_a_photo_that_took_the_name_of_another(root):
     """Photos were numbered anew since the run: what the page shows is called otherwise now."""
     photos = root / load_params(root / "params.yaml").data.images
     photos.mkdir(parents=True)
-    faces = {"image": ["000.jpg"], "filename": ["000.jpg"], "sha256": [sha256(b"one").hexdigest()]}
-    faces = pd.DataFrame(faces).reindex(columns=list(FACES.columns))
-    tables.write(faces, root / FACES_TABLE, FACES)
     shown, labels = shown_of(1), Labelling(root, False)
+    shown.facts.sha256_of = {"000.jpg": sha256(b"one").hexdigest()}.get
     gender = Attribute("gender", ["female", "male"])
     (photos / "000.jpg").write_bytes(b"two")
     with pytest.raises(InputError, match="another photo has this name by now"):
         labels.label(shown, "000.jpg", gender, "male", "", False, "", "here")
     (photos / "000.jpg").write_bytes(b"one")
     labels.label(shown, "000.jpg", gender, "male", "", False, "", "here")
+
+
+def test_which_photo_was_shown_is_known_while_another_run_replaces_the_table(root):
+    """Else a label would be written of the photo that has the name by then."""
+    faces = {"image": ["000.jpg"], "filename": ["000.jpg"], "sha256": ["of the old one"]}
+    faces = pd.DataFrame(faces).reindex(columns=list(FACES.columns))
+    tables.write(faces, root / FACES_TABLE, FACES)
+    facts, late = PhotoFacts(None, None), PhotoFacts(None, None)
+    facts._path = lambda: root / FACES_TABLE
+    assert facts.sha256_of("000.jpg") == "of the old one"
+
+    def replaced():
+        raise ModelError("a run is under way")
+
+    facts._path = late._path = replaced
+    assert facts.sha256_of("000.jpg") == "of the old one"
+    shown = shown_of(1)
+    shown.facts.sha256_of = late.sha256_of
+    gender = Attribute("gender", ["female", "male"])
+    with pytest.raises(InputError, match="a run is under way"):
+        Labelling(root, False).label(shown, "000.jpg", gender, "male", "", False, "", "here")
 
 
 def test_nobody_rates_on_the_scale_of_before_an_import(root):

@@ -9,6 +9,8 @@ import pytest
 
 from facestats.errors import LabelError
 from facestats.labels.joining import join_labels
+from facestats.labels.manual import merge_labels
+from facestats.labels.removal import read_label_file
 from label_files import PLAIN, THREE, join_files, labels
 
 
@@ -368,8 +370,26 @@ def test_a_rating_with_something_in_brackets_is_told(join):
 
 @pytest.mark.parametrize("number", ["Image #", "Image [position]", "Image (order)"])
 def test_the_number_of_a_photo_in_a_study_is_not_its_name(join, number):
-    """It was the name of another photo: all labels went to wrong ones."""
+    """It was the name of another photo: all labels went to wrong ones, and `forget` took others."""
     text = f"Photo,{number},age\n01.jpg,0,30\n00.jpg,1,40\n"
-    with pytest.raises(LabelError, match=r"could both be `image`|same photo as in the other col"):
-        join(labels__csv=text)
-    assert labels(join(labels__csv=text.replace(number, "Number")), "age")[:2] == [[40], [30]]
+    assert labels(join(labels__csv=text), "age")[:2] == [[40], [30]]
+    text = f"Photo,{number},rater,rating\n01.jpg,0,ann,3\n00.jpg,1,ann,4\n"
+    joined = join(labels__csv="image\n", ratings__csv=text)
+    assert labels(joined, "rating")[:2] == [[4], [3]]
+
+
+def test_forgetting_goes_by_the_names_of_photos_not_by_their_numbers(tmp_path):
+    path = tmp_path / "ratings.csv"
+    path.write_text("Photo,Image (order),rater,rating\n1.jpg,2,ann,3\n2.jpg,1,ann,4\n")
+    file = read_label_file(path)
+    assert file is not None
+    assert file.lines(["1.jpg", "1"]) == [2]
+
+
+def test_a_label_by_hand_goes_into_the_column_that_is_read(tmp_path):
+    path = tmp_path / "manual_labels.csv"
+    path.write_text("filename,Age (rater)\na.jpg,25\n")
+    merge_labels(path, {"b.jpg": {"age": "9"}}, {"a.jpg": "a.jpg", "b.jpg": "b.jpg"})
+    read = pd.read_csv(path).set_index("filename")
+    assert read.loc["b.jpg", "age"] == 9
+    assert read.loc["a.jpg", "Age (rater)"] == 25

@@ -232,6 +232,17 @@ def test_own_judgements_of_another_trait_are_not_mixed_with_the_imported_one(tmp
         assert done.metadata()["trait"] == "happy"
 
 
+def test_a_correction_of_one_face_takes_no_mean_of_others_away(tmp_path):
+    facts = dict.fromkeys(OF_RUN, "x") | {"files": 2, "rating_scale": [1, 7]}
+    (tmp_path / "dataset.json").write_text(json.dumps(facts | {"rating_trait": "attractive"}))
+    labels = "image,rating\na.jpg,6\nb.jpg,7\n"
+    judged = f"{TRAITS}a.jpg,ann,happy,2\n"
+    by_hand = "image,rating_attractive\na.jpg,5\n"
+    done = joined(tmp_path, ("happy", "attractive"), labels, judged, by_hand)
+    assert done.table["rating_attractive"].tolist()[:2] == [5, 7]
+    assert done.table["rating_attractive_source"].tolist()[:2] == ["manual", "label"]
+
+
 def test_an_imported_trait_beside_judgements_of_others_is_none_of_these(tmp_path):
     """As `import 3dsk` and `import cfd --append`: the second one's means are of attractiveness."""
     facts = dict.fromkeys(OF_RUN, "x") | {"files": 2, "rating_scale": [1, 7]}

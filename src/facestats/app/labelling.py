@@ -22,7 +22,7 @@ from facestats.attributes.known_classes import check_label, known_classes
 from facestats.core import tables
 from facestats.core.layout import FACES_TABLE, METADATA
 from facestats.core.tables import UNKNOWN
-from facestats.errors import FaceStatsError, InputError
+from facestats.errors import FaceStatsError, InputError, ModelError
 from facestats.faces.tables import FACES
 from facestats.labels.cells import number, one_form
 from facestats.labels.csv_text import read_csv
@@ -201,7 +201,7 @@ class Labelling:
         InputError, LabelError
             It is no label (or ethnicity, where it may not be shown), or the file can't be written.
         """
-        refuse_removed(self.root, shown.faces.images[filename])
+        refuse_removed(self.root, shown, filename)
         who = labeller(who)
         label = check_label(attribute.name, text, attribute.classes, new) if text else ""
         with self.journal.alone():
@@ -219,7 +219,7 @@ class Labelling:
             (last,) = found
             if not self._may_show(last.column):
                 raise InputError("this server was started without --allow-ethnicity")
-            refuse_removed(self.root, shown.faces.images.get(last.filename, last.filename))
+            refuse_removed(self.root, shown, last.filename)
             old = label_without(last, self.journal.entries())
             if old != last.new:
                 self._write(shown, last.filename, last.column, old, last.new)
@@ -289,11 +289,19 @@ def is_removed(root: Path, image: str) -> bool:
 
 def is_replaced(root: Path, image: str) -> bool:
     """Whether another photo has this name since the run, as where photos were numbered anew."""
-    table, photo = root / FACES_TABLE, root / params_of(root).data.images / image
+    table = root / FACES_TABLE
     try:
         known = _sha256(table, identity(table)).get(image)
-        return bool(known) and is_photo(photo) and hash_photo(photo) != known
-    except FaceStatsError:  # no such table, or no photo that can be read
+    except FaceStatsError:  # no such table
+        return False
+    return bool(known) and _is_another(root, image, known)
+
+
+def _is_another(root: Path, image: str, known: str) -> bool:
+    photo = root / params_of(root).data.images / image
+    try:
+        return is_photo(photo) and hash_photo(photo) != known
+    except FaceStatsError:  # none that can be read
         return False
 
 
@@ -302,11 +310,18 @@ def _sha256(table: Path, _: Identity) -> pd.Series:
     return tables.read(table, FACES, ["image", "sha256"]).set_index("image")["sha256"].dropna()
 
 
-def refuse_removed(root: Path, image: str) -> None:
-    """Raise `InputError` for a photo that is not that of the run: nothing is written about it."""
+def refuse_removed(root: Path, shown: Shown, face: str) -> None:
+    """Raise `InputError` for a photo that is not that which is shown: nothing is written of it."""
+    image = shown.faces.images.get(face, face)
     if is_removed(root, image):
         raise InputError("this photo was removed from the project; reload the page")
-    if is_replaced(root, image):
+    try:
+        known = shown.facts.sha256_of(face)
+    except ModelError:
+        if (root / FACES_TABLE).exists():
+            raise InputError("a run is under way; reload the page when it has ended") from None
+        return  # a server without the photos' table
+    if known and _is_another(root, image, known):
         raise InputError("another photo has this name by now; `dvc repro`, then reload the page")
 
 

@@ -40,7 +40,7 @@ class PhotoFacts:
     def __init__(self, models: Models, flags_sha256: str | None):
         self.models = models
         self._lock, self._reading = threading.Lock(), threading.Lock()
-        self._hashes: dict[str, str] | None = None
+        self._hashes: pd.DataFrame | None = None
         self._rejected: pd.DataFrame | None = None
         self._flags: Recent[Flags | None] = Recent(1)
         self._flags_sha256 = flags_sha256
@@ -57,13 +57,29 @@ class PhotoFacts:
 
     def hash_of(self, filename: str) -> np.ndarray | None:
         """The perceptual hash of a crop, uint8 (32,)."""
-        path = self._path()
+        self._path()
+        hashes = self._read_hashes()
+        text = hashes["perceptual_hash"].get(filename)
+        return None if pd.isna(text) else np.frombuffer(bytes.fromhex(text), np.uint8)
+
+    def sha256_of(self, filename: str) -> str | None:
+        """The sha256 of the photo of a face in the run that is shown, also while another one runs.
+
+        Raises
+        ------
+        ModelError
+            Another run has replaced the table before it was read.
+        """
+        found = self._read_hashes()["sha256"].get(filename)
+        return None if pd.isna(found) else str(found)
+
+    def _read_hashes(self) -> pd.DataFrame:
         with self._reading:
             if self._hashes is None:
-                read = tables.read(path, FACES, ["filename", "perceptual_hash"]).dropna()
-                self._hashes = dict(zip(read["filename"], read["perceptual_hash"], strict=True))
-        text = self._hashes.get(filename)
-        return None if text is None else np.frombuffer(bytes.fromhex(text), np.uint8)
+                names = ["filename", "perceptual_hash", "sha256"]
+                read = tables.read(self._path(), FACES, names).dropna(subset="filename")
+                self._hashes = read.set_index("filename")
+            return self._hashes
 
     def of_face(self, filename: str) -> dict[str, Any]:
         """The row of a face; `box` (4,) in pixels of the photo and `landmarks` (468, 3) as lists.

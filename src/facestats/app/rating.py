@@ -198,7 +198,7 @@ class Rating:
         low, high = study.scale
         if not low <= rating <= high or (study.points and not rating.is_integer()):
             raise InputError(f"{rating:g} is no answer; expected {low:g} to {high:g}")
-        refuse_removed(self.root, shown.faces.images.get(face, face))
+        refuse_removed(self.root, shown, face)
         if not 0 <= seconds <= LONGEST_TIME:
             raise InputError("the time of the answer is none")
         with alone(study.path.resolve().parent):

@@ -152,6 +152,9 @@ def find_columns(
             and header not in headers.values()
             and not is_else(header, name)
         ]
+        unmarked = [header for header in other if not (has_sign(header) or _in_brackets(header))]
+        if name in ("image", "rater") and len(unmarked) == 1:
+            other = unmarked  # beside it, `Image (order)` or `Rater #` is a number in the study
         alike = [
             header
             for header in other
@@ -178,6 +181,11 @@ def _in_brackets(header: str) -> set[str]:
 def has_sign(header: str) -> bool:
     """Whether a header has a sign that may make it another column: `Image #`, `Rating ±`."""
     return bool(_SIGNS.search(unicodedata.normalize("NFKC", header)))
+
+
+def names_photo(header: str) -> bool:
+    """Whether a column, which need not be the key, is called as those that name the photo."""
+    return plain(header) in OWN_NAMES and not (has_sign(header) or _in_brackets(header))
 
 
 def is_else(header: str, name: str) -> bool:

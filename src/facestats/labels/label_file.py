@@ -21,7 +21,6 @@ from facestats.labels.cells import (
 )
 from facestats.labels.columns import (
     LABELS,
-    OWN_NAMES,
     describe_columns,
     find_columns,
     has_sign,
@@ -29,6 +28,7 @@ from facestats.labels.columns import (
     is_of_other_unit,
     is_own,
     key_column,
+    names_photo,
     plain,
 )
 from facestats.labels.files import read_sheet
@@ -204,7 +204,7 @@ def _columns_by_header(raw: pd.DataFrame, headers: dict[str, str], path: Path) -
     columns: dict[str, str] = {
         header: str(known.get(header, header))
         for header in raw.columns
-        if header == headers["image"] or plain(header) not in OWN_NAMES
+        if header == headers["image"] or not names_photo(header)
     }
     for header in columns:
         if plain(header) in RESERVED or header.lower().endswith("_source"):

@@ -104,9 +104,12 @@ def settle_ratings(
         lost = table["rating"].notna()
         if named in table:  # an import writes those of the first trait twice
             lost &= table["rating"] != table[named]
-        if trait in chosen and PREFIX + trait not in table:
-            table[PREFIX + trait] = table["rating"]
-            table[f"{PREFIX}{trait}_source"] = table["rating_source"]
+        if trait in chosen:
+            own = PREFIX + trait
+            both = table[["rating", "rating_source"]].set_axis([own, f"{own}_source"], axis=1)
+            if own in table:
+                both = _laid_over(both, own, table, own)
+            table[[*both]] = both
             lost[:] = False
         if lost.any():
             rated = number_of(int(lost.sum()), "rating")
@@ -114,12 +117,25 @@ def settle_ratings(
         table["rating"] = float("nan")
         table["rating_source"] = pd.Series(None, table.index, dtype="str")
     if named in table:
-        taken = (table[f"{named}_source"] == "manual") | (
-            table[named].notna() & (table["rating_source"] != "manual")
-        )
-        for end in ("", "_source"):
-            table[f"rating{end}"] = table[f"rating{end}"].mask(taken, table[f"{named}{end}"])
+        both = _laid_over(table, "rating", table, named)
+        table[[*both]] = both
     return file, notes
+
+
+def _laid_over(table: pd.DataFrame, column: str, above: pd.DataFrame, own: str) -> pd.DataFrame:
+    """A column and its source where those of the trait's own column are laid over them.
+
+    Values by hand come first, whichever column they are in.
+    """
+    taken = (above[f"{own}_source"] == "manual") | (
+        above[own].notna() & (table[f"{column}_source"] != "manual")
+    )
+    return pd.DataFrame(
+        {
+            f"{column}{end}": table[f"{column}{end}"].mask(taken, above[f"{own}{end}"])
+            for end in ("", "_source")
+        }
+    )
 
 
 def _refuse_alike(main: str, table: pd.DataFrame) -> None:

@@ -18,12 +18,11 @@ from facestats.errors import InputError, LabelError
 from facestats.labels.cells import is_empty, number, without_empty
 from facestats.labels.columns import (
     LABELS,
-    OWN_NAMES,
     find_columns,
     find_further,
     is_own,
     key_column,
-    plain,
+    names_photo,
 )
 from facestats.labels.csv_text import WORKBOOKS, read_csv, visible
 from facestats.labels.label_file import COLUMNS, NUMBERS
@@ -200,14 +199,17 @@ def _headers(table: pd.DataFrame, further: Collection[str], path: Path) -> dict[
     headers = find_columns(table.columns, LABELS, path)
     headers.pop("image", None)
     new = [name for name in further if name not in headers]
-    return headers | {name: find_further(name, table.columns, path) or name for name in new}
+    return headers | {
+        name: name if name in LABELS else find_further(name, table.columns, path) or name
+        for name in new
+    }
 
 
 def _photo_names(table: pd.DataFrame, key: str) -> list[str]:
     """What each row calls its photo: a file may name the face beside the photo's path."""
     names = table[key]
     for header in table.columns:
-        if header != key and plain(header) in OWN_NAMES:
+        if header != key and names_photo(header):
             names = names.where(without_empty(names) != "", table[header])
     return names.tolist()
 
@@ -262,7 +264,7 @@ def labels_by_hand(
     for name, row in zip(shown, sheet.table.to_dict("records"), strict=True):
         face = faces.get(readings[name].image or "")
         for header, cell in row.items() if face else ():
-            if header == key or plain(str(header)) in OWN_NAMES:
+            if header == key or names_photo(str(header)):
                 continue
             column = columns.get(str(header), str(header))
             if not is_empty(cell, is_own(column)):

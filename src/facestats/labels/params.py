@@ -50,7 +50,7 @@ class Labels(Section):
     female} or {rater_gender: [female, male]}
     """
     level: bool = True
-    """true: mean ratings of datasets that `import --append` has joined are shifted to one mean |
+    """true: mean ratings of datasets (column `dataset`) are shifted to one mean |
     false: they stay
     """
 

@@ -13,7 +13,7 @@ import pandas as pd
 from facestats.core.files import write_bytes
 from facestats.errors import InputError, LabelError
 from facestats.labels.cells import MAX_AGE, Mistakes, numbers, without_empty
-from facestats.labels.columns import IMAGE, LABELS, find_columns, key_column, plain
+from facestats.labels.columns import IMAGE, LABELS, find_columns, key_column, names_photo
 from facestats.labels.csv_text import WORKBOOKS, without_columns, without_records
 from facestats.labels.excel import without_rows
 from facestats.labels.files import STEMS, find_label_file, read_sheet
@@ -202,9 +202,9 @@ def read_label_file(path: Path, by_hand: bool = False) -> LabelFile | None:
     key = key_column(raw, path)
     labels = find_columns(raw.columns, LABELS, path) if path.stem.lower() != "ratings" else {}
     person, age = labels.get("person"), labels.get("age")
-    table = raw[
-        [key, *(name for name in raw.columns if name != key and plain(name) in IMAGE[:2])]
-    ].apply(without_empty)
+    table = raw[[key, *(name for name in raw.columns if name != key and names_photo(name))]].apply(
+        without_empty
+    )
     return LabelFile(
         path,
         table.assign(person=without_empty(raw[person]) if person else ""),
