@@ -287,6 +287,7 @@ def test_lines_of_old_macs_may_hold_breaks_in_their_cells(join):
     ("headers", "refused"),
     [
         ("age,Age", "age stands in 'Age', and elsewhere in 'age'"),
+        ("age,age.1", "age stands in 'age.1', and elsewhere in 'age'"),
         ("age,Alter", "age stands in 'Alter', and elsewhere in 'age'"),
         ("gender,Gender", "gender stands in 'Gender', and elsewhere in 'gender'"),
         ("ethnicity,race", None),  # which may be two things

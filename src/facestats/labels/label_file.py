@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -173,9 +174,8 @@ def _refuse_divided(raw: pd.DataFrame, headers: Mapping[str, str], path: Path) -
     """
     for name, header in headers.items():
         for other in raw.columns.drop(header):
-            alike = plain(other) == plain(header) or (
-                name == "age" and plain(other) in LABELS["age"]
-            )
+            word = plain(re.sub(r"\.\d+$", "", other))  # age.1, as pandas calls a second age
+            alike = word == plain(header) or (name == "age" and word in LABELS["age"])
             if not alike or name == "image" or is_else(other, name) or has_sign(other):
                 continue
             alone = (without_empty(raw[other]) != "") & (without_empty(raw[header]) == "")
