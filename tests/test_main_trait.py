@@ -188,6 +188,15 @@ def test_a_dataset_of_which_no_chosen_rater_judged_a_face_has_no_means(tmp_path)
     assert ratings(done)[:2] == [5, None]
 
 
+def test_means_of_raters_who_are_not_chosen_do_not_count_where_none_is(tmp_path):
+    (tmp_path / "labels.csv").write_text("image,rating_calm\na.jpg,3\nb.jpg,4\n")
+    lines = "a.jpg,ben,calm,6,male\nb.jpg,ann,happy,5,female\n"
+    (tmp_path / "ratings.csv").write_text(f"image,rater,trait,rating,rater_gender\n{lines}")
+    options = {"raters": {"rater_gender": "female"}, "chosen": ("calm",)}
+    done = join_labels(FACES, tmp_path, tmp_path / "no.csv", [1, 7], **options)
+    assert ratings(done)[:2] == [None, None]
+
+
 def test_the_main_trait_stands_twice_with_one_value(tmp_path):
     labels = "image,dataset,rating\na.jpg,one,\nb.jpg,two,4\nc.jpg,two,6\n"
     (tmp_path / "labels.csv").write_text(labels)

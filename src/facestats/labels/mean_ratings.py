@@ -56,6 +56,9 @@ def use_judgements(
 
     Faces of `from_labels` keep the rating of the label files.
     """
+    if judgements is None:  # raters who are not chosen may have judged the others
+        for column in ("rating", "rating_source"):
+            table[column] = table[column].where(from_labels)
     table["rating_n"] = pd.Series(
         np.where(table["rating"].notna(), 1, 0), index=table.index, dtype="int32"
     )
