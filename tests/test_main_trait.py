@@ -230,15 +230,16 @@ def test_what_the_page_asked_is_not_put_into_another_imported_trait(tmp_path):
 
 
 @pytest.mark.parametrize("by_hand", ["", "rater,image,trait,rating\nann,d.jpg,,6\n"])
-def test_own_judgements_of_another_trait_are_not_mixed_with_the_imported_one(tmp_path, by_hand):
+def test_own_judgements_of_another_trait_change_nothing_of_the_imported_one(tmp_path, by_hand):
     """One rating by the page made the happy ones those of attractiveness."""
     facts = dict.fromkeys(OF_RUN, "x") | {"files": 2, "rating_scale": [1, 7]}
     (tmp_path / "dataset.json").write_text(json.dumps(facts | {"rating_trait": "attractive"}))
     judged = f"{TRAITS}a.jpg,ann,happy,2\n"
     for columns, cells in (("rating", "6"), ("rating,rating_attractive,rating_happy", "6,6,1")):
         done = joined(tmp_path, (), f"image,{columns}\na.jpg,{cells}\n", judged, "", by_hand)
-        assert ratings(done) == [2, None, None, None]
-        assert done.metadata()["trait"] == "happy"
+        assert ratings(done) == [6, None, None, 6 if by_hand else None]
+        assert done.table["rating_happy"].tolist()[0] == 2
+        assert done.metadata()["trait"] == "attractive"
 
 
 def test_a_correction_of_one_face_takes_no_mean_of_others_away(tmp_path):

@@ -1,7 +1,8 @@
 """The main trait, which `rating` is of, and which of all ratings are of it.
 
-It is the first of `score.traits`; else the one that dataset.json names, if another than attractive;
-else the first of ratings.csv, whether that line counts or not; else it has no name. Ratings that
+It is the first of `score.traits`; else the one that dataset.json names, which may be called nothing
+where it is attractiveness; else the first of ratings.csv, whether that line counts or not; else it
+has no name. Ratings that
 name a trait, in a column `trait` or by a column `rating_<trait>`, are of that one. Others:
 
 - ratings.csv without traits is of the trait that dataset.json names. Where that is unknown, it is
@@ -46,7 +47,7 @@ def main_trait(file: Ratings, chosen: Sequence[str]) -> str:
 
 
 def imported_trait(labels: FaceLabels, file: Ratings, unnamed: str) -> list[str]:
-    """What to take for `score.traits` where it is empty and another trait was imported.
+    """What to take for `score.traits` where it is empty and the imported trait has a name.
 
     Parameters
     ----------
@@ -59,7 +60,8 @@ def imported_trait(labels: FaceLabels, file: Ratings, unnamed: str) -> list[str]
     """
     rated = any(_states(labels, column) for column in ("rating", PREFIX + unnamed))
     rated |= file.traits() == [""] or unnamed in file.traits()
-    return [unnamed] if unnamed not in ("", MAIN) and rated else []
+    is_named = unnamed != MAIN or file.traits() not in ([], [""])
+    return [unnamed] if unnamed and rated and is_named else []
 
 
 def settle_ratings(
