@@ -300,3 +300,14 @@ def test_nobody_rates_on_the_scale_of_before_an_import(root):
     (root / params.data.labels / "dataset.json").write_text(json.dumps(facts))
     with pytest.raises(InputError, match=r"from 1 to 7 in the last run, and are from 0 to 100"):
         read_study(root)
+
+
+def test_who_wavers_takes_back_the_last_label(root):
+    """The same label, given before and replaced since, does not keep it."""
+    shown, page = shown_of(1), Labelling(root, False)
+    gender, before = Attribute("gender", ["female", "male"]), ""
+    for label in ("male", "female", "male"):
+        last = page.label(shown, "000.jpg", gender, label, before, False, "", "here")
+        before = label
+    page.undo(shown, last.id, "", "here")
+    assert page._labels(shown) == {"000.jpg": {"gender": "female"}}

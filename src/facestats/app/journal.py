@@ -11,6 +11,7 @@ import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -139,14 +140,20 @@ def standing(entries: list[Entry]) -> list[Entry]:
 def label_without(last: Entry, entries: list[Entry]) -> str:
     """The label of the face if this standing entry is taken back; entries in their order.
 
-    Where others gave the same label, it stays until the last of them takes it back.
+    Where others gave the same label since it was another, it stays until the last of them takes it
+    back.
     """
 
-    def alike(entry: Entry) -> bool:
-        same_face = (entry.filename, entry.column) == (last.filename, last.column)
-        return same_face and same_label(last.column, entry.new, last.new)
+    def about(entry: Entry) -> bool:
+        return (entry.filename, entry.column) == (last.filename, last.column)
 
-    if any(alike(entry) and entry.id != last.id for entry in standing(entries)):
+    def alike(entry: Entry) -> bool:
+        return about(entry) and same_label(last.column, entry.new, last.new)
+
+    own = list(filter(about, standing(entries)))
+    place = own.index(last)
+    agreeing = [*takewhile(alike, own[place + 1 :]), *takewhile(alike, own[:place][::-1])]
+    if agreeing:
         return last.new
     earlier = standing(entries[: entries.index(last)])
     given = [entry.old for entry in (*earlier, last) if alike(entry)]
