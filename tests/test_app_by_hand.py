@@ -311,3 +311,23 @@ def test_who_wavers_takes_back_the_last_label(root):
         before = label
     page.undo(shown, last.id, "", "here")
     assert page._labels(shown) == {"000.jpg": {"gender": "female"}}
+
+
+@pytest.mark.parametrize(
+    ("given", "undone", "left"),
+    [
+        (["male", "female", "male"], 0, "male"),  # the last one's label stands
+        (["male", "", "male"], 2, "male"),  # somebody unsure between two who agree
+        (["male", "male"], 1, "male"),
+        (["male", "female", "male"], 2, "female"),
+    ],
+)
+def test_taking_a_label_back_takes_none_of_somebody_else(root, given, undone, left):
+    shown, page = shown_of(1), Labelling(root, False)
+    gender, before, entries = Attribute("gender", ["female", "male"]), "", []
+    for who, label in enumerate(given):
+        entry = page.label(shown, "000.jpg", gender, label, before, False, f"rater {who}", "here")
+        entries.append(entry)
+        before = label or before
+    page.undo(shown, entries[undone].id, "", "here")
+    assert page._labels(shown) == {"000.jpg": {"gender": left}}

@@ -432,7 +432,9 @@ def test_prompts_of_a_target_that_is_a_number_are_ranges_too(raw):
     assert list(check_params(raw).zeroshot["height"]) == ["140-160", "160.5-180"]
 
 
-@pytest.mark.parametrize("name", ["rating_calm", "attractive", "trait_attractive", "Beauty_2"])
+@pytest.mark.parametrize(
+    "name", ["rating_calm", "attractive", "trait_attractive", "Beauty_2", "score", "mean_rating"]
+)
 def test_no_attribute_tells_how_attractive_children_are(raw, name):
     """Scores are withheld from them; an attribute's column is not."""
     raw["attributes"]["targets"][name] = {"kind": "regression", "alpha": "auto"}

@@ -244,3 +244,10 @@ def test_a_second_judgement_is_none_of_the_first_in_any_spelling(joined, word):
 def test_an_unknown_word_for_a_repeat_is_named(joined):
     with pytest.raises(LabelError, match=r"manual_ratings\.csv, line 3.*repeat.*'perhaps'"):
         joined("ann,a.jpg,,7,2,2,\nann,a.jpg,,3,1,2,perhaps\n")
+
+
+def test_raters_of_the_page_who_are_not_chosen_count_nobody(joined):
+    write(joined.folder, "ratings.csv", "image,rater,rating\na.jpg,cem,3\n")
+    done = joined("ann,a.jpg,,7,1,2,\n", raters={"rater": ["cem"]})
+    assert done.table["rating"].tolist()[0] == 3
+    assert "manual_ratings.csv does not count: labels.raters chooses others" in done.notes

@@ -315,3 +315,11 @@ def test_numbers_for_no_answer_are_no_ratings(join, code):
 def test_raters_by_numbers_are_raters(join, header):
     joined = join(ratings__csv=f"image,{header},rating\n00.jpg,1,3\n00.jpg,2,5\n")
     assert joined.judgements["rater"].tolist() == ["1", "2"]
+
+
+@pytest.mark.parametrize("number", ["Trait (order)", "Trait #"])
+def test_the_number_of_a_trait_in_a_study_is_none(join, number):
+    lines = "00.jpg,ann,1,calm,3\n00.jpg,ben,2,calm,5\n"
+    joined = join(ratings__csv=f"image,rater,{number},Trait,rating\n{lines}")
+    assert [*joined.traits] == ["calm"]
+    assert joined.table.set_index("filename").loc["00.jpg", "rating"] == 4

@@ -140,8 +140,8 @@ def standing(entries: list[Entry]) -> list[Entry]:
 def label_without(last: Entry, entries: list[Entry]) -> str:
     """The label of the face if this standing entry is taken back; entries in their order.
 
-    Where others gave the same label since it was another, it stays until the last of them takes it
-    back.
+    Where others gave the same label, it stays until the last of them takes it back; those before it
+    was another one for a while do not count.
     """
 
     def about(entry: Entry) -> bool:
@@ -150,11 +150,12 @@ def label_without(last: Entry, entries: list[Entry]) -> str:
     def alike(entry: Entry) -> bool:
         return about(entry) and same_label(last.column, entry.new, last.new)
 
-    own = list(filter(about, standing(entries)))
-    place = own.index(last)
-    agreeing = [*takewhile(alike, own[place + 1 :]), *takewhile(alike, own[:place][::-1])]
-    if agreeing:
-        return last.new
+    labels = [entry for entry in standing(entries) if about(entry) and entry.new]
+    if last.new:
+        place = labels.index(last)
+        before = takewhile(alike, reversed(labels[:place]))
+        if any(map(alike, labels[place + 1 :])) or any(before):
+            return last.new
     earlier = standing(entries[: entries.index(last)])
     given = [entry.old for entry in (*earlier, last) if alike(entry)]
     others = [old for old in given if not same_label(last.column, old, last.new)]

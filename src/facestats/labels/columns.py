@@ -143,7 +143,7 @@ def find_columns(
             header
             for word in names
             for header in columns
-            if plain(header) == plain(word) and not (has_sign(header) or _in_brackets(header))
+            if plain(header) == plain(word) and not is_marked(header)
         ]
         other = [
             header
@@ -152,7 +152,7 @@ def find_columns(
             and header not in headers.values()
             and not is_else(header, name)
         ]
-        unmarked = [header for header in other if not (has_sign(header) or _in_brackets(header))]
+        unmarked = [header for header in other if not is_marked(header)]
         if name in ("image", "rater") and len(unmarked) == 1:
             other = unmarked  # beside it, `Image (order)` or `Rater #` is a number in the study
         alike = [
@@ -178,6 +178,11 @@ def _in_brackets(header: str) -> set[str]:
     return {*re.findall(r"[^\W_]+", " ".join(map("".join, parts)).casefold())}
 
 
+def is_marked(header: str) -> bool:
+    """Whether a sign or brackets may make a header another column than its words say."""
+    return has_sign(header) or bool(_in_brackets(header))
+
+
 def has_sign(header: str) -> bool:
     """Whether a header has a sign that may make it another column: `Image #`, `Rating ±`."""
     return bool(_SIGNS.search(unicodedata.normalize("NFKC", header)))
@@ -185,7 +190,7 @@ def has_sign(header: str) -> bool:
 
 def names_photo(header: str) -> bool:
     """Whether a column, which need not be the key, is called as those that name the photo."""
-    return plain(header) in OWN_NAMES and not (has_sign(header) or _in_brackets(header))
+    return plain(header) in OWN_NAMES and not is_marked(header)
 
 
 def is_else(header: str, name: str) -> bool:

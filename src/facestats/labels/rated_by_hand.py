@@ -103,7 +103,9 @@ def read_rated_by_hand(
     if raters and not set(raters) <= set(raw.columns):
         return RatedByHand(notes=[f"{path.name} does not count: labels.raters chooses others"])
     if raters:
-        raw = only_raters(raw, raters, path)
+        raw = only_raters(raw, raters, path, may_be_nobody=True)
+        if raw.empty:
+            return RatedByHand(notes=[f"{path.name} does not count: labels.raters chooses others"])
     headers = find_columns(raw.columns, RATINGS, path)
     lacking = [name for name in HEADER[:2] + HEADER[3:4] if name not in headers]
     if lacking:

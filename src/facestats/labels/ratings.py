@@ -12,7 +12,7 @@ import pandas as pd
 
 from facestats.errors import LabelError, number_of
 from facestats.labels.cells import MAX_RATING, SHOWN, Mistakes, numbers, one_form, without_empty
-from facestats.labels.columns import RATINGS, describe_columns, find_columns, plain
+from facestats.labels.columns import RATINGS, describe_columns, find_columns, is_marked, plain
 from facestats.labels.files import read_sheet
 from facestats.labels.name_index import NameIndex
 from facestats.labels.traits import only_raters, read_trait, trait_column
@@ -243,7 +243,7 @@ def _one_judgement_each(
 def _refuse_other_traits(raw: pd.DataFrame, path: Path) -> None:
     """Raise a `LabelError` if a column says that several traits were rated."""
     for column in raw.columns:
-        if plain(column) not in TRAIT_COLUMN_NAMES:
+        if plain(column) not in TRAIT_COLUMN_NAMES or is_marked(column):
             continue
         values = without_empty(raw[column])
         several = list(dict.fromkeys(values[values != ""]))

@@ -11,7 +11,7 @@ import pandas as pd
 from facestats.core.files import read_json, write_json
 from facestats.errors import LabelError, TableError, suggestion
 from facestats.labels.cells import without_empty
-from facestats.labels.columns import listed, plain
+from facestats.labels.columns import is_marked, listed, plain
 from facestats.labels.tables import PREFIX
 from facestats.params.names import COLUMN_PARTS, LONGEST, NO_TARGETS, PATTERN
 
@@ -38,7 +38,8 @@ def trait_name(text: str) -> str:
 
 def trait_column(columns: pd.Index) -> str | None:
     """The header of the column that names the rated trait."""
-    return next((header for header in columns if plain(header) == "trait"), None)
+    named = [header for header in columns if plain(header) == "trait"]
+    return next(iter(sorted(named, key=is_marked)), None)  # not `Trait (order)` before `Trait`
 
 
 def first_trait(ratings: pd.DataFrame) -> str:
@@ -75,7 +76,10 @@ def read_trait(cells: pd.Series, path: Path) -> pd.Series:
 
 
 def only_raters(
-    raw: pd.DataFrame, condition: Mapping[str, str | list[str]], path: Path
+    raw: pd.DataFrame,
+    condition: Mapping[str, str | list[str]],
+    path: Path,
+    may_be_nobody: bool = False,
 ) -> pd.DataFrame:
     """The lines whose raters fulfil a condition.
 
@@ -87,6 +91,8 @@ def only_raters(
         Value, or values, of columns: `{rater_gender: female}`. Case does not count.
     path : Path
         The file, for messages.
+    may_be_nobody : bool
+        Whether it is no mistake that nobody in the file counts.
 
     Raises
     ------
@@ -103,7 +109,7 @@ def only_raters(
             )
         values = [wanted] if isinstance(wanted, str) else wanted
         fits = raw[column].str.casefold().isin([value.casefold() for value in values])
-        if not (chosen & fits).any():
+        if not (chosen & fits).any() and not may_be_nobody:
             there = ", ".join(map(repr, sorted({*raw[column]} - {""})[:5])) or "nothing"
             raise LabelError(
                 f"{path}: labels.raters leaves no rating: nobody has {column} "

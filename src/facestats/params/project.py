@@ -24,6 +24,7 @@ from facestats.evaluation.params import Evaluate
 from facestats.faces.params import Preprocess
 from facestats.geometry.params import Geometry
 from facestats.groups.params import check_scores
+from facestats.labels.columns import LABELS
 from facestats.labels.params import Data, Labels, Split
 from facestats.landmarker.params import Landmarker
 from facestats.neighbours.params import Index
@@ -220,7 +221,7 @@ def check_params(raw: Any, where: str = "params.yaml") -> Params:
             {name: target.kind for name, target in params.attributes.targets.items()},
         )
         targets = {"attributes.targets": params.attributes.targets, "zeroshot": params.zeroshot}
-        problems += check_targets(params.score, **targets)
+        problems += check_targets(params.score, LABELS["rating"], **targets)
         filters = {f"composites.{name}.filter": c.filter for name, c in params.composites.items()}
         problems += check_scores(filters, params.score.traits)
         problems += check_pairs(

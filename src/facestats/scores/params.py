@@ -111,7 +111,9 @@ class Score(Section):
         return self
 
 
-def check_targets(score: Score, **attributes: Collection[str]) -> list[str]:
+def check_targets(
+    score: Score, ratings: Collection[str], **attributes: Collection[str]
+) -> list[str]:
     """What is wrong with attributes that are scores of how a face was rated.
 
     Those of the pipeline are withheld from children; those of an attribute could not be. By the
@@ -120,6 +122,8 @@ def check_targets(score: Score, **attributes: Collection[str]) -> list[str]:
     Parameters
     ----------
     score : Score
+    ratings : collection of str
+        What a label file may call a rating, in small letters without signs.
     **attributes : collection of str
         Names of attributes by the key of params.yaml.
     """
@@ -131,7 +135,11 @@ def check_targets(score: Score, **attributes: Collection[str]) -> list[str]:
                 problems.append(
                     f"{key}.{name} is scored already, as score.traits names it; remove it"
                 )
-            elif score.min_age is not None and (words[0] == "rating" or {*words} & _LOOKS):
+            elif score.min_age is not None and (
+                words[0] in ("rating", "ratings")
+                or {*words} & _LOOKS
+                or re.sub(r"[^a-z]", "", name.lower()) in ratings
+            ):
                 problems.append(
                     f"{key}.{name} would tell how children look to others, too; score.traits "
                     "scores what was rated, without children (score.min_age: null scores all)"
