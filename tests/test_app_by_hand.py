@@ -23,6 +23,7 @@ from facestats.core.layout import FACES_TABLE, METADATA
 from facestats.errors import InputError, ModelError
 from facestats.faces.tables import FACES
 from facestats.labels.dataset import OF_RUN
+from facestats.labels.manual import merge_labels
 from facestats.labels.tables import LABELS
 from facestats.params.project import load_params
 from resources import write_params
@@ -331,3 +332,24 @@ def test_taking_a_label_back_takes_none_of_somebody_else(root, given, undone, le
         before = label or before
     page.undo(shown, entries[undone].id, "", "here")
     assert page._labels(shown) == {"000.jpg": {"gender": left}}
+
+
+def test_a_correction_in_the_file_between_two_labels_comes_back(root):
+    shown, page = shown_of(1), Labelling(root, False)
+    gender = Attribute("gender", ["female", "male"])
+    page.label(shown, "000.jpg", gender, "male", "", False, "ann", "here")
+    merge_labels(page.file(), {"000.jpg": {"gender": "female"}}, shown.faces.images)
+    last = page.label(shown, "000.jpg", gender, "male", "female", False, "cid", "here")
+    page.undo(shown, last.id, "", "here")
+    assert page._labels(shown) == {"000.jpg": {"gender": "female"}}
+
+
+def test_who_takes_back_first_does_not_matter(root):
+    shown, page, entries = shown_of(1), Labelling(root, False), {}
+    gender, before = Attribute("gender", ["female", "male"]), ""
+    for who, label in (("ben", "male"), ("ann", "female"), ("eve", ""), ("cid", "female")):
+        entries[who] = page.label(shown, "000.jpg", gender, label, before, False, who, "here")
+        before = label or before
+    for who, left in (("ann", "female"), ("cid", "male"), ("ben", None)):
+        page.undo(shown, entries[who].id, "", "here")
+        assert page._labels(shown) == ({"000.jpg": {"gender": left}} if left else {})

@@ -253,6 +253,18 @@ def test_a_correction_of_one_face_takes_no_mean_of_others_away(tmp_path):
     assert done.table["rating_attractive_source"].tolist()[:2] == ["manual", "label"]
 
 
+def test_an_added_dataset_does_not_change_the_main_trait(tmp_path):
+    """As `import csv` with own judgements of trust, and `import london --append`."""
+    facts = dict.fromkeys(OF_RUN, "x") | {"files": 2, "rating_scale": [1, 7]}
+    added = facts | {"rating_trait": "attractive"}
+    (tmp_path / "dataset.json").write_text(json.dumps(facts | {"appended": [added]}))
+    judged = f"{TRAITS}a.jpg,ann,calm,2\na.jpg,ann,attractive,6\nb.jpg,ann,attractive,5\n"
+    done = joined(tmp_path, (), "image,dataset\na.jpg,own\nb.jpg,london\n", judged)
+    assert ratings(done)[:2] == [2, None]
+    assert done.table["rating_attractive"].tolist()[:2] == [6, 5]
+    assert "score.traits is empty: `rating` is of calm" in done.notes
+
+
 def test_an_imported_trait_beside_judgements_of_others_is_none_of_these(tmp_path):
     """As `import 3dsk` and `import cfd --append`: the second one's means are of attractiveness."""
     facts = dict.fromkeys(OF_RUN, "x") | {"files": 2, "rating_scale": [1, 7]}

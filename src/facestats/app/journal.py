@@ -153,8 +153,9 @@ def label_without(last: Entry, entries: list[Entry]) -> str:
     labels = [entry for entry in standing(entries) if about(entry) and entry.new]
     if last.new:
         place = labels.index(last)
-        before = takewhile(alike, reversed(labels[:place]))
-        if any(map(alike, labels[place + 1 :])) or any(before):
+        confirms = same_label(last.column, last.old, last.new)  # else it was another meanwhile
+        before = [*takewhile(alike, reversed(labels[:place]))] if confirms else []
+        if any(map(alike, labels[place + 1 :])) or before:
             return last.new
     earlier = standing(entries[: entries.index(last)])
     given = [entry.old for entry in (*earlier, last) if alike(entry)]

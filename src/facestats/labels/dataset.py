@@ -44,11 +44,14 @@ class DatasetFacts:
         Ends of the ratings' scale.
     trait : str
         What ratings without a trait are of; '' if unknown.
+    first_trait : str
+        The same of the dataset that was imported first: what is added changes no main trait.
     """
 
     datasets: list[dict[str, Any]]
     scale: tuple[float, float] | None
     trait: str = ""
+    first_trait: str = ""
 
 
 def read_dataset(folder: Path) -> DatasetFacts | None:
@@ -81,7 +84,7 @@ def read_dataset(folder: Path) -> DatasetFacts | None:
             f"{path} is not what `facestats import` writes ({type(error).__name__}: {error}); "
             "move it away, or import again"
         ) from None
-    return DatasetFacts(datasets, ends, trait)
+    return DatasetFacts(datasets, ends, trait, content.get("rating_trait") or "")
 
 
 def _ends(scale: list[Any] | None) -> tuple[float, float] | None:

@@ -250,7 +250,7 @@ def _read_ratings(
     if raters:
         every = read_ratings(path, NameIndex(names.faces.reset_index()), Mistakes())
         file = replace(file, by_anybody=every.judgements)
-    return replace(file, order=[dataset.trait, *file.order]) if dataset else file
+    return replace(file, order=[dataset.first_trait, *file.order]) if dataset else file
 
 
 def _write_main_twice(table: pd.DataFrame, traits: Sequence[str]) -> None:
@@ -265,8 +265,11 @@ def _traits_asked(
     chosen: Sequence[str], labels: FaceLabels, file: Ratings, dataset: DatasetFacts | None
 ) -> tuple[Sequence[str], str]:
     """The traits to score, and what ratings without a trait are of ('' if unknown)."""
-    unnamed = dataset.trait if dataset else ""
-    return chosen or imported_trait(labels, file, unnamed), unnamed
+    if dataset is None:
+        return chosen, ""
+    names_traits = file.traits() not in ([], [""])
+    asked = dataset.first_trait if names_traits else dataset.trait
+    return chosen or imported_trait(labels, file, asked), dataset.trait
 
 
 def _settled(
