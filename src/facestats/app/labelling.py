@@ -201,7 +201,7 @@ class Labelling:
         InputError, LabelError
             It is no label (or ethnicity, where it may not be shown), or the file can't be written.
         """
-        refuse_removed(self.root, shown, filename)
+        require_same_photo(self.root, shown, filename)
         who = labeller(who)
         label = check_label(attribute.name, text, attribute.classes, new) if text else ""
         with self.journal.alone():
@@ -219,7 +219,7 @@ class Labelling:
             (last,) = found
             if not self._may_show(last.column):
                 raise InputError("this server was started without --allow-ethnicity")
-            refuse_removed(self.root, shown, last.filename)
+            require_same_photo(self.root, shown, last.filename)
             old = label_without(last, self.journal.entries())
             if old != last.new:
                 self._write(shown, last.filename, last.column, old, last.new)
@@ -310,7 +310,7 @@ def _sha256(table: Path, _: Identity) -> pd.Series:
     return tables.read(table, FACES, ["image", "sha256"]).set_index("image")["sha256"].dropna()
 
 
-def refuse_removed(root: Path, shown: Shown, face: str) -> None:
+def require_same_photo(root: Path, shown: Shown, face: str) -> None:
     """Raise `InputError` for a photo that is not that which is shown: nothing is written of it."""
     image = shown.faces.images.get(face, face)
     if is_removed(root, image):

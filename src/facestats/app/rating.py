@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from facestats.app.labelling import is_removed, labeller, params_of, refuse_removed
+from facestats.app.labelling import is_removed, labeller, params_of, require_same_photo
 from facestats.app.query import Query
 from facestats.app.recent import Recent
 from facestats.app.site import Choices, Shown, address
@@ -198,7 +198,7 @@ class Rating:
         low, high = study.scale
         if not low <= rating <= high or (study.points and not rating.is_integer()):
             raise InputError(f"{rating:g} is no answer; expected {low:g} to {high:g}")
-        refuse_removed(self.root, shown, face)
+        require_same_photo(self.root, shown, face)
         if not 0 <= seconds <= LONGEST_TIME:
             raise InputError("the time of the answer is none")
         with alone(study.path.resolve().parent):

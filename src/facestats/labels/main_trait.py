@@ -1,9 +1,11 @@
 """The main trait, which `rating` is of, and which of all ratings are of it.
 
-It is the first of `score.traits`; else the one that dataset.json names, which may be called nothing
-where it is attractiveness; else the first of ratings.csv, whether that line counts or not; else it
-has no name. Ratings that
-name a trait, in a column `trait` or by a column `rating_<trait>`, are of that one. Others:
+It is the first of `score.traits`; else the one that dataset.json names for the dataset imported
+first; else the first of ratings.csv, whether that line counts or not. It has no name where neither
+does, or where it is attractiveness and ratings.csv names no trait.
+
+Ratings that name a trait, in a column `trait` or by a column `rating_<trait>`, are of that one.
+Others:
 
 - ratings.csv without traits is of the trait that dataset.json names. Where that is unknown, it is
   of the main one; but of attractiveness where labels.csv states means of the main one by name, and
