@@ -201,6 +201,20 @@ class TestSpelling:
         with pytest.raises(LabelError, match=r"'Age \(months\)' is not in years"):
             bring_table(tmp_path, ["image", "Age (months)"], ["a.jpg", "90"], append=False)
 
+    @pytest.mark.parametrize("header", ["age_months", "Age (mo)", "age group"])
+    def test_nor_where_the_column_is_named(self, tmp_path, header):
+        """A child of 36 months was an adult of 36."""
+        source = tmp_path / "own"
+        source.mkdir()
+        put(source, "a.jpg")
+        write(source, "t.csv", f"file,{header}\na.jpg,36\n")
+        chosen = {"image": "file", "age": header}
+        place = (DATASETS["csv"], KNOWN, source, tmp_path / "data")
+        with pytest.raises(LabelError, match="is not in years; give age in years"):
+            import_dataset(*place, Choices(columns=chosen))
+        import_dataset(*place, Choices(columns=chosen | {"age": f"{header}:36=3"}))
+        assert "3" in (tmp_path / "data/labels/labels.csv").read_text().splitlines()[1].split(",")
+
     def test_columns_on_raters_are_one_too(self, tmp_path):
         bring(tmp_path, "london", append=False)
         path = tmp_path / "data/labels/ratings.csv"

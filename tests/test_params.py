@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from dvc.utils.hydra import apply_overrides
 
 from facestats.errors import ParamsError
 from facestats.params.project import Params, check_params, load_params
@@ -19,6 +20,17 @@ def raw():
 
 def test_the_shipped_params_are_valid(raw):
     assert check_params(raw).mlp.hidden == [256, 64]
+
+
+@pytest.mark.parametrize("key", ["split.stratify", "score.traits", "labels.drop_raters"])
+def test_dvc_can_empty_a_list_again(tmp_path, key):
+    """It breaks a file where a comment stands behind the list."""
+    path = tmp_path / "params.yaml"
+    path.write_text((ROOT / "params.yaml").read_text())
+    section, name = key.split(".")
+    for value in ("[a,b]", "[]", "[c]", "[]"):
+        apply_overrides(path, [f"{key}={value}"])
+        assert yaml.safe_load(path.read_text())[section][name] == yaml.safe_load(value)
 
 
 def test_hidden_takes_a_number_or_a_list(raw):

@@ -311,6 +311,58 @@ def test_numbers_for_no_answer_are_no_ratings(join, code):
         join(ratings__csv="\n".join(["image,rater,rating", *lines]))
 
 
+SLIDERS = {
+    rater: [(37 * i * step + 11 * i * i) % 101 for i in range(12)]
+    for rater, step in (("anna", 2), ("ben", 3), ("cem", 5))
+}
+
+
+@pytest.mark.parametrize("lost", [None, 0, 5, 11])
+def test_line_numbers_are_no_ratings_after_a_line_was_removed(join, lost):
+    """`forget` of one photo made `#` a rater of all others."""
+    table = pd.DataFrame({"#": range(1, 13), "image": IMAGES[:12], **SLIDERS})
+    joined = join(ratings__csv=table.drop(index=[lost] if lost else []).to_csv(index=False))
+    assert {*joined.judgements["rater"]} == {"anna", "ben", "cem"}
+    assert ", without #" in joined.notes[0]
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        [1, 2, 3, 4, 6, 7, 8, 10, 11, 12, 15, 16],
+        [98, 90, 71, 70, 69, 50, 30, 20, 10, 9, 4, 1],
+        [3, 1, 2, 5, 4, 12, 7, 8, 9, 20, 10, 6],
+    ],
+    ids=["gaps", "falling", "sorted by name"],
+)
+@pytest.mark.parametrize("header", ["X", "Nummer", "...1"])
+def test_what_may_number_lines_is_asked_about(join, header, numbers):
+    table = pd.DataFrame({header: numbers, "image": IMAGES[:12], **SLIDERS})
+    with pytest.raises(LabelError, match=r"is another whole number in each line.*; if it is no"):
+        join(ratings__csv=table.to_csv(index=False))
+
+
+def test_ranks_by_all_raters_are_ratings(join):
+    ranks = {"anna": range(1, 13), "ben": [*range(7, 13), *range(1, 7)], "cem": range(12, 0, -1)}
+    table = pd.DataFrame({"image": IMAGES[:12], **ranks}).iloc[[3, 1, 0, 2, *range(4, 12)]]
+    joined = join(ratings__csv=table.to_csv(index=False))
+    assert {*joined.judgements["rater"]} == {*ranks}
+
+
+@pytest.mark.parametrize(
+    ("anna", "ben", "cem", "what"),
+    [
+        ([1, 0, 0, 1, 0], [0, 0, 1, 1, 0], [1, 0, 1, 1, 0], "max"),
+        ([1, 5, 3, 1, 2], [1, 3, 5, 1, 2], [1, 4, 4, 1, 2], "mean"),
+    ],
+)
+def test_a_rater_who_may_be_a_statistic_of_the_others_is_asked_about(join, anna, ben, cem, what):
+    """Such a rater was left out."""
+    table = pd.DataFrame({"image": IMAGES[:5], "anna": anna, "ben": ben, "cem": cem})
+    with pytest.raises(LabelError, match=f"the column 'cem' is the {what} of the others in each"):
+        join(ratings__csv=table.to_csv(index=False))
+
+
 @pytest.mark.parametrize("header", ["Participant (no.)", "Rater (n)", "Subject [number]"])
 def test_raters_by_numbers_are_raters(join, header):
     joined = join(ratings__csv=f"image,{header},rating\n00.jpg,1,3\n00.jpg,2,5\n")

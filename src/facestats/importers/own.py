@@ -13,7 +13,14 @@ from facestats.importers.content import GENDERS, NO_PHOTO, Choices, Content, Dat
 from facestats.importers.spelling import known_columns, without_column_dataset
 from facestats.importers.tree import Tree, is_archive, is_photo, listed
 from facestats.labels.cells import MAX_AGE, MAX_RATING, number
-from facestats.labels.columns import LABELS, OWN_NAMES, describe_columns, plain, rating_name
+from facestats.labels.columns import (
+    LABELS,
+    OWN_NAMES,
+    describe_columns,
+    plain,
+    rating_name,
+    refuse_other_unit,
+)
 from facestats.labels.csv_text import INVISIBLE
 
 ANY = (r".*",)
@@ -109,6 +116,8 @@ def read_csv(tree: Tree, choices: Choices) -> Content:
     content.photos = {path: path for path in photos}
     labels: dict[str, pd.Series] = {"image": photos}
     for name, (column, _, codes) in specs.items():
+        if name == "age" and not codes:
+            refuse_other_unit(column, top)
         cells = table[column]
         if codes:
             cells = content.codes(cells, photos, _codes(codes))

@@ -20,8 +20,8 @@ from facestats.labels.columns import (
     RATINGS,
     describe_columns,
     find_columns,
-    is_of_other_unit,
     rating_name,
+    refuse_other_unit,
 )
 from facestats.labels.levels import DATASET
 from facestats.labels.traits import trait_column
@@ -43,11 +43,7 @@ def known_columns(
         Two headers could be the same column, or ages are not in years.
     """
     headers = find_columns(columns, {name: LABELS[name] for name in names}, path)
-    if is_of_other_unit(headers.get("age", "")):
-        raise LabelError(
-            f"{path}: the column {headers['age']!r} is not in years; give age in years, or the "
-            "column another name"
-        )
+    refuse_other_unit(headers.get("age", ""), path)
     return headers
 
 

@@ -60,7 +60,9 @@ LABELS: dict[str, Sequence[str]] = {
     "image": IMAGE,
     "gender": ("gender", "sex", "geschlecht", "sexe", "sexo", "genre", "género"),
     "ethnicity": ("ethnicity", "race", "ethnicgroup", "ethnie", "ethnizität"),
-    "age": ("age", "ageyears", "ageinyears", "yearsold", "alter", "âge", "edad"),
+    "age": tuple(
+        "age ageyears ageinyears ageyrs yearsold alter alterjahre alterinjahren âge edad".split()
+    ),
     "rating": (
         "rating",
         "meanrating",
@@ -277,7 +279,11 @@ def rating_name(header: str) -> str:
     return re.sub(r"^rating[_-]+", PREFIX, name) if re.match(r"rating(?![^\W_])", name) else ""
 
 
-def is_of_other_unit(header: str) -> bool:
-    """Whether a header of ages names another unit than years."""
+def refuse_other_unit(header: str, path: Path) -> None:
+    """Raise `LabelError` if a header of ages names another unit than years."""
     words = re.findall(r"[^\W\d_]+", header.casefold())
-    return bool(_OTHER_UNIT.search(header.casefold()) or {*words} & _ABBREVIATED)
+    if _OTHER_UNIT.search(header.casefold()) or {*words} & _ABBREVIATED:
+        raise LabelError(
+            f"{path}: the column {header!r} is not in years; give age in years, or the column "
+            "another name"
+        )

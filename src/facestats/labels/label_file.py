@@ -26,11 +26,11 @@ from facestats.labels.columns import (
     find_columns,
     has_sign,
     is_else,
-    is_of_other_unit,
     is_own,
     key_column,
     names_photo,
     plain,
+    refuse_other_unit,
 )
 from facestats.labels.files import read_sheet
 from facestats.labels.name_index import NameIndex
@@ -195,11 +195,7 @@ def _columns_by_header(raw: pd.DataFrame, headers: dict[str, str], path: Path) -
     LabelError
         The ages are not in years, or a column is one that the pipeline writes.
     """
-    if is_of_other_unit(headers.get("age", "")):
-        raise LabelError(
-            f"{path}: the column {headers['age']!r} is not in years; give age in years, or the "
-            "column another name"
-        )
+    refuse_other_unit(headers.get("age", ""), path)
     known = {header: name for name, header in headers.items()}
     columns: dict[str, str] = {
         header: str(known.get(header, header))

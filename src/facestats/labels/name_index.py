@@ -10,6 +10,7 @@ from facestats.errors import LabelError, number_of
 from facestats.labels.cells import Mistakes
 from facestats.labels.names import (
     FOLDER_LACKING,
+    SPELLING,
     TELLING,
     PhotoNames,
     Reading,
@@ -66,7 +67,8 @@ class NameIndex:
             None of the names is a photo.
         """
         named = () if must_match else self._named
-        readings = self._told_apart(self.photos.read_all(column, named=named))
+        readings = self.photos.read_all(column, named=named, exactly=not must_match)
+        readings = self._told_apart(readings)
         self._named |= {
             reading.image
             for reading in readings.values()
@@ -101,6 +103,7 @@ class NameIndex:
         self.liberties[path.name] = describe_liberties(readings.values())
         if must_match:
             self._look_for_mixed(path, readings)
+            self._look_for_twins(path, readings)
         else:
             self._look_for_gone(path, readings)
         return column.map(faces.to_dict()).astype("str")
@@ -126,6 +129,21 @@ class NameIndex:
                 "photo is meant, remove the line or write the folder"
             )
 
+    def _look_for_twins(self, path: Path, readings: dict[str, Reading]) -> None:
+        """Note names that are spelt almost as another one of the file, which is the photo's own."""
+        named = {reading.image for reading in readings.values() if not reading.liberties}
+        twins = [
+            f"{name} as {reading.image}"
+            for name, reading in readings.items()
+            if reading.image in named and SPELLING.intersection(reading.liberties)
+        ]
+        if twins:
+            self.mixed.append(
+                f"{path.name}: {number_of(len(twins), 'name')} spelt almost as another one there: "
+                f"{one_line(', '.join(twins[:3]))}{', …' if len(twins) > 3 else ''}; if another "
+                "photo was meant, which is gone, remove its lines"
+            )
+
     def _refuse_moved(
         self, column: pd.Series, readings: dict[str, Reading], path: Path, mistakes: Mistakes
     ) -> None:
@@ -147,12 +165,12 @@ class NameIndex:
         other = [
             f"{name} as {reading.image}"
             for name, reading in readings.items()
-            if reading.image is not None and TELLING.intersection(reading.liberties)
+            if reading.image is not None and (TELLING | SPELLING).intersection(reading.liberties)
         ]
         if other:
             self.mixed.append(
-                f"{path.name}: {number_of(len(other), 'name')} with another folder, extension or "
-                f"number than the photo: {one_line(', '.join(other[:3]))}"
+                f"{path.name}: {number_of(len(other), 'name')} with another folder, extension, "
+                f"case or number than the photo: {one_line(', '.join(other[:3]))}"
                 f"{', …' if len(other) > 3 else ''}; if another photo was meant, which is gone, "
                 "remove the line"
             )

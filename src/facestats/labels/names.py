@@ -60,6 +60,7 @@ LIBERTIES = (
 )
 # Two photos of a collection may differ in only these, so two names in one file that do are two.
 TELLING = frozenset({FOLDER_LACKING, FOLDER_TOO_MUCH, OTHER_EXTENSION, ZEROS})
+SPELLING = frozenset({CASE, SAME_EXTENSION})  # of one photo as a rule, seldom of two
 ALIKE = 0.6  # least similarity (`difflib`) of a name that is proposed
 COMPARED = 40  # `difflib` compares the names with most triples of letters in common
 
@@ -148,7 +149,11 @@ class PhotoNames:
         )
 
     def read_all(
-        self, names: Iterable[str], explain: int = 20, named: Container[str] = ()
+        self,
+        names: Iterable[str],
+        explain: int = 20,
+        named: Container[str] = (),
+        exactly: bool = False,
     ) -> dict[str, Reading]:
         """The photos that the names of one file mean, by name.
 
@@ -165,7 +170,10 @@ class PhotoNames:
         named : container of str
             Photos that something else names as they are called: for these, names that may be
             another photo's have no reading.
+        exactly : bool
+            Whether that holds for names in other case, too: a program wrote them.
         """
+        telling = TELLING | SPELLING if exactly else TELLING
         readings = {name: self.read(name) for name in dict.fromkeys(names)}
         by_image: dict[str, list[str]] = {}
         for name, reading in readings.items():
@@ -175,7 +183,9 @@ class PhotoNames:
             several = len({_telling(name, readings[name]) for name in written}) > 1
             if image in named or several:
                 for name in written:
-                    if TELLING.intersection(readings[name].liberties):
+                    if (telling if image in named else TELLING).intersection(
+                        readings[name].liberties
+                    ):
                         readings[name] = Reading(None, likely=(image,), apart=True)
         unexplained = [
             name

@@ -46,7 +46,11 @@ NUMERIC = 0.5  # share of a column's cells that must be numbers for it to be a r
 PERSONAL = frozenset(word for name in ("age", "gender", "ethnicity") for word in LABELS[name])
 STATISTICS = ("mean", "median", "sum", "std", "count", "min", "max")
 MATCHING = 0.99  # share of faces on which a column equals a statistic of others: no rater's
+EXTREMES = ("max", "maximum", "highest", "min", "minimum", "lowest")
 COUNTED = 4  # lines that a column must number to be a counter, whatever its header
+# Lines from which whole numbers that rise with each, or that never come again within twice their
+# count, are hardly ratings: chances of 5 in 100,000 and 4 in 100 if all are equally frequent.
+RISING, DENSE = 8, 12
 _LONG = 2000  # letters of a header or question that may hold a photo's name
 
 
@@ -111,10 +115,11 @@ def _rater_columns_to_long(
         for column in raw.columns
         if column not in known
         and column not in headers.values()
+        and plain(column)  # `#`
         and not _summarizes(column)
         and _mostly_numbers(without_empty(raw[column]))
     ]
-    raters = _without_computed(raw, raters)
+    raters = _without_computed(raw, raters, path)
     if len(raters) < 2 or "rater" in headers:
         means = [
             column
@@ -228,28 +233,67 @@ def _summarizes(header: str) -> bool:
     )
 
 
-def _without_computed(raw: pd.DataFrame, raters: list[str]) -> list[str]:
-    """Drop columns that number the lines, or are the mean, sum or spread of the others."""
+def _without_computed(raw: pd.DataFrame, raters: list[str], path: Path) -> list[str]:
+    """Drop columns that number the lines, or are the mean, sum or spread of the others.
+
+    Raises
+    ------
+    LabelError
+        A column looks like one of these, and could as well be a rater's.
+    """
     values = {rater: as_numbers(without_empty(raw[rater])) for rater in raters}
     remaining = [
         rater
         for rater in raters
         if len(values[rater]) < COUNTED or not (values[rater].diff().iloc[1:] == 1).all()
     ]
+    counters = [rater for rater in remaining if _numbers_lines(values[rater])]
+    if counters and len(counters) < len(remaining):  # all raters may rank the photos
+        what = "is another whole number in each line, as line numbers are"
+        raise _doubtful(counters[0], what, path)
     for rater in reversed(remaining):
         own = values[rater]
         others = pd.DataFrame({other: values[other] for other in remaining if other != rater})
-        if (
-            others.shape[1] > 1
-            and len(others) >= COUNTED
-            and own.nunique() > 1
-            and any(
-                np.isclose(own, others.agg(how, axis=1), atol=0.0051).mean() >= MATCHING
+        if others.shape[1] < 2 or len(others) < COUNTED or own.nunique() < 2:
+            continue
+        how = next(
+            (
+                how
                 for how in STATISTICS
-            )
-        ):
+                if np.isclose(own, others.agg(how, axis=1), atol=0.0051).mean() >= MATCHING
+            ),
+            None,
+        )
+        if how and plain(rater) not in EXTREMES and _may_be_ratings(own, others.stack()):
+            raise _doubtful(rater, f"is the {how} of the others in each line", path)
+        if how:
             remaining = [other for other in remaining if other != rater]
     return remaining
+
+
+def _numbers_lines(numbers: pd.Series) -> bool:
+    """Whether whole numbers rise, or fall, with each line, or are dense and never come again."""
+    steps = numbers.diff().iloc[1:]
+    if not (numbers % 1 == 0).all() or not numbers.is_unique:  # not with a gap, either
+        return False
+    one_way = bool((steps > 0).all() or (steps < 0).all())
+    is_dense = bool(numbers.max() - numbers.min() < 2 * len(numbers))
+    return (one_way and len(numbers) >= RISING) or (is_dense and len(numbers) >= DENSE)
+
+
+def _may_be_ratings(numbers: pd.Series, others: pd.Series) -> bool:
+    """Whether numbers are such as the other raters gave, or whole ones between these."""
+    filled = numbers.dropna()
+    is_whole = bool((filled % 1 == 0).all())
+    between = bool(filled.between(others.min(), others.max()).all())
+    return between and (is_whole or bool(filled.isin(others).all()))
+
+
+def _doubtful(column: str, what: str, path: Path) -> LabelError:
+    return LabelError(
+        f"{path}: the column {column!r} {what}; if it is no rater's, remove it; if it is, write "
+        "one line a judgement, with the columns image, rater and rating"
+    )
 
 
 def _refuse_other_quantities(raw: pd.DataFrame, raters: list[str], path: Path) -> None:
