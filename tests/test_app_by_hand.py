@@ -1,6 +1,7 @@
 """Labels and ratings by the pages, without a server: what is read once for all of them."""
 
 import json
+import random
 from hashlib import sha256
 from types import SimpleNamespace
 from typing import Any
@@ -353,3 +354,24 @@ def test_who_takes_back_first_does_not_matter(root):
     for who, left in (("ann", "female"), ("cid", "male"), ("ben", None)):
         page.undo(shown, entries[who].id, "", "here")
         assert page._labels(shown) == ({"000.jpg": {"gender": left}} if left else {})
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_label_is_that_of_the_last_who_stands_whatever_is_taken_back(root, seed):
+    """A label that was itself taken back came back: a child of 8 was 30."""
+    rng, shown, page = random.Random(seed), shown_of(1), Labelling(root, False)
+    age, given = Attribute("age", None), []  # by people and, without an entry, in the file
+    for _ in range(30):
+        before = given[-1][1] if given else ""
+        label, what = rng.choice(["8", "30", "45"]), rng.random()
+        if what < 0.1:
+            merge_labels(page.file(), {"000.jpg": {"age": label}}, shown.faces.images)
+            given = [(None, label)] if label != before else given
+        elif what < 0.6:
+            entry = page.label(shown, "000.jpg", age, label, before, False, "ann", "here")
+            given.append((entry, label))
+        elif standing := [place for place, (entry, _) in enumerate(given) if entry]:
+            (entry, _) = given.pop(rng.choice(standing))
+            page.undo(shown, entry.id, "", "here")
+        now = page._labels(shown).get("000.jpg", {}).get("age", "")
+        assert now == (given[-1][1] if given else "")

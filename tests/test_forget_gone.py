@@ -6,16 +6,22 @@ import pytest
 from facestats.core.layout import FACES_TABLE
 from test_forget_names import forget, label, left, root  # noqa: F401
 
-LIKE = {"two.png": "album/two.png", "album/three.jpg": "three.jpg", "IMG_1.JPG": "IMG_1.png"}
+LIKE = {
+    "two.png": "album/two.png",
+    "album/three.jpg": "three.jpg",
+    "IMG_1.JPG": "IMG_1.png",
+    "five.jpg": "five.JPG",
+    "six.jpeg": "six.jpg",
+}
 
 
 @pytest.fixture(params=LIKE)
 def gone(request, root):  # noqa: F811
     """A photo of Anna that the last run knew and that is gone; one like it is of Bob."""
     name, other = request.param, LIKE[request.param]
-    (root / "data/raw" / name).rename(root / "other")
-    (root / "data/raw" / other).write_bytes((root / "other").read_bytes() + b"of Bob")
-    (root / "other").unlink()
+    photo = root / "data/raw/two.png"
+    (root / "data/raw" / other).write_bytes(photo.read_bytes() + b"of Bob")
+    (root / "data/raw" / name).unlink(missing_ok=True)
     label(root, f"{name},anna")
     table = pd.DataFrame({"image": [name, "other.jpg"], "filename": "a.jpg", "sha256": "0"})
     (root / FACES_TABLE).parent.mkdir(parents=True)

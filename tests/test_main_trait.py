@@ -288,3 +288,37 @@ def test_a_sheet_without_a_line_changes_no_trait_of_ratings_by_hand(tmp_path):
     by_hand = "rater,image,trait,rating\nann,a.jpg,happy,7\nann,b.jpg,,5\n"
     done = joined(tmp_path, (), "", TRAITS, "", by_hand)
     assert ratings(done)[:2] == [None, 5]
+
+
+@pytest.mark.parametrize("chosen", [("attractive", "calm"), ("calm", "attractive")])
+def test_means_of_all_chosen_traits_are_levelled(tmp_path, chosen):
+    lines = ["a.jpg,one,1,2", "b.jpg,one,3,4", "c.jpg,two,6,7"]
+    labels = "\n".join(["image,dataset,rating_attractive,rating_calm", *lines])
+    (tmp_path / "labels.csv").write_text(labels)
+    table = join_labels(FACES, tmp_path, tmp_path / "no.csv", [1, 7], chosen=chosen).table
+    assert table["rating_attractive"].tolist()[:3] == [1, 3, 2]
+    assert table["rating_calm"].tolist()[:3] == [2, 4, 3]
+
+
+@pytest.mark.parametrize(
+    ("lowest", "width", "refused"),
+    [(0, 1, True), (1, 4, False), (1, 8, False), (18, 42, True)],
+)
+def test_traits_on_several_scales_make_no_scale_by_themselves(tmp_path, lowest, width, refused):
+    """Ages of up to 60 made 7 of 7 the score 7."""
+    lines = [
+        f"{face}.jpg,r{i},{trait},{low + i % (most + 1)}"
+        for face in "abcd"
+        for i in range(60)
+        for trait, low, most in (("attractive", 1, 6), ("other", lowest, width))
+    ]
+    (tmp_path / "ratings.csv").write_text("\n".join([TRAITS.strip(), *lines]))
+    join = lambda scale: join_labels(FACES, tmp_path, tmp_path / "no.csv", scale)  # noqa: E731
+    if refused:
+        with pytest.raises(
+            LabelError, match=r"of other are from .*, and of attractive from 1 to 7"
+        ):
+            join("auto")
+    else:
+        assert join("auto").scale in [(1, 7), (1, 9)]
+    assert join([0, 100]).scale == (0, 100)

@@ -311,6 +311,32 @@ def test_numbers_for_no_answer_are_no_ratings(join, code):
         join(ratings__csv="\n".join(["image,rater,rating", *lines]))
 
 
+@pytest.mark.parametrize("cell", ["{}", "{}.jpg", "0{}"])
+def test_numbers_that_may_be_photos_or_raters_are_asked_about(tmp_path, cell):
+    """Raters were taken for photos, and photos for raters."""
+    photos = [f"{i}.jpg" for i in range(1, 9)]
+    faces = pd.DataFrame({"image": photos, "filename": photos})
+    path = tmp_path / "ratings.csv"
+    lines = [f"{cell.format(i)},{i % 5 + 1},3,{i % 3 + 1}" for i in range(1, 9)]
+    for header in ("Nr", "image"):
+        path.write_text("\n".join([f"{header},1,2,3", *lines]))
+        if header == "Nr":
+            with pytest.raises(LabelError, match=r"'Nr' may name the photos, and the columns 1, 2"):
+                join_labels(faces, tmp_path, tmp_path / "none", "auto")
+        else:
+            joined = join_labels(faces, tmp_path, tmp_path / "none", "auto")
+            assert joined.table["rating"].tolist()[:2] == [pytest.approx(7 / 3), 3]
+            assert {*joined.judgements["rater"]} == {"1", "2", "3"}
+
+
+def test_people_who_rate_each_other_are_asked_about(tmp_path):
+    people = [f"{name}.jpg" for name in ("ann", "ben", "cem")]
+    faces = pd.DataFrame({"image": people, "filename": people})
+    (tmp_path / "ratings.csv").write_text("target,ann,ben,cem\nann,,3,4\nben,5,,2\ncem,1,2,\n")
+    with pytest.raises(LabelError, match="'target' may name the photos"):
+        join_labels(faces, tmp_path, tmp_path / "none", "auto")
+
+
 SLIDERS = {
     rater: [(37 * i * step + 11 * i * i) % 101 for i in range(12)]
     for rater, step in (("anna", 2), ("ben", 3), ("cem", 5))
@@ -347,6 +373,13 @@ def test_ranks_by_all_raters_are_ratings(join):
     table = pd.DataFrame({"image": IMAGES[:12], **ranks}).iloc[[3, 1, 0, 2, *range(4, 12)]]
     joined = join(ratings__csv=table.to_csv(index=False))
     assert {*joined.judgements["rater"]} == {*ranks}
+
+
+def test_ranks_that_the_lines_are_sorted_by_are_asked_about(join):
+    ranks = {"anna": range(1, 13), "ben": [*range(7, 13), *range(1, 7)], "cem": range(12, 0, -1)}
+    table = pd.DataFrame({"image": IMAGES[:12], **ranks})
+    with pytest.raises(LabelError, match="the column 'anna' is another whole number in each line"):
+        join(ratings__csv=table.to_csv(index=False))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -140,27 +139,26 @@ def standing(entries: list[Entry]) -> list[Entry]:
 def label_without(last: Entry, entries: list[Entry]) -> str:
     """The label of the face if this standing entry is taken back; entries in their order.
 
-    Where others gave the same label, it stays until the last of them takes it back; those before it
-    was another one for a while do not count.
+    It is that of the last entry that then stands, or what the file had before. What somebody wrote
+    into the file meanwhile counts before all earlier entries.
     """
-
-    def about(entry: Entry) -> bool:
-        return (entry.filename, entry.column) == (last.filename, last.column)
-
-    def alike(entry: Entry) -> bool:
-        return about(entry) and same_label(last.column, entry.new, last.new)
-
-    labels = [entry for entry in standing(entries) if about(entry) and entry.new]
-    if last.new:
-        place = labels.index(last)
-        confirms = same_label(last.column, last.old, last.new)  # else it was another meanwhile
-        before = [*takewhile(alike, reversed(labels[:place]))] if confirms else []
-        if any(map(alike, labels[place + 1 :])) or before:
-            return last.new
-    earlier = standing(entries[: entries.index(last)])
-    given = [entry.old for entry in (*earlier, last) if alike(entry)]
-    others = [old for old in given if not same_label(last.column, old, last.new)]
-    return others[-1] if others else last.new
+    if not last.new:
+        return ""
+    about = [
+        entry
+        for entry in entries
+        if (entry.filename, entry.column) == (last.filename, last.column)
+        and (entry.old or entry.new)  # else somebody was unsure
+    ]
+    undone = {entry.undoes for entry in about} | {last.id}
+    label = in_file = about[0].old
+    for entry in about:
+        if not entry.undoes and not same_label(last.column, entry.old, in_file):
+            label = entry.old
+        if not entry.undoes and entry.id not in undone:
+            label = entry.new
+        in_file = entry.new
+    return label
 
 
 def _without(lines: list[bytes], filenames: Collection[str]) -> list[bytes]:

@@ -14,8 +14,14 @@ from facestats.labels.tables import PREFIX
 from facestats.machine.output import one_line
 
 _TYPE = "ratingtype"  # of a judgement: no rating
-_OTHER_UNIT = re.compile(r"month|monat|mois|mes|week|woche|\bdays?\b|\btage\b|group|decade")
-_ABBREVIATED = {*"mo mos mon mth mths mnth mnths m wk wks w d dys tg h hrs".split()}
+_OTHER_UNIT = re.compile(
+    r"month|monat|mois|mes|maand|månad|miesi|week|woche|semaine|semana|group|decade"
+)
+_ABBREVIATED = {
+    *"""
+    mo mos mon mth mths mnth mnths m mdr wk wks w day days d dys tag tage tagen tg jours h hrs
+    """.split()
+}
 
 # Words in brackets of a header that is not what it else says: `Rating (SD)`, `Age (of raters)`.
 _ELSE = {
@@ -281,7 +287,8 @@ def rating_name(header: str) -> str:
 
 def refuse_other_unit(header: str, path: Path) -> None:
     """Raise `LabelError` if a header of ages names another unit than years."""
-    words = re.findall(r"[^\W\d_]+", header.casefold())
+    parted = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", header)  # ageDays
+    words = re.findall(r"[^\W\d_]+", parted.casefold())
     if _OTHER_UNIT.search(header.casefold()) or {*words} & _ABBREVIATED:
         raise LabelError(
             f"{path}: the column {header!r} is not in years; give age in years, or the column "

@@ -94,3 +94,9 @@ def _ends(scale: list[Any] | None) -> tuple[float, float] | None:
     if not -math.inf < float(low) < float(high) < math.inf:
         raise ValueError("the lower end of a scale comes first")
     return float(low), float(high)
+
+
+def scale_asked(rating_scale: str | list[float], dataset: DatasetFacts | None) -> str | list[float]:
+    """`labels.rating_scale`; for `auto`, the scale that an import has stated, if there is one."""
+    stated = dataset.scale if dataset else None
+    return [*stated] if stated and rating_scale == "auto" else rating_scale

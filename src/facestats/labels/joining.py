@@ -18,7 +18,7 @@ import pandas as pd
 from facestats.errors import InputError, number_of
 from facestats.labels.cells import Mistakes, check_classes, spelt_alike
 from facestats.labels.corrections import merged
-from facestats.labels.dataset import DatasetFacts, read_dataset
+from facestats.labels.dataset import DatasetFacts, read_dataset, scale_asked
 from facestats.labels.files import STEMS, find_label_file, unread_files
 from facestats.labels.label_file import CLASSES, COLUMNS, FaceLabels, read_labels
 from facestats.labels.levels import level_judgements, level_ratings
@@ -187,13 +187,13 @@ def join_labels(
     from_file, ratings, traits, on_traits = of_ratings
     judgements = _in_order(ratings.judgements)
     from_labels = rated_by_labels(table, from_file.of([*traits, ""][0]))
-    if rating_scale == "auto" and dataset and dataset.scale:
-        rating_scale = [*dataset.scale]
+    rating_scale = scale_asked(rating_scale, dataset)
     for_scale, of_traits = _in_order(from_file.judgements), means.counted(table, judgements)
     if alone := for_scale is None:
         for_scale, paths["ratings"] = judgements, paths["ratings"] or by_hand.path
-    for_scale, also = _without_named(for_scale, drop_raters), of_traits["rating"] if alone else None
-    scale = find_scale(rating_scale, for_scale, table, paths, mistakes, from_labels, also)
+    for_scale, also = _without_named(for_scale, drop_raters), of_traits if alone else None
+    found_in = traits, paths, mistakes, from_labels, also
+    scale = find_scale(rating_scale, for_scale, table, *found_in)
     check_scale(by_hand, None if alone else scale, mistakes)
     means.check_scale(of_traits, scale, rating_scale, mistakes)
     mistakes.raise_any()
@@ -201,7 +201,7 @@ def join_labels(
     use_judgements(table, counted.main, from_labels)
     notes_on_means = [] if counted.main is None else means_without_judgements(table, from_labels)
     extras += [use_trait(table, trait, frame) for trait, frame in counted.by_trait.items()]
-    shifts = _level_all(table, counted, traits, scale) if level else {}
+    shifts = _level_all(table, counted, traits, chosen, scale) if level else {}
     _write_main_twice(table, traits)
     summary = _summary(table, scale, names, dict.fromkeys(extras)) | {"raters": counted.raters}
     summary["rating"] |= _rating_details(shifts, counted.main, from_file, by_hand)
@@ -390,10 +390,12 @@ def _level_all(
     table: pd.DataFrame,
     counted: _CountedRatings,
     traits: Sequence[str],
+    chosen: Sequence[str],
     scale: tuple[float, float] | None,
 ) -> dict[str, dict[str, float]]:
     """Level the means of all traits and the judgements behind them; see `level_ratings`."""
-    others = [name for name in traits[1:] if PREFIX + name in table]
+    named = dict.fromkeys([*traits[1:], *chosen[1:]])  # of a chosen one, means alone may be known
+    others = [name for name in named if PREFIX + name in table]
     shifts = level_ratings(table, ["rating", *(PREFIX + name for name in others)], scale)
     for trait, judgements in counted.by_trait.items():
         column = "rating" if trait == traits[0] else PREFIX + trait

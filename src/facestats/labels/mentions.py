@@ -12,7 +12,16 @@ from facestats.errors import InputError, did_you_mean, nearest_names
 from facestats.labels.cells import one_form
 from facestats.labels.columns import key_column
 from facestats.labels.files import read_sheet
-from facestats.labels.names import OTHER_EXTENSION, TELLING, ZEROS, PhotoNames, Reading, suggestion
+from facestats.labels.names import (
+    NO_EXTENSION,
+    OTHER_EXTENSION,
+    SPELLING,
+    TELLING,
+    ZEROS,
+    PhotoNames,
+    Reading,
+    suggestion,
+)
 from facestats.labels.removal import SHOWN, LabelFile
 
 GONE = (
@@ -62,19 +71,21 @@ class Mentions:
     def _read(self, names: Iterable[str], in_file: bool = False) -> dict[str, Reading]:
         """Readings of names: by the present photos, else by earlier ones.
 
-        What an earlier photo was called is no present one in another folder, or of another
-        extension or number; in a label file it may be both, for photos are moved.
+        What an earlier photo was called is no present one that is spelt otherwise, or in another
+        folder; in a label file it may be both, for photos are moved.
         """
         readings = self._here.read_all(names)
         gone = self._before.read_all(
-            [name for name, reading in readings.items() if not _is_certain(reading)]
+            [name for name, reading in readings.items() if not _is_exact(reading)]
         )
+        own = {reading.image for reading in readings.values() if _is_exact(reading)}
         for name, reading in gone.items():
             here = readings[name]
             by_now = here.likely if here.several else (here.image,) if here.image else ()
-            if reading.image and in_file and by_now and _is_certain(reading):
+            is_surer = _is_exact(reading) if _is_certain(here) else _is_certain(reading)
+            if reading.image and in_file and is_surer and not {*by_now} <= own:
                 readings[name] = Reading(None, likely=(reading.image, *by_now), several=True)
-            elif reading.image and (_is_certain(reading) or not by_now):
+            elif reading.image and (is_surer or not by_now):
                 readings[name] = reading
         return readings
 
@@ -103,8 +114,9 @@ class Mentions:
         images, mistakes, absent = [], [], False
         for name in dict.fromkeys(names):
             reading = self._read_one(name)
-            # Another folder, extension or number is too uncertain to remove a photo.
-            if _is_certain(reading):
+            # Another folder, extension, number or case is too uncertain to remove a photo.
+            ways = {*reading.liberties}
+            if _is_certain(reading) and (NO_EXTENSION in ways or not SPELLING & ways):
                 images.append(reading.image)
                 self.notes += [_as_read(name, reading)] if reading.liberties else []
             elif name in labelled and allow_missing:
@@ -268,6 +280,11 @@ class Mentions:
 def _is_certain(reading: Reading) -> bool:
     """Whether a name is a photo's but for blanks, case, kinds of slashes and the like."""
     return reading.image is not None and TELLING.isdisjoint(reading.liberties)
+
+
+def _is_exact(reading: Reading) -> bool:
+    """Whether a name is a photo's own."""
+    return reading.image is not None and not reading.liberties
 
 
 def _people(file: LabelFile) -> Iterable[tuple[int, str, str]]:

@@ -59,7 +59,8 @@ class NameIndex:
         must_match : bool
             Whether it is an error if none of the names is a photo. Else the file is one of the
             pages, which write names as they are: another name is perhaps of a photo that is gone,
-            or that was moved, and a mistake where something else names the photo that is there.
+            or that was moved. It is a mistake where something else names the photo that is there,
+            or where it differs in case alone.
 
         Raises
         ------
@@ -165,12 +166,12 @@ class NameIndex:
         other = [
             f"{name} as {reading.image}"
             for name, reading in readings.items()
-            if reading.image is not None and (TELLING | SPELLING).intersection(reading.liberties)
+            if reading.image is not None and TELLING.intersection(reading.liberties)
         ]
         if other:
             self.mixed.append(
-                f"{path.name}: {number_of(len(other), 'name')} with another folder, extension, "
-                f"case or number than the photo: {one_line(', '.join(other[:3]))}"
+                f"{path.name}: {number_of(len(other), 'name')} with another folder, extension or "
+                f"number than the photo: {one_line(', '.join(other[:3]))}"
                 f"{', …' if len(other) > 3 else ''}; if another photo was meant, which is gone, "
                 "remove the line"
             )

@@ -171,9 +171,8 @@ class PhotoNames:
             Photos that something else names as they are called: for these, names that may be
             another photo's have no reading.
         exactly : bool
-            Whether that holds for names in other case, too: a program wrote them.
+            Whether names in other case have no reading, either: a program wrote them as they were.
         """
-        telling = TELLING | SPELLING if exactly else TELLING
         readings = {name: self.read(name) for name in dict.fromkeys(names)}
         by_image: dict[str, list[str]] = {}
         for name, reading in readings.items():
@@ -181,12 +180,11 @@ class PhotoNames:
                 by_image.setdefault(reading.image, []).append(name)
         for image, written in by_image.items():
             several = len({_telling(name, readings[name]) for name in written}) > 1
-            if image in named or several:
-                for name in written:
-                    if (telling if image in named else TELLING).intersection(
-                        readings[name].liberties
-                    ):
-                        readings[name] = Reading(None, likely=(image,), apart=True)
+            apart = TELLING if image in named or several else frozenset()
+            apart |= SPELLING if exactly else frozenset()
+            for name in written:
+                if apart.intersection(readings[name].liberties):
+                    readings[name] = Reading(None, likely=(image,), apart=True)
         unexplained = [
             name
             for name, reading in readings.items()

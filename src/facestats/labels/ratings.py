@@ -140,7 +140,7 @@ def read_ratings(
         )
         cells["column"] = headers["rating"]
     else:
-        cells, note = wide_to_long(raw, headers, photos, path)
+        cells, note = wide_to_long(raw, headers, photos, names.photos, path)
         notes.append(note)
     traits = pd.Series(dtype="str") if trait is None else read_trait(sheet.table[trait], path)
     cells["trait"] = "" if trait is None else traits.reindex(cells.index)

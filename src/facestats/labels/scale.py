@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ import pandas as pd
 
 from facestats.errors import LabelError
 from facestats.labels.cells import Mistakes
+from facestats.labels.tables import PREFIX
 
 # Ends of the scales that rating studies use; `auto` takes the narrowest that holds every rating.
 USUAL_SCALES = (
@@ -39,10 +40,11 @@ def find_scale(
     rating_scale: str | list[float],
     judgements: pd.DataFrame | None,
     table: pd.DataFrame,
+    traits: Sequence[str],
     files: Mapping[str, Path | None],
     mistakes: Mistakes,
     from_labels: pd.Series,
-    of_traits: pd.Series | None = None,
+    of_traits: pd.DataFrame | None = None,
 ) -> tuple[float, float] | None:
     """Find the ends of the rating scale, and check every rating against it.
 
@@ -51,9 +53,11 @@ def find_scale(
     rating_scale : str or list of float
         `auto` or [low, high].
     judgements : DataFrame or None
-        Single ratings of accepted faces, by line; None without ratings.csv.
+        Single ratings of accepted faces, by line, and their `trait`; None without ratings.csv.
     table : DataFrame
         `rating` and `rating_source` by face.
+    traits : sequence of str
+        The main one first.
     files : mapping of str to Path or None
         The label files by kind.
     mistakes : Mistakes
@@ -61,8 +65,8 @@ def find_scale(
     from_labels : Series of bool
         Faces whose rating in the table counts beside judgements; see
         `mean_ratings.rated_by_labels`.
-    of_traits : Series of float, optional
-        Means of traits that `auto` takes, too; they are not checked here.
+    of_traits : DataFrame, optional
+        Means of traits that `auto` takes, too, in `rating`, by `column`; not checked here.
 
     Returns
     -------
@@ -72,22 +76,16 @@ def find_scale(
     Raises
     ------
     LabelError
-        A mean rating lies outside the scale.
+        A mean rating lies outside the scale, or traits on several are to have one scale.
     """
     judged = judgements["rating"].sort_index() if judgements is not None else pd.Series(dtype=float)
     means = (table["rating"] if judgements is None else table.loc[from_labels, "rating"]).dropna()
     if not isinstance(rating_scale, str):
         low, high = rating_scale
     elif len(judged) or len(means) or (of_traits is not None and len(of_traits)):
-        # One typing error must not stretch the scale of all other ratings beyond the usual ones.
-        stated = means if of_traits is None else pd.concat([means, of_traits])
-        everything = pd.concat([judged, stated])
-        low, high = (
-            usual_scale(everything)
-            or usual_scale(judged)
-            or (float(np.floor(everything.min())), float(np.ceil(everything.max())))
-        )
-        low, high = _without_slips(judged if len(judged) else stated, low, high)
+        stated = means if of_traits is None else pd.concat([means, of_traits["rating"]])
+        low, high = _narrowest_scale(judged, stated)
+        _refuse_other_scales(judgements, means, of_traits, [*traits, ""][0])
     else:
         return None
     expected = expected_rating((low, high), rating_scale)
@@ -106,6 +104,53 @@ def find_scale(
             f"{files['labels'] or 'the label file'} or in the labels by hand; expected {expected}"
         )
     return low, high
+
+
+def _narrowest_scale(judged: pd.Series, stated: pd.Series) -> tuple[float, float]:
+    """The narrowest usual scale of judgements and means.
+
+    One typing error must not stretch the scale of all other ratings beyond the usual ones.
+    """
+    everything = pd.concat([judged, stated])
+    low, high = (
+        usual_scale(everything)
+        or usual_scale(judged)
+        or (float(np.floor(everything.min())), float(np.ceil(everything.max())))
+    )
+    return _without_slips(judged if len(judged) else stated, low, high)
+
+
+def _refuse_other_scales(
+    judgements: pd.DataFrame | None, means: pd.Series, of_traits: pd.DataFrame | None, main: str
+) -> None:
+    """Refuse traits on another scale than the main one, where the scale is found by itself.
+
+    Raters need not use all of a scale: one that is up to `STRETCH` as wide is the same one.
+
+    Raises
+    ------
+    LabelError
+        There are ages beside ratings from 1 to 7, for example.
+    """
+    nothing = pd.Series(dtype=float)
+    by_trait = {} if judgements is None else dict([*judgements.groupby("trait")["rating"]])
+    if of_traits is not None:
+        by_column = of_traits.groupby("column")["rating"]
+        by_trait |= {str(name).removeprefix(PREFIX): values for name, values in by_column}
+    own = pd.concat([by_trait.pop(main, nothing), means])
+    if len(own) < FEW:
+        return
+    low, high = _narrowest_scale(own, nothing)
+    for trait, values in by_trait.items():
+        lowest, highest = _narrowest_scale(values, nothing) if len(values) >= FEW else (low, high)
+        widths = sorted([high - low, highest - lowest])
+        if widths[1] > STRETCH * widths[0]:
+            raise LabelError(
+                f"ratings of {trait or 'one trait'} are from {values.min():g} to {values.max():g}, "
+                f"and of {main or 'another one'} from {own.min():g} to {own.max():g}; all traits "
+                "have one scale: set labels.rating_scale to it, [low, high], or take out those on "
+                "another"
+            )
 
 
 def expected_rating(scale: tuple[float, float], rating_scale: str | list[float]) -> str:

@@ -20,6 +20,7 @@ from facestats.labels.columns import (
     plain,
 )
 from facestats.labels.name_index import NameIndex
+from facestats.labels.names import PhotoNames
 from facestats.labels.scale import usual_scale
 
 # Words in headers of statistics and counters, which are no raters: at a header's start or, from
@@ -55,7 +56,11 @@ _LONG = 2000  # letters of a header or question that may hold a photo's name
 
 
 def wide_to_long(
-    raw: pd.DataFrame, headers: Mapping[str, str], photos: Mapping[str, str], path: Path
+    raw: pd.DataFrame,
+    headers: Mapping[str, str],
+    photos: Mapping[str, str],
+    names: PhotoNames,
+    path: Path,
 ) -> tuple[pd.DataFrame, str]:
     """One line a judgement, from judgements in many columns, and a note on it.
 
@@ -65,10 +70,29 @@ def wide_to_long(
         The columns are neither raters nor photos.
     """
     if photos and "image" not in headers:
+        if "rater" not in headers:
+            _refuse_both_ways(raw, photos, names, path)
         return _photo_columns_to_long(raw, headers.get("rater"), photos, path)
     if "image" not in headers:
         raise LabelError(no_image_column(raw, path))
     return _rater_columns_to_long(raw, headers, path)
+
+
+def _refuse_both_ways(
+    raw: pd.DataFrame, photos: Mapping[str, str], names: PhotoNames, path: Path
+) -> None:
+    """Raise `LabelError` where lines may be photos as well as columns: both are numbered."""
+    if any("." in column for column in photos):
+        return
+    for column in raw.columns:
+        cells = without_empty(raw[column])
+        filled = cells[cells != ""]
+        if column not in photos and len(filled) and all(names.read(c).image for c in filled):
+            raise LabelError(
+                f"{path}: the column {column!r} may name the photos, and the columns "
+                f"{listed([*photos][:3])}, … the raters, or the other way round; call it image or "
+                "rater"
+            )
 
 
 def _photo_columns_to_long(
@@ -248,9 +272,13 @@ def _without_computed(raw: pd.DataFrame, raters: list[str], path: Path) -> list[
         if len(values[rater]) < COUNTED or not (values[rater].diff().iloc[1:] == 1).all()
     ]
     counters = [rater for rater in remaining if _numbers_lines(values[rater])]
-    if counters and len(counters) < len(remaining):  # all raters may rank the photos
+    doubtful = counters if len(counters) < len(remaining) else []  # else all rank the photos
+    first = [rater for rater in raters if rater not in remaining][:1]
+    if all({*values[rater]} == {*values[name]} for name in first for rater in remaining):
+        doubtful = doubtful or first  # one of the rankings, by which the lines are sorted
+    if doubtful:
         what = "is another whole number in each line, as line numbers are"
-        raise _doubtful(counters[0], what, path)
+        raise _doubtful(doubtful[0], what, path)
     for rater in reversed(remaining):
         own = values[rater]
         others = pd.DataFrame({other: values[other] for other in remaining if other != rater})
