@@ -78,3 +78,25 @@ def test_another_extension_in_a_label_file_is_no_photo_of_hers(root, forget):  #
     label(root, "two.jpg,anna")
     assert "two.png may be another one" in forget("--person", "anna", code=2)
     assert "two.png" in left(root)
+
+
+@pytest.mark.parametrize(
+    ("before", "here", "written"),
+    [
+        ("album/1.jpg", "b/1.jpg", "1.jpg"),
+        ("album/1.JPG", "album/1.jpg", "album\\1.JPG"),
+        ("album/1.JPG", "album/1.jpg", "/home/me/album/1.JPG"),
+        ("1.jpg", "1.png", "1"),
+    ],
+)
+def test_a_line_that_fits_both_as_well_is_asked_about(root, forget, before, here, written):  # noqa: F811
+    """The new photo of somebody else was removed."""
+    (root / "data/raw" / here).parent.mkdir(exist_ok=True)
+    (root / "data/raw/two.png").rename(root / "data/raw" / here)
+    table = pd.DataFrame({"image": [before], "filename": "a.jpg", "sha256": "0"})
+    (root / FACES_TABLE).parent.mkdir(parents=True)
+    table.assign(duplicate_of=None, near_duplicate_of=None).to_parquet(root / FACES_TABLE)
+    label(root, f"{written},carla")
+    said = forget("--person", "carla", code=2)
+    assert f"may be {before} or {here}; write which one there" in said
+    assert here in left(root)

@@ -302,7 +302,7 @@ def test_means_of_all_chosen_traits_are_levelled(tmp_path, chosen):
 
 @pytest.mark.parametrize(
     ("lowest", "width", "refused"),
-    [(0, 1, True), (1, 4, False), (1, 8, False), (18, 42, True)],
+    [(0, 1, True), (1, 4, False), (1, 8, False), (18, 42, True), (-3, 6, True), (1, 99, True)],
 )
 def test_traits_on_several_scales_make_no_scale_by_themselves(tmp_path, lowest, width, refused):
     """Ages of up to 60 made 7 of 7 the score 7."""
@@ -321,4 +321,29 @@ def test_traits_on_several_scales_make_no_scale_by_themselves(tmp_path, lowest, 
             join("auto")
     else:
         assert join("auto").scale in [(1, 7), (1, 9)]
-    assert join([0, 100]).scale == (0, 100)
+    assert join([-3, 100]).scale == (-3, 100)
+
+
+@pytest.mark.parametrize("chosen", [("attractive", "calm"), ("calm", "attractive")])
+def test_means_on_another_scale_than_judgements_are_an_error(tmp_path, chosen):
+    names = [f"{i}.jpg" for i in range(12)]
+    faces = pd.DataFrame({"image": names, "filename": names})
+    place = faces, tmp_path, tmp_path / "no.csv"
+    means = [f"{name},{i * 9},{1 + i / 2}" for i, name in enumerate(names)]
+    lines = [f"{name},ann,{i * 9}" for i, name in enumerate(names)]
+    (tmp_path / "ratings.csv").write_text("\n".join([RATINGS.strip(), *lines]))
+    (tmp_path / "labels.csv").write_text("\n".join(["image,x,rating_calm", *means]))
+    (tmp_path / "dataset.json").write_text(json.dumps(_facts("attractive")))
+    with pytest.raises(LabelError, match="all traits have one scale"):
+        join_labels(*place, "auto", chosen=chosen)
+    (tmp_path / "ratings.csv").unlink()
+    (tmp_path / "labels.csv").write_text("\n".join(["image,rating,rating_calm", *means]))
+    with pytest.raises(LabelError, match="all traits have one scale"):
+        join_labels(*place, "auto", chosen=chosen)
+    with pytest.raises(LabelError, match=r"has the rating 0, .*expected a rating from 1 to 7"):
+        join_labels(*place, [1, 7], chosen=("calm", "attractive"))
+
+
+def _facts(trait):
+    facts = dict.fromkeys(OF_RUN, "x") | {"files": 2, "rating_scale": None}
+    return facts | {"rating_trait": trait}

@@ -318,10 +318,11 @@ def test_numbers_that_may_be_photos_or_raters_are_asked_about(tmp_path, cell):
     faces = pd.DataFrame({"image": photos, "filename": photos})
     path = tmp_path / "ratings.csv"
     lines = [f"{cell.format(i)},{i % 5 + 1},3,{i % 3 + 1}" for i in range(1, 9)]
+    lines += ["Mean,3,3,2", "99,1,1,1"]  # which are of no photo
     for header in ("Nr", "image"):
         path.write_text("\n".join([f"{header},1,2,3", *lines]))
         if header == "Nr":
-            with pytest.raises(LabelError, match=r"'Nr' may name the photos, and the columns 1, 2"):
+            with pytest.raises(LabelError, match="the columns 1, 2, 3, … may be photos or raters"):
                 join_labels(faces, tmp_path, tmp_path / "none", "auto")
         else:
             joined = join_labels(faces, tmp_path, tmp_path / "none", "auto")
@@ -333,7 +334,7 @@ def test_people_who_rate_each_other_are_asked_about(tmp_path):
     people = [f"{name}.jpg" for name in ("ann", "ben", "cem")]
     faces = pd.DataFrame({"image": people, "filename": people})
     (tmp_path / "ratings.csv").write_text("target,ann,ben,cem\nann,,3,4\nben,5,,2\ncem,1,2,\n")
-    with pytest.raises(LabelError, match="'target' may name the photos"):
+    with pytest.raises(LabelError, match="the columns ann, ben, cem, … may be photos or raters"):
         join_labels(faces, tmp_path, tmp_path / "none", "auto")
 
 
@@ -364,7 +365,54 @@ def test_line_numbers_are_no_ratings_after_a_line_was_removed(join, lost):
 @pytest.mark.parametrize("header", ["X", "Nummer", "...1"])
 def test_what_may_number_lines_is_asked_about(join, header, numbers):
     table = pd.DataFrame({header: numbers, "image": IMAGES[:12], **SLIDERS})
-    with pytest.raises(LabelError, match=r"is another whole number in each line.*; if it is no"):
+    with pytest.raises(LabelError, match="looks like numbers of lines or pages, not like ra"):
+        join(ratings__csv=table.to_csv(index=False))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "known"),
+    [
+        ([*range(1, 13)], True),
+        ([*range(1, 6), "", *range(7, 13)], True),
+        ([2, 1, *range(3, 13)], False),
+        ([1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6], False),
+    ],
+)
+def test_a_line_of_means_below_hides_no_line_numbers(join, numbers, known):
+    table = pd.DataFrame({"image": IMAGES[:12], "x": numbers, **SLIDERS})
+    lines = table.to_csv(index=False) + "Mean,,50.5,50.5,50.5\n"
+    if known:
+        assert {*join(ratings__csv=lines).judgements["rater"]} == {*SLIDERS}
+        return
+    with pytest.raises(LabelError, match="the column 'x' looks like numbers of lines or pages"):
+        join(ratings__csv=lines)
+
+
+LIKERT = {"anna": [1, 5, 3, 7, 2, 6, 4, 5, 1, 3, 6, 2], "ben": [2, 4, 3, 7, 1, 6, 5, 5, 2, 3, 7, 1]}
+
+
+@pytest.mark.parametrize("second", ["{}_rt", "{} (ms)", "{}Latency", "know_{}", "{}.x", "a_{}"])
+def test_two_columns_of_a_rater_are_asked_about(join, second):
+    """Times of answers were ratings."""
+    times = {second.format(rater): [(i * 7) % 5 + 1 for i in range(12)] for rater in LIKERT}
+    table = pd.DataFrame({"image": IMAGES[:12], **LIKERT, **times})
+    with pytest.raises(LabelError, match="may be of one rater, or of one thing by two"):
+        join(ratings__csv=table.to_csv(index=False))
+
+
+def test_a_grid_of_raters_and_questions_is_asked_about(join):
+    raters = [f"{rater}_{end}" for rater in LIKERT for end in "ab"]
+    ratings = {name: [(i * n) % 7 + 1 for i in range(12)] for n, name in enumerate(raters, 2)}
+    table = pd.DataFrame({"image": IMAGES[:12], **ratings})
+    with pytest.raises(LabelError, match="'anna_a' and 'anna_b' may be of one rater, or of one"):
+        join(ratings__csv=table.to_csv(index=False))
+
+
+@pytest.mark.parametrize("other", [[0, 1] * 6, [700, 3100, 950] * 4, [0.5, 0.8, 0.1] * 4])
+def test_columns_without_a_scale_in_common_are_asked_about(join, other):
+    own = {"cem": other, "dora": other[::-1]}
+    table = pd.DataFrame({"image": IMAGES[:12], **LIKERT, **own})
+    with pytest.raises(LabelError, match="have no scale in common; if one is no rater's"):
         join(ratings__csv=table.to_csv(index=False))
 
 
@@ -378,7 +426,7 @@ def test_ranks_by_all_raters_are_ratings(join):
 def test_ranks_that_the_lines_are_sorted_by_are_asked_about(join):
     ranks = {"anna": range(1, 13), "ben": [*range(7, 13), *range(1, 7)], "cem": range(12, 0, -1)}
     table = pd.DataFrame({"image": IMAGES[:12], **ranks})
-    with pytest.raises(LabelError, match="the column 'anna' is another whole number in each line"):
+    with pytest.raises(LabelError, match="the column 'anna' looks like numbers of lines"):
         join(ratings__csv=table.to_csv(index=False))
 
 

@@ -191,8 +191,8 @@ def join_labels(
     for_scale, of_traits = _in_order(from_file.judgements), means.counted(table, judgements)
     if alone := for_scale is None:
         for_scale, paths["ratings"] = judgements, paths["ratings"] or by_hand.path
-    for_scale, also = _without_named(for_scale, drop_raters), of_traits if alone else None
-    found_in = traits, paths, mistakes, from_labels, also
+    for_scale = _without_named(for_scale, drop_raters)
+    found_in = traits, paths, mistakes, from_labels, of_traits, alone
     scale = find_scale(rating_scale, for_scale, table, *found_in)
     check_scale(by_hand, None if alone else scale, mistakes)
     means.check_scale(of_traits, scale, rating_scale, mistakes)

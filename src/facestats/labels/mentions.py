@@ -13,13 +13,13 @@ from facestats.labels.cells import one_form
 from facestats.labels.columns import key_column
 from facestats.labels.files import read_sheet
 from facestats.labels.names import (
-    NO_EXTENSION,
     OTHER_EXTENSION,
     SPELLING,
     TELLING,
     ZEROS,
     PhotoNames,
     Reading,
+    has_extension,
     suggestion,
 )
 from facestats.labels.removal import SHOWN, LabelFile
@@ -71,8 +71,8 @@ class Mentions:
     def _read(self, names: Iterable[str], in_file: bool = False) -> dict[str, Reading]:
         """Readings of names: by the present photos, else by earlier ones.
 
-        What an earlier photo was called is no present one that is spelt otherwise, or in another
-        folder; in a label file it may be both, for photos are moved.
+        A name is that of the photo which it fits best, and of an earlier one before a present one;
+        in a label file it may be of either, for photos are moved.
         """
         readings = self._here.read_all(names)
         gone = self._before.read_all(
@@ -82,8 +82,11 @@ class Mentions:
         for name, reading in gone.items():
             here = readings[name]
             by_now = here.likely if here.several else (here.image,) if here.image else ()
-            is_surer = _is_exact(reading) if _is_certain(here) else _is_certain(reading)
-            if reading.image and in_file and is_surer and not {*by_now} <= own:
+            fits, fits_here = {*reading.liberties}, {*here.liberties}
+            is_surer = fits < fits_here or (_is_certain(reading) and not _is_certain(here))
+            is_worse = here.image is not None and fits_here < fits
+            may_be_both = not is_worse and not (is_surer and {*by_now} <= own)
+            if reading.image and in_file and by_now and may_be_both:
                 readings[name] = Reading(None, likely=(reading.image, *by_now), several=True)
             elif reading.image and (is_surer or not by_now):
                 readings[name] = reading
@@ -115,8 +118,8 @@ class Mentions:
         for name in dict.fromkeys(names):
             reading = self._read_one(name)
             # Another folder, extension, number or case is too uncertain to remove a photo.
-            ways = {*reading.liberties}
-            if _is_certain(reading) and (NO_EXTENSION in ways or not SPELLING & ways):
+            is_whole = has_extension(name) and not SPELLING.isdisjoint(reading.liberties)
+            if _is_certain(reading) and not is_whole:
                 images.append(reading.image)
                 self.notes += [_as_read(name, reading)] if reading.liberties else []
             elif name in labelled and allow_missing:

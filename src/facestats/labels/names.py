@@ -266,6 +266,11 @@ def suggestion(reading: Reading) -> str:
     return did_you_mean([shown], "; did you mean")
 
 
+def has_extension(name: str) -> bool:
+    """Whether a name ends as those of pictures do."""
+    return bool(_Name.of(_plain(name)).extensions)
+
+
 def expected_of_a_moved(images: Sequence[str]) -> str:
     """What a message expects of a name by hand of a photo that is gone, or is now one of these."""
     return (

@@ -26,6 +26,7 @@ USUAL_SCALES = (
 # as the others need. Less than that may be rare praise: a single 10 makes 1 to 9 a 1 to 10. A scale
 # that no study uses is not made by one rating alone.
 SLIPS, STRETCH = 0.01, 2.0
+ALIKE = 1.5  # 1 to 7 beside 1 to 5, of which nobody gave a 6; not 1 to 9
 # Codes of SPSS and survey tools for a missing answer; not ratings if all others fit a usual scale.
 # fmt: off
 NO_ANSWER = (
@@ -44,7 +45,8 @@ def find_scale(
     files: Mapping[str, Path | None],
     mistakes: Mistakes,
     from_labels: pd.Series,
-    of_traits: pd.DataFrame | None = None,
+    of_traits: pd.DataFrame,
+    alone: bool,
 ) -> tuple[float, float] | None:
     """Find the ends of the rating scale, and check every rating against it.
 
@@ -65,8 +67,10 @@ def find_scale(
     from_labels : Series of bool
         Faces whose rating in the table counts beside judgements; see
         `mean_ratings.rated_by_labels`.
-    of_traits : DataFrame, optional
-        Means of traits that `auto` takes, too, in `rating`, by `column`; not checked here.
+    of_traits : DataFrame
+        Means of traits in `rating`, by `column`; not checked here.
+    alone : bool
+        Whether there is no ratings.csv: `auto` takes these means, too.
 
     Returns
     -------
@@ -82,8 +86,8 @@ def find_scale(
     means = (table["rating"] if judgements is None else table.loc[from_labels, "rating"]).dropna()
     if not isinstance(rating_scale, str):
         low, high = rating_scale
-    elif len(judged) or len(means) or (of_traits is not None and len(of_traits)):
-        stated = means if of_traits is None else pd.concat([means, of_traits["rating"]])
+    elif len(judged) or len(means) or (alone and len(of_traits)):
+        stated = pd.concat([means, of_traits["rating"]]) if alone else means
         low, high = _narrowest_scale(judged, stated)
         _refuse_other_scales(judgements, means, of_traits, [*traits, ""][0])
     else:
@@ -121,11 +125,11 @@ def _narrowest_scale(judged: pd.Series, stated: pd.Series) -> tuple[float, float
 
 
 def _refuse_other_scales(
-    judgements: pd.DataFrame | None, means: pd.Series, of_traits: pd.DataFrame | None, main: str
+    judgements: pd.DataFrame | None, means: pd.Series, of_traits: pd.DataFrame, main: str
 ) -> None:
     """Refuse traits on another scale than the main one, where the scale is found by itself.
 
-    Raters need not use all of a scale: one that is up to `STRETCH` as wide is the same one.
+    Raters need not use all of a scale: usual ones up to `ALIKE` times as wide are the same one.
 
     Raises
     ------
@@ -134,17 +138,18 @@ def _refuse_other_scales(
     """
     nothing = pd.Series(dtype=float)
     by_trait = {} if judgements is None else dict([*judgements.groupby("trait")["rating"]])
-    if of_traits is not None:
-        by_column = of_traits.groupby("column")["rating"]
-        by_trait |= {str(name).removeprefix(PREFIX): values for name, values in by_column}
+    for column, values in of_traits.groupby("column")["rating"]:
+        trait = str(column).removeprefix(PREFIX)
+        by_trait[trait] = pd.concat([by_trait.get(trait, nothing), values])
     own = pd.concat([by_trait.pop(main, nothing), means])
     if len(own) < FEW:
         return
-    low, high = _narrowest_scale(own, nothing)
+    ends = _narrowest_scale(own, nothing)
     for trait, values in by_trait.items():
-        lowest, highest = _narrowest_scale(values, nothing) if len(values) >= FEW else (low, high)
-        widths = sorted([high - low, highest - lowest])
-        if widths[1] > STRETCH * widths[0]:
+        others = _narrowest_scale(values, nothing) if len(values) >= FEW else ends
+        widths = sorted(high - low for low, high in (ends, others))
+        are_usual = ends in USUAL_SCALES and others in USUAL_SCALES
+        if others != ends and not (are_usual and widths[1] <= ALIKE * widths[0]):
             raise LabelError(
                 f"ratings of {trait or 'one trait'} are from {values.min():g} to {values.max():g}, "
                 f"and of {main or 'another one'} from {own.min():g} to {own.max():g}; all traits "

@@ -59,6 +59,7 @@ class TraitMeans:
             for header in map(str, corrections.text)
         ]
         self._columns = [column for column in own if column[-1] in names]
+        self._names = names
         for file, source, header, _ in self._columns:
             _read(file, header, self._header(source, header), mistakes)
 
@@ -81,7 +82,7 @@ class TraitMeans:
             `filename`, `column`, `source` and `rating`.
         """
         parts = [pd.DataFrame(columns=_COUNTED).astype({"rating": "float64"})]
-        for name in dict.fromkeys(name for *_, name in self._columns if name in table):
+        for name in sorted(name for name in self._names if name in table):
             kept = table[name].notna()
             if judgements is not None:
                 judged = judgements.loc[PREFIX + judgements["trait"] == name, "filename"]
@@ -97,11 +98,24 @@ class TraitMeans:
         rating_scale: str | list[float],
         mistakes: Mistakes,
     ) -> None:
-        """Add those of the `counted` means that lie outside the raters' scale to `mistakes`."""
+        """Add those of the `counted` means that lie outside the raters' scale to `mistakes`.
+
+        Raises
+        ------
+        LabelError
+            One of them stands in a column `rating`.
+        """
         if scale is None:
             return
         outside = counted[~counted["rating"].between(*scale)]
         expected = expected_rating(scale, rating_scale)
+        read = {name for *_, name in self._columns}
+        if len(other := outside[~outside["column"].isin(read)]):
+            name, column, rating = other.iloc[0][["filename", "column", "rating"]]
+            raise LabelError(
+                f"{name} has the rating {rating:g}, which is of {column.removeprefix(PREFIX)}; "
+                f"expected {expected}"
+            )
         for file, source, header, name in self._columns:
             faces = outside.loc[
                 (outside["column"] == name) & (outside["source"] == source), "filename"

@@ -20,8 +20,8 @@ from facestats.labels.columns import (
     plain,
 )
 from facestats.labels.name_index import NameIndex
-from facestats.labels.names import PhotoNames
-from facestats.labels.scale import usual_scale
+from facestats.labels.names import PhotoNames, Reading, has_extension
+from facestats.labels.scale import FEW, usual_scale
 
 # Words in headers of statistics and counters, which are no raters: at a header's start or, from
 # three letters on, at its end.
@@ -29,7 +29,8 @@ SUMMARY_WORD = re.compile(
     r"(mean|average|avg|median|sd|std|stdev|stddev|stderr|se|sem|ci|var|variance|n|count|sum|total"
     r"|rank|mittelwert|mw|durchschnitt"
     r"|summe|anzahl|stabw|stdabw|standardabweichung|moyenne|media|no|nr|number|id|index|row|line"
-    r"|order|trial|lfd|lfdnr|rt|time)"
+    r"|order|trial|lfd|lfdnr|rt|time|pos|position|page|block|session|latency|duration|seconds|ms"
+    r"|familiar|familiarity)"
 )
 # Names of raters who are means of others.
 MEAN_RATER_NAMES = tuple(
@@ -48,9 +49,10 @@ PERSONAL = frozenset(word for name in ("age", "gender", "ethnicity") for word in
 STATISTICS = ("mean", "median", "sum", "std", "count", "min", "max")
 MATCHING = 0.99  # share of faces on which a column equals a statistic of others: no rater's
 EXTREMES = ("max", "maximum", "highest", "min", "minimum", "lowest")
+APART = 2.5  # a harsh rater may use no more than 1 to 5 of 1 to 10
 COUNTED = 4  # lines that a column must number to be a counter, whatever its header
-# Lines from which whole numbers that rise with each, or that never come again within twice their
-# count, are hardly ratings: chances of 5 in 100,000 and 4 in 100 if all are equally frequent.
+# Lines from which whole numbers that rise with each, or are 1, 2, 3 … in any order, and from which
+# those that never come again within twice their count, are hardly ratings.
 RISING, DENSE = 8, 12
 _LONG = 2000  # letters of a header or question that may hold a photo's name
 
@@ -71,28 +73,21 @@ def wide_to_long(
     """
     if photos and "image" not in headers:
         if "rater" not in headers:
-            _refuse_both_ways(raw, photos, names, path)
+            _refuse_both_ways(photos, names, path)
         return _photo_columns_to_long(raw, headers.get("rater"), photos, path)
     if "image" not in headers:
         raise LabelError(no_image_column(raw, path))
-    return _rater_columns_to_long(raw, headers, path)
+    return _rater_columns_to_long(raw, headers, names, path)
 
 
-def _refuse_both_ways(
-    raw: pd.DataFrame, photos: Mapping[str, str], names: PhotoNames, path: Path
-) -> None:
-    """Raise `LabelError` where lines may be photos as well as columns: both are numbered."""
-    if any("." in column for column in photos):
-        return
-    for column in raw.columns:
-        cells = without_empty(raw[column])
-        filled = cells[cells != ""]
-        if column not in photos and len(filled) and all(names.read(c).image for c in filled):
-            raise LabelError(
-                f"{path}: the column {column!r} may name the photos, and the columns "
-                f"{listed([*photos][:3])}, … the raters, or the other way round; call it image or "
-                "rater"
-            )
+def _refuse_both_ways(photos: Mapping[str, str], names: PhotoNames, path: Path) -> None:
+    """Raise `LabelError` where columns are called like photos, and could be raters as well."""
+    bare = [column for column in photos if not has_extension(column) and names.read(column).image]
+    if bare:
+        raise LabelError(
+            f"{path}: the columns {listed(bare[:3])}, … may be photos or raters; if they are "
+            "photos, call the column of the raters rater, and else that of the photos image"
+        )
 
 
 def _photo_columns_to_long(
@@ -127,7 +122,7 @@ def _photo_columns_to_long(
 
 
 def _rater_columns_to_long(
-    raw: pd.DataFrame, headers: Mapping[str, str], path: Path
+    raw: pd.DataFrame, headers: Mapping[str, str], names: PhotoNames, path: Path
 ) -> tuple[pd.DataFrame, str]:
     """Judgements from one line a photo and one column a rater; see `wide_to_long`."""
     known = [
@@ -143,7 +138,10 @@ def _rater_columns_to_long(
         and not _summarizes(column)
         and _mostly_numbers(without_empty(raw[column]))
     ]
-    raters = _without_computed(raw, raters, path)
+    image = without_empty(raw[headers["image"]])
+    place = pd.Series(range(len(raw)), raw.index)[image.map(names.read).map(_is_photo)]
+    values = {rater: as_numbers(without_empty(raw[rater]))[place.index] for rater in raters}
+    raters = _without_computed(values, place, path)
     if len(raters) < 2 or "rater" in headers:
         means = [
             column
@@ -164,8 +162,8 @@ def _rater_columns_to_long(
             f"{path}: the column {traits[0]!r} is no rater's and not about attractiveness; leave "
             "only the ratings that you mean, with a column a rater"
         )
-    _refuse_other_quantities(raw, raters, path)
-    image = without_empty(raw[headers["image"]])
+    _refuse_several_of_a_rater(raters, path)
+    _refuse_other_quantities({rater: values[rater].dropna() for rater in raters}, path)
     parts = [_judgements(image, rater, without_empty(raw[rater]), rater) for rater in raters]
     left_out = [
         column for column in raw.columns if column not in raters and column != headers["image"]
@@ -257,27 +255,39 @@ def _summarizes(header: str) -> bool:
     )
 
 
-def _without_computed(raw: pd.DataFrame, raters: list[str], path: Path) -> list[str]:
+def _is_photo(reading: Reading) -> bool:
+    return reading.image is not None
+
+
+def _without_computed(values: Mapping[str, pd.Series], place: pd.Series, path: Path) -> list[str]:
     """Drop columns that number the lines, or are the mean, sum or spread of the others.
+
+    Parameters
+    ----------
+    values : mapping of str to Series of float
+        The columns' numbers in lines of photos; not in those of means below.
+    place : Series of int
+        The places of these lines among all.
+    path : Path
+        The file, for messages.
 
     Raises
     ------
     LabelError
         A column looks like one of these, and could as well be a rater's.
     """
-    values = {rater: as_numbers(without_empty(raw[rater])) for rater in raters}
-    remaining = [
+    steady = [
         rater
-        for rater in raters
-        if len(values[rater]) < COUNTED or not (values[rater].diff().iloc[1:] == 1).all()
+        for rater, own in values.items()
+        if own.count() >= COUNTED and (own - place).dropna().nunique() == 1
     ]
-    counters = [rater for rater in remaining if _numbers_lines(values[rater])]
+    remaining = [rater for rater in values if rater not in steady]
+    counters = [rater for rater in remaining if _numbers_lines(values[rater].dropna())]
     doubtful = counters if len(counters) < len(remaining) else []  # else all rank the photos
-    first = [rater for rater in raters if rater not in remaining][:1]
-    if all({*values[rater]} == {*values[name]} for name in first for rater in remaining):
-        doubtful = doubtful or first  # one of the rankings, by which the lines are sorted
+    if all({*values[rater]} == {*values[name]} for name in steady[:1] for rater in remaining):
+        doubtful = doubtful or steady  # one of the rankings, by which the lines are sorted
     if doubtful:
-        what = "is another whole number in each line, as line numbers are"
+        what = "looks like numbers of lines or pages, not like ratings"
         raise _doubtful(doubtful[0], what, path)
     for rater in reversed(remaining):
         own = values[rater]
@@ -300,13 +310,15 @@ def _without_computed(raw: pd.DataFrame, raters: list[str], path: Path) -> list[
 
 
 def _numbers_lines(numbers: pd.Series) -> bool:
-    """Whether whole numbers rise, or fall, with each line, or are dense and never come again."""
-    steps = numbers.diff().iloc[1:]
-    if not (numbers % 1 == 0).all() or not numbers.is_unique:  # not with a gap, either
+    """Whether whole numbers rise, or fall, line by line, or never come again though dense."""
+    n, steps = len(numbers), numbers.diff().iloc[1:]
+    if n < RISING or not (numbers % 1 == 0).all() or numbers.nunique() < COUNTED:
         return False
-    one_way = bool((steps > 0).all() or (steps < 0).all())
-    is_dense = bool(numbers.max() - numbers.min() < 2 * len(numbers))
-    return (one_way and len(numbers) >= RISING) or (is_dense and len(numbers) >= DENSE)
+    one_way = bool((steps >= 0).all() or (steps <= 0).all())
+    if not numbers.is_unique:
+        return one_way and n >= DENSE  # pages
+    width = numbers.max() - numbers.min()
+    return one_way or bool(width < 2 * n and n >= DENSE) or bool(width == n - 1)
 
 
 def _may_be_ratings(numbers: pd.Series, others: pd.Series) -> bool:
@@ -324,24 +336,53 @@ def _doubtful(column: str, what: str, path: Path) -> LabelError:
     )
 
 
-def _refuse_other_quantities(raw: pd.DataFrame, raters: list[str], path: Path) -> None:
+def _refuse_several_of_a_rater(raters: list[str], path: Path) -> None:
+    """Raise `LabelError` for columns such as `anna` and `anna_rt`, or `anna_a`, `anna_b`, `ben_a` …
+
+    The columns of one rater can't all be ratings of the same thing.
+    """
+    words = {
+        rater: re.findall(r"[^\W_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", rater).casefold())
+        for rater in raters
+    }
+    ends: dict[tuple[str, ...], dict[str, str]] = {}
+    for rater, own in words.items():
+        ends.setdefault(tuple(own[:-1]), {})[own[-1]] = rater
+    pairs = [
+        (one, other)
+        for one, own in words.items()
+        for other, longer in words.items()
+        if len(own) < len(longer) and own in (longer[: len(own)], longer[-len(own) :])
+    ]
+    pairs += [
+        (first[shared[0]], first[shared[1]])
+        for start, first in ends.items()
+        for again, second in ends.items()
+        if start and start < again and len(shared := [end for end in first if end in second]) > 1
+    ]
+    if pairs:
+        raise LabelError(
+            f"{path}: the columns {pairs[0][0]!r} and {pairs[0][1]!r} may be of one rater, or of "
+            "one thing by two; leave one column a rater, or write one line a judgement"
+        )
+
+
+def _refuse_other_quantities(values: Mapping[str, pd.Series], path: Path) -> None:
     """Refuse columns of other numbers than ratings, such as ages or milliseconds.
 
     Raises
     ------
     LabelError
-        All values of a column lie more than the width of the others' scale beyond it, or only this
-        column has decimals.
+        All values of a column lie more than the width of the others' scale beyond it, only this
+        column has decimals, or two columns have no scale in common.
     """
-    values = {rater: as_numbers(without_empty(raw[rater])).dropna() for rater in raters}
-    for rater in raters:
-        own = values[rater]
-        others = pd.concat([values[other] for other in raters if other != rater])
-        medians = pd.Series([values[other].median() for other in raters if other != rater])
+    for rater, own in values.items():
+        others = pd.concat([values[other] for other in values if other != rater])
+        medians = pd.Series([values[other].median() for other in values if other != rater])
         low, high = usual_scale(medians) or usual_scale(others) or (others.min(), others.max())
         beyond = own.min() > high + (high - low) or own.max() < low - (high - low)
         alone = (
-            len(raters) > 2
+            len(values) > 2
             and len(own) > 1
             and (own % 1 != 0).mean() > NUMERIC
             and (others % 1 == 0).all()
@@ -353,3 +394,22 @@ def _refuse_other_quantities(raw: pd.DataFrame, raters: list[str], path: Path) -
                 f"{others.max():g}{' without decimals' if alone and not beyond else ''}; if it is "
                 "no rater's, remove it"
             )
+    widths = {
+        rater: [_width(own.quantile([0.1, 0.9])), _width(own)]  # a slip makes no scale
+        for rater, own in values.items()
+        if len(own) >= FEW and own.nunique() > 1
+    }
+    if widths:
+        wide = max(widths, key=lambda rater: widths[rater][0])
+        narrow = min(widths, key=lambda rater: widths[rater][1])
+        if widths[wide][0] > APART * widths[narrow][1]:
+            raise LabelError(
+                f"{path}: the columns {wide!r} ({values[wide].min():g} to {values[wide].max():g}) "
+                f"and {narrow!r} ({values[narrow].min():g} to {values[narrow].max():g}) have no "
+                "scale in common; if one is no rater's, remove it"
+            )
+
+
+def _width(values: pd.Series) -> float:
+    low, high = usual_scale(values) or (values.min(), values.max())
+    return float(high - low)
