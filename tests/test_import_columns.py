@@ -201,7 +201,10 @@ class TestSpelling:
         with pytest.raises(LabelError, match=r"'Age \(months\)' is not in years"):
             bring_table(tmp_path, ["image", "Age (months)"], ["a.jpg", "90"], append=False)
 
-    @pytest.mark.parametrize("header", ["age_months", "Age (mo)", "age group", "age_days", "ageMo"])
+    @pytest.mark.parametrize(
+        "header",
+        ["age_months", "Age (mo)", "age group", "age_days", "ageMo", "altertage", "Edad (días)"],
+    )
     def test_nor_where_the_column_is_named(self, tmp_path, header):
         """A child of 36 months was an adult of 36."""
         source = tmp_path / "own"

@@ -198,7 +198,7 @@ def test_what_one_file_tells_apart_another_does_not_mix_up():
 
 
 @pytest.mark.parametrize(
-    ("photo", "gone"), [("0001.png", "0001.jpg"), ("1.jpg", "01.jpg"), ("a/1.jpg", "1.jpg")]
+    ("photo", "gone"), [("1.jpg", "01.jpg"), ("a/1.jpg", "1.jpg"), ("1.png", "01.png.jpg")]
 )
 def test_what_pages_wrote_of_a_photo_that_is_gone_is_of_no_other_one(photo, gone, tmp_path):
     """They write each name as it is."""
@@ -221,8 +221,11 @@ def test_what_pages_wrote_of_a_photo_that_is_gone_is_of_no_other_one(photo, gone
     assert path.read_text() == f"filename,gender\n{gone},male\n{name},female\n"
 
 
-@pytest.mark.parametrize(("photo", "gone"), [("1.JPG", "1.jpg"), ("1.jpeg", "1.jpg")])
-def test_nor_where_its_name_differs_in_case_alone(photo, gone):
+@pytest.mark.parametrize(
+    ("photo", "gone"),
+    [("1.JPG", "1.jpg"), ("1.jpeg", "1.jpg"), ("1.jpg", "1.JPG.jpg"), ("0001.png", "0001.jpg")],
+)
+def test_nor_where_its_name_differs_in_case_or_extension_alone(photo, gone):
     """A child called 1.JPG got the age of 1.jpg, an adult."""
     index, mistakes = index_of(photo, "x.jpg"), Mistakes()
     column = pd.Series([gone], name="filename", dtype="str")

@@ -330,6 +330,29 @@ def test_numbers_that_may_be_photos_or_raters_are_asked_about(tmp_path, cell):
             assert {*joined.judgements["rater"]} == {"1", "2", "3"}
 
 
+@pytest.mark.parametrize("header", ["Subject", "VP", "Participant ID"])
+def test_a_word_for_people_may_be_that_of_the_photos(tmp_path, header):
+    photos = [f"{i}.jpg" for i in range(1, 9)]
+    faces = pd.DataFrame({"image": photos, "filename": photos})
+    lines = "\n".join(f"{i}.jpg,3,{i % 5 + 1}" for i in range(1, 9))
+    (tmp_path / "ratings.csv").write_text(f"{header},1,2\n{lines}\n")
+    with pytest.raises(LabelError, match="the columns 1, 2, … may be photos or raters"):
+        join_labels(faces, tmp_path, tmp_path / "none", "auto")
+    (tmp_path / "ratings.csv").write_text(f"{header},1,2\nx,3,4\ny,5,2\n")
+    joined = join_labels(faces, tmp_path, tmp_path / "none", "auto")
+    assert joined.table["rating"].tolist()[:2] == [4, 3]
+
+
+@pytest.mark.parametrize("foot", ["SD", "N", "Max", "StAbw", ""])
+@pytest.mark.parametrize("header", ["rater", "Code"])
+def test_lines_of_statistics_are_no_raters(join, header, foot):
+    """Those of means are left out."""
+    lines = f"{header},00.jpg,01.jpg\na,3,5\nb,4,2\nc,1,2\n"
+    assert len(join(ratings__csv=lines).judgements) == 6
+    with pytest.raises(LabelError, match=f"line 5, column {header}: found '{foot}', expected a ra"):
+        join(ratings__csv=f"{lines}{foot},1,2\n")
+
+
 def test_people_who_rate_each_other_are_asked_about(tmp_path):
     people = [f"{name}.jpg" for name in ("ann", "ben", "cem")]
     faces = pd.DataFrame({"image": people, "filename": people})

@@ -15,7 +15,8 @@ from facestats.machine.output import one_line
 
 _TYPE = "ratingtype"  # of a judgement: no rating
 _OTHER_UNIT = re.compile(
-    r"month|monat|mois|mes|maand|månad|miesi|week|woche|semaine|semana|group|decade"
+    r"month|monat|mois|mes|maand|månad|miesi|week|woche|semaine|semana|days|tage$|d[ií]as|jours"
+    r"|giorni|dagen|dage$|dni|hour|stunden|quarter|group|decade"
 )
 _ABBREVIATED = {
     *"""

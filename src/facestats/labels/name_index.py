@@ -60,7 +60,7 @@ class NameIndex:
             Whether it is an error if none of the names is a photo. Else the file is one of the
             pages, which write names as they are: another name is perhaps of a photo that is gone,
             or that was moved. It is a mistake where something else names the photo that is there,
-            or where it differs in case alone.
+            or where it differs in case or has another extension.
 
         Raises
         ------
@@ -170,8 +170,8 @@ class NameIndex:
         ]
         if other:
             self.mixed.append(
-                f"{path.name}: {number_of(len(other), 'name')} with another folder, extension or "
-                f"number than the photo: {one_line(', '.join(other[:3]))}"
+                f"{path.name}: {number_of(len(other), 'name')} with another folder or number than "
+                f"the photo: {one_line(', '.join(other[:3]))}"
                 f"{', …' if len(other) > 3 else ''}; if another photo was meant, which is gone, "
                 "remove the line"
             )

@@ -171,7 +171,8 @@ class PhotoNames:
             Photos that something else names as they are called: for these, names that may be
             another photo's have no reading.
         exactly : bool
-            Whether names in other case have no reading, either: a program wrote them as they were.
+            Whether names in other case or with another extension have no reading, either: a program
+            wrote them as they were.
         """
         readings = {name: self.read(name) for name in dict.fromkeys(names)}
         by_image: dict[str, list[str]] = {}
@@ -181,7 +182,7 @@ class PhotoNames:
         for image, written in by_image.items():
             several = len({_telling(name, readings[name]) for name in written}) > 1
             apart = TELLING if image in named or several else frozenset()
-            apart |= SPELLING if exactly else frozenset()
+            apart |= SPELLING | {OTHER_EXTENSION} if exactly else frozenset()
             for name in written:
                 if apart.intersection(readings[name].liberties):
                     readings[name] = Reading(None, likely=(image,), apart=True)

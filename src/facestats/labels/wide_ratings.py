@@ -39,6 +39,13 @@ MEAN_RATER_NAMES = tuple(
     gesamt
     """.split()
 )
+# Names of other statistics, which may stand below a table.
+STATISTIC_NAMES = frozenset(
+    """
+    m md n sd se sem std stdev stdabw stabw standardabweichung ci iqr var variance varianz count
+    anzahl max maximum min minimum range spread overall ø
+    """.split()
+)
 # Headers of ratings of other things than attractiveness.
 OTHER_TRAIT_HEADER = re.compile(
     r"trust|domina|friendl|intellig|compet|masculin|feminin|likea?b|sympath|warmth|typical"
@@ -72,18 +79,23 @@ def wide_to_long(
         The columns are neither raters nor photos.
     """
     if photos and "image" not in headers:
-        if "rater" not in headers:
-            _refuse_both_ways(photos, names, path)
-        return _photo_columns_to_long(raw, headers.get("rater"), photos, path)
+        rater = headers.get("rater")
+        _refuse_both_ways(None if rater is None else raw[rater], photos, names, path)
+        return _photo_columns_to_long(raw, rater, photos, path)
     if "image" not in headers:
         raise LabelError(no_image_column(raw, path))
     return _rater_columns_to_long(raw, headers, names, path)
 
 
-def _refuse_both_ways(photos: Mapping[str, str], names: PhotoNames, path: Path) -> None:
+def _refuse_both_ways(
+    raters: pd.Series | None, photos: Mapping[str, str], names: PhotoNames, path: Path
+) -> None:
     """Raise `LabelError` where columns are called like photos, and could be raters as well."""
     bare = [column for column in photos if not has_extension(column) and names.read(column).image]
-    if bare:
+    may_be_photos = raters is None or (
+        plain(str(raters.name)) != "rater" and any(names.read(cell).image for cell in raters)
+    )
+    if bare and may_be_photos:
         raise LabelError(
             f"{path}: the columns {listed(bare[:3])}, … may be photos or raters; if they are "
             "photos, call the column of the raters rater, and else that of the photos image"
@@ -102,12 +114,15 @@ def _photo_columns_to_long(
         )
     if rater_column:
         rater = without_empty(raw[rater_column])
+        _refuse_foot(rater, path)
     else:  # the first column that is different in all lines
         others = (without_empty(raw[column]) for column in raw.columns if column not in photos)
         rater = next(
             (cells for cells in others if cells.is_unique and (cells != "").all()),
             pd.Series([f"line {line}" for line in raw.index], raw.index),
         )
+        for column in raw.columns.difference([*photos]):
+            _refuse_foot(without_empty(raw[column]), path)
     parts = [
         _judgements(image, rater, without_empty(raw[column]), column)
         for column, image in photos.items()
@@ -119,6 +134,18 @@ def _photo_columns_to_long(
     ]
     note = f"{path.name}: one line a rater, one column a photo ({len(photos)})"
     return pd.concat(parts), note + (f", without {', '.join(left_out)}" if left_out else "")
+
+
+def _refuse_foot(cells: pd.Series, path: Path) -> None:
+    """Raise `LabelError` where the last lines are statistics of those above."""
+    words = [cell for cell in cells[cells != ""] if plain(cell) in STATISTIC_NAMES]
+    is_last_empty = len(cells) > 2 and cells.iloc[-1] == "" and (cells.iloc[:-1] != "").all()
+    if words or (is_last_empty and cells.iloc[:-1].is_unique):
+        line = cells.index[cells == (words[0] if words else "")][0]
+        raise LabelError(
+            f"{path}, line {line}, column {cells.name}: found {words[0] if words else ''!r}, "
+            "expected a rater; remove the line if it is a mean or the like of the others"
+        )
 
 
 def _rater_columns_to_long(
