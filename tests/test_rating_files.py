@@ -349,8 +349,13 @@ def test_lines_of_statistics_are_no_raters(join, header, foot):
     """Those of means are left out."""
     lines = f"{header},00.jpg,01.jpg\na,3,5\nb,4,2\nc,1,2\n"
     assert len(join(ratings__csv=lines).judgements) == 6
+    assert len(join(ratings__csv=lines.replace("b,", "N,")).judgements) == 6
     with pytest.raises(LabelError, match=f"line 5, column {header}: found '{foot}', expected a ra"):
-        join(ratings__csv=f"{lines}{foot},1,2\n")
+        join(ratings__csv=f"{lines}{foot},1,2\nMean,2,3\n" if foot else f"{lines},1,2\n")
+
+
+def test_the_last_rater_may_lack_a_rating(join):
+    assert len(join(ratings__csv="00.jpg,01.jpg\n3,5\n4,2\n,1\n").judgements) == 5
 
 
 def test_people_who_rate_each_other_are_asked_about(tmp_path):

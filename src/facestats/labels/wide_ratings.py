@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -121,8 +122,8 @@ def _photo_columns_to_long(
             (cells for cells in others if cells.is_unique and (cells != "").all()),
             pd.Series([f"line {line}" for line in raw.index], raw.index),
         )
-        for column in raw.columns.difference([*photos]):
-            _refuse_foot(without_empty(raw[column]), path)
+        if raw.columns[0] not in photos:
+            _refuse_foot(without_empty(raw.iloc[:, 0]), path)
     parts = [
         _judgements(image, rater, without_empty(raw[column]), column)
         for column, image in photos.items()
@@ -137,14 +138,21 @@ def _photo_columns_to_long(
 
 
 def _refuse_foot(cells: pd.Series, path: Path) -> None:
-    """Raise `LabelError` where the last lines are statistics of those above."""
-    words = [cell for cell in cells[cells != ""] if plain(cell) in STATISTIC_NAMES]
-    is_last_empty = len(cells) > 2 and cells.iloc[-1] == "" and (cells.iloc[:-1] != "").all()
-    if words or (is_last_empty and cells.iloc[:-1].is_unique):
-        line = cells.index[cells == (words[0] if words else "")][0]
+    """Raise `LabelError` where the last lines are statistics of those above, but for means."""
+    rest, last = cells.iloc[:-1], str(cells.iloc[-1])
+    if last == "" and len(rest) > 1 and (rest != "").all() and rest.is_unique:
+        found = [last]
+    else:
+        foot = takewhile(
+            lambda word: word in STATISTIC_NAMES or word in MEAN_RATER_NAMES,
+            map(plain, reversed(cells.tolist())),
+        )
+        found = [word for word in foot if word in STATISTIC_NAMES]
+    if found:
+        line = cells.index[cells.map(plain) == found[-1]][-1]
         raise LabelError(
-            f"{path}, line {line}, column {cells.name}: found {words[0] if words else ''!r}, "
-            "expected a rater; remove the line if it is a mean or the like of the others"
+            f"{path}, line {line}, column {cells.name}: found {cells[line]!r}, expected a rater; "
+            "remove the line if it is a statistic of the others, or give the rater another name"
         )
 
 
