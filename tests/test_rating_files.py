@@ -428,6 +428,11 @@ def test_two_columns_of_a_rater_are_asked_about(join, second):
         join(ratings__csv=table.to_csv(index=False))
 
 
+def test_a_table_sorted_by_a_rater_is_read(join):
+    table = pd.DataFrame({"image": IMAGES[:12], **LIKERT}).sort_values("anna")
+    assert {*join(ratings__csv=table.to_csv(index=False)).judgements["rater"]} == {*LIKERT}
+
+
 def test_a_grid_of_raters_and_questions_is_asked_about(join):
     raters = [f"{rater}_{end}" for rater in LIKERT for end in "ab"]
     ratings = {name: [(i * n) % 7 + 1 for i in range(12)] for n, name in enumerate(raters, 2)}
@@ -436,11 +441,18 @@ def test_a_grid_of_raters_and_questions_is_asked_about(join):
         join(ratings__csv=table.to_csv(index=False))
 
 
-@pytest.mark.parametrize("other", [[0, 1] * 6, [700, 3100, 950] * 4, [0.5, 0.8, 0.1] * 4])
-def test_columns_without_a_scale_in_common_are_asked_about(join, other):
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ([0, 1] * 6, "have no scale in common"),
+        ([700, 3100, 950] * 4, "have no scale in common"),
+        ([1.5, 2.8, 6.1] * 4, "'cem' has decimals, and 'anna' has none"),
+    ],
+)
+def test_columns_without_a_scale_in_common_are_asked_about(join, other, message):
     own = {"cem": other, "dora": other[::-1]}
     table = pd.DataFrame({"image": IMAGES[:12], **LIKERT, **own})
-    with pytest.raises(LabelError, match="have no scale in common; if one is no rater's"):
+    with pytest.raises(LabelError, match=f"{message}; if one is no rater's"):
         join(ratings__csv=table.to_csv(index=False))
 
 

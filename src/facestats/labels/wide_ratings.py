@@ -30,7 +30,7 @@ SUMMARY_WORD = re.compile(
     r"(mean|average|avg|median|sd|std|stdev|stddev|stderr|se|sem|ci|var|variance|n|count|sum|total"
     r"|rank|mittelwert|mw|durchschnitt"
     r"|summe|anzahl|stabw|stdabw|standardabweichung|moyenne|media|no|nr|number|id|index|row|line"
-    r"|order|trial|lfd|lfdnr|rt|time|pos|position|page|block|session|latency|duration|seconds|ms"
+    r"|order|trial|lfd|lfdnr|rt|time|pos|position|latency|duration|seconds"
     r"|familiar|familiarity)"
 )
 # Names of raters who are means of others.
@@ -349,9 +349,9 @@ def _numbers_lines(numbers: pd.Series) -> bool:
     n, steps = len(numbers), numbers.diff().iloc[1:]
     if n < RISING or not (numbers % 1 == 0).all() or numbers.nunique() < COUNTED:
         return False
-    one_way = bool((steps >= 0).all() or (steps <= 0).all())
-    if not numbers.is_unique:
-        return one_way and n >= DENSE  # pages
+    if not numbers.is_unique:  # pages of as many lines each
+        return n >= DENSE and steps.isin([0, 1]).all() and numbers.value_counts().nunique() == 1
+    one_way = bool((steps > 0).all() or (steps < 0).all())
     width = numbers.max() - numbers.min()
     return one_way or bool(width < 2 * n and n >= DENSE) or bool(width == n - 1)
 
@@ -366,8 +366,8 @@ def _may_be_ratings(numbers: pd.Series, others: pd.Series) -> bool:
 
 def _doubtful(column: str, what: str, path: Path) -> LabelError:
     return LabelError(
-        f"{path}: the column {column!r} {what}; if it is no rater's, remove it; if it is, write "
-        "one line a judgement, with the columns image, rater and rating"
+        f"{path}: the column {column!r} {what}; if it is no rater's, remove it; if it is, sort the "
+        "lines by photo, or write one line a judgement, with the columns image, rater and rating"
     )
 
 
@@ -398,7 +398,8 @@ def _refuse_several_of_a_rater(raters: list[str], path: Path) -> None:
     if pairs:
         raise LabelError(
             f"{path}: the columns {pairs[0][0]!r} and {pairs[0][1]!r} may be of one rater, or of "
-            "one thing by two; leave one column a rater, or write one line a judgement"
+            "one thing by two; leave one column a rater, called by one word, or write one line a "
+            "judgement"
         )
 
 
@@ -409,7 +410,7 @@ def _refuse_other_quantities(values: Mapping[str, pd.Series], path: Path) -> Non
     ------
     LabelError
         All values of a column lie more than the width of the others' scale beyond it, only this
-        column has decimals, or two columns have no scale in common.
+        column, or some and not all, have decimals, or two columns have no scale in common.
     """
     for rater, own in values.items():
         others = pd.concat([values[other] for other in values if other != rater])
@@ -429,10 +430,18 @@ def _refuse_other_quantities(values: Mapping[str, pd.Series], path: Path) -> Non
                 f"{others.max():g}{' without decimals' if alone and not beyond else ''}; if it is "
                 "no rater's, remove it"
             )
+    long = {rater: own for rater, own in values.items() if len(own) >= FEW}
+    parted = [rater for rater, own in long.items() if (own % 1 != 0).mean() > NUMERIC]
+    whole = [rater for rater, own in long.items() if (own % 1 == 0).all() and own.nunique() > 2]
+    if parted and whole:
+        raise LabelError(
+            f"{path}: the column {parted[0]!r} has decimals, and {whole[0]!r} has none; if one is "
+            "no rater's, remove it"
+        )
     widths = {
         rater: [_width(own.quantile([0.1, 0.9])), _width(own)]  # a slip makes no scale
-        for rater, own in values.items()
-        if len(own) >= FEW and own.nunique() > 1
+        for rater, own in long.items()
+        if own.nunique() > 1
     }
     if widths:
         wide = max(widths, key=lambda rater: widths[rater][0])
