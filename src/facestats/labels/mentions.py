@@ -118,8 +118,8 @@ class Mentions:
         for name in dict.fromkeys(names):
             reading = self._read_one(name)
             # Another folder, extension, number or case is too uncertain to remove a photo.
-            is_whole = has_extension(name) and not SPELLING.isdisjoint(reading.liberties)
-            if _is_certain(reading) and not is_whole:
+            is_respelt = has_extension(name) and not SPELLING.isdisjoint(reading.liberties)
+            if _is_certain(reading) and not is_respelt:
                 images.append(reading.image)
                 self.notes += [_as_read(name, reading)] if reading.liberties else []
             elif name in labelled and allow_missing:
