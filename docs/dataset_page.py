@@ -42,7 +42,6 @@ left out. Model card and report name the licence. `dataset.croissant.json` is a 
   `rating_<trait>` of `labels.parquet`; `score.traits` scores it. `rating` is the first in the file.
 - Raters' own columns, such as `rater_gender`, can be a condition: `labels.raters: {rater_gender:
   female}`.
-
 - Raters of one study may call the average face 28 of 100, those of another 53. `labels.level`
   brings the mean ratings of datasets (column `dataset`) to that of the largest.
 

@@ -22,7 +22,9 @@ def test_the_shipped_params_are_valid(raw):
     assert check_params(raw).mlp.hidden == [256, 64]
 
 
-@pytest.mark.parametrize("key", ["split.stratify", "score.traits", "labels.drop_raters"])
+@pytest.mark.parametrize(
+    "key", ["split.stratify", "score.traits", "labels.drop_raters", "labels.raters"]
+)
 def test_dvc_can_empty_a_list_again(tmp_path, key):
     """It breaks a file where a comment stands behind the list."""
     path = tmp_path / "params.yaml"

@@ -133,6 +133,11 @@ def without_empty(text: pd.Series, own: bool = False) -> pd.Series:
     return text.mask(text.isin(words), "")
 
 
+def as_numbers(cells: pd.Series) -> pd.Series:
+    """Cells as numbers, with decimal points or commas; NaN for others."""
+    return pd.to_numeric(cells.str.replace(",", "."), errors="coerce")
+
+
 def one_form(name: str) -> str:
     """A person's name in one form of Unicode; a number without decimals (`3.0` is `3`)."""
     return unicodedata.normalize("NFC", re.sub(r"^(\d+)[.,]0+$", r"\1", name.strip()))

@@ -7,7 +7,7 @@ so that an error can name file, line, column and value.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import pandas as pd
 
 from facestats.errors import InputError, number_of
 from facestats.labels.cells import Mistakes, check_classes, spelt_alike
+from facestats.labels.chosen_raters import Chosen
 from facestats.labels.corrections import merged
 from facestats.labels.dataset import DatasetFacts, read_dataset, scale_asked
 from facestats.labels.files import STEMS, find_label_file, unread_files
@@ -128,7 +129,7 @@ def join_labels(
     manual: Path,
     rating_scale: str | list[float],
     drop_raters: str | list[str] | None = None,
-    raters: Mapping[str, str | list[str]] | None = None,
+    raters: Chosen | None = None,
     level: bool = True,
     chosen: Sequence[str] = (),
     manual_ratings: Path | None = None,
@@ -148,8 +149,8 @@ def join_labels(
     drop_raters : str, list of str or None
         Raters left out of the means: None (nobody), `auto` (the suspicious ones) or names; see
         `raters.without_raters`.
-    raters : mapping, optional
-        Values that columns of ratings.csv must have; see `traits.only_raters`.
+    raters : mapping or list of str, optional
+        Values that columns of ratings.csv must have, or names; see `chosen_raters.chosen_lines`.
     level : bool
         Bring the ratings of several datasets to one mean; see `levels.level_ratings`.
     chosen : sequence of str
@@ -242,14 +243,11 @@ def _read_ratings(
     path: Path | None,
     names: NameIndex,
     mistakes: Mistakes,
-    raters: Mapping[str, str | list[str]] | None,
+    raters: Chosen | None,
     dataset: DatasetFacts | None,
 ) -> Ratings:
     """Ratings of ratings.csv; the trait that the dataset was imported for is the first."""
     file = read_ratings(path, names, mistakes, raters)
-    if raters:
-        every = read_ratings(path, NameIndex(names.faces.reset_index()), Mistakes())
-        file = replace(file, by_anybody=every.judgements)
     return replace(file, order=[dataset.first_trait, *file.order]) if dataset else file
 
 

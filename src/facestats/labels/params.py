@@ -45,9 +45,13 @@ class Labels(Section):
     """raters left out: null (nobody; suspicious ones are named) | auto (those who answer always the
     same, at random or the other way round) | [names]
     """
-    raters: Annotated[dict[str, Rater | list[Rater]], Field(min_length=1)] | None = None
-    """raters that count: null (all) | values of columns of ratings.csv, as in {rater_gender:
-    female} or {rater_gender: [female, male]}
+    raters: (
+        Annotated[dict[str, Rater | list[Rater]], Field(min_length=1)]
+        | Annotated[list[Rater], Field(min_length=1)]
+        | None
+    ) = None
+    """raters that count: null (all) | [names], which may hold a * for any text, as in [anna, r*] |
+    values of columns of ratings.csv, as in {rater_gender: female} or {rater_gender: [female, male]}
     """
     level: bool = True
     """true: mean ratings of datasets (column `dataset`) are shifted to one mean |

@@ -21,13 +21,14 @@ import pandas as pd
 from facestats.core.files import csv_text, with_apostrophe
 from facestats.errors import InputError, LabelError
 from facestats.labels.cells import MAX_RATING, Mistakes, numbers, one_form, without_empty
+from facestats.labels.chosen_raters import Chosen, chosen_lines
 from facestats.labels.columns import RATINGS, describe_columns, find_columns
 from facestats.labels.csv_text import without_records
 from facestats.labels.files import read_sheet
 from facestats.labels.manual import read_own, replace_file
 from facestats.labels.name_index import NameIndex
 from facestats.labels.ratings import Ratings
-from facestats.labels.traits import MAIN, only_raters, read_trait, trait_column
+from facestats.labels.traits import MAIN, read_trait, trait_column
 
 HEADER = ("rater", "image", "trait", "rating", "order", "seconds", "repeat")
 # What the page writes, what pandas and R make of it, and a spreadsheet by its language.
@@ -72,7 +73,7 @@ def read_rated_by_hand(
     names: NameIndex,
     mistakes: Mistakes,
     main: str,
-    raters: Mapping[str, str | list[str]] | None = None,
+    raters: Chosen | None = None,
 ) -> RatedByHand:
     """Read and check the judgements that the page has written.
 
@@ -86,8 +87,9 @@ def read_rated_by_hand(
         Gets the cells that can't be used.
     main : str
         The trait of a file without that column; '' if it has no name.
-    raters : mapping, optional
-        Which raters count; see `traits.only_raters`. A file without these columns counts nobody.
+    raters : mapping or list of str, optional
+        Which raters count; see `chosen_raters.chosen_lines`. A file without these columns counts
+        nobody.
 
     Raises
     ------
@@ -100,16 +102,17 @@ def read_rated_by_hand(
     if sheet.table.empty:
         return RatedByHand(guessed=sheet.notes)
     raw = sheet.table
-    if raters and not set(raters) <= set(raw.columns):
-        return RatedByHand(notes=[f"{path.name} does not count: labels.raters chooses others"])
-    if raters:
-        raw = only_raters(raw, raters, path, may_be_nobody=True)
-        if raw.empty:
-            return RatedByHand(notes=[f"{path.name} does not count: labels.raters chooses others"])
+    others = f"{path.name} does not count: labels.raters chooses others"
+    if isinstance(raters, Mapping) and not set(raters) <= set(raw.columns):
+        return RatedByHand(notes=[others])
     headers = find_columns(raw.columns, RATINGS, path)
     lacking = [name for name in HEADER[:2] + HEADER[3:4] if name not in headers]
     if lacking:
         raise LabelError(f"{path}, line 1: no column {lacking[0]}; expected {','.join(HEADER)}")
+    if raters:
+        raw = chosen_lines(raw, headers["rater"], raters, path, may_be_nobody=True)
+        if raw.empty:
+            return RatedByHand(notes=[others])
     raw = raw[(without_empty(raw[headers["image"]]) != "")]
     text = {name: without_empty(raw[headers[name]]) for name in ("image", "rater", "rating")}
     trait = trait_column(raw.columns)

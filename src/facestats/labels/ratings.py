@@ -11,17 +11,22 @@ import numpy as np
 import pandas as pd
 
 from facestats.errors import LabelError, number_of
-from facestats.labels.cells import MAX_RATING, SHOWN, Mistakes, numbers, one_form, without_empty
+from facestats.labels.cells import (
+    MAX_RATING,
+    SHOWN,
+    Mistakes,
+    as_numbers,
+    numbers,
+    one_form,
+    without_empty,
+)
+from facestats.labels.chosen_raters import Chosen, chosen_lines, names_of
 from facestats.labels.columns import RATINGS, describe_columns, find_columns, is_marked, plain
 from facestats.labels.files import read_sheet
 from facestats.labels.name_index import NameIndex
-from facestats.labels.traits import only_raters, read_trait, trait_column
-from facestats.labels.wide_ratings import (
-    MEAN_RATER_NAMES,
-    as_numbers,
-    photo_columns,
-    wide_to_long,
-)
+from facestats.labels.rater_columns import MEAN_RATER_NAMES
+from facestats.labels.traits import read_trait, trait_column
+from facestats.labels.wide_ratings import photo_columns, wide_to_long
 
 REPEAT = "repeat"
 
@@ -88,7 +93,8 @@ def read_ratings(
     path: Path | None,
     names: NameIndex,
     mistakes: Mistakes,
-    raters: Mapping[str, str | list[str]] | None = None,
+    raters: Chosen | None = None,
+    everybody: bool = False,
 ) -> Ratings:
     """Read and check single judgements.
 
@@ -105,8 +111,10 @@ def read_ratings(
         Finds the faces.
     mistakes : Mistakes
         Gets the cells that can't be used.
-    raters : mapping, optional
-        Which raters count; see `traits.only_raters`.
+    raters : mapping or list of str, optional
+        Which raters count; see `chosen_raters.chosen_lines`. Names are also the columns of raters.
+    everybody : bool
+        Read the lines of all raters, whoever counts.
 
     Raises
     ------
@@ -120,16 +128,19 @@ def read_ratings(
             raise LabelError("labels.raters chooses among raters, and there is no ratings.csv")
         return Ratings()
     raw, everything = sheet.table, len(sheet.table)
-    if raters:
-        raw = only_raters(raw, raters, path)
+    if isinstance(raters, Mapping) and not everybody:
+        raw = chosen_lines(raw, None, raters, path)
     photos = photo_columns(raw, sheet.questions, names)
     candidates = _drop_redundant_rater_columns(raw).columns
     headers = find_columns([column for column in candidates if column not in photos], RATINGS, path)
     answers = [column for column in raw.columns if ANSWER.search(column)]
     if "image" in headers and "rating" not in headers and len(answers) == 1:
         headers["rating"] = answers[0]
+    are_columns = "image" in headers and "rating" not in headers
+    if names_of(raters) and not everybody and not are_columns:
+        raw = chosen_lines(raw, headers.get("rater"), names_of(raters), path)
     notes = describe_columns(headers, path)
-    if raters:
+    if raters and len(raw) < everything:
         notes.append(f"{path.name}: labels.raters takes {len(raw)} of {everything} lines")
     trait = unread = None
     if "image" in headers and "rating" in headers:
@@ -140,7 +151,7 @@ def read_ratings(
         )
         cells["column"] = headers["rating"]
     else:
-        cells, note = wide_to_long(raw, headers, photos, names.photos, path)
+        cells, note = wide_to_long(raw, headers, photos, names.photos, path, names_of(raters))
         notes.append(note)
     traits = pd.Series(dtype="str") if trait is None else read_trait(sheet.table[trait], path)
     cells["trait"] = "" if trait is None else traits.reindex(cells.index)
@@ -153,6 +164,10 @@ def read_ratings(
     absent = cells["image"].isin([name for name, _ in names.absent[path.name]])
     filenames, cells = filenames[~absent], cells[~absent]
     judgements, repeats = _one_judgement_each(filenames, cells, path, mistakes)
+    every = None
+    if raters and not everybody:
+        apart = NameIndex(names.faces.reset_index()), Mistakes()
+        every = read_ratings(path, *apart, raters, everybody=True).judgements
     return Ratings(
         judgements=judgements,
         repeats=repeats,
@@ -160,6 +175,7 @@ def read_ratings(
         notes=notes,
         unread=unread,
         order=[*dict.fromkeys(traits)],
+        by_anybody=every,
     )
 
 

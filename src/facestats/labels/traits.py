@@ -1,17 +1,16 @@
-"""Traits that were rated beside attractiveness, and conditions on who rated."""
+"""Traits that were rated beside attractiveness."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from facestats.core.files import read_json, write_json
-from facestats.errors import LabelError, TableError, suggestion
+from facestats.errors import LabelError, TableError
 from facestats.labels.cells import without_empty
-from facestats.labels.columns import is_marked, listed, plain
+from facestats.labels.columns import is_marked, plain
 from facestats.labels.tables import PREFIX
 from facestats.params.names import COLUMN_PARTS, LONGEST, NO_TARGETS, PATTERN
 
@@ -73,50 +72,6 @@ def read_trait(cells: pd.Series, path: Path) -> pd.Series:
     if not names:
         return pd.Series("", cells.index, dtype="str")
     return text.replace("", next(iter(names))).map(names)
-
-
-def only_raters(
-    raw: pd.DataFrame,
-    condition: Mapping[str, str | list[str]],
-    path: Path,
-    may_be_nobody: bool = False,
-) -> pd.DataFrame:
-    """The lines whose raters fulfil a condition.
-
-    Parameters
-    ----------
-    raw : DataFrame
-        The file as text.
-    condition : mapping of str to str or list of str
-        Value, or values, of columns: `{rater_gender: female}`. Case does not count.
-    path : Path
-        The file, for messages.
-    may_be_nobody : bool
-        Whether it is no mistake that nobody in the file counts.
-
-    Raises
-    ------
-    LabelError
-        There is no such column, or no such rater.
-    """
-    chosen = pd.Series(True, raw.index)
-    for column, wanted in condition.items():
-        if column not in raw:
-            near = suggestion(column, raw.columns)
-            raise LabelError(
-                f"{path}: labels.raters names {column!r}, which is no column of the file; it has "
-                f"{listed(raw.columns)}.{near}"
-            )
-        values = [wanted] if isinstance(wanted, str) else wanted
-        fits = raw[column].str.casefold().isin([value.casefold() for value in values])
-        if not (chosen & fits).any() and not may_be_nobody:
-            there = ", ".join(map(repr, sorted({*raw[column]} - {""})[:5])) or "nothing"
-            raise LabelError(
-                f"{path}: labels.raters leaves no rating: nobody has {column} "
-                f"{' or '.join(values)}; the column has {there}"
-            )
-        chosen &= fits
-    return raw[chosen]
 
 
 def read_traits(folder: Path) -> list[str]:

@@ -1,0 +1,122 @@
+"""The raters that `labels.raters` chooses: by name, or by columns on who they are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from facestats.errors import LabelError, suggestion
+from facestats.labels.cells import one_form, without_empty
+from facestats.labels.columns import listed
+
+Chosen = Mapping[str, str | list[str]] | Sequence[str]
+
+
+def names_of(chosen: Chosen | None) -> Sequence[str]:
+    """The names of raters in `labels.raters`; none where it is a condition, or not set."""
+    return () if chosen is None or isinstance(chosen, Mapping) else chosen
+
+
+def chosen_lines(
+    raw: pd.DataFrame,
+    rater: str | None,
+    chosen: Chosen,
+    path: Path,
+    may_be_nobody: bool = False,
+) -> pd.DataFrame:
+    """The lines of the raters who count.
+
+    Parameters
+    ----------
+    raw : DataFrame
+        The file as text.
+    rater : str or None
+        The header of the column of raters; None without one.
+    chosen : mapping of str to str or list of str, or list of str
+        Value, or values, of columns: `{rater_gender: female}`, in whatever case; or names of raters
+        (see `named_raters`).
+    path : Path
+        The file, for messages.
+    may_be_nobody : bool
+        Whether it is no mistake that nobody in the file counts.
+
+    Raises
+    ------
+    LabelError
+        There is no such column, or no such rater.
+    """
+    if isinstance(chosen, Mapping):
+        return _fulfilling(raw, chosen, path, may_be_nobody)
+    if rater is None:
+        raise LabelError(
+            f"{path}: labels.raters names raters, and there is no column `rater`; the header line "
+            f"has {listed(raw.columns)}"
+        )
+    names = without_empty(raw[rater]).map(one_form)
+    found = named_raters(chosen, names[names != ""], path, may_be_nobody)
+    return raw[names.isin(found)]
+
+
+def named_raters(
+    chosen: Sequence[str], there: Iterable[str], path: Path, may_be_nobody: bool = False
+) -> list[str]:
+    """The raters of a file that are named, in the order of the file.
+
+    Parameters
+    ----------
+    chosen : sequence of str
+        Names; `*` stands for any text, as in `rater_*`.
+    there : iterable of str
+        The raters of the file, or what may be their columns.
+    path : Path
+        The file, for messages.
+    may_be_nobody : bool
+        Whether it is no mistake that the file lacks a name.
+
+    Raises
+    ------
+    LabelError
+        A name is nobody's.
+    """
+    raters = [*dict.fromkeys(there)]
+    found = set()
+    for name in chosen:
+        pattern = ".*".join(map(re.escape, one_form(name).split("*")))
+        own = {rater for rater in raters if re.fullmatch(pattern, one_form(rater), re.DOTALL)}
+        if not own and not may_be_nobody:
+            near = suggestion(name, raters)
+            raise LabelError(
+                f"{path}: labels.raters names {name!r}, and the file has no such rater.{near}"
+            )
+        found |= own
+    return [rater for rater in raters if rater in found]
+
+
+def _fulfilling(
+    raw: pd.DataFrame,
+    condition: Mapping[str, str | list[str]],
+    path: Path,
+    may_be_nobody: bool,
+) -> pd.DataFrame:
+    """The lines whose columns have the values of a condition."""
+    chosen = pd.Series(True, raw.index)
+    for column, wanted in condition.items():
+        if column not in raw:
+            near = suggestion(column, raw.columns)
+            raise LabelError(
+                f"{path}: labels.raters names {column!r}, which is no column of the file; it has "
+                f"{listed(raw.columns)}.{near}"
+            )
+        values = [wanted] if isinstance(wanted, str) else wanted
+        fits = raw[column].str.casefold().isin([value.casefold() for value in values])
+        if not (chosen & fits).any() and not may_be_nobody:
+            there = ", ".join(map(repr, sorted({*raw[column]} - {""})[:5])) or "nothing"
+            raise LabelError(
+                f"{path}: labels.raters leaves no rating: nobody has {column} "
+                f"{' or '.join(values)}; the column has {there}"
+            )
+        chosen &= fits
+    return raw[chosen]

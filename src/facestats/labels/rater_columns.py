@@ -1,0 +1,322 @@
+"""Which columns of a table of judgements, one line a photo, are those of raters.
+
+Where `labels.raters` names them, they are those. Otherwise each column of numbers is one that is no
+known column, statistic or counter, and any doubt is an error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from facestats.errors import LabelError
+from facestats.labels.cells import as_numbers, without_empty
+from facestats.labels.columns import LABELS, find_columns, listed, plain
+from facestats.labels.names import PhotoNames, Reading
+from facestats.labels.scale import usual_scale
+
+# Words in headers of statistics and counters, which are no raters: at a header's start or, from
+# three letters on, at its end.
+SUMMARY_WORD = re.compile(
+    r"(mean|average|avg|median|sd|std|stdev|stddev|stderr|se|sem|ci|var|variance|n|count|sum|total"
+    r"|rank|mittelwert|mw|durchschnitt"
+    r"|summe|anzahl|stabw|stdabw|standardabweichung|moyenne|media|no|nr|number|id|index|row|line"
+    r"|order|trial|lfd|lfdnr|rt|time|pos|position|latency|duration|seconds"
+    r"|familiar|familiarity)"
+)
+# Names of raters who are means of others.
+MEAN_RATER_NAMES = tuple(
+    """
+    mean average avg median stdev total sum mittelwert durchschnitt summe moyenne grandtotal
+    gesamt
+    """.split()
+)
+# Headers of ratings of other things than attractiveness.
+OTHER_TRAIT_HEADER = re.compile(
+    r"trust|domina|friendl|intellig|compet|masculin|feminin|likea?b|sympath|warmth|typical"
+    r"|distinctive|memorab|health|happi|aggress|confiden|sociab|smart"
+)
+NUMERIC = 0.5  # share of a column's cells that must be numbers for it to be a rater's
+PERSONAL = frozenset(word for name in ("age", "gender", "ethnicity") for word in LABELS[name])
+STATISTICS = ("mean", "median", "sum", "std", "count", "min", "max")
+MATCHING = 0.99  # share of faces on which a column equals a statistic of others: no rater's
+EXTREMES = ("max", "maximum", "highest", "min", "minimum", "lowest")
+APART = 2.5  # a harsh rater may use no more than 1 to 5 of 1 to 10
+COUNTED = 4  # lines that a column must number to be a counter, whatever its header
+# Lines from which whole numbers that rise with each, or are 1, 2, 3 … in any order, and from which
+# those that never come again within twice their count, are hardly ratings.
+RISING, DENSE = 8, 12
+TELLING = 5  # ratings from which a column's numbers tell of their kind
+CLOSE_ONE = "if one is no rater's, remove it, and else name all raters in labels.raters"
+CLOSE = "if it is no rater's, remove it, and else name all raters in labels.raters"
+
+
+def find_raters(
+    raw: pd.DataFrame, headers: Mapping[str, str], names: PhotoNames, path: Path
+) -> list[str]:
+    """The columns of raters.
+
+    Parameters
+    ----------
+    raw : DataFrame
+        The file as text, one line a photo.
+    headers : mapping of str to str
+        The columns that are known, among them `image`; see `columns.find_columns`.
+    names : PhotoNames
+        Tells which lines are of photos.
+    path : Path
+        The file, for messages.
+
+    Raises
+    ------
+    LabelError
+        There are no two such columns, or one of them may be something else.
+    """
+    known = [
+        header for words in LABELS.values() for header in raw.columns if plain(header) in words
+    ]
+    raters = [
+        column
+        for column in raw.columns
+        if column not in known
+        and column not in headers.values()
+        and plain(column)  # `#`
+        and not _summarizes(column)
+        and _mostly_numbers(without_empty(raw[column]))
+    ]
+    image = without_empty(raw[headers["image"]])
+    place = pd.Series(range(len(raw)), raw.index)[image.map(names.read).map(_is_photo)]
+    values = {rater: as_numbers(without_empty(raw[rater]))[place.index] for rater in raters}
+    raters = _without_computed(values, place, path)
+    if len(raters) < 2 or "rater" in headers:
+        raise _no_raters(raw, path)
+    traits = [column for column in raters if OTHER_TRAIT_HEADER.search(column.casefold())]
+    if traits:
+        raise LabelError(
+            f"{path}: the column {traits[0]!r} is no rater's and not about attractiveness; leave "
+            "only the ratings that you mean, with a column a rater"
+        )
+    _refuse_several_of_a_rater(raters, path)
+    _refuse_unlike_headers(raters, path)
+    _refuse_other_quantities({rater: values[rater].dropna() for rater in raters}, path)
+    return raters
+
+
+def _no_raters(raw: pd.DataFrame, path: Path) -> LabelError:
+    means = [
+        column
+        for column in raw.columns
+        if "rating" in find_columns([column], LABELS, path) or plain(column) in MEAN_RATER_NAMES
+    ]
+    hint = (
+        f". Means of ratings, such as {means[0]!r}, belong in labels.csv, in a column `rating`"
+        if means
+        else ""
+    )
+    return LabelError(
+        f"{path}: there is no column `rating`; the header line has {listed(raw.columns)}{hint}"
+    )
+
+
+def _summarizes(header: str) -> bool:
+    """Whether a header names a statistic, a counter or a quality of somebody, as `age of rater`."""
+    words = [word for word in re.split(r"[\W_]+", header.casefold()) if word]
+    numbered = len(words) == 2 and words[1].isdigit()  # `No 4` may be a rater
+    return not numbered and any(
+        word in PERSONAL or SUMMARY_WORD.fullmatch(word)
+        for word in (plain(header), *words[:1], *(word for word in words[-1:] if len(word) > 2))
+    )
+
+
+def _is_photo(reading: Reading) -> bool:
+    return reading.image is not None
+
+
+def _mostly_numbers(cells: pd.Series) -> bool:
+    filled = cells[cells != ""]
+    return len(filled) > 0 and as_numbers(filled).notna().mean() > NUMERIC
+
+
+def _without_computed(values: Mapping[str, pd.Series], place: pd.Series, path: Path) -> list[str]:
+    """Drop columns that number the lines, or are the mean, sum or spread of the others.
+
+    Parameters
+    ----------
+    values : mapping of str to Series of float
+        The columns' numbers in lines of photos; not in those of means below.
+    place : Series of int
+        The places of these lines among all.
+    path : Path
+        The file, for messages.
+
+    Raises
+    ------
+    LabelError
+        A column looks like one of these, and could as well be a rater's.
+    """
+    steady = [
+        rater
+        for rater, own in values.items()
+        if own.count() >= COUNTED and (own - place).dropna().nunique() == 1
+    ]
+    remaining = [rater for rater in values if rater not in steady]
+    counters = [rater for rater in remaining if _numbers_lines(values[rater].dropna())]
+    doubtful = counters if len(counters) < len(remaining) else []  # else all rank the photos
+    if all({*values[rater]} == {*values[name]} for name in steady[:1] for rater in remaining):
+        doubtful = doubtful or steady  # one of the rankings, by which the lines are sorted
+    if doubtful:
+        what = "looks like numbers of lines or pages, not like ratings"
+        raise _doubtful(doubtful[0], what, path)
+    for rater in reversed(remaining):
+        own = values[rater]
+        others = pd.DataFrame({other: values[other] for other in remaining if other != rater})
+        if others.shape[1] < 2 or len(others) < COUNTED or own.nunique() < 2:
+            continue
+        how = next(
+            (
+                how
+                for how in STATISTICS
+                if np.isclose(own, others.agg(how, axis=1), atol=0.0051).mean() >= MATCHING
+            ),
+            None,
+        )
+        if how and plain(rater) not in EXTREMES and _may_be_ratings(own, others.stack()):
+            raise _doubtful(rater, f"is the {how} of the others in each line", path)
+        if how:
+            remaining = [other for other in remaining if other != rater]
+    return remaining
+
+
+def _numbers_lines(numbers: pd.Series) -> bool:
+    """Whether whole numbers rise, or fall, line by line, or never come again though dense."""
+    n, steps = len(numbers), numbers.diff().iloc[1:]
+    if n < RISING or not (numbers % 1 == 0).all() or numbers.nunique() < COUNTED:
+        return False
+    if not numbers.is_unique:  # pages of as many lines each
+        return n >= DENSE and steps.isin([0, 1]).all() and numbers.value_counts().nunique() == 1
+    one_way = bool((steps > 0).all() or (steps < 0).all())
+    width = numbers.max() - numbers.min()
+    return one_way or bool(width < 2 * n and n >= DENSE) or bool(width == n - 1)
+
+
+def _may_be_ratings(numbers: pd.Series, others: pd.Series) -> bool:
+    """Whether numbers are such as the other raters gave, or whole ones between these."""
+    filled = numbers.dropna()
+    is_whole = bool((filled % 1 == 0).all())
+    between = bool(filled.between(others.min(), others.max()).all())
+    return between and (is_whole or bool(filled.isin(others).all()))
+
+
+def _doubtful(column: str, what: str, path: Path) -> LabelError:
+    return LabelError(f"{path}: the column {column!r} {what}; {CLOSE}")
+
+
+def _refuse_several_of_a_rater(raters: list[str], path: Path) -> None:
+    """Raise `LabelError` for columns such as `anna` and `anna_rt`, or `anna_a`, `anna_b`, `ben_a` …
+
+    The columns of one rater can't all be ratings of the same thing.
+    """
+    words = {rater: _words(rater) for rater in raters}
+    ends: dict[tuple[str, ...], dict[str, str]] = {}
+    for rater, own in words.items():
+        ends.setdefault(tuple(own[:-1]), {})[own[-1]] = rater
+    pairs = [
+        (one, other)
+        for one, own in words.items()
+        for other, longer in words.items()
+        if len(own) < len(longer) and own in (longer[: len(own)], longer[-len(own) :])
+    ]
+    pairs += [
+        (first[shared[0]], first[shared[1]])
+        for start, first in ends.items()
+        for again, second in ends.items()
+        if start and start < again and len(shared := [end for end in first if end in second]) > 1
+    ]
+    if pairs:
+        raise LabelError(
+            f"{path}: the columns {pairs[0][0]!r} and {pairs[0][1]!r} may be of one rater, or of "
+            "one thing by two; leave one column a rater, and name all raters in labels.raters"
+        )
+
+
+def _refuse_unlike_headers(raters: list[str], path: Path) -> None:
+    """Raise `LabelError` where a column is called unlike several others: `rater 1, rater 2, smile`.
+
+    Numbered headers are alike if they have their words in common; others by their number of words.
+    """
+    alike: dict[tuple[str, ...] | int, list[str]] = {}
+    for rater in raters:
+        name = re.sub(r"\b[-'’.](\w)", lambda found: found[1].lower(), rater)  # Anna-Lena
+        *start, end = _words(name)
+        alike.setdefault((*start,) if end.isdigit() else len(start), []).append(rater)
+    several = max(alike.values(), key=len)
+    odd = next((own[0] for own in alike.values() if own is not several), None)
+    if odd and len(several) > 1:
+        raise LabelError(
+            f"{path}: the column {odd!r} is called unlike {several[0]!r} and {several[1]!r}; "
+            f"{CLOSE}"
+        )
+
+
+def _words(header: str) -> list[str]:
+    """The words and numbers of a header in small letters; two of `annaRT` and of `r1`."""
+    parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", header).casefold().replace("_", " ")
+    return re.findall(r"[^\W_]+", re.sub(r"\b([^\W\d]+)(\d+)\b", r"\1 \2", parted))
+
+
+def _refuse_other_quantities(values: Mapping[str, pd.Series], path: Path) -> None:
+    """Refuse columns of other numbers than ratings, such as ages or milliseconds.
+
+    Raises
+    ------
+    LabelError
+        All values of a column lie more than the width of the others' scale beyond it, only this
+        column, or some and not all, have decimals, or two columns have no scale in common.
+    """
+    for rater, own in values.items():
+        others = pd.concat([values[other] for other in values if other != rater])
+        medians = pd.Series([values[other].median() for other in values if other != rater])
+        low, high = usual_scale(medians) or usual_scale(others) or (others.min(), others.max())
+        beyond = own.min() > high + (high - low) or own.max() < low - (high - low)
+        alone = (
+            len(values) > 2
+            and len(own) > 1
+            and (own % 1 != 0).mean() > NUMERIC
+            and (others % 1 == 0).all()
+        )
+        if beyond or alone:
+            raise LabelError(
+                f"{path}, column {rater}: {own.min():g} to {own.max():g}, where the other columns "
+                f"have {others.min():g} to "
+                f"{others.max():g}{' without decimals' if alone and not beyond else ''}; {CLOSE}"
+            )
+    long = {rater: own for rater, own in values.items() if len(own) >= TELLING}
+    parted = [rater for rater, own in long.items() if (own % 1 != 0).mean() > NUMERIC]
+    whole = [rater for rater, own in long.items() if (own % 1 == 0).all() and own.nunique() > 2]
+    if parted and whole:
+        raise LabelError(
+            f"{path}: the column {parted[0]!r} has decimals, and {whole[0]!r} has none; {CLOSE_ONE}"
+        )
+    widths = {
+        rater: [_width(own.quantile([0.1, 0.9])), _width(own)]  # a slip makes no scale
+        for rater, own in long.items()
+        if own.nunique() > 1
+    }
+    if widths:
+        wide = max(widths, key=lambda rater: widths[rater][0])
+        narrow = min(widths, key=lambda rater: widths[rater][1])
+        if widths[wide][0] > APART * widths[narrow][1]:
+            raise LabelError(
+                f"{path}: the columns {wide!r} ({values[wide].min():g} to {values[wide].max():g}) "
+                f"and {narrow!r} ({values[narrow].min():g} to {values[narrow].max():g}) have no "
+                f"scale in common; {CLOSE_ONE}"
+            )
+
+
+def _width(values: pd.Series) -> float:
+    low, high = usual_scale(values) or (values.min(), values.max())
+    return float(high - low)
