@@ -59,9 +59,80 @@ def test_a_name_that_is_no_raters_is_an_error(join, form):
         join(form, ["ana", "ben"])
 
 
+def test_a_pattern_chooses_no_known_column(join):
+    table = pd.DataFrame({"image": IMAGES[:3], "R1": [1, 2, 3], "R2": [3, 3, 5], "RT": [5, 6, 7]})
+    text = table.assign(Race=[1, 2, 1], Rank=[1, 2, 3]).to_csv(index=False)
+    assert {*join(text, ["R*"]).judgements["rater"]} == {"R1", "R2"}
+    assert {*join(text, ["R*", "RT"]).judgements["rater"]} == {"R1", "R2", "RT"}
+
+
 def test_names_need_a_column_of_raters(join):
     with pytest.raises(LabelError, match="names raters, and there is no column `rater`"):
-        join("image,rating\n00,3\n", ["anna"])
+        join("code,00.jpg,01.jpg\nx,3,2\ny,3,1\n", ["x"])
+
+
+@pytest.mark.parametrize("form", [LONG, WIDE.to_csv(index=False)])
+def test_means_of_raters_who_do_not_count_are_no_ratings(tmp_path, join, form):
+    (tmp_path / "labels.csv").write_text("image,dataset,rating\n00,a,6\n01,b,6\n02,b,6\n09,c,7\n")
+    form = form.replace(",3,5,1\n", ",3,,\n").replace(",2,4,7\n", ",,4,7\n")
+    form = form.replace(",1,4,2\n", ",,4,2\n").replace("01,anna,2\n", "")
+    joined = join(form, ["anna"])
+    assert joined.table["rating_n"].iloc[[0, 1, 2, 9]].tolist() == [1, 0, 0, 1]
+
+
+def test_means_of_a_further_trait_of_who_does_not_count_are_none_either(tmp_path, join):
+    (tmp_path / "labels.csv").write_text("image,rating_calm\n00,6\n01,5\n02,4\n")
+    lines = ["image,rater,trait,rating", "00,anna,att,3", "00,anna,calm,2", "01,ben,calm,7"]
+    table = join("\n".join(lines), ["anna"]).table.set_index("filename")
+    assert table.loc[IMAGES[:3], "rating_calm"].fillna(-1).tolist() == [2, -1, 4]
+
+
+@pytest.mark.parametrize("raters", [None, ["ann", "ben"]])
+def test_a_table_with_a_column_a_rater_may_name_its_trait(join, raters):
+    joined = join("image,trait,ann,ben\n00,Trust,3,5\n01,Trust,1,2\n", raters)
+    assert joined.trait == "trustworthy"
+    with pytest.raises(LabelError, match="'trait' has 'trust', 'att', so several things"):
+        join("image,trait,ann,ben\n00,trust,3,5\n00,att,1,2\n", raters)
+
+
+@pytest.mark.parametrize("name", ["rating", "score", "Attractiveness"])
+@pytest.mark.parametrize("how", ["mean", "sum", "rounded"])
+def test_columns_of_raters_beside_their_mean_are_asked_about(join, name, how):
+    """The mean was read as that of one rater without a name."""
+    raters = pd.DataFrame({"anna": [1, 4, 3, 7, 2], "ben": [2, 5, 3, 6, 1], "cem": [2, 4, 4, 7, 3]})
+    means = raters.mean(axis=1).round() if how == "rounded" else raters.agg(how, axis=1).round(2)
+    text = raters.assign(image=IMAGES[:5], **{name: means}).to_csv(index=False)
+    with pytest.raises(LabelError, match=f"column '{name}' is the .* name them in labels.raters"):
+        join(text, None)
+    joined = join(text, ["anna", "ben", "cem"])
+    assert rating_of(joined) == pytest.approx(5 / 3)
+    assert joined.table["rating_n"].iloc[0] == 3
+
+
+STATISTICS = {"Range": [1, 2, 1, 1, 2], "Mode": [2, 4, 3, 7, 2], "Spread": [1, 2, 1, 1, 2]}
+
+
+@pytest.mark.parametrize("name", STATISTICS)
+def test_more_statistics_are_no_raters(join, name):
+    table = pd.DataFrame({"image": IMAGES[:5], "Anna": [1, 4, 3, 7, 2], "Ben": [2, 5, 3, 6, 1]})
+    joined = join(table.assign(**{name: STATISTICS[name]}).to_csv(index=False), None)
+    assert {*joined.judgements["rater"]} == {"Anna", "Ben"}
+
+
+def test_a_photo_that_nobody_rated_makes_no_rater_of_a_statistic(join):
+    table = pd.DataFrame(
+        {"image": IMAGES[:6], "Anna": [1, 4, None, 7, 2, 5], "Ben": [2, 5, None, 6, 1, None]}
+    )
+    both = table[["Anna", "Ben"]]
+    table = table.assign(Min=both.min(axis=1), Max=both.max(axis=1), Mitte=both.median(axis=1))
+    assert {*join(table.to_csv(index=False), None).judgements["rater"]} == {"Anna", "Ben"}
+
+
+def test_an_extreme_that_is_none_of_all_others_is_asked_about(join):
+    table = pd.DataFrame({"image": IMAGES[:5], "Anna": [1, 4, 3, 7, 2], "Ben": [2, 5, 3, 6, 1]})
+    more = {"Max": [2, 5, 3, 7, 2], "Smile": [3, 6, 1, 2, 2]}
+    with pytest.raises(LabelError, match="'Max' is called like a statistic of the others"):
+        join(table.assign(**more).to_csv(index=False), None)
 
 
 def test_ratings_by_hand_count_by_name_too(join):
@@ -108,6 +179,13 @@ def test_the_last_line_is_a_rater_who_is_named(join):
         ["R1", "R2", "C1", "C2"],
         ["R01", "R02", "Q01", "Q03"],
         ["anna", "ben", "cem", "smile intensity"],
+        ["Anna", "Ben", "Cem", "condition"],
+        ["AB", "KL", "TM", "block"],
+        ["a", "b", "c", "pose"],
+        ["5f3a2b9c", "60ab12ee", "5d1c", "condition"],
+        ["A1B2C3D", "A77XY12", "condition"],
+        ["condition", "JK92", "AB71", "CD11"],
+        ["ANHA12", "AN12MU", "block"],
     ],
 )
 def test_columns_with_other_headers_than_most_are_asked_about(join, headers):
@@ -122,10 +200,12 @@ def test_columns_with_other_headers_than_most_are_asked_about(join, headers):
     [
         ["r1", "r2", "r10"],
         ["Rater 01", "rater 2"],
-        ["anna", "Eva-Lena", "O'Hara", "Zoë"],
+        ["Anna", "Eva-Lena", "O'Hara", "Zoë"],
         ["Ann Lee", "Bob Ray", "Cem Can"],
         ["P_4", "P_7", "P_9"],
         ["5f3a2b9c", "60ab12ee", "5d1"],
+        ["JK92", "AB71", "CD11"],
+        ["AB", "KL", "TM"],
     ],
 )
 def test_raters_with_like_headers_are_read(join, headers):

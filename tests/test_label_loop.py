@@ -253,8 +253,12 @@ def test_a_row_that_names_its_photo_in_the_other_column_is_changed(folder):
 
 @pytest.mark.parametrize(
     "data",
-    ["My labels\nof spring\nfilename,gender\nb.jpg,male\n", "filename,note\nb.jpg,ü\n"],
-    ids=["title", "encoding"],
+    [
+        "My labels\nof spring\nfilename,gender\nb.jpg,male\n",
+        "filename,note\nb.jpg,ü\n",
+        ",filename,gender\n20417,a.jpg,female\n20093,b.jpg,male\n",
+    ],
+    ids=["title", "encoding", "codes without a header"],
 )
 def test_a_file_that_would_lose_a_part_is_not_written_anew(folder, data):
     path = folder / "data/manual_labels.csv"

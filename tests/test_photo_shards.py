@@ -281,6 +281,17 @@ def test_a_shard_is_written_anew_without_a_member_and_its_sidecars(tmp_path):
     assert not linked.exists()
 
 
+@pytest.mark.parametrize("end", [".jpeg.json", ".json", ".txt"])
+def test_the_sidecar_of_another_photo_stays(tmp_path, end):
+    """WebDataset ends names at the first dot, where phones write one in the time."""
+    first, second = "x/Image at 10.15.22", "x/Image at 10.47.01"
+    names = [first + ".jpeg", first + end, second + ".jpeg", second + end, "x/Image at 10.json"]
+    shard = make(tmp_path / "a.tar", [(name, name.encode()) for name in names])
+    drop_members(shard, {first + ".jpeg"})
+    with tarfile.open(shard) as tar:
+        assert tar.getnames() == names[2:4]
+
+
 def header(name: str, kind: bytes, size: int, **fields: bytes) -> bytes:
     """The header of a member as old GNU tar writes it."""
     block = bytearray(tarfile.TarInfo(name).tobuf(tarfile.GNU_FORMAT))
@@ -335,7 +346,7 @@ def test_what_others_wrote_into_a_shard_stays_as_it_is(tmp_path, jpegs, other):
 def test_a_shard_that_would_lose_other_photos_is_left(tmp_path, monkeypatch):
     shard = make(tmp_path / "a.tar", [(name, name.encode()) for name in ("a.jpg", "b.jpg")])
     before = shard.read_bytes()
-    monkeypatch.setattr(shards, "_kept", lambda file, names: iter([(0, 512)]))
+    monkeypatch.setattr(shards, "_kept", lambda *_: iter([(0, 512)]))
     with pytest.raises(OSError, match="others of its photos would be lost"):
         drop_members(shard, {"a.jpg"})
     assert shard.read_bytes() == before

@@ -425,7 +425,7 @@ def drop_members(shard: Path, names: Collection[str]) -> None:
         return
     with opened(shard) as file, replacing(shard) as temporary:
         with open(temporary, "wb") as new:
-            for start, end in _kept(file, names):
+            for start, end in _kept(file, names, {*found.places, *found.reasons}):
                 _copy(file, start, end, new)
             new.write(bytes(2 * _BLOCK))  # ends a tar
             new.write(bytes(-new.tell() % tarfile.RECORDSIZE))
@@ -439,8 +439,14 @@ def _sizes(found: Contents) -> dict[str, int | str]:
     return {name: size for name, (_, size) in found.places.items()} | found.reasons
 
 
-def _kept(file: BinaryIO, names: Collection[str]) -> Iterator[tuple[int, int]]:
-    """Where what stays of a shard begins and ends, without these members and their sidecars."""
+def _kept(
+    file: BinaryIO, names: Collection[str], photos: Collection[str]
+) -> Iterator[tuple[int, int]]:
+    """Where what stays of a shard begins and ends, without these members and their sidecars.
+
+    `10.47.01.jpeg.json`, or `10.47.01.json`, is no sidecar of `10.15.22.jpeg` beside that photo.
+    """
+    others = _called({*photos} - {*names}) - _called(names)
     samples = {_sample(name) for name in names}
     before = 0
     for found in _members(file, os.fstat(file.fileno()).st_size):
@@ -449,9 +455,15 @@ def _kept(file: BinaryIO, names: Collection[str]) -> Iterator[tuple[int, int]]:
         member, end = found
         name = member.name.removeprefix("./")
         beside = name.lower().endswith(SIDECARS) and _sample(name) in samples
+        beside = beside and name.rpartition(".")[0] not in others
         # Between the member before and this one may stand a header that is of all that follow.
         yield before, (member.offset if beside or name in names else end)
         before = end
+
+
+def _called(photos: Iterable[str]) -> set[str]:
+    """What a sidecar of one of the photos is called before its last dot."""
+    return {stem for name in photos for stem in (name, name.rpartition(".")[0])}
 
 
 def _copy(file: BinaryIO, start: int, end: int, new: BinaryIO) -> None:

@@ -128,6 +128,11 @@ def _foreign(folder: Path) -> list[str]:
     return sorted(there - {*known, RECORD})
 
 
+def _is_file(path: Path) -> bool:
+    """Whether it is a file or a link, no empty folder that a kill left."""
+    return path.is_symlink() or not path.is_dir()
+
+
 def _files(folder: Path) -> set[str]:
     """Paths of the files in a folder, hidden ones too, and of folders that are empty or links."""
     if not folder.is_dir():
@@ -135,5 +140,5 @@ def _files(folder: Path) -> set[str]:
     return {
         path.relative_to(folder).as_posix()
         for path in folder.rglob("*")
-        if path.is_symlink() or not path.is_dir() or not any(path.iterdir())
+        if _is_file(path) or not any(path.iterdir())
     }

@@ -415,9 +415,9 @@ def _table(folder: Path, stem: str, notes: list[str]) -> pd.DataFrame | None:
         )
     sheet = read_sheet(path)
     assert sheet is not None
-    if sheet.notes:
+    if lost := [*sheet.notes, *sheet.lost]:
         raise LabelError(
-            f"--append writes {path} anew, and would lose a part of it ({sheet.notes[0]}); "
+            f"--append writes {path} anew, and would lose a part of it ({lost[0]}); "
             "save it as UTF-8, with the names of the columns in its first line"
         )
     table, headers, read = with_own_names(sheet.table, stem, path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -61,7 +61,11 @@ def chosen_lines(
 
 
 def named_raters(
-    chosen: Sequence[str], there: Iterable[str], path: Path, may_be_nobody: bool = False
+    chosen: Sequence[str],
+    there: Iterable[str],
+    path: Path,
+    may_be_nobody: bool = False,
+    unmatched: Collection[str] = (),
 ) -> list[str]:
     """The raters of a file that are named, in the order of the file.
 
@@ -75,6 +79,8 @@ def named_raters(
         The file, for messages.
     may_be_nobody : bool
         Whether it is no mistake that the file lacks a name.
+    unmatched : collection of str
+        Columns of something else by their header, which only their own name chooses.
 
     Raises
     ------
@@ -85,7 +91,12 @@ def named_raters(
     found = set()
     for name in chosen:
         pattern = ".*".join(map(re.escape, one_form(name).split("*")))
-        own = {rater for rater in raters if re.fullmatch(pattern, one_form(rater), re.DOTALL)}
+        own = {
+            rater
+            for rater in raters
+            if re.fullmatch(pattern, one_form(rater), re.DOTALL)
+            and ("*" not in name or rater not in unmatched)
+        }
         if not own and not may_be_nobody:
             near = suggestion(name, raters)
             raise LabelError(

@@ -123,7 +123,8 @@ def as_sheet(records: list[list[str]], lines: list[int], path: Path, hint: str) 
     _replace(records, lambda record: record[:width] + [""] * (width - len(record)))
     table = pd.DataFrame(records, columns=header, index=index, dtype="str")
     records.clear()
-    sheet = Sheet(_without_nameless(table, path), {name: i for i, name in enumerate(header)})
+    named, lost = _without_nameless(table, path)
+    sheet = Sheet(named, {name: i for i, name in enumerate(header)}, lost=lost)
     if start > first:
         sheet.notes.append(
             f"{path.name}: the lines above {', '.join(header[:3])}, … are taken for a title"
@@ -263,8 +264,10 @@ def _holds_words(cells: Iterable[str]) -> bool:
     return bool(filled) and not any(map(NUMBER.fullmatch, filled))
 
 
-def _without_nameless(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
+def _without_nameless(frame: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, list[str]]:
     """Drop columns without a name: empty ones, and the row numbers that programs write in front.
+
+    Those that do not count the lines, which may be codes, are named.
 
     Raises
     ------
@@ -274,6 +277,7 @@ def _without_nameless(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
     nameless = [
         i for i, name in enumerate(frame.columns) if not name or name.startswith("Unnamed:")
     ]
+    lost = []
     for i in nameless:
         column = frame.iloc[:, i]
         counted = (
@@ -289,7 +293,9 @@ def _without_nameless(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
                 f"{path}, {line_or_row(path)} {line}: column {i + 1} holds {column[line]!r}, but "
                 "has no name in the header line; give it one, or remove it"
             )
-    return frame.iloc[:, [i for i in range(frame.shape[1]) if i not in nameless]]
+        if counted and (column.astype("float64").diff().iloc[1:] != 1).any():
+            lost.append(f"column {i + 1} without a name, {column.iloc[0]}, {column.iloc[1]}, …")
+    return frame.iloc[:, [i for i in range(frame.shape[1]) if i not in nameless]], lost
 
 
 def decode(data: bytes, path: Path) -> tuple[str, list[str]]:

@@ -31,6 +31,7 @@ from facestats.labels.main_trait import (
     settle_ratings,
 )
 from facestats.labels.mean_ratings import (
+    drop_means_of_judged,
     means_without_judgements,
     rated_by_labels,
     use_judgements,
@@ -286,6 +287,7 @@ def _settled(
     extras += [PREFIX + name for name in chosen if PREFIX + name in table]
     ratings, notes_by_hand = combine(file, hand, table, chosen)
     traits = rated_traits(ratings.traits(), table, chosen, file, notes)
+    drop_means_of_judged(table, {trait: file.of(trait) for trait in traits[1:]})
     if not chosen and len(traits) > 1:
         notes.append(f"score.traits is empty: `rating` is of {traits[0] or 'no named trait'}")
     return file, ratings, traits, [*notes, *notes_by_hand]

@@ -186,10 +186,10 @@ def read_own(path: Path) -> Sheet | None:
         It can't be read, or has lines or an encoding that would be lost.
     """
     sheet = read_csv(path)
-    if sheet and sheet.notes:
+    if sheet and (lost := [*sheet.notes, *sheet.lost]):
         raise LabelError(
-            f"{path} is written anew, and would lose a part of it ({sheet.notes[0]}); save it as "
-            "UTF-8, with the names of the columns in its first line"
+            f"{path} is written anew, and would lose a part of it ({lost[0]}); save it as UTF-8, "
+            "with the names of all columns in its first line"
         )
     return sheet
 

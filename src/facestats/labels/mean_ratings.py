@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,26 @@ def use_judgements(
     nothing: Any = None
     source = np.where(mean.notna(), "label", nothing)
     table["rating_source"] = table["rating_source"].where(from_labels, source)
+
+
+def drop_means_of_judged(
+    table: pd.DataFrame, judgements: Mapping[str, pd.DataFrame | None]
+) -> None:
+    """Take the means of further traits from faces that were judged, perhaps by who does not count.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Labels by face.
+    judgements : mapping of str to DataFrame or None
+        What anybody judged, by trait.
+    """
+    for trait, judged in judgements.items():
+        column = PREFIX + trait
+        if judged is not None and column in table:
+            stays = ~table.index.isin(judged["filename"]) | (table[f"{column}_source"] == "manual")
+            for name in (column, f"{column}_source"):
+                table[name] = table[name].where(stays)
 
 
 def use_trait(table: pd.DataFrame, trait: str, judgements: pd.DataFrame) -> str:

@@ -23,7 +23,8 @@ from facestats.labels.scale import usual_scale
 # three letters on, at its end.
 SUMMARY_WORD = re.compile(
     r"(mean|average|avg|median|sd|std|stdev|stddev|stderr|se|sem|ci|var|variance|n|count|sum|total"
-    r"|rank|mittelwert|mw|durchschnitt"
+    r"|rank|mittelwert|mw|durchschnitt|mode|modus|mdn|range|spread|iqr|spannweite|streuung"
+    r"|trimmed|rounded|gerundet"
     r"|summe|anzahl|stabw|stdabw|standardabweichung|moyenne|media|no|nr|number|id|index|row|line"
     r"|order|trial|lfd|lfdnr|rt|time|pos|position|latency|duration|seconds"
     r"|familiar|familiarity)"
@@ -43,6 +44,7 @@ OTHER_TRAIT_HEADER = re.compile(
 NUMERIC = 0.5  # share of a column's cells that must be numbers for it to be a rater's
 PERSONAL = frozenset(word for name in ("age", "gender", "ethnicity") for word in LABELS[name])
 STATISTICS = ("mean", "median", "sum", "std", "count", "min", "max")
+ROUNDING = 0.0051  # of statistics with two decimals
 MATCHING = 0.99  # share of faces on which a column equals a statistic of others: no rater's
 EXTREMES = ("max", "maximum", "highest", "min", "minimum", "lowest")
 APART = 2.5  # a harsh rater may use no more than 1 to 5 of 1 to 10
@@ -76,18 +78,7 @@ def find_raters(
     LabelError
         There are no two such columns, or one of them may be something else.
     """
-    known = [
-        header for words in LABELS.values() for header in raw.columns if plain(header) in words
-    ]
-    raters = [
-        column
-        for column in raw.columns
-        if column not in known
-        and column not in headers.values()
-        and plain(column)  # `#`
-        and not _summarizes(column)
-        and _mostly_numbers(without_empty(raw[column]))
-    ]
+    raters = possible_raters(raw, headers)
     image = without_empty(raw[headers["image"]])
     place = pd.Series(range(len(raw)), raw.index)[image.map(names.read).map(_is_photo)]
     values = {rater: as_numbers(without_empty(raw[rater]))[place.index] for rater in raters}
@@ -101,9 +92,45 @@ def find_raters(
             "only the ratings that you mean, with a column a rater"
         )
     _refuse_several_of_a_rater(raters, path)
-    _refuse_unlike_headers(raters, path)
     _refuse_other_quantities({rater: values[rater].dropna() for rater in raters}, path)
+    _refuse_unlike_headers(raters, path)
     return raters
+
+
+def possible_raters(raw: pd.DataFrame, headers: Mapping[str, str]) -> list[str]:
+    """The columns of numbers that are no known column, statistic or counter by their header."""
+    known = [
+        header for words in LABELS.values() for header in raw.columns if plain(header) in words
+    ]
+    return [
+        column
+        for column in raw.columns
+        if column not in known
+        and column not in headers.values()
+        and plain(column)  # `#`
+        and not _summarizes(column)
+        and _mostly_numbers(without_empty(raw[column]))
+    ]
+
+
+def refuse_raters_beside(raw: pd.DataFrame, headers: Mapping[str, str], path: Path) -> None:
+    """Raise `LabelError` where ratings without raters are a statistic of other columns."""
+    others = pd.DataFrame(
+        {name: as_numbers(without_empty(raw[name])) for name in possible_raters(raw, headers)}
+    )
+    own = as_numbers(without_empty(raw[headers["rating"]]))
+    is_read = own.notna()
+    if others.shape[1] < 2 or is_read.sum() < COUNTED or own.nunique() < 2:
+        return
+    own, others = own[is_read], others[is_read]
+    rounding = 0.51 if (own % 1 == 0).all() else ROUNDING
+    for how in STATISTICS:
+        if _are_close(own, others.agg(how, axis=1), rounding) >= MATCHING:
+            raise LabelError(
+                f"{path}: the column {headers['rating']!r} is the {how} of others, such as "
+                f"{others.columns[0]!r}; if these are raters', name them in labels.raters, and "
+                "else remove them"
+            )
 
 
 def _no_raters(raw: pd.DataFrame, path: Path) -> LabelError:
@@ -166,6 +193,12 @@ def _without_computed(values: Mapping[str, pd.Series], place: pd.Series, path: P
     remaining = [rater for rater in values if rater not in steady]
     counters = [rater for rater in remaining if _numbers_lines(values[rater].dropna())]
     doubtful = counters if len(counters) < len(remaining) else []  # else all rank the photos
+    doubtful += [
+        rater
+        for rater in steady
+        if values[rater].count() < RISING
+        and any(_may_be_ratings(values[rater], values[other].dropna()) for other in remaining)
+    ]
     if all({*values[rater]} == {*values[name]} for name in steady[:1] for rater in remaining):
         doubtful = doubtful or steady  # one of the rankings, by which the lines are sorted
     if doubtful:
@@ -174,21 +207,28 @@ def _without_computed(values: Mapping[str, pd.Series], place: pd.Series, path: P
     for rater in reversed(remaining):
         own = values[rater]
         others = pd.DataFrame({other: values[other] for other in remaining if other != rater})
-        if others.shape[1] < 2 or len(others) < COUNTED or own.nunique() < 2:
+        if others.shape[1] < 2:
+            continue
+        is_rated = others.notna().any(axis=1)  # a photo that nobody rated has no mean
+        own, others = own[is_rated], others[is_rated]
+        if len(others) < COUNTED or own.nunique() < 2:
             continue
         how = next(
-            (
-                how
-                for how in STATISTICS
-                if np.isclose(own, others.agg(how, axis=1), atol=0.0051).mean() >= MATCHING
-            ),
+            (how for how in STATISTICS if _are_close(own, others.agg(how, axis=1)) >= MATCHING),
             None,
         )
         if how and plain(rater) not in EXTREMES and _may_be_ratings(own, others.stack()):
             raise _doubtful(rater, f"is the {how} of the others in each line", path)
+        if not how and plain(rater) in EXTREMES:
+            raise _doubtful(rater, "is called like a statistic of the others", path)
         if how:
             remaining = [other for other in remaining if other != rater]
     return remaining
+
+
+def _are_close(numbers: pd.Series, others: pd.Series, rounding: float = ROUNDING) -> float:
+    """Share of lines in which two columns are the same, or both empty."""
+    return float(np.isclose(numbers, others, rtol=0, atol=rounding, equal_nan=True).mean())
 
 
 def _numbers_lines(numbers: pd.Series) -> bool:
@@ -244,22 +284,31 @@ def _refuse_several_of_a_rater(raters: list[str], path: Path) -> None:
 
 
 def _refuse_unlike_headers(raters: list[str], path: Path) -> None:
-    """Raise `LabelError` where a column is called unlike several others: `rater 1, rater 2, smile`.
-
-    Numbered headers are alike if they have their words in common; others by their number of words.
-    """
-    alike: dict[tuple[str, ...] | int, list[str]] = {}
+    """Raise `LabelError` where a column is called unlike the others: `rater 1, rater 2, smile`."""
+    alike: dict[tuple, list[str]] = {}
     for rater in raters:
-        name = re.sub(r"\b[-'’.](\w)", lambda found: found[1].lower(), rater)  # Anna-Lena
-        *start, end = _words(name)
-        alike.setdefault((*start,) if end.isdigit() else len(start), []).append(rater)
-    several = max(alike.values(), key=len)
-    odd = next((own[0] for own in alike.values() if own is not several), None)
-    if odd and len(several) > 1:
+        alike.setdefault(_kind(rater), []).append(rater)
+    codes = [kind for kind, own in alike.items() if kind[0] == "numbered" and len(own) == 1]
+    if len(codes) > 1:  # JK92, AB71
+        alike.setdefault(("code",), []).extend(alike.pop(kind)[0] for kind in codes)
+    usual, *unlike = sorted(alike.values(), key=len, reverse=True)
+    if unlike and len(raters) > 2:
         raise LabelError(
-            f"{path}: the column {odd!r} is called unlike {several[0]!r} and {several[1]!r}; "
-            f"{CLOSE}"
+            f"{path}: the column {unlike[0][0]!r} is called unlike {usual[0]!r}; {CLOSE}"
         )
+
+
+def _kind(header: str) -> tuple:
+    """What a header is: numbered, with its words; a code of letters and digits; or words."""
+    name = re.sub(r"\b[-'’.](\w)", lambda found: found[1].lower(), header)  # Anna-Lena
+    *start, end = _words(name)
+    if end.isdigit():
+        return ("numbered", *start)
+    if any(map(str.isdigit, name)):
+        return ("code",)
+    letters = "".join(filter(str.isalpha, name))
+    is_written = "one letter" if len(letters) == 1 else letters[0].isupper() + letters.isupper()
+    return ("words", len(start), is_written)
 
 
 def _words(header: str) -> list[str]:

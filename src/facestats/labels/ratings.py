@@ -24,7 +24,7 @@ from facestats.labels.chosen_raters import Chosen, chosen_lines, names_of
 from facestats.labels.columns import RATINGS, describe_columns, find_columns, is_marked, plain
 from facestats.labels.files import read_sheet
 from facestats.labels.name_index import NameIndex
-from facestats.labels.rater_columns import MEAN_RATER_NAMES
+from facestats.labels.rater_columns import MEAN_RATER_NAMES, refuse_raters_beside
 from facestats.labels.traits import read_trait, trait_column
 from facestats.labels.wide_ratings import photo_columns, wide_to_long
 
@@ -136,28 +136,33 @@ def read_ratings(
     answers = [column for column in raw.columns if ANSWER.search(column)]
     if "image" in headers and "rating" not in headers and len(answers) == 1:
         headers["rating"] = answers[0]
-    are_columns = "image" in headers and "rating" not in headers
+    lacks = {"rating", "rater"} if names_of(raters) else {"rating"}
+    are_columns = "image" in headers and not lacks <= {*headers}
     if names_of(raters) and not everybody and not are_columns:
         raw = chosen_lines(raw, headers.get("rater"), names_of(raters), path)
     notes = describe_columns(headers, path)
     if raters and len(raw) < everything:
         notes.append(f"{path.name}: labels.raters takes {len(raw)} of {everything} lines")
-    trait = unread = None
-    if "image" in headers and "rating" in headers:
-        trait = trait_column(raw.columns)
-        unread = raw.drop(columns=[*headers.values(), *([trait] if trait else [])])
+    trait, unread = trait_column(raw.columns), None
+    if "image" in headers and not are_columns:
+        if "rater" not in headers:
+            refuse_raters_beside(raw, headers, path)
+        of_traits = [trait] if trait else []
+        unread = raw.drop(columns=[*headers.values(), *of_traits])
         cells = pd.DataFrame(
             {name: without_empty(raw[headers[name]]) if name in headers else "" for name in RATINGS}
         )
         cells["column"] = headers["rating"]
     else:
-        cells, note = wide_to_long(raw, headers, photos, names.photos, path, names_of(raters))
+        of_traits, chosen = [], names_of(raters)
+        table = raw.drop(columns=[trait] if trait else [])
+        cells, note = wide_to_long(table, headers, photos, names.photos, path, chosen, everybody)
         notes.append(note)
     traits = pd.Series(dtype="str") if trait is None else read_trait(sheet.table[trait], path)
     cells["trait"] = "" if trait is None else traits.reindex(cells.index)
     rated = cells["image"].ne("") & as_numbers(cells["rating"]).notna()
     judged = raw[rated.groupby(level=0).any().reindex(raw.index, fill_value=False)]
-    _refuse_other_traits(judged.drop(columns=[] if trait is None else [trait]), path)
+    _refuse_other_traits(judged.drop(columns=of_traits), path)
     cells, guessed = _ratings_alone(cells, headers, path, mistakes)
     filenames = names.resolve(cells["image"].rename(headers.get("image", "image")), path, mistakes)
     # Survey tools write lines for greetings and questions, too.

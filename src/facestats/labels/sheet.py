@@ -22,9 +22,12 @@ class Sheet:
         What was read in another way than the user may think.
     questions : dict of str to str
         The text of the question below each header, in files of Qualtrics.
+    lost : list of str
+        What a file that is written anew from the table would lack.
     """
 
     table: pd.DataFrame
     positions: dict[str, int]
     notes: list[str] = field(default_factory=list)
     questions: dict[str, str] = field(default_factory=dict)
+    lost: list[str] = field(default_factory=list)

@@ -15,15 +15,16 @@ from facestats.labels.chosen_raters import named_raters
 from facestats.labels.columns import LABELS, RATINGS, listed, no_image_column, plain
 from facestats.labels.name_index import NameIndex
 from facestats.labels.names import PhotoNames, has_extension
-from facestats.labels.rater_columns import MEAN_RATER_NAMES, find_raters
+from facestats.labels.rater_columns import MEAN_RATER_NAMES, find_raters, possible_raters
 
 # Names of other statistics, which may stand below a table.
 STATISTIC_NAMES = frozenset(
     """
     m md n sd se sem std stdev stdabw stabw standardabweichung ci iqr var variance varianz count
-    anzahl max maximum min minimum range spread overall ø
+    anzahl max maximum min minimum range spread overall ø mw mdn mode modus spannweite streuung
     """.split()
 )
+SHOWN = 40  # raters in a note
 _LONG = 2000  # letters of a header or question that may hold a photo's name
 
 
@@ -34,10 +35,12 @@ def wide_to_long(
     names: PhotoNames,
     path: Path,
     chosen: Sequence[str] = (),
+    everybody: bool = False,
 ) -> tuple[pd.DataFrame, str]:
     """One line a judgement, from judgements in many columns, and a note on it.
 
     Names in `chosen` (see `chosen_raters.named_raters`) tell which columns, or lines, are raters'.
+    With `everybody`, what may be others' is read, too.
 
     Raises
     ------
@@ -54,7 +57,10 @@ def wide_to_long(
         raise LabelError(no_image_column(raw, path))
     raw = raw[(raw != raw.columns).any(axis=1)]  # of sheets put together, each with its header
     if chosen:
-        raters = named_raters(chosen, raw.columns.drop(headers["image"]), path)
+        columns, possible = raw.columns.drop(headers["image"]), possible_raters(raw, headers)
+        raters = named_raters(chosen, columns, path, unmatched=columns.difference(possible))
+        if everybody:
+            raters = [*dict.fromkeys([*raters, *possible])]
     else:
         raters = find_raters(raw, headers, names, path)
     return _rater_columns_to_long(raw, headers["image"], raters, path)
@@ -138,7 +144,7 @@ def _rater_columns_to_long(
     left_out = [column for column in raw.columns if column not in (*raters, image_column)]
     note = (
         f"{path.name}: one column a rater ({len(raters)}: "
-        f"{', '.join(raters[:3])}{', …' if len(raters) > 3 else ''})"
+        f"{', '.join(raters[:SHOWN])}{', …' if len(raters) > SHOWN else ''})"
     )
     return pd.concat(parts), note + (f", without {', '.join(left_out)}" if left_out else "")
 
