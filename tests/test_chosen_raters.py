@@ -119,6 +119,20 @@ def test_more_statistics_are_no_raters(join, name):
     assert {*joined.judgements["rater"]} == {"Anna", "Ben"}
 
 
+@pytest.mark.parametrize("name", ["SD", "Max", "Std. Dev.", "Median rating"])
+def test_a_statistic_among_the_raters_of_a_long_table_is_asked_about(join, name):
+    how = {"SD": "std", "Max": "max", "Std. Dev.": "std", "Median rating": "median"}[name]
+    raters = {"Anna": [1, 4, 3, 7, 2], "Ben": [2, 5, 3, 6, 1], "Cem": [5, 5, 4, 2, 7]}
+    table = pd.DataFrame(raters, IMAGES[:5]).rename_axis("image")
+    other = table.assign(**{name: [4, 1, 2, 2, 5]}).reset_index()
+    long = other.melt("image", var_name="rater", value_name="rating").to_csv(index=False)
+    assert name in {*join(long, None).judgements["rater"]}
+    table[name] = table.agg(how, axis=1).round(2)
+    long = table.reset_index().melt("image", var_name="rater", value_name="rating")
+    with pytest.raises(LabelError, match=f"the rater '{name}' is the {how} of the others; if"):
+        join(long.to_csv(index=False), None)
+
+
 def test_a_photo_that_nobody_rated_makes_no_rater_of_a_statistic(join):
     table = pd.DataFrame(
         {"image": IMAGES[:6], "Anna": [1, 4, None, 7, 2, 5], "Ben": [2, 5, None, 6, 1, None]}
@@ -166,7 +180,7 @@ def test_naming_the_raters_ends_every_doubt(join, more):
 
 def test_the_last_line_is_a_rater_who_is_named(join):
     text = "rater,00.jpg,01.jpg\nm,3,5\nn,4,2\n"
-    with pytest.raises(LabelError, match="line 2, column rater: found 'm', expected a rater; if"):
+    with pytest.raises(LabelError, match="line 3, column rater: found 'n', expected a rater; if"):
         join(text, None)
     assert len(join(text, ["m", "n"]).judgements) == 4
 
@@ -212,3 +226,40 @@ def test_raters_with_like_headers_are_read(join, headers):
     columns = {header: [(i * n) % 7 + 1 for i in range(12)] for n, header in enumerate(headers, 2)}
     joined = join(pd.DataFrame({"image": IMAGES[:12], **columns}).to_csv(index=False), None)
     assert {*joined.judgements["rater"]} == {*headers}
+
+
+FEET = {
+    "Std. Deviation": "std",
+    "SD of ratings": "std",
+    "Number of ratings": "count",
+    "# ratings": "count",
+    "Sum of ratings": "sum",
+    "Total score": "sum",
+    "MW": "mean",
+    "Mittel": "mean",
+    "Mean rating": "mean",
+    "Media": "mean",
+    "Modus": "median",
+    "": "mean",
+    "x": "max",
+}
+
+
+@pytest.mark.parametrize("mean", [True, False])
+@pytest.mark.parametrize("name", FEET)
+def test_lines_of_statistics_below_columns_of_photos_are_asked_about(join, name, mean):
+    """Those of standard deviations changed every mean, and the scale."""
+    table = pd.DataFrame(
+        [[(i * n) % 7 + 1 for i in range(1, 9)] for n in (2, 3, 4, 5, 6)], columns=IMAGES[:8]
+    )
+    foot = {"Mean": table.mean()} if mean else {}
+    foot[name] = table.agg(FEET[name])
+    for participants in (["P1", "P2", "P3", "P4", "P5"], ["Ann", "Ben", "Cem", "Dora", "Eva"]):
+        lines = table.set_axis(participants)
+        assert len(join(lines.rename_axis("Vp").to_csv(), None).judgements) == 40
+        text = pd.concat([lines, pd.DataFrame(foot).T.round(2)]).rename_axis("Vp").to_csv()
+        with pytest.raises(LabelError, match="if it is a statistic of the others, remove the line"):
+            join(text, None)
+    nameless = pd.concat([table, pd.DataFrame(foot).T.round(1)]).to_csv(index=False)
+    with pytest.raises(LabelError, match="line 7; if it is a statistic of the others, remove the"):
+        join(nameless, None)

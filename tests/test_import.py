@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from facestats.__main__ import main
 from facestats.cli import importing
@@ -237,6 +238,27 @@ class TestDvc:
         pointer.write_text("outs:\n- md5: 0.dir\n  path: raw\n")
         assert main(["import", "omi", str(dataset)]) == 0
         assert pointer.read_text() == "outs:\n- md5: 0.dir\n  path: raw\n  push: false\n"
+
+    @pytest.mark.parametrize(
+        "more",
+        ["meta:\n  name: Jo\n", "# push: see README\n", "desc: own photos\n", "  push: true\n"],
+    )
+    def test_what_else_a_pointer_says_keeps_no_photo_on_its_way(self, dataset, project, dvc, more):
+        """At the file's end, `push: false` was a key of something else."""
+        (project / "data").mkdir(exist_ok=True)
+        pointer = project / "data/raw.dvc"
+        pointer.write_text(f"outs:\n- md5: 0.dir\n  path: raw\n{more}")
+        assert main(["import", "omi", str(dataset)]) == 0
+        said = yaml.safe_load(pointer.read_text())
+        assert said["outs"][0]["push"] is False
+        assert said.get("meta", {"name": "Jo"}) == {"name": "Jo"}
+        assert "#" not in more or more in pointer.read_text()
+
+    def test_a_pointer_that_is_none_is_named(self, dataset, project, dvc, capsys):
+        (project / "data").mkdir(exist_ok=True)
+        (project / "data/raw.dvc").write_text("- [")
+        assert main(["import", "omi", str(dataset)]) == 2
+        assert "raw.dvc is no .dvc file of a folder; the files are" in capsys.readouterr().err
 
     def test_an_import_that_is_done_is_not_done_again(self, dataset, project, dvc, capsys):
         assert main(["import", "omi", str(dataset)]) == 0

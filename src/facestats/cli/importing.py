@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import io
 import json
 import re
 import shlex
@@ -31,9 +32,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facestats.core.files import read_bytes, write_bytes, write_text
+from facestats.core.files import read_bytes, write_text
 from facestats.dvc_files.cache import require_sound_cache
-from facestats.dvc_files.forms import ForeignError, dvc_file_outs, listed_files
+from facestats.dvc_files.forms import ForeignError, dvc_file_outs, listed_files, load_yaml
 from facestats.errors import FaceStatsError, InputError, suggestion
 from facestats.importers.appending import AlreadyThereError
 from facestats.importers.tree import is_archive
@@ -290,7 +291,35 @@ def _is_unstaged(raw: Path, labels: Path) -> bool:
 
 def _is_kept_back(pointer: Path) -> bool:
     """Whether the .dvc file keeps the photos off all remotes."""
-    return "push:" in pointer.read_text(encoding="utf-8")
+    try:
+        return all(out.get("push") is False for out in load_yaml(read_bytes(pointer))["outs"])
+    except (ForeignError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _keep_back(pointer: Path) -> None:
+    """Write `push: false` into a .dvc file, beside what the user has written there.
+
+    Raises
+    ------
+    FaceStatsError
+        It is no .dvc file.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    yaml, text = YAML(), io.StringIO()
+    try:
+        content = yaml.load(read_bytes(pointer))
+        for out in content["outs"]:
+            out["push"] = False
+    except (YAMLError, KeyError, TypeError):
+        raise FaceStatsError(
+            f"{pointer} is no .dvc file of a folder; the files are in place: move it away, and "
+            "give the same command again"
+        ) from None
+    yaml.dump(content, text)
+    write_text(pointer, text.getvalue())
 
 
 def _put_under_dvc(raw: Path, labels: Path) -> None:
@@ -300,7 +329,7 @@ def _put_under_dvc(raw: Path, labels: Path) -> None:
     if before is None:
         write_text(pointer, f"outs:\n- path: {json.dumps(raw.name)}\n  push: false\n")
     elif not _is_kept_back(pointer):
-        write_bytes(pointer, before.rstrip(b"\n") + b"\n  push: false\n")
+        _keep_back(pointer)
     try:
         _call([sys.executable, "-m", "dvc", "add", str(raw), str(labels)])
     except FaceStatsError:

@@ -36,6 +36,13 @@ MEAN_RATER_NAMES = tuple(
     gesamt
     """.split()
 )
+# Names of other statistics, which may stand below a table.
+STATISTIC_NAMES = frozenset(
+    """
+    m md n sd se sem std stdev stdabw stabw standardabweichung ci iqr var variance varianz count
+    anzahl max maximum min minimum range spread overall ø mw mdn mode modus spannweite streuung
+    """.split()
+)
 # Headers of ratings of other things than attractiveness.
 OTHER_TRAIT_HEADER = re.compile(
     r"trust|domina|friendl|intellig|compet|masculin|feminin|likea?b|sympath|warmth|typical"
@@ -44,7 +51,6 @@ OTHER_TRAIT_HEADER = re.compile(
 NUMERIC = 0.5  # share of a column's cells that must be numbers for it to be a rater's
 PERSONAL = frozenset(word for name in ("age", "gender", "ethnicity") for word in LABELS[name])
 STATISTICS = ("mean", "median", "sum", "std", "count", "min", "max")
-ROUNDING = 0.0051  # of statistics with two decimals
 MATCHING = 0.99  # share of faces on which a column equals a statistic of others: no rater's
 EXTREMES = ("max", "maximum", "highest", "min", "minimum", "lowest")
 APART = 2.5  # a harsh rater may use no more than 1 to 5 of 1 to 10
@@ -118,19 +124,17 @@ def refuse_raters_beside(raw: pd.DataFrame, headers: Mapping[str, str], path: Pa
     others = pd.DataFrame(
         {name: as_numbers(without_empty(raw[name])) for name in possible_raters(raw, headers)}
     )
-    own = as_numbers(without_empty(raw[headers["rating"]]))
-    is_read = own.notna()
-    if others.shape[1] < 2 or is_read.sum() < COUNTED or own.nunique() < 2:
+    if others.shape[1] < 2:
         return
-    own, others = own[is_read], others[is_read]
-    rounding = 0.51 if (own % 1 == 0).all() else ROUNDING
-    for how in STATISTICS:
-        if _are_close(own, others.agg(how, axis=1), rounding) >= MATCHING:
-            raise LabelError(
-                f"{path}: the column {headers['rating']!r} is the {how} of others, such as "
-                f"{others.columns[0]!r}; if these are raters', name them in labels.raters, and "
-                "else remove them"
-            )
+    own = as_numbers(without_empty(raw[headers["rating"]]))
+    is_whole = (own.dropna() % 1 == 0).all()
+    how = statistic_of(own[own.notna()], others[own.notna()], 0.51 if is_whole else None)
+    if how:
+        raise LabelError(
+            f"{path}: the column {headers['rating']!r} is the {how} of others, such as "
+            f"{others.columns[0]!r}; if these are raters', name them in labels.raters, and else "
+            "remove them"
+        )
 
 
 def _no_raters(raw: pd.DataFrame, path: Path) -> LabelError:
@@ -157,6 +161,11 @@ def _summarizes(header: str) -> bool:
         word in PERSONAL or SUMMARY_WORD.fullmatch(word)
         for word in (plain(header), *words[:1], *(word for word in words[-1:] if len(word) > 2))
     )
+
+
+def is_called_statistic(name: str) -> bool:
+    """Whether a rater is called like a statistic that stands below a table, but for means."""
+    return plain(name) in STATISTIC_NAMES or _summarizes(name)
 
 
 def _is_photo(reading: Reading) -> bool:
@@ -207,28 +216,44 @@ def _without_computed(values: Mapping[str, pd.Series], place: pd.Series, path: P
     for rater in reversed(remaining):
         own = values[rater]
         others = pd.DataFrame({other: values[other] for other in remaining if other != rater})
-        if others.shape[1] < 2:
-            continue
-        is_rated = others.notna().any(axis=1)  # a photo that nobody rated has no mean
-        own, others = own[is_rated], others[is_rated]
-        if len(others) < COUNTED or own.nunique() < 2:
-            continue
-        how = next(
-            (how for how in STATISTICS if _are_close(own, others.agg(how, axis=1)) >= MATCHING),
-            None,
-        )
+        how = statistic_of(own, others)
         if how and plain(rater) not in EXTREMES and _may_be_ratings(own, others.stack()):
             raise _doubtful(rater, f"is the {how} of the others in each line", path)
-        if not how and plain(rater) in EXTREMES:
+        if not how and plain(rater) in EXTREMES and len(own) >= COUNTED and others.shape[1] > 1:
             raise _doubtful(rater, "is called like a statistic of the others", path)
         if how:
             remaining = [other for other in remaining if other != rater]
     return remaining
 
 
-def _are_close(numbers: pd.Series, others: pd.Series, rounding: float = ROUNDING) -> float:
-    """Share of lines in which two columns are the same, or both empty."""
-    return float(np.isclose(numbers, others, rtol=0, atol=rounding, equal_nan=True).mean())
+def statistic_of(
+    numbers: pd.Series, others: pd.DataFrame, rounding: float | None = None
+) -> str | None:
+    """Which statistic of the others a column is in nearly all lines; None if it is none.
+
+    Parameters
+    ----------
+    numbers : Series of float
+    others : DataFrame of float
+        A column each, of the same lines.
+    rounding : float, optional
+        How far off it may be; by default by the decimals of the numbers, one or two.
+    """
+    if others.shape[1] < 2:
+        return None
+    is_rated = others.notna().any(axis=1)  # a photo that nobody rated has no mean
+    numbers, others = numbers[is_rated], others[is_rated]
+    if len(others) < COUNTED or numbers.nunique() < 2:
+        return None
+    if rounding is None:
+        tenths = numbers.dropna() * 10
+        has_one = np.isclose(tenths, tenths.round()).all() and (numbers.dropna() % 1 != 0).any()
+        rounding = 0.051 if has_one else 0.0051
+    for how in STATISTICS:
+        there = others.agg(how, axis=1)
+        if np.isclose(numbers, there, rtol=0, atol=rounding, equal_nan=True).mean() >= MATCHING:
+            return how
+    return None
 
 
 def _numbers_lines(numbers: pd.Series) -> bool:
@@ -287,7 +312,7 @@ def _refuse_unlike_headers(raters: list[str], path: Path) -> None:
     """Raise `LabelError` where a column is called unlike the others: `rater 1, rater 2, smile`."""
     alike: dict[tuple, list[str]] = {}
     for rater in raters:
-        alike.setdefault(_kind(rater), []).append(rater)
+        alike.setdefault(kind_of(rater), []).append(rater)
     codes = [kind for kind, own in alike.items() if kind[0] == "numbered" and len(own) == 1]
     if len(codes) > 1:  # JK92, AB71
         alike.setdefault(("code",), []).extend(alike.pop(kind)[0] for kind in codes)
@@ -298,15 +323,17 @@ def _refuse_unlike_headers(raters: list[str], path: Path) -> None:
         )
 
 
-def _kind(header: str) -> tuple:
-    """What a header is: numbered, with its words; a code of letters and digits; or words."""
+def kind_of(header: str) -> tuple:
+    """What a name is: numbered, with its words; a code of letters and digits; or words."""
     name = re.sub(r"\b[-'’.](\w)", lambda found: found[1].lower(), header)  # Anna-Lena
-    *start, end = _words(name)
+    *start, end = _words(name) or [""]
     if end.isdigit():
         return ("numbered", *start)
     if any(map(str.isdigit, name)):
         return ("code",)
     letters = "".join(filter(str.isalpha, name))
+    if not letters:
+        return ("signs",)
     is_written = "one letter" if len(letters) == 1 else letters[0].isupper() + letters.isupper()
     return ("words", len(start), is_written)
 

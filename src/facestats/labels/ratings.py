@@ -24,7 +24,13 @@ from facestats.labels.chosen_raters import Chosen, chosen_lines, names_of
 from facestats.labels.columns import RATINGS, describe_columns, find_columns, is_marked, plain
 from facestats.labels.files import read_sheet
 from facestats.labels.name_index import NameIndex
-from facestats.labels.rater_columns import MEAN_RATER_NAMES, refuse_raters_beside
+from facestats.labels.rater_columns import (
+    CLOSE,
+    MEAN_RATER_NAMES,
+    is_called_statistic,
+    refuse_raters_beside,
+    statistic_of,
+)
 from facestats.labels.traits import read_trait, trait_column
 from facestats.labels.wide_ratings import photo_columns, wide_to_long
 
@@ -164,15 +170,14 @@ def read_ratings(
     judged = raw[rated.groupby(level=0).any().reindex(raw.index, fill_value=False)]
     _refuse_other_traits(judged.drop(columns=of_traits), path)
     cells, guessed = _ratings_alone(cells, headers, path, mistakes)
+    _refuse_statistics(cells, names_of(raters), path)
     filenames = names.resolve(cells["image"].rename(headers.get("image", "image")), path, mistakes)
     # Survey tools write lines for greetings and questions, too.
     absent = cells["image"].isin([name for name, _ in names.absent[path.name]])
     filenames, cells = filenames[~absent], cells[~absent]
     judgements, repeats = _one_judgement_each(filenames, cells, path, mistakes)
-    every = None
-    if raters and not everybody:
-        apart = NameIndex(names.faces.reset_index()), Mistakes()
-        every = read_ratings(path, *apart, raters, everybody=True).judgements
+    apart = NameIndex(names.faces.reset_index()), Mistakes()
+    every = read_ratings(path, *apart, raters, True) if raters and not everybody else None
     return Ratings(
         judgements=judgements,
         repeats=repeats,
@@ -180,7 +185,7 @@ def read_ratings(
         notes=notes,
         unread=unread,
         order=[*dict.fromkeys(traits)],
-        by_anybody=every,
+        by_anybody=None if every is None else every.judgements,
     )
 
 
@@ -220,6 +225,21 @@ def _ratings_alone(
         )
         cells = cells[~computed]
     return cells, warnings
+
+
+def _refuse_statistics(cells: pd.DataFrame, chosen: Sequence[str], path: Path) -> None:
+    """Raise `LabelError` where a rater is called like a statistic of the others, and is it."""
+    called = [name for name in cells["rater"].unique() if name and is_called_statistic(name)]
+    if chosen or not called:
+        return
+    numbers = cells.assign(rating=as_numbers(cells["rating"]))
+    by_rater = numbers.pivot_table(
+        index=["image", "trait"], columns="rater", values="rating", aggfunc="first"
+    )
+    raters = by_rater.columns.difference(["", *called])
+    for name in by_rater.columns.intersection(called):
+        if how := statistic_of(by_rater[name], by_rater[raters]):
+            raise LabelError(f"{path}: the rater {name!r} is the {how} of the others; {CLOSE}")
 
 
 def _one_judgement_each(

@@ -10,20 +10,21 @@ from pathlib import Path
 import pandas as pd
 
 from facestats.errors import LabelError
-from facestats.labels.cells import without_empty
+from facestats.labels.cells import as_numbers, without_empty
 from facestats.labels.chosen_raters import named_raters
 from facestats.labels.columns import LABELS, RATINGS, listed, no_image_column, plain
 from facestats.labels.name_index import NameIndex
 from facestats.labels.names import PhotoNames, has_extension
-from facestats.labels.rater_columns import MEAN_RATER_NAMES, find_raters, possible_raters
-
-# Names of other statistics, which may stand below a table.
-STATISTIC_NAMES = frozenset(
-    """
-    m md n sd se sem std stdev stdabw stabw standardabweichung ci iqr var variance varianz count
-    anzahl max maximum min minimum range spread overall ø mw mdn mode modus spannweite streuung
-    """.split()
+from facestats.labels.rater_columns import (
+    MEAN_RATER_NAMES,
+    find_raters,
+    is_called_statistic,
+    kind_of,
+    possible_raters,
+    statistic_of,
 )
+
+FOOT = 8  # lines of statistics below a table, at most
 SHOWN = 40  # raters in a note
 _LONG = 2000  # letters of a header or question that may hold a photo's name
 
@@ -51,7 +52,7 @@ def wide_to_long(
         rater = headers.get("rater")
         _refuse_both_ways(None if rater is None else raw[rater], photos, names, path)
         if not chosen:
-            _refuse_foot(raw[rater or raw.columns[0]], photos, path)
+            _refuse_foot(raw, rater, photos, path)
         return _photo_columns_to_long(raw, rater, photos, path)
     if "image" not in headers:
         raise LabelError(no_image_column(raw, path))
@@ -112,27 +113,42 @@ def _photo_columns_to_long(
     return pd.concat(parts), note + (f", without {', '.join(left_out)}" if left_out else "")
 
 
-def _refuse_foot(column: pd.Series, photos: Mapping[str, str], path: Path) -> None:
-    """Raise `LabelError` where the last lines are statistics of those above, but for means."""
-    if column.name in photos:
-        return
-    cells = without_empty(column)
-    rest, last = cells.iloc[:-1], str(cells.iloc[-1])
-    if last == "" and len(rest) > 1 and (rest != "").all() and rest.is_unique:
-        found = [last]
-    else:
-        foot = takewhile(
-            lambda word: word in STATISTIC_NAMES or word in MEAN_RATER_NAMES,
-            map(plain, reversed(cells.tolist())),
-        )
-        found = [word for word in foot if word in STATISTIC_NAMES]
+def _refuse_foot(
+    raw: pd.DataFrame, rater: str | None, photos: Mapping[str, str], path: Path
+) -> None:
+    """Raise `LabelError` where the last lines may be statistics of those above, but for means."""
+    column = rater or str(raw.columns[0])
+    names = without_empty(raw[column]).tolist() if column not in photos else []
+    table = pd.DataFrame({photo: as_numbers(without_empty(raw[photo])) for photo in photos})
+    found = _lines_named_apart(names)
+    for first in range(max(2, len(table) - FOOT), len(table)):
+        own, others = table.iloc[first], table.iloc[:first]
+        if statistic_of(own, others.T) or (own == others.count()).all():
+            found.append(first)
+    found = [line for line in found if not names or plain(names[line]) not in MEAN_RATER_NAMES]
     if found:
-        line = cells.index[cells.map(plain) == found[-1]][-1]
+        where = f", column {column}: found {names[min(found)]!r}, expected a rater" if names else ""
         raise LabelError(
-            f"{path}, line {line}, column {cells.name}: found {cells[line]!r}, expected a rater; "
-            "if it is a statistic of the others, remove the line, and else name all raters in "
-            "labels.raters"
+            f"{path}, line {raw.index[min(found)]}{where}; if it is a statistic of the others, "
+            "remove the line, and else name all raters in labels.raters"
         )
+
+
+def _lines_named_apart(names: list[str]) -> list[int]:
+    """The last lines that are called like statistics, or unlike all others."""
+    lines = range(len(names) - 1, 0, -1)
+    foot = [
+        *takewhile(
+            lambda line: plain(names[line]) in MEAN_RATER_NAMES or is_called_statistic(names[line]),
+            lines,
+        )
+    ]
+    above = names[: len(names) - len(foot)]
+    if len(above) > 2 and all(above[:-1]):
+        kinds = {kind_of(name) for name in above[:-1] if plain(name) not in MEAN_RATER_NAMES}
+        if len(kinds) == 1 and (not above[-1] or kind_of(above[-1]) not in kinds):
+            foot.append(len(above) - 1)
+    return foot
 
 
 def _rater_columns_to_long(
@@ -200,8 +216,8 @@ def photo_columns(
     }
     # A column that names two photos is a comparison.
     photos = {column: several.pop() for column, several in images.items() if len(several) == 1}
-    first_cells = [cell for column in photos for cell in raw[column][:1] if not cell.isdigit()]
-    if any(names.photos.read(cell).image for cell in first_cells):
+    first_cells = pd.Series([cell for column in photos for cell in raw[column][:1]], dtype="str")
+    if any(names.photos.read(cell).image for cell in first_cells[as_numbers(first_cells).isna()]):
         return {}  # a table without a header
     return {
         column: image
