@@ -109,6 +109,66 @@ def test_columns_of_raters_beside_their_mean_are_asked_about(join, name, how):
     assert joined.table["rating_n"].iloc[0] == 3
 
 
+@pytest.mark.parametrize("ends", [("", "2", "3"), ("", ".1", ".2"), (" 1", " 2", " 3")])
+@pytest.mark.parametrize("word", ["Rating", "score", "Attractiveness"])
+def test_numbered_columns_of_ratings_are_not_one_rater(join, word, ends):
+    """Spreadsheets number headers that come again; the first was read alone."""
+    table = pd.DataFrame({"image": IMAGES[:2]} | {word + end: [len(end), 5] for end in ends})
+    names = [word + end for end in ends]
+    if ends[0]:
+        assert {*join(table.to_csv(index=False), None).judgements["rater"]} == {*names}
+        return
+    with pytest.raises(LabelError, match="may be of two raters; if they are, name both in labels"):
+        join(table.to_csv(index=False), None)
+    assert {*join(table.to_csv(index=False), names).judgements["rater"]} == {*names}
+
+
+ANNA, BEN = [5, 4, 3, 7, 2, 6, 4, 5], [4, 4, 1, 7, 3, 2, 6, 5]
+DIFFERENCE = [one - other for one, other in zip(ANNA, BEN, strict=True)]
+
+
+def test_a_difference_takes_no_rater_away(join):
+    """A rater was the sum of the other and of the difference, and left out."""
+    table = pd.DataFrame({"image": IMAGES[:8], "Anna": ANNA, "Ben": BEN})
+    joined = join(table.assign(Difference=DIFFERENCE).to_csv(index=False), None)
+    assert {*joined.judgements["rater"]} == {"Anna", "Ben"}
+    with pytest.raises(LabelError, match="'Anna' is the sum of the others in each line"):
+        join(table.assign(Change=DIFFERENCE).to_csv(index=False), None)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("SE", "AB", "KL"),
+        ("N. Fischer", "S. Weber", "A. Ott"),
+        ("Otto Rank", "Anna Lee", "Bob Ray"),
+    ],
+)
+def test_a_rater_who_is_called_like_a_statistic_is_asked_about(join, names):
+    """Such a rater was left out."""
+    columns = dict(zip(names, (ANNA, BEN, ANNA[::-1]), strict=True))
+    with pytest.raises(LabelError, match=f"'{names[0]}' is called like a statistic, and may be a"):
+        join(pd.DataFrame({"image": IMAGES[:8], **columns}).to_csv(index=False), None)
+
+
+@pytest.mark.parametrize("word", ["x", "not seen", "4 - mittel"])
+def test_a_rater_whose_cells_are_mostly_words_is_not_left_out(join, word):
+    table = pd.DataFrame({"image": IMAGES[:8], "Anna": ANNA, "Ben": BEN, "Cem": [3] + [word] * 7})
+    with pytest.raises(LabelError, match="'Cem' has numbers among other cells"):
+        join(table.to_csv(index=False), None)
+    with pytest.raises(LabelError, match=f"line 3, column Cem: found '{word}'"):
+        join(table.to_csv(index=False), ["Anna", "Ben", "Cem"])
+    comments = table.rename(columns={"Cem": "comment"}).to_csv(index=False)
+    assert {*join(comments, None).judgements["rater"]} == {"Anna", "Ben"}
+
+
+def test_quartiles_beside_numbered_raters_are_no_raters(join):
+    table = pd.DataFrame({"1": ANNA, "2": BEN, "3": ANNA[::-1], "4": BEN[::-1], "5": ANNA})
+    table = table.join(table.T.describe().T).assign(image=IMAGES[:8])
+    joined = join(table.to_csv(index=False), None)
+    assert {*joined.judgements["rater"]} == {*"12345"}
+
+
 STATISTICS = {"Range": [1, 2, 1, 1, 2], "Mode": [2, 4, 3, 7, 2], "Spread": [1, 2, 1, 1, 2]}
 
 
@@ -180,7 +240,7 @@ def test_naming_the_raters_ends_every_doubt(join, more):
 
 def test_the_last_line_is_a_rater_who_is_named(join):
     text = "rater,00.jpg,01.jpg\nm,3,5\nn,4,2\n"
-    with pytest.raises(LabelError, match="line 3, column rater: found 'n', expected a rater; if"):
+    with pytest.raises(LabelError, match="line 2, column rater: found 'm', expected a rater; if"):
         join(text, None)
     assert len(join(text, ["m", "n"]).judgements) == 4
 
@@ -200,6 +260,8 @@ def test_the_last_line_is_a_rater_who_is_named(join):
         ["A1B2C3D", "A77XY12", "condition"],
         ["condition", "JK92", "AB71", "CD11"],
         ["ANHA12", "AN12MU", "block"],
+        ["R1", "smile"],
+        ["my_rating", "quality"],
     ],
 )
 def test_columns_with_other_headers_than_most_are_asked_about(join, headers):
@@ -263,3 +325,54 @@ def test_lines_of_statistics_below_columns_of_photos_are_asked_about(join, name,
     nameless = pd.concat([table, pd.DataFrame(foot).T.round(1)]).to_csv(index=False)
     with pytest.raises(LabelError, match="line 7; if it is a statistic of the others, remove the"):
         join(nameless, None)
+
+
+ONLY = pd.DataFrame(
+    [[(i * n) % 7 + 1 for i in range(1, 9)] for n in (2, 3, 4, 5, 6, 8)], columns=IMAGES[:8]
+)
+
+
+@pytest.mark.parametrize(
+    "names", ["P1 P2 P3 P4 P5 P6", "AB CD EF GH KL MN", "Ann Ben Cem Dot Eva Fay"]
+)
+@pytest.mark.parametrize(
+    "more", [["SD"], ["SD", "Skewness"], ["SD", "ICC"], ["Var", "n.s."], ["CI"]]
+)
+@pytest.mark.parametrize("is_above", [False, True])
+def test_lines_of_statistics_are_asked_about_wherever_they_stand(join, names, more, is_above):
+    """A word that is unknown below hid those above it."""
+    raters = ONLY.set_axis(names.split())
+    assert len(join(raters.rename_axis("Vp").to_csv(), None).judgements) == 48
+    mean, spread = raters.mean().to_frame("Mean").T, raters.std(ddof=0).to_frame(more[0]).T
+    further = pd.DataFrame([[0.5, -1.2] * 4] * len(more[1:]), more[1:], columns=IMAGES[:8])
+    lines = [mean, spread, further]
+    table = pd.concat([*lines, raters] if is_above else [raters, *lines]).round(2)
+    with pytest.raises(LabelError, match="if it is a statistic of the others, remove the line"):
+        join(table.rename_axis("Vp").to_csv(), None)
+    alone = join(table.rename_axis("Vp").to_csv(), names.split())
+    assert {*alone.judgements["rater"]} == {*names.split()}
+
+
+@pytest.mark.parametrize("name", ["Age", "Sex", "Gender"])
+def test_a_label_of_the_photos_among_the_raters_is_asked_about(join, name):
+    ages = pd.DataFrame([[30, 44, 28, 51, 60, 33, 25, 41]], [name], columns=IMAGES[:8])
+    table = pd.concat([ages, ONLY.set_axis([1, 2, 3, 4, 5, 6])]).rename_axis("participant")
+    with pytest.raises(LabelError, match=f"line 2, column participant: found '{name}'"):
+        join(table.to_csv(), None)
+
+
+def test_raters_who_wrote_their_names_in_their_own_ways_are_read(join):
+    names = ["Ann", "ben k", "P12", "JK", "o'hara", "Dr. Lee"]
+    joined = join(ONLY.set_axis(names).rename_axis("Name").to_csv(), None)
+    assert {*joined.judgements["rater"]} == {*names}
+
+
+def test_tables_side_by_side_are_asked_about(join):
+    """Ratings of the second were given to the photos of the first."""
+    right = pd.DataFrame({"image2": IMAGES[7::-1], "Ben": BEN, "filename": IMAGES[:8]})
+    table = pd.DataFrame({"image": IMAGES[:8], "Anna": ANNA}).join(right)
+    for raters in (None, ["Anna", "Ben"]):
+        with pytest.raises(LabelError, match="'image' and 'image2' name different photos; put"):
+            join(table.to_csv(index=False), raters)
+    table["image2"] = IMAGES[:8]
+    assert {*join(table.to_csv(index=False), None).judgements["rater"]} == {"Anna", "Ben"}

@@ -254,6 +254,24 @@ class TestDvc:
         assert said.get("meta", {"name": "Jo"}) == {"name": "Jo"}
         assert "#" not in more or more in pointer.read_text()
 
+    def test_a_pointer_of_another_folder_keeps_no_photo_on_its_way(
+        self, dataset, project, dvc, monkeypatch
+    ):
+        """DVC writes it anew then."""
+        pointer = project / "data/raw.dvc"
+        pointer.parent.mkdir(exist_ok=True)
+        pointer.write_text("outs:\n- md5: 0.dir\n  path: photos\n  push: false\n")
+        call = importing._call
+
+        def add(command):
+            call(command)
+            if "dvc" in command:
+                pointer.write_text("outs:\n- md5: 1.dir\n  path: raw\n")
+
+        monkeypatch.setattr(importing, "_call", add)
+        assert main(["import", "omi", str(dataset)]) == 0
+        assert yaml.safe_load(pointer.read_text())["outs"][0]["push"] is False
+
     def test_a_pointer_that_is_none_is_named(self, dataset, project, dvc, capsys):
         (project / "data").mkdir(exist_ok=True)
         (project / "data/raw.dvc").write_text("- [")

@@ -336,6 +336,8 @@ def _put_under_dvc(raw: Path, labels: Path) -> None:
         if before is None:
             pointer.unlink(missing_ok=True)
         raise
+    if not _is_kept_back(pointer):  # DVC wrote it anew for another path
+        _keep_back(pointer)
     tracked = [pointer, labels.with_suffix(".dvc"), raw.parent / ".gitignore"]
     _call(["git", "add", *(str(path) for path in tracked if path.exists())])
     print_line(

@@ -24,7 +24,8 @@ from facestats.labels.scale import usual_scale
 SUMMARY_WORD = re.compile(
     r"(mean|average|avg|median|sd|std|stdev|stddev|stderr|se|sem|ci|var|variance|n|count|sum|total"
     r"|rank|mittelwert|mw|durchschnitt|mode|modus|mdn|range|spread|iqr|spannweite|streuung"
-    r"|trimmed|rounded|gerundet"
+    r"|trimmed|rounded|gerundet|overall|gesamt|mittel|all|rang|platz|ranking|diff|difference"
+    r"|differenz|agree|agreement|match"
     r"|summe|anzahl|stabw|stdabw|standardabweichung|moyenne|media|no|nr|number|id|index|row|line"
     r"|order|trial|lfd|lfdnr|rt|time|pos|position|latency|duration|seconds"
     r"|familiar|familiarity)"
@@ -59,8 +60,9 @@ COUNTED = 4  # lines that a column must number to be a counter, whatever its hea
 # those that never come again within twice their count, are hardly ratings.
 RISING, DENSE = 8, 12
 TELLING = 5  # ratings from which a column's numbers tell of their kind
-CLOSE_ONE = "if one is no rater's, remove it, and else name all raters in labels.raters"
-CLOSE = "if it is no rater's, remove it, and else name all raters in labels.raters"
+ALL = 'name all raters in labels.raters (["*"] is all)'
+CLOSE_ONE = f"if one is no rater's, remove it, and else {ALL}"
+CLOSE = f"if it is no rater's, remove it, and else {ALL}"
 
 
 def find_raters(
@@ -97,6 +99,8 @@ def find_raters(
             f"{path}: the column {traits[0]!r} is no rater's and not about attractiveness; leave "
             "only the ratings that you mean, with a column a rater"
         )
+    others = raw.columns.difference([*headers.values(), *_known_columns(raw)], sort=False)
+    _refuse_left_out(raw.loc[place.index, others], raters, values, path)
     _refuse_several_of_a_rater(raters, path)
     _refuse_other_quantities({rater: values[rater].dropna() for rater in raters}, path)
     _refuse_unlike_headers(raters, path)
@@ -105,9 +109,7 @@ def find_raters(
 
 def possible_raters(raw: pd.DataFrame, headers: Mapping[str, str]) -> list[str]:
     """The columns of numbers that are no known column, statistic or counter by their header."""
-    known = [
-        header for words in LABELS.values() for header in raw.columns if plain(header) in words
-    ]
+    known = _known_columns(raw)
     return [
         column
         for column in raw.columns
@@ -119,22 +121,39 @@ def possible_raters(raw: pd.DataFrame, headers: Mapping[str, str]) -> list[str]:
     ]
 
 
+def _known_columns(raw: pd.DataFrame) -> list[str]:
+    """The columns of labels."""
+    return [
+        header for header in raw.columns if any(plain(header) in LABELS[name] for name in LABELS)
+    ]
+
+
 def refuse_raters_beside(raw: pd.DataFrame, headers: Mapping[str, str], path: Path) -> None:
-    """Raise `LabelError` where ratings without raters are a statistic of other columns."""
-    others = pd.DataFrame(
-        {name: as_numbers(without_empty(raw[name])) for name in possible_raters(raw, headers)}
-    )
-    if others.shape[1] < 2:
+    """Raise `LabelError` where ratings without raters may be one of several raters', or a mean."""
+    there = possible_raters(raw, headers)
+    again = [name for name in there if _without_number(name) == _without_number(headers["rating"])]
+    if again:
+        raise LabelError(
+            f"{path}: the columns {headers['rating']!r} and {again[0]!r} may be of two raters; if "
+            "they are, name both in labels.raters, and else remove the other ratings"
+        )
+    others = [as_numbers(without_empty(raw[name])) for name in there]
+    if len(others) < 2:
         return
     own = as_numbers(without_empty(raw[headers["rating"]]))
-    is_whole = (own.dropna() % 1 == 0).all()
-    how = statistic_of(own[own.notna()], others[own.notna()], 0.51 if is_whole else None)
+    is_read = own.notna()
+    rounding = 0.51 if (own[is_read] % 1 == 0).all() else None
+    how = statistic_of(own[is_read].to_numpy(), np.column_stack(others)[is_read], rounding)
     if how:
         raise LabelError(
             f"{path}: the column {headers['rating']!r} is the {how} of others, such as "
-            f"{others.columns[0]!r}; if these are raters', name them in labels.raters, and else "
+            f"{others[0].name!r}; if these are raters', name them in labels.raters, and else "
             "remove them"
         )
+
+
+def _without_number(header: str) -> str:
+    return plain(header).rstrip("0123456789")
 
 
 def _no_raters(raw: pd.DataFrame, path: Path) -> LabelError:
@@ -157,14 +176,17 @@ def _summarizes(header: str) -> bool:
     """Whether a header names a statistic, a counter or a quality of somebody, as `age of rater`."""
     words = [word for word in re.split(r"[\W_]+", header.casefold()) if word]
     numbered = len(words) == 2 and words[1].isdigit()  # `No 4` may be a rater
-    return not numbered and any(
-        word in PERSONAL or SUMMARY_WORD.fullmatch(word)
-        for word in (plain(header), *words[:1], *(word for word in words[-1:] if len(word) > 2))
+    return "%" in header or (
+        not numbered
+        and any(
+            word in PERSONAL or SUMMARY_WORD.fullmatch(word)
+            for word in (plain(header), *words[:1], *(word for word in words[-1:] if len(word) > 2))
+        )
     )
 
 
 def is_called_statistic(name: str) -> bool:
-    """Whether a rater is called like a statistic that stands below a table, but for means."""
+    """Whether a line is called like a statistic, but for means, or like a label of the photos."""
     return plain(name) in STATISTIC_NAMES or _summarizes(name)
 
 
@@ -206,54 +228,75 @@ def _without_computed(values: Mapping[str, pd.Series], place: pd.Series, path: P
         rater
         for rater in steady
         if values[rater].count() < RISING
-        and any(_may_be_ratings(values[rater], values[other].dropna()) for other in remaining)
+        and any(
+            _are_between(values[rater].to_numpy(), values[other].to_numpy()) for other in remaining
+        )
     ]
     if all({*values[rater]} == {*values[name]} for name in steady[:1] for rater in remaining):
         doubtful = doubtful or steady  # one of the rankings, by which the lines are sorted
     if doubtful:
         what = "looks like numbers of lines or pages, not like ratings"
         raise _doubtful(doubtful[0], what, path)
-    for rater in reversed(remaining):
-        own = values[rater]
-        others = pd.DataFrame({other: values[other] for other in remaining if other != rater})
+    numbers = np.column_stack([values[rater] for rater in remaining]) if remaining else None
+    for at in reversed(range(len(remaining))):
+        rater, own = remaining[at], numbers[:, at]
+        others = np.delete(numbers, at, axis=1)
         how = statistic_of(own, others)
-        if how and plain(rater) not in EXTREMES and _may_be_ratings(own, others.stack()):
+        if how and plain(rater) not in EXTREMES and _may_be_given(own, others):
             raise _doubtful(rater, f"is the {how} of the others in each line", path)
         if not how and plain(rater) in EXTREMES and len(own) >= COUNTED and others.shape[1] > 1:
             raise _doubtful(rater, "is called like a statistic of the others", path)
         if how:
-            remaining = [other for other in remaining if other != rater]
+            remaining, numbers = remaining[:at] + remaining[at + 1 :], others
     return remaining
 
 
 def statistic_of(
-    numbers: pd.Series, others: pd.DataFrame, rounding: float | None = None
+    numbers: np.ndarray, others: np.ndarray, rounding: float | None = None
 ) -> str | None:
     """Which statistic of the others a column is in nearly all lines; None if it is none.
 
     Parameters
     ----------
-    numbers : Series of float
-    others : DataFrame of float
+    numbers : ndarray of float64 (n,)
+        NaN for empty cells.
+    others : ndarray of float64 (n, m)
         A column each, of the same lines.
     rounding : float, optional
         How far off it may be; by default by the decimals of the numbers, one or two.
     """
-    if others.shape[1] < 2:
-        return None
-    is_rated = others.notna().any(axis=1)  # a photo that nobody rated has no mean
+    is_rated = ~np.isnan(others).all(axis=1)  # a photo that nobody rated has no mean
     numbers, others = numbers[is_rated], others[is_rated]
-    if len(others) < COUNTED or numbers.nunique() < 2:
+    filled = numbers[~np.isnan(numbers)]
+    if others.shape[1] < 2 or len(others) < COUNTED or len(np.unique(filled)) < 2:
         return None
     if rounding is None:
-        tenths = numbers.dropna() * 10
-        has_one = np.isclose(tenths, tenths.round()).all() and (numbers.dropna() % 1 != 0).any()
+        has_one = np.isclose(10 * filled, np.round(10 * filled)).all() and (filled % 1).any()
         rounding = 0.051 if has_one else 0.0051
+    most = len(numbers) - MATCHING * len(numbers)  # lines in which it may be another number
+    first = slice(0, 2 * int(most) + 32)  # no other column gets further
     for how in STATISTICS:
-        there = others.agg(how, axis=1)
-        if np.isclose(numbers, there, rtol=0, atol=rounding, equal_nan=True).mean() >= MATCHING:
+        for part in (first, slice(None)):
+            there = _statistic(how, others[part])
+            same = np.isclose(numbers[part], there, rtol=0, atol=rounding, equal_nan=True)
+            if (~same).sum() > most:
+                break
+        else:
             return how
     return None
+
+
+def _statistic(how: str, others: np.ndarray) -> np.ndarray:
+    """A statistic of each line (n, m), none of which is empty; (n,)."""
+    count = (~np.isnan(others)).sum(axis=1)
+    if how == "count":
+        return count
+    if how == "std":
+        squares = np.nansum((others - np.nanmean(others, axis=1, keepdims=True)) ** 2, axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.sqrt(squares / (count - 1))
+    by_name = {"mean": np.nanmean, "median": np.nanmedian, "sum": np.nansum}
+    return (by_name | {"min": np.nanmin, "max": np.nanmax})[how](others, axis=1)
 
 
 def _numbers_lines(numbers: pd.Series) -> bool:
@@ -268,16 +311,45 @@ def _numbers_lines(numbers: pd.Series) -> bool:
     return one_way or bool(width < 2 * n and n >= DENSE) or bool(width == n - 1)
 
 
-def _may_be_ratings(numbers: pd.Series, others: pd.Series) -> bool:
-    """Whether numbers are such as the other raters gave, or whole ones between these."""
-    filled = numbers.dropna()
-    is_whole = bool((filled % 1 == 0).all())
-    between = bool(filled.between(others.min(), others.max()).all())
-    return between and (is_whole or bool(filled.isin(others).all()))
+def _may_be_given(numbers: np.ndarray, others: np.ndarray) -> bool:
+    """Whether numbers are whole, or such as the other raters gave."""
+    filled = numbers[~np.isnan(numbers)]
+    return bool((filled % 1 == 0).all() or np.isin(filled, others).all())
+
+
+def _are_between(numbers: np.ndarray, others: np.ndarray) -> bool:
+    """Whether whole numbers are between those of others."""
+    filled = numbers[~np.isnan(numbers)]
+    is_between = (filled >= np.nanmin(others)) & (filled <= np.nanmax(others))
+    return bool(is_between.all() and (filled % 1 == 0).all())
 
 
 def _doubtful(column: str, what: str, path: Path) -> LabelError:
     return LabelError(f"{path}: the column {column!r} {what}; {CLOSE}")
+
+
+def _refuse_left_out(
+    raw: pd.DataFrame, raters: list[str], values: Mapping[str, pd.Series], path: Path
+) -> None:
+    """Raise `LabelError` for a column called like those of the raters, with such numbers.
+
+    A statistic's word may be a rater's name (`SE`, `N. Fischer`), and a rater may answer in words.
+    """
+    kinds = [kind_of(rater) for rater in raters]
+    given = np.column_stack([values[rater] for rater in raters])
+    for column in raw.columns.difference(raters, sort=False):
+        cells = without_empty(raw[column])
+        numbers = as_numbers(cells).to_numpy()
+        different = np.unique(numbers[~np.isnan(numbers)])
+        if kinds.count(kind_of(column)) < 2 or not _are_between(numbers, given):
+            continue
+        if _summarizes(column):
+            is_short = len(plain(column)) < 3 or len(_words(column)) > 1
+            is_computed = np.isclose(np.diff(numbers), 1).all() or statistic_of(numbers, given)
+            if "%" not in column and is_short and len(different) > 1 and not is_computed:
+                raise _doubtful(column, "is called like a statistic, and may be a rater's", path)
+        elif len(different) and not _mostly_numbers(cells):
+            raise _doubtful(column, "has numbers among other cells", path)
 
 
 def _refuse_several_of_a_rater(raters: list[str], path: Path) -> None:
@@ -317,10 +389,14 @@ def _refuse_unlike_headers(raters: list[str], path: Path) -> None:
     if len(codes) > 1:  # JK92, AB71
         alike.setdefault(("code",), []).extend(alike.pop(kind)[0] for kind in codes)
     usual, *unlike = sorted(alike.values(), key=len, reverse=True)
-    if unlike and len(raters) > 2:
+    if unlike and not (len(raters) == 2 and any(map(_is_name, raters))):
         raise LabelError(
             f"{path}: the column {unlike[0][0]!r} is called unlike {usual[0]!r}; {CLOSE}"
         )
+
+
+def _is_name(header: str) -> bool:
+    return header.istitle() and header.isalpha()  # Max
 
 
 def kind_of(header: str) -> tuple:
@@ -353,22 +429,30 @@ def _refuse_other_quantities(values: Mapping[str, pd.Series], path: Path) -> Non
         All values of a column lie more than the width of the others' scale beyond it, only this
         column, or some and not all, have decimals, or two columns have no scale in common.
     """
+    facts = pd.DataFrame(
+        {
+            "low": {rater: own.min() for rater, own in values.items()},
+            "high": {rater: own.max() for rater, own in values.items()},
+            "median": {rater: own.median() for rater, own in values.items()},
+            "is_whole": {rater: (own % 1 == 0).all() for rater, own in values.items()},
+        }
+    )
     for rater, own in values.items():
-        others = pd.concat([values[other] for other in values if other != rater])
-        medians = pd.Series([values[other].median() for other in values if other != rater])
-        low, high = usual_scale(medians) or usual_scale(others) or (others.min(), others.max())
+        others = facts[facts.index != rater]
+        ends = others["low"].min(), others["high"].max()
+        low, high = usual_scale(others["median"]) or usual_scale(pd.Series(ends)) or ends
         beyond = own.min() > high + (high - low) or own.max() < low - (high - low)
         alone = (
             len(values) > 2
             and len(own) > 1
             and (own % 1 != 0).mean() > NUMERIC
-            and (others % 1 == 0).all()
+            and others["is_whole"].all()
         )
         if beyond or alone:
             raise LabelError(
                 f"{path}, column {rater}: {own.min():g} to {own.max():g}, where the other columns "
-                f"have {others.min():g} to "
-                f"{others.max():g}{' without decimals' if alone and not beyond else ''}; {CLOSE}"
+                f"have {ends[0]:g} to {ends[1]:g}"
+                f"{' without decimals' if alone and not beyond else ''}; {CLOSE}"
             )
     long = {rater: own for rater, own in values.items() if len(own) >= TELLING}
     parted = [rater for rater, own in long.items() if (own % 1 != 0).mean() > NUMERIC]

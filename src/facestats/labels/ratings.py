@@ -238,7 +238,7 @@ def _refuse_statistics(cells: pd.DataFrame, chosen: Sequence[str], path: Path) -
     )
     raters = by_rater.columns.difference(["", *called])
     for name in by_rater.columns.intersection(called):
-        if how := statistic_of(by_rater[name], by_rater[raters]):
+        if how := statistic_of(by_rater[name].to_numpy(), by_rater[raters].to_numpy()):
             raise LabelError(f"{path}: the rater {name!r} is the {how} of the others; {CLOSE}")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from facestats.errors import LabelError
@@ -16,6 +17,7 @@ from facestats.labels.columns import LABELS, RATINGS, listed, no_image_column, p
 from facestats.labels.name_index import NameIndex
 from facestats.labels.names import PhotoNames, has_extension
 from facestats.labels.rater_columns import (
+    ALL,
     MEAN_RATER_NAMES,
     find_raters,
     is_called_statistic,
@@ -24,7 +26,7 @@ from facestats.labels.rater_columns import (
     statistic_of,
 )
 
-FOOT = 8  # lines of statistics below a table, at most
+ENDS = 8  # lines above or below that may be statistics
 SHOWN = 40  # raters in a note
 _LONG = 2000  # letters of a header or question that may hold a photo's name
 
@@ -52,11 +54,12 @@ def wide_to_long(
         rater = headers.get("rater")
         _refuse_both_ways(None if rater is None else raw[rater], photos, names, path)
         if not chosen:
-            _refuse_foot(raw, rater, photos, path)
+            _refuse_statistics(raw, rater, photos, path)
         return _photo_columns_to_long(raw, rater, photos, path)
     if "image" not in headers:
         raise LabelError(no_image_column(raw, path))
     raw = raw[(raw != raw.columns).any(axis=1)]  # of sheets put together, each with its header
+    _refuse_second_photos(raw, headers["image"], names, path)
     if chosen:
         columns, possible = raw.columns.drop(headers["image"]), possible_raters(raw, headers)
         raters = named_raters(chosen, columns, path, unmatched=columns.difference(possible))
@@ -113,42 +116,69 @@ def _photo_columns_to_long(
     return pd.concat(parts), note + (f", without {', '.join(left_out)}" if left_out else "")
 
 
-def _refuse_foot(
+def _refuse_statistics(
     raw: pd.DataFrame, rater: str | None, photos: Mapping[str, str], path: Path
 ) -> None:
-    """Raise `LabelError` where the last lines may be statistics of those above, but for means."""
+    """Raise `LabelError` where lines, above or below, may be no raters', but for named means."""
     column = rater or str(raw.columns[0])
     names = without_empty(raw[column]).tolist() if column not in photos else []
-    table = pd.DataFrame({photo: as_numbers(without_empty(raw[photo])) for photo in photos})
-    found = _lines_named_apart(names)
-    for first in range(max(2, len(table) - FOOT), len(table)):
-        own, others = table.iloc[first], table.iloc[:first]
-        if statistic_of(own, others.T) or (own == others.count()).all():
-            found.append(first)
-    found = [line for line in found if not names or plain(names[line]) not in MEAN_RATER_NAMES]
+    table = np.column_stack([as_numbers(without_empty(raw[photo])) for photo in photos])
+    called = {i for i, name in enumerate(names) if is_called_statistic(name)}
+    means = {i for i, name in enumerate(names) if plain(name) in MEAN_RATER_NAMES}
+    found = _named_apart(names, called, means)
+    others = np.array([i for i in range(len(table)) if i not in called | means], dtype=int)
+    for i in {*range(len(table))[:ENDS], *range(len(table))[-ENDS:]}:
+        rest = (table[others[others != i]], table[:i], table[i + 1 :])
+        if any(_is_statistic(table[i], lines) for lines in rest if len(lines) > 1):
+            found.add(i)
+    found -= means
     if found:
         where = f", column {column}: found {names[min(found)]!r}, expected a rater" if names else ""
         raise LabelError(
             f"{path}, line {raw.index[min(found)]}{where}; if it is a statistic of the others, "
-            "remove the line, and else name all raters in labels.raters"
+            f"remove the line, and else {ALL}"
         )
 
 
-def _lines_named_apart(names: list[str]) -> list[int]:
-    """The last lines that are called like statistics, or unlike all others."""
-    lines = range(len(names) - 1, 0, -1)
-    foot = [
-        *takewhile(
-            lambda line: plain(names[line]) in MEAN_RATER_NAMES or is_called_statistic(names[line]),
-            lines,
-        )
-    ]
-    above = names[: len(names) - len(foot)]
-    if len(above) > 2 and all(above[:-1]):
-        kinds = {kind_of(name) for name in above[:-1] if plain(name) not in MEAN_RATER_NAMES}
-        if len(kinds) == 1 and (not above[-1] or kind_of(above[-1]) not in kinds):
-            foot.append(len(above) - 1)
-    return foot
+def _is_statistic(own: np.ndarray, others: np.ndarray) -> bool:
+    """Whether a line is a statistic, or the number, of others."""
+    is_count = bool((own == (~np.isnan(others)).sum(axis=0)).all())
+    return is_count or statistic_of(own, others.T) is not None
+
+
+def _named_apart(names: list[str], called: set[int], means: set[int]) -> set[int]:
+    """The lines that are called like statistics or, above or below all others, unlike these.
+
+    Between raters, who may be called by initials, a statistic's word is one if it is unlike them.
+    """
+    kinds = {i: kind_of(name) for i, name in enumerate(names) if i not in means}
+    among = [kind for i, kind in kinds.items() if i not in called]
+    usual = max(dict.fromkeys(among), key=among.count, default=None)
+    apart = {i for i, kind in kinds.items() if kind != usual or not names[i]}
+    blocks = set()
+    for order in (range(len(names)), range(len(names) - 1, -1, -1)):
+        block = [*takewhile(lambda i: i in apart | called | means, order)]
+        blocks |= {*block}
+    scattered = apart - called - blocks
+    outside = blocks & called
+    if not scattered and 2 * among.count(usual) > len(among):
+        outside |= blocks & apart
+    return outside | (called & apart if not scattered else set())
+
+
+def _refuse_second_photos(raw: pd.DataFrame, image: str, names: PhotoNames, path: Path) -> None:
+    """Raise `LabelError` where a further column names other photos, as in tables side by side."""
+    first = without_empty(raw[image])
+    for column in raw.columns.drop(image):
+        cells = without_empty(raw[column])
+        cells = cells[(cells != "") & (first != "") & as_numbers(cells).isna()]
+        pairs = [(names.read(cell).image, names.read(first[i]).image) for i, cell in cells.items()]
+        others = [one for one, other in pairs if one is not None and one != other]
+        if len(others) > len(raw) / 2:
+            raise LabelError(
+                f"{path}: the columns {image!r} and {column!r} name different photos; put the "
+                "tables below each other, with one column of photos"
+            )
 
 
 def _rater_columns_to_long(
