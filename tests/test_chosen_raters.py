@@ -118,9 +118,30 @@ def test_numbered_columns_of_ratings_are_not_one_rater(join, word, ends):
     if ends[0]:
         assert {*join(table.to_csv(index=False), None).judgements["rater"]} == {*names}
         return
-    with pytest.raises(LabelError, match="may be of two raters; if they are, name both in labels"):
+    with pytest.raises(LabelError, match="may be of two raters; write one line a judgement, or n"):
         join(table.to_csv(index=False), None)
     assert {*join(table.to_csv(index=False), names).judgements["rater"]} == {*names}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "image,rating,Ben,Cem\n00,3,4,5\n01,1,7,2\n",
+        "image,rating_anna,rating_ben,rating\n00,3,4,5\n01,1,7,2\n",
+        "image,rater,rating,rater2,rating2\n00,a,3,b,4\n01,a,5,b,2\n",
+        "image,Response,Response 2\n00,3,4\n01,1,7\n",
+    ],
+)
+def test_ratings_of_further_raters_in_a_line_are_asked_about(join, text):
+    """The others were left out."""
+    with pytest.raises(LabelError, match="may be of two raters; write one line a judgement, or n"):
+        join(text, None)
+
+
+def test_questions_about_other_things_are_asked_about(join):
+    text = "who,How attractive? [00.jpg],How attractive? [01.jpg],How old? [02.jpg]\nx,3,4,5\n"
+    with pytest.raises(LabelError, match=r"'How old\? .02.jpg.' is not about attractiveness"):
+        join(text, None)
 
 
 ANNA, BEN = [5, 4, 3, 7, 2, 6, 4, 5], [4, 4, 1, 7, 3, 2, 6, 5]
@@ -186,7 +207,12 @@ def test_a_statistic_among_the_raters_of_a_long_table_is_asked_about(join, name)
     table = pd.DataFrame(raters, IMAGES[:5]).rename_axis("image")
     other = table.assign(**{name: [4, 1, 2, 2, 5]}).reset_index()
     long = other.melt("image", var_name="rater", value_name="rating").to_csv(index=False)
-    assert name in {*join(long, None).judgements["rater"]}
+    if name == "Max":  # who may be a person
+        assert name in {*join(long, None).judgements["rater"]}
+    else:
+        with pytest.raises(LabelError, match=f"'{name}' is called like a statistic; if it is no"):
+            join(long, None)
+    assert name in {*join(long, ["*"]).judgements["rater"]}
     table[name] = table.agg(how, axis=1).round(2)
     long = table.reset_index().melt("image", var_name="rater", value_name="rating")
     with pytest.raises(LabelError, match=f"the rater '{name}' is the {how} of the others; if"):
@@ -261,6 +287,9 @@ def test_the_last_line_is_a_rater_who_is_named(join):
         ["condition", "JK92", "AB71", "CD11"],
         ["ANHA12", "AN12MU", "block"],
         ["R1", "smile"],
+        ["JK92", "AB71", "TR03", "block2"],
+        ["5f3a2b9c", "60ab12ee", "5d1c", "set_1", "list_2"],
+        ["5f3a2b9c", "60ab12ee", "5d1c", "AU06", "BMI2"],
         ["my_rating", "quality"],
     ],
 )

@@ -254,13 +254,16 @@ class TestDvc:
         assert said.get("meta", {"name": "Jo"}) == {"name": "Jo"}
         assert "#" not in more or more in pointer.read_text()
 
+    @pytest.mark.parametrize(
+        "outs", ["\n- md5: 0.dir\n  path: photos\n  push: false", " []", "\n- path: Raw"]
+    )
     def test_a_pointer_of_another_folder_keeps_no_photo_on_its_way(
-        self, dataset, project, dvc, monkeypatch
+        self, dataset, project, dvc, monkeypatch, outs
     ):
         """DVC writes it anew then."""
         pointer = project / "data/raw.dvc"
         pointer.parent.mkdir(exist_ok=True)
-        pointer.write_text("outs:\n- md5: 0.dir\n  path: photos\n  push: false\n")
+        pointer.write_text(f"outs:{outs}\n")
         call = importing._call
 
         def add(command):

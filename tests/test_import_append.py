@@ -118,6 +118,7 @@ def test_words_for_nothing_are_empty_cells_in_both_datasets(tmp_path, into):
         ("labels.csv", b"People\n\nimage,person\nanna/a.jpg,anna\n", "would lose a part of it"),
         ("labels.csv", "image,person\nanna/a.jpg,Zoé\n".encode("cp1252"), "Windows-1252"),
         ("labels.csv", b",image\n204,anna/a.jpg\n199,b.jpg\n", "column 1 without a name, 204, 1"),
+        ("labels.csv", b",image\n204,anna/a.jpg\n205,b.jpg\n", "column 1 without a name, 204, 2"),
         ("labels.csv", b"who,what\n1,2\n", "has no column `image`"),
         ("labels.csv", b"", "is empty"),
         ("labels.csv", b"image,image\na,b\n", "stands twice"),

@@ -25,7 +25,7 @@ from facestats.labels.csv_text import IMPORT_ID, visible
 from facestats.labels.dataset import read_dataset
 from facestats.labels.manual import alone, own_file
 from facestats.labels.rated_by_hand import AGAIN, HEADER, add_line, rows_by_hand, take_line
-from facestats.labels.rater_columns import MEAN_RATER_NAMES
+from facestats.labels.rater_names import MEAN_RATER_NAMES
 from facestats.labels.tables import LABELS
 from facestats.labels.traits import MAIN
 from facestats.serving.manifest import identity

@@ -292,7 +292,8 @@ def _is_unstaged(raw: Path, labels: Path) -> bool:
 def _is_kept_back(pointer: Path) -> bool:
     """Whether the .dvc file keeps the photos off all remotes."""
     try:
-        return all(out.get("push") is False for out in load_yaml(read_bytes(pointer))["outs"])
+        outs = load_yaml(read_bytes(pointer))["outs"]
+        return any(out["path"] == pointer.stem and out.get("push") is False for out in outs)
     except (ForeignError, KeyError, TypeError, AttributeError):
         return False
 
@@ -312,7 +313,8 @@ def _keep_back(pointer: Path) -> None:
     try:
         content = yaml.load(read_bytes(pointer))
         for out in content["outs"]:
-            out["push"] = False
+            if out["path"] == pointer.stem:
+                out["push"] = False
     except (YAMLError, KeyError, TypeError):
         raise FaceStatsError(
             f"{pointer} is no .dvc file of a folder; the files are in place: move it away, and "

@@ -110,8 +110,7 @@ def as_sheet(records: list[list[str]], lines: list[int], path: Path, hint: str) 
     del records[: start + 1]
     header = _without_empty_end(header, records)
     header, lines, questions = _without_survey_rows(header, records, lines)
-    width = len(header)
-    if width > COLUMNS:
+    if (width := len(header)) > COLUMNS:
         raise _too_wide(path, width)
     repeated = {name for name, count in Counter(header).items() if name and count > 1}
     if repeated:
@@ -293,8 +292,8 @@ def _without_nameless(frame: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, li
                 f"{path}, {line_or_row(path)} {line}: column {i + 1} holds {column[line]!r}, but "
                 "has no name in the header line; give it one, or remove it"
             )
-        if counted and (column.astype("float64").diff().iloc[1:] != 1).any():
-            lost.append(f"column {i + 1} without a name, {column.iloc[0]}, {column.iloc[1]}, …")
+        if counted and {*map(int, column)} not in [{*range(n, n + len(column))} for n in (0, 1)]:
+            lost.append(f"column {i + 1} without a name, {', '.join(column[:2])}, …")
     return frame.iloc[:, [i for i in range(frame.shape[1]) if i not in nameless]], lost
 
 

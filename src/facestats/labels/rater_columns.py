@@ -17,43 +17,25 @@ from facestats.errors import LabelError
 from facestats.labels.cells import as_numbers, without_empty
 from facestats.labels.columns import LABELS, find_columns, listed, plain
 from facestats.labels.names import PhotoNames, Reading
+from facestats.labels.rater_names import (
+    EXTREMES,
+    MEAN_RATER_NAMES,
+    is_name,
+    kind_of,
+    may_be_name,
+    summarizes,
+    words_of,
+)
 from facestats.labels.scale import usual_scale
 
-# Words in headers of statistics and counters, which are no raters: at a header's start or, from
-# three letters on, at its end.
-SUMMARY_WORD = re.compile(
-    r"(mean|average|avg|median|sd|std|stdev|stddev|stderr|se|sem|ci|var|variance|n|count|sum|total"
-    r"|rank|mittelwert|mw|durchschnitt|mode|modus|mdn|range|spread|iqr|spannweite|streuung"
-    r"|trimmed|rounded|gerundet|overall|gesamt|mittel|all|rang|platz|ranking|diff|difference"
-    r"|differenz|agree|agreement|match"
-    r"|summe|anzahl|stabw|stdabw|standardabweichung|moyenne|media|no|nr|number|id|index|row|line"
-    r"|order|trial|lfd|lfdnr|rt|time|pos|position|latency|duration|seconds"
-    r"|familiar|familiarity)"
-)
-# Names of raters who are means of others.
-MEAN_RATER_NAMES = tuple(
-    """
-    mean average avg median stdev total sum mittelwert durchschnitt summe moyenne grandtotal
-    gesamt
-    """.split()
-)
-# Names of other statistics, which may stand below a table.
-STATISTIC_NAMES = frozenset(
-    """
-    m md n sd se sem std stdev stdabw stabw standardabweichung ci iqr var variance varianz count
-    anzahl max maximum min minimum range spread overall ø mw mdn mode modus spannweite streuung
-    """.split()
-)
 # Headers of ratings of other things than attractiveness.
 OTHER_TRAIT_HEADER = re.compile(
     r"trust|domina|friendl|intellig|compet|masculin|feminin|likea?b|sympath|warmth|typical"
     r"|distinctive|memorab|health|happi|aggress|confiden|sociab|smart"
 )
 NUMERIC = 0.5  # share of a column's cells that must be numbers for it to be a rater's
-PERSONAL = frozenset(word for name in ("age", "gender", "ethnicity") for word in LABELS[name])
 STATISTICS = ("mean", "median", "sum", "std", "count", "min", "max")
 MATCHING = 0.99  # share of faces on which a column equals a statistic of others: no rater's
-EXTREMES = ("max", "maximum", "highest", "min", "minimum", "lowest")
 APART = 2.5  # a harsh rater may use no more than 1 to 5 of 1 to 10
 COUNTED = 4  # lines that a column must number to be a counter, whatever its header
 # Lines from which whole numbers that rise with each, or are 1, 2, 3 … in any order, and from which
@@ -116,7 +98,7 @@ def possible_raters(raw: pd.DataFrame, headers: Mapping[str, str]) -> list[str]:
         if column not in known
         and column not in headers.values()
         and plain(column)  # `#`
-        and not _summarizes(column)
+        and not summarizes(column)
         and _mostly_numbers(without_empty(raw[column]))
     ]
 
@@ -129,26 +111,30 @@ def _known_columns(raw: pd.DataFrame) -> list[str]:
 
 
 def refuse_raters_beside(raw: pd.DataFrame, headers: Mapping[str, str], path: Path) -> None:
-    """Raise `LabelError` where ratings without raters may be one of several raters', or a mean."""
-    there = possible_raters(raw, headers)
-    again = [name for name in there if _without_number(name) == _without_number(headers["rating"])]
+    """Raise `LabelError` where ratings may be one of several raters' in a line, or a mean."""
+    others = {name: as_numbers(without_empty(raw[name])) for name in possible_raters(raw, headers)}
+    own = as_numbers(without_empty(raw[headers["rating"]]))
+    is_read, is_alone = own.notna(), "rater" not in headers
+    if len(others) > 1 and is_alone:
+        rounding = 0.51 if (own[is_read] % 1 == 0).all() else None
+        table = np.column_stack([*others.values()])[is_read]
+        if how := statistic_of(own[is_read].to_numpy(), table, rounding):
+            raise LabelError(
+                f"{path}: the column {headers['rating']!r} is the {how} of others, such as "
+                f"{next(iter(others))!r}; if these are raters', name them in labels.raters, and "
+                "else remove them"
+            )
+    is_one_each = is_alone and without_empty(raw[headers["image"]]).is_unique and is_read.any()
+    again = [
+        name
+        for name, numbers in others.items()
+        if _without_number(name) == _without_number(headers["rating"])
+        or (is_one_each and _are_between(numbers.to_numpy(), np.array(_ends(own))))
+    ]
     if again:
         raise LabelError(
-            f"{path}: the columns {headers['rating']!r} and {again[0]!r} may be of two raters; if "
-            "they are, name both in labels.raters, and else remove the other ratings"
-        )
-    others = [as_numbers(without_empty(raw[name])) for name in there]
-    if len(others) < 2:
-        return
-    own = as_numbers(without_empty(raw[headers["rating"]]))
-    is_read = own.notna()
-    rounding = 0.51 if (own[is_read] % 1 == 0).all() else None
-    how = statistic_of(own[is_read].to_numpy(), np.column_stack(others)[is_read], rounding)
-    if how:
-        raise LabelError(
-            f"{path}: the column {headers['rating']!r} is the {how} of others, such as "
-            f"{others[0].name!r}; if these are raters', name them in labels.raters, and else "
-            "remove them"
+            f"{path}: the columns {headers['rating']!r} and {again[0]!r} may be of two raters; "
+            "write one line a judgement, or name the columns of all raters in labels.raters"
         )
 
 
@@ -170,24 +156,6 @@ def _no_raters(raw: pd.DataFrame, path: Path) -> LabelError:
     return LabelError(
         f"{path}: there is no column `rating`; the header line has {listed(raw.columns)}{hint}"
     )
-
-
-def _summarizes(header: str) -> bool:
-    """Whether a header names a statistic, a counter or a quality of somebody, as `age of rater`."""
-    words = [word for word in re.split(r"[\W_]+", header.casefold()) if word]
-    numbered = len(words) == 2 and words[1].isdigit()  # `No 4` may be a rater
-    return "%" in header or (
-        not numbered
-        and any(
-            word in PERSONAL or SUMMARY_WORD.fullmatch(word)
-            for word in (plain(header), *words[:1], *(word for word in words[-1:] if len(word) > 2))
-        )
-    )
-
-
-def is_called_statistic(name: str) -> bool:
-    """Whether a line is called like a statistic, but for means, or like a label of the photos."""
-    return plain(name) in STATISTIC_NAMES or _summarizes(name)
 
 
 def _is_photo(reading: Reading) -> bool:
@@ -343,10 +311,9 @@ def _refuse_left_out(
         different = np.unique(numbers[~np.isnan(numbers)])
         if kinds.count(kind_of(column)) < 2 or not _are_between(numbers, given):
             continue
-        if _summarizes(column):
-            is_short = len(plain(column)) < 3 or len(_words(column)) > 1
+        if summarizes(column):
             is_computed = np.isclose(np.diff(numbers), 1).all() or statistic_of(numbers, given)
-            if "%" not in column and is_short and len(different) > 1 and not is_computed:
+            if may_be_name(column, kinds) and len(different) > 1 and not is_computed:
                 raise _doubtful(column, "is called like a statistic, and may be a rater's", path)
         elif len(different) and not _mostly_numbers(cells):
             raise _doubtful(column, "has numbers among other cells", path)
@@ -357,7 +324,7 @@ def _refuse_several_of_a_rater(raters: list[str], path: Path) -> None:
 
     The columns of one rater can't all be ratings of the same thing.
     """
-    words = {rater: _words(rater) for rater in raters}
+    words = {rater: words_of(rater) for rater in raters}
     ends: dict[tuple[str, ...], dict[str, str]] = {}
     for rater, own in words.items():
         ends.setdefault(tuple(own[:-1]), {})[own[-1]] = rater
@@ -385,39 +352,16 @@ def _refuse_unlike_headers(raters: list[str], path: Path) -> None:
     alike: dict[tuple, list[str]] = {}
     for rater in raters:
         alike.setdefault(kind_of(rater), []).append(rater)
-    codes = [kind for kind, own in alike.items() if kind[0] == "numbered" and len(own) == 1]
-    if len(codes) > 1:  # JK92, AB71
-        alike.setdefault(("code",), []).extend(alike.pop(kind)[0] for kind in codes)
+    codes = [own[0] for kind, own in alike.items() if kind[0] == "numbered" and len(own) == 1]
+    codes = [code for code in codes if code.isalnum()]
+    for code in codes if len(codes) > 1 else ():  # JK92, AB71
+        del alike[kind_of(code)]
+        alike.setdefault(("code", code.isupper(), code.islower()), []).append(code)
     usual, *unlike = sorted(alike.values(), key=len, reverse=True)
-    if unlike and not (len(raters) == 2 and any(map(_is_name, raters))):
+    if unlike and not (len(raters) == 2 and any(map(is_name, raters))):
         raise LabelError(
             f"{path}: the column {unlike[0][0]!r} is called unlike {usual[0]!r}; {CLOSE}"
         )
-
-
-def _is_name(header: str) -> bool:
-    return header.istitle() and header.isalpha()  # Max
-
-
-def kind_of(header: str) -> tuple:
-    """What a name is: numbered, with its words; a code of letters and digits; or words."""
-    name = re.sub(r"\b[-'’.](\w)", lambda found: found[1].lower(), header)  # Anna-Lena
-    *start, end = _words(name) or [""]
-    if end.isdigit():
-        return ("numbered", *start)
-    if any(map(str.isdigit, name)):
-        return ("code",)
-    letters = "".join(filter(str.isalpha, name))
-    if not letters:
-        return ("signs",)
-    is_written = "one letter" if len(letters) == 1 else letters[0].isupper() + letters.isupper()
-    return ("words", len(start), is_written)
-
-
-def _words(header: str) -> list[str]:
-    """The words and numbers of a header in small letters; two of `annaRT` and of `r1`."""
-    parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", header).casefold().replace("_", " ")
-    return re.findall(r"[^\W_]+", re.sub(r"\b([^\W\d]+)(\d+)\b", r"\1 \2", parted))
 
 
 def _refuse_other_quantities(values: Mapping[str, pd.Series], path: Path) -> None:
@@ -478,5 +422,10 @@ def _refuse_other_quantities(values: Mapping[str, pd.Series], path: Path) -> Non
 
 
 def _width(values: pd.Series) -> float:
-    low, high = usual_scale(values) or (values.min(), values.max())
+    low, high = _ends(values)
     return float(high - low)
+
+
+def _ends(values: pd.Series) -> tuple[float, float]:
+    """Ends of the scale that holds numbers."""
+    return usual_scale(values) or (values.min(), values.max())

@@ -24,12 +24,12 @@ from facestats.labels.chosen_raters import Chosen, chosen_lines, names_of
 from facestats.labels.columns import RATINGS, describe_columns, find_columns, is_marked, plain
 from facestats.labels.files import read_sheet
 from facestats.labels.name_index import NameIndex
-from facestats.labels.rater_columns import (
-    CLOSE,
+from facestats.labels.rater_columns import CLOSE, refuse_raters_beside, statistic_of
+from facestats.labels.rater_names import (
     MEAN_RATER_NAMES,
     is_called_statistic,
-    refuse_raters_beside,
-    statistic_of,
+    kind_of,
+    may_be_name,
 )
 from facestats.labels.traits import read_trait, trait_column
 from facestats.labels.wide_ratings import photo_columns, wide_to_long
@@ -151,8 +151,7 @@ def read_ratings(
         notes.append(f"{path.name}: labels.raters takes {len(raw)} of {everything} lines")
     trait, unread = trait_column(raw.columns), None
     if "image" in headers and not are_columns:
-        if "rater" not in headers:
-            refuse_raters_beside(raw, headers, path)
+        refuse_raters_beside(raw, headers, path)
         of_traits = [trait] if trait else []
         unread = raw.drop(columns=[*headers.values(), *of_traits])
         cells = pd.DataFrame(
@@ -166,11 +165,11 @@ def read_ratings(
         notes.append(note)
     traits = pd.Series(dtype="str") if trait is None else read_trait(sheet.table[trait], path)
     cells["trait"] = "" if trait is None else traits.reindex(cells.index)
+    _refuse_statistics(cells, headers, names_of(raters), path)
     rated = cells["image"].ne("") & as_numbers(cells["rating"]).notna()
     judged = raw[rated.groupby(level=0).any().reindex(raw.index, fill_value=False)]
     _refuse_other_traits(judged.drop(columns=of_traits), path)
     cells, guessed = _ratings_alone(cells, headers, path, mistakes)
-    _refuse_statistics(cells, names_of(raters), path)
     filenames = names.resolve(cells["image"].rename(headers.get("image", "image")), path, mistakes)
     # Survey tools write lines for greetings and questions, too.
     absent = cells["image"].isin([name for name, _ in names.absent[path.name]])
@@ -227,19 +226,28 @@ def _ratings_alone(
     return cells, warnings
 
 
-def _refuse_statistics(cells: pd.DataFrame, chosen: Sequence[str], path: Path) -> None:
-    """Raise `LabelError` where a rater is called like a statistic of the others, and is it."""
-    called = [name for name in cells["rater"].unique() if name and is_called_statistic(name)]
-    if chosen or not called:
+def _refuse_statistics(
+    cells: pd.DataFrame, headers: Mapping[str, str], chosen: Sequence[str], path: Path
+) -> None:
+    """Raise `LabelError` where a rater is called like a statistic of the others, and may be it."""
+    called = [
+        name
+        for name in cells["rater"].unique()
+        if plain(name) not in ("", *MEAN_RATER_NAMES) and is_called_statistic(name)
+    ]
+    if chosen or not called or not {"image", "rating"} <= {*headers}:
         return
     numbers = cells.assign(rating=as_numbers(cells["rating"]))
     by_rater = numbers.pivot_table(
         index=["image", "trait"], columns="rater", values="rating", aggfunc="first"
     )
     raters = by_rater.columns.difference(["", *called])
+    kinds = [kind_of(rater) for rater in raters]
     for name in by_rater.columns.intersection(called):
-        if how := statistic_of(by_rater[name].to_numpy(), by_rater[raters].to_numpy()):
-            raise LabelError(f"{path}: the rater {name!r} is the {how} of the others; {CLOSE}")
+        how = statistic_of(by_rater[name].to_numpy(), by_rater[raters].to_numpy())
+        if how or not may_be_name(name, kinds):
+            what = f"is the {how} of the others" if how else "is called like a statistic"
+            raise LabelError(f"{path}: the rater {name!r} {what}; {CLOSE}")
 
 
 def _one_judgement_each(

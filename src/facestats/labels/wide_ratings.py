@@ -18,14 +18,17 @@ from facestats.labels.name_index import NameIndex
 from facestats.labels.names import PhotoNames, has_extension
 from facestats.labels.rater_columns import (
     ALL,
-    MEAN_RATER_NAMES,
+    OTHER_TRAIT_HEADER,
     find_raters,
-    is_called_statistic,
-    kind_of,
     possible_raters,
     statistic_of,
 )
+from facestats.labels.rater_names import MEAN_RATER_NAMES, is_called_statistic, kind_of
 
+# In headers of ratings of other things than attractiveness.
+OTHER_QUESTION = re.compile(
+    rf"{OTHER_TRAIT_HEADER.pattern}|how old|\bage\b|attention|check|familiar"
+)
 ENDS = 8  # lines above or below that may be statistics
 SHOWN = 40  # raters in a note
 _LONG = 2000  # letters of a header or question that may hold a photo's name
@@ -94,6 +97,12 @@ def _photo_columns_to_long(
         raise LabelError(
             f"{path}: the columns {' and '.join(map(repr, repeated[:3]))} are about one photo, "
             f"{photos[repeated[0]]}; leave only the ratings that you mean"
+        )
+    other = [column for column in photos if OTHER_QUESTION.search(column.casefold())]
+    if other and len(other) < len(photos):
+        raise LabelError(
+            f"{path}: the column {other[0]!r} is not about attractiveness; leave only the ratings "
+            "that you mean"
         )
     if rater_column:
         rater = without_empty(raw[rater_column])

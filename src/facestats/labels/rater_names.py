@@ -1,0 +1,86 @@
+"""What raters are called, and what statistics are: the words, and the kinds of names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from facestats.labels.columns import LABELS, plain
+
+# Words in headers of statistics and counters, which are no raters: at a header's start or, from
+# three letters on, at its end.
+SUMMARY_WORD = re.compile(
+    r"(mean|average|avg|median|sd|std|stdev|stddev|stderr|se|sem|ci|var|variance|n|count|sum|total"
+    r"|rank|mittelwert|mw|durchschnitt|mode|modus|mdn|range|spread|iqr|spannweite|streuung"
+    r"|trimmed|rounded|gerundet|overall|gesamt|mittel|all|rang|platz|ranking|diff|difference"
+    r"|differenz|agree|agreement|match"
+    r"|summe|anzahl|stabw|stdabw|standardabweichung|moyenne|media|no|nr|number|id|index|row|line"
+    r"|order|trial|lfd|lfdnr|rt|time|pos|position|latency|duration|seconds"
+    r"|familiar|familiarity)"
+)
+# Names of raters who are means of others.
+MEAN_RATER_NAMES = tuple(
+    """
+    mean average avg median stdev total sum mittelwert durchschnitt summe moyenne grandtotal
+    gesamt
+    """.split()
+)
+# Names of other statistics, which may stand below a table.
+STATISTIC_NAMES = frozenset(
+    """
+    m md n sd se sem std stdev stdabw stabw standardabweichung ci iqr var variance varianz count
+    anzahl max maximum min minimum range spread overall ø mw mdn mode modus spannweite streuung
+    """.split()
+)
+PERSONAL = frozenset(word for name in ("age", "gender", "ethnicity") for word in LABELS[name])
+EXTREMES = ("max", "maximum", "highest", "min", "minimum", "lowest")
+
+
+def summarizes(header: str) -> bool:
+    """Whether a header names a statistic, a counter or a quality of somebody, as `age of rater`."""
+    words = [word for word in re.split(r"[\W_]+", header.casefold()) if word]
+    numbered = len(words) == 2 and words[1].isdigit()  # `No 4` may be a rater
+    return "%" in header or (
+        not numbered
+        and any(
+            word in PERSONAL or SUMMARY_WORD.fullmatch(word)
+            for word in (plain(header), *words[:1], *(word for word in words[-1:] if len(word) > 2))
+        )
+    )
+
+
+def is_called_statistic(name: str) -> bool:
+    """Whether a line is called like a statistic, but for means, or like a label of the photos."""
+    return plain(name) in STATISTIC_NAMES or summarizes(name)
+
+
+def may_be_name(name: str, kinds: Sequence[tuple]) -> bool:
+    """Whether a statistic's word may be a rater's name, as `SE`, beside raters of these kinds."""
+    is_short = len(plain(name)) < 3 or len(words_of(name)) > 1 or plain(name) in EXTREMES
+    return is_short and "%" not in name and kinds.count(kind_of(name)) > 1
+
+
+def is_name(header: str) -> bool:
+    """Whether it is one word with a capital, as `Max`."""
+    return header.istitle() and header.isalpha()
+
+
+def kind_of(header: str) -> tuple:
+    """What a name is: numbered, with its words; a code of letters and digits; or words."""
+    name = re.sub(r"\b[-'’.](\w)", lambda found: found[1].lower(), header)  # Anna-Lena
+    *start, end = words_of(name) or [""]
+    if end.isdigit():
+        return ("numbered", *start)
+    if any(map(str.isdigit, name)):
+        return ("code",)
+    letters = "".join(filter(str.isalpha, name))
+    if not letters:
+        return ("signs",)
+    is_written = "one letter" if len(letters) == 1 else letters[0].isupper() + letters.isupper()
+    return ("words", len(start), is_written)
+
+
+def words_of(header: str) -> list[str]:
+    """The words and numbers of a header in small letters; two of `annaRT` and of `r1`."""
+    parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", header).casefold().replace("_", " ")
+    return re.findall(r"[^\W_]+", re.sub(r"\b([^\W\d]+)(\d+)\b", r"\1 \2", parted))
