@@ -144,6 +144,82 @@ def test_questions_about_other_things_are_asked_about(join):
         join(text, None)
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        ("Attractiveness_M", "Attractiveness_SD"),
+        ("AttrM", "AttrSD"),
+        ("M1", "SD1"),
+        ("Rating M", "Rating SD"),
+        ("M_female", "M_male"),
+    ],
+)
+def test_means_and_spreads_of_norms_are_no_raters(join, headers):
+    with pytest.raises(LabelError, match=f"column '{headers[0]}' may be a statistic; if it is no"):
+        join(f"image,{','.join(headers)}\n00,3.2,1.1\n01,4.1,0.9\n", None)
+
+
+@pytest.mark.parametrize(
+    ("attractive", "other"),
+    [("attractiveness", "trust"), ("Attr", "dominant"), ("attraktiv", "vertrauenswürdig")],
+)
+def test_a_column_that_tells_what_each_rater_judged_is_asked_about(join, attractive, other):
+    """Where each judges one trait, two were averaged."""
+    lines = f"00,a,{attractive},3\n01,a,{attractive},4\n00,b,{other},6\n01,b,{other},1\n"
+    with pytest.raises(LabelError, match=f"'condition' has '{attractive}' and '{other}', so sev"):
+        join(f"image,rater,condition,rating\n{lines}", None)
+    assert rating_of(join(f"image,rater,condition,rating\n{lines}", ["*"])) == 4.5
+    table = f"participant,condition,00.jpg,01.jpg\na,{attractive},3,4\nb,{other},6,1\n"
+    with pytest.raises(LabelError, match="'condition' has "):
+        join(table, None)
+
+
+def test_a_column_that_is_no_raters_takes_no_means_of_another_dataset(tmp_path, join):
+    (tmp_path / "labels.csv").write_text("image,dataset,rating\n00,a,6\n05,b,4\n06,b,5\n")
+    text = "image,R1,R2,smile\n00,3,5,2\n05,,,1\n06,,,2\n"
+    assert join(text, ["R1", "R2"]).table["rating_n"].iloc[[0, 5, 6]].tolist() == [2, 1, 1]
+
+
+@pytest.mark.parametrize("further", [("P1_rt", "P2_rt"), ("P1 conf", "P2 conf"), ("width",)])
+@pytest.mark.parametrize("is_long", [False, True])
+def test_lines_of_other_things_than_ratings_are_asked_about(join, further, is_long):
+    """Times were ratings where they were lines, as they are none where they are columns."""
+    times = [[700 + 31 * i * n for i in range(1, 9)] for n in range(len(further))]
+    values = ONLY.set_axis(["P1", "P2", "P3", "P4", "P5", "P6"])
+    other = pd.DataFrame(times, [*further], columns=IMAGES[:8])
+    table = pd.concat([values[:3], other, values[3:]]).rename_axis("rater")
+    if is_long:
+        table = table.reset_index().melt("rater", var_name="image", value_name="rating")
+    with pytest.raises(LabelError, match=f"{further[0]}.* labels.raters"):
+        join(table.to_csv(index=not is_long), None)
+    joined = join(table.to_csv(index=not is_long), ["P?".replace("?", n) for n in "123456"])
+    assert {*joined.judgements["rater"]} == {*values.index}
+
+
+@pytest.mark.parametrize("name", ["variable", "key", "name"])
+def test_a_table_made_long_names_its_raters(join, name):
+    lines = f"image,{name},value\n00,anna,3\n00,Mean,3.5\n00,age,33\n01,anna,2\n"
+    with pytest.raises(LabelError, match=f"'{name}' may be that of the raters; call it rater"):
+        join(lines, None)
+
+
+def test_a_table_of_pairs_is_asked_about(join):
+    with pytest.raises(LabelError, match="its lines and its columns are of photos, but each judg"):
+        join("winner,00.jpg,01.jpg,02.jpg\n00.jpg,,3,2\n01.jpg,1,,5\n02.jpg,4,2,\n", None)
+    with pytest.raises(LabelError, match="'image' and 'image2' name different photos"):
+        join("image,image2,rater,rating\n00.jpg,01.jpg,a,3\n01.jpg,02.jpg,a,4\n", None)
+
+
+@pytest.mark.parametrize("names", ["P1 P2 P3 P4 P5 P6", "Ann Ben Cem Dot Eva Fay"])
+@pytest.mark.parametrize("foot", [["female", "male", "total"], ["Women", "Men", "All"]])
+def test_means_of_groups_below_are_asked_about(join, names, foot):
+    raters = ONLY.set_axis(names.split())
+    means = [raters.iloc[:3].mean(), raters.iloc[3:].mean(), raters.mean()]
+    table = pd.concat([raters, pd.DataFrame(means, index=foot).round(2)]).rename_axis("Vp")
+    with pytest.raises(LabelError, match=f"found '{foot[0]}', expected a rater"):
+        join(table.to_csv(), None)
+
+
 ANNA, BEN = [5, 4, 3, 7, 2, 6, 4, 5], [4, 4, 1, 7, 3, 2, 6, 5]
 DIFFERENCE = [one - other for one, other in zip(ANNA, BEN, strict=True)]
 
@@ -165,9 +241,11 @@ def test_a_difference_takes_no_rater_away(join):
         ("Otto Rank", "Anna Lee", "Bob Ray"),
     ],
 )
-def test_a_rater_who_is_called_like_a_statistic_is_asked_about(join, names):
+@pytest.mark.parametrize("most", [7, 5])
+def test_a_rater_who_is_called_like_a_statistic_is_asked_about(join, names, most):
     """Such a rater was left out."""
-    columns = dict(zip(names, (ANNA, BEN, ANNA[::-1]), strict=True))
+    others = [[min(number, most) for number in own] for own in (BEN, ANNA[::-1])]
+    columns = dict(zip(names, ([6, *ANNA[1:]], *others), strict=True))
     with pytest.raises(LabelError, match=f"'{names[0]}' is called like a statistic, and may be a"):
         join(pd.DataFrame({"image": IMAGES[:8], **columns}).to_csv(index=False), None)
 
@@ -219,6 +297,16 @@ def test_a_statistic_among_the_raters_of_a_long_table_is_asked_about(join, name)
         join(long.to_csv(index=False), None)
 
 
+@pytest.mark.parametrize("how", ["mean", "sum"])
+def test_lines_without_a_rater_that_are_means_are_asked_about(join, how):
+    """Subtotals below each photo were further judgements."""
+    table = pd.DataFrame({"Ann": ANNA, "Ben": BEN}, IMAGES[:8]).rename_axis("image")
+    table[""] = table.agg(how, axis=1)
+    long = table.reset_index().melt("image", var_name="rater", value_name="rating")
+    with pytest.raises(LabelError, match=f"the rater '' is the {how} of the others; if"):
+        join(long.to_csv(index=False), None)
+
+
 def test_a_photo_that_nobody_rated_makes_no_rater_of_a_statistic(join):
     table = pd.DataFrame(
         {"image": IMAGES[:6], "Anna": [1, 4, None, 7, 2, 5], "Ben": [2, 5, None, 6, 1, None]}
@@ -258,7 +346,7 @@ def test_naming_the_raters_ends_every_doubt(join, more):
     anna, ben = [1, 4, 3, 7, 2, 6, 4, 5, 1, 3, 6, 2], [2, 4, 3, 7, 1, 6, 5, 5, 2, 3, 7, 1]
     table = pd.DataFrame({"image": IMAGES[:12], "anna": anna, "ben": ben, **more})
     text = table.to_csv(index=False)
-    with pytest.raises(LabelError, match=r"name all raters in labels\.raters"):
+    with pytest.raises(LabelError, match=r"name the raters in labels\.raters"):
         join(text, None)
     assert {*join(text, ["anna", "ben"]).judgements["rater"]} == {"anna", "ben"}
     assert {*join(text, ["anna", "ben", *more]).judgements["rater"]} == {"anna", "ben", *more}

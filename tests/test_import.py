@@ -241,7 +241,13 @@ class TestDvc:
 
     @pytest.mark.parametrize(
         "more",
-        ["meta:\n  name: Jo\n", "# push: see README\n", "desc: own photos\n", "  push: true\n"],
+        [
+            "meta:\n  name: Jo\n",
+            "# push: see README\n",
+            "desc: own photos\n",
+            "  push: true\n",
+            "wdir: .\n",
+        ],
     )
     def test_what_else_a_pointer_says_keeps_no_photo_on_its_way(self, dataset, project, dvc, more):
         """At the file's end, `push: false` was a key of something else."""

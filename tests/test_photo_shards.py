@@ -281,7 +281,7 @@ def test_a_shard_is_written_anew_without_a_member_and_its_sidecars(tmp_path):
     assert not linked.exists()
 
 
-@pytest.mark.parametrize("end", [".jpeg.json", ".json", ".txt"])
+@pytest.mark.parametrize("end", [".jpeg.json", ".json", ".txt", ".jpeg.sup.json", ".more.txt"])
 def test_the_sidecar_of_another_photo_stays(tmp_path, end):
     """WebDataset ends names at the first dot, where phones write one in the time."""
     first, second = "x/Image at 10.15.22", "x/Image at 10.47.01"
@@ -290,6 +290,16 @@ def test_the_sidecar_of_another_photo_stays(tmp_path, end):
     drop_members(shard, {first + ".jpeg"})
     with tarfile.open(shard) as tar:
         assert tar.getnames() == names[2:4]
+
+
+@pytest.mark.parametrize("end", ["", ".supplemental-metadata"])
+def test_a_numbered_sidecar_of_takeout_goes_with_its_photo(tmp_path, end):
+    names = ["a.jpg", f"a.jpg{end}.json", "a(1).jpg", f"a.jpg{end}(1).json"]
+    for photo, left in (("a.jpg", names[2:]), ("a(1).jpg", names[:2])):
+        shard = make(tmp_path / "a.tar", [(name, name.encode()) for name in names])
+        drop_members(shard, {photo})
+        with tarfile.open(shard) as tar:
+            assert tar.getnames() == left
 
 
 def header(name: str, kind: bytes, size: int, **fields: bytes) -> bytes:

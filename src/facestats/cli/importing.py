@@ -29,7 +29,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from facestats.core.files import read_bytes, write_text
@@ -293,7 +293,8 @@ def _is_kept_back(pointer: Path) -> bool:
     """Whether the .dvc file keeps the photos off all remotes."""
     try:
         outs = load_yaml(read_bytes(pointer))["outs"]
-        return any(out["path"] == pointer.stem and out.get("push") is False for out in outs)
+        own = [out for out in outs if PurePosixPath(out["path"]).name == pointer.stem]
+        return bool(own) and all(out.get("push") is False for out in own)
     except (ForeignError, KeyError, TypeError, AttributeError):
         return False
 
@@ -313,7 +314,7 @@ def _keep_back(pointer: Path) -> None:
     try:
         content = yaml.load(read_bytes(pointer))
         for out in content["outs"]:
-            if out["path"] == pointer.stem:
+            if PurePosixPath(out["path"]).name == pointer.stem:
                 out["push"] = False
     except (YAMLError, KeyError, TypeError):
         raise FaceStatsError(
@@ -340,6 +341,11 @@ def _put_under_dvc(raw: Path, labels: Path) -> None:
         raise
     if not _is_kept_back(pointer):  # DVC wrote it anew for another path
         _keep_back(pointer)
+    if not _is_kept_back(pointer):
+        raise FaceStatsError(
+            f"`dvc push` would share the photos: write `push: false` into {pointer}, below the "
+            f"path of {raw}"
+        )
     tracked = [pointer, labels.with_suffix(".dvc"), raw.parent / ".gitignore"]
     _call(["git", "add", *(str(path) for path in tracked if path.exists())])
     print_line(

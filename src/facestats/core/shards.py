@@ -38,6 +38,8 @@ _COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 LINK = "a link in a shard, which is not followed: put the photo itself into the shard"
 NO_FILE = "no regular file, but a device, a pipe or a file with holes in a shard"
 _GZIP, _BLOCK = b"\x1f\x8b", 512
+# Google Takeout's sidecars of `a(1).jpg`: `a.jpg(1).json`, `a.jpg.supplemental-metadata(1).json`.
+_NUMBERED = re.compile(r"(.+?)(\.\w+(?:\.[\w-]+)?)\((\d+)\)(\.json)$", re.IGNORECASE)
 _LONGEST = 2**20  # bytes of a header: a name, or what PAX says of a member
 _BEFORE = 2**22  # bytes of all headers before one member
 _RECORDS = 1000  # that a PAX header holds, or that count for all members
@@ -412,11 +414,13 @@ def drop_members(shard: Path, names: Collection[str]) -> None:
     OSError
         The shard can't be read or written, or would lose more; it stays as it is.
     """
+    found = contents(shard)
     about = shard.with_suffix(parquet_shards.SUFFIX)
     if about != shard and about.is_file():
-        keys = {_sample(name).removeprefix("/") for name in names}
-        parquet_shards.drop_keys(about, keys)
-    found = contents(shard)
+        others = {_sample(name) for name in {*found.places, *found.reasons} - {*names}}
+        keys = {_sample(name) for name in names} - others
+        keys |= {name.rpartition(".")[0] for name in names}
+        parquet_shards.drop_keys(about, {key.removeprefix("/") for key in keys})
     if not {*found.places, *found.reasons} - {*names}:
         shard.unlink()
         return
@@ -446,7 +450,7 @@ def _kept(
 
     `10.47.01.jpeg.json`, or `10.47.01.json`, is no sidecar of `10.15.22.jpeg` beside that photo.
     """
-    others = _called({*photos} - {*names}) - _called(names)
+    own, others = _called(names), _called({*photos} - {*names})
     samples = {_sample(name) for name in names}
     before = 0
     for found in _members(file, os.fstat(file.fileno()).st_size):
@@ -454,11 +458,18 @@ def _kept(
             raise OSError(errno.EIO, found, file.name)
         member, end = found
         name = member.name.removeprefix("./")
-        beside = name.lower().endswith(SIDECARS) and _sample(name) in samples
-        beside = beside and name.rpartition(".")[0] not in others
+        about = _NUMBERED.sub(r"\1(\3)\2\4", name) if name.lower().endswith(SIDECARS) else ""
+        beside = about and _sample(about) in samples and _is_about(about, own, others)
         # Between the member before and this one may stand a header that is of all that follow.
         yield before, (member.offset if beside or name in names else end)
         before = end
+
+
+def _is_about(sidecar: str, own: Collection[str], others: Collection[str]) -> bool:
+    """Whether a sidecar's name begins with that of a photo, and with no longer one of another."""
+    parts = sidecar.split(".")
+    starts = (".".join(parts[:end]) for end in range(len(parts) - 1, 0, -1))
+    return next((start in own for start in starts if start in own or start in others), True)
 
 
 def _called(photos: Iterable[str]) -> set[str]:

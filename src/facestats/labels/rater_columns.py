@@ -20,6 +20,7 @@ from facestats.labels.names import PhotoNames, Reading
 from facestats.labels.rater_names import (
     EXTREMES,
     MEAN_RATER_NAMES,
+    STATISTIC_PARTS,
     is_name,
     kind_of,
     may_be_name,
@@ -42,7 +43,7 @@ COUNTED = 4  # lines that a column must number to be a counter, whatever its hea
 # those that never come again within twice their count, are hardly ratings.
 RISING, DENSE = 8, 12
 TELLING = 5  # ratings from which a column's numbers tell of their kind
-ALL = 'name all raters in labels.raters (["*"] is all)'
+ALL = 'name the raters in labels.raters (["*"] if all are)'
 CLOSE_ONE = f"if one is no rater's, remove it, and else {ALL}"
 CLOSE = f"if it is no rater's, remove it, and else {ALL}"
 
@@ -87,6 +88,38 @@ def find_raters(
     _refuse_other_quantities({rater: values[rater].dropna() for rater in raters}, path)
     _refuse_unlike_headers(raters, path)
     return raters
+
+
+def refuse_mixed(cells: pd.DataFrame, path: Path) -> None:
+    """Raise `LabelError` where lines are called like raters, and are none: `anna_rt`, `width`.
+
+    Parameters
+    ----------
+    cells : DataFrame of str
+        `rater` and `rating` of each judgement.
+    path : Path
+        The file, for messages.
+    """
+    numbers = as_numbers(cells["rating"])
+    values = {
+        name: own.dropna()
+        for name, own in numbers.groupby(cells["rater"])
+        if plain(name) not in ("", *MEAN_RATER_NAMES)
+    }
+    by_words = {tuple(words_of(name)): name for name in values}
+    ends: dict[str, list[str]] = {}
+    for words, name in by_words.items():
+        if len(words) > 1 and words[:-1] in by_words:
+            ends.setdefault(words[-1], []).append(name)
+    for end, names in ends.items():
+        if len(names) > 1 and not end.isdigit():
+            raise _doubtful(names[0], "may be of the same rater as another", path)
+    telling = {name: own for name, own in values.items() if len(own) >= TELLING}
+    for name, own in telling.items():
+        others = pd.concat([telling[other] for other in telling if other != name] or [own])
+        low, high = _ends(others)
+        if own.min() > high + (high - low) or own.max() < low - (high - low):
+            raise _doubtful(name, f"has {own.min():g} to {own.max():g}, far from the others", path)
 
 
 def possible_raters(raw: pd.DataFrame, headers: Mapping[str, str]) -> list[str]:
@@ -205,7 +238,9 @@ def _without_computed(values: Mapping[str, pd.Series], place: pd.Series, path: P
     if doubtful:
         what = "looks like numbers of lines or pages, not like ratings"
         raise _doubtful(doubtful[0], what, path)
-    numbers = np.column_stack([values[rater] for rater in remaining]) if remaining else None
+    numbers = np.empty((len(place), 0))
+    if remaining:
+        numbers = np.column_stack([values[rater] for rater in remaining])
     for at in reversed(range(len(remaining))):
         rater, own = remaining[at], numbers[:, at]
         others = np.delete(numbers, at, axis=1)
@@ -305,11 +340,13 @@ def _refuse_left_out(
     """
     kinds = [kind_of(rater) for rater in raters]
     given = np.column_stack([values[rater] for rater in raters])
+    low, high = _ends(pd.Series(given[~np.isnan(given)]))
+    scale = np.array([2 * low - high, 2 * high - low])  # another rater may use more of it
     for column in raw.columns.difference(raters, sort=False):
         cells = without_empty(raw[column])
         numbers = as_numbers(cells).to_numpy()
         different = np.unique(numbers[~np.isnan(numbers)])
-        if kinds.count(kind_of(column)) < 2 or not _are_between(numbers, given):
+        if kinds.count(kind_of(column)) < 2 or not _are_between(numbers, scale):
             continue
         if summarizes(column):
             is_computed = np.isclose(np.diff(numbers), 1).all() or statistic_of(numbers, given)
@@ -325,6 +362,9 @@ def _refuse_several_of_a_rater(raters: list[str], path: Path) -> None:
     The columns of one rater can't all be ratings of the same thing.
     """
     words = {rater: words_of(rater) for rater in raters}
+    for rater, own in words.items():
+        if len(own) > 1 and STATISTIC_PARTS & {*own}:  # Attractiveness_M, SD1
+            raise _doubtful(rater, "may be a statistic", path)
     ends: dict[tuple[str, ...], dict[str, str]] = {}
     for rater, own in words.items():
         ends.setdefault(tuple(own[:-1]), {})[own[-1]] = rater
@@ -343,7 +383,7 @@ def _refuse_several_of_a_rater(raters: list[str], path: Path) -> None:
     if pairs:
         raise LabelError(
             f"{path}: the columns {pairs[0][0]!r} and {pairs[0][1]!r} may be of one rater, or of "
-            "one thing by two; leave one column a rater, and name all raters in labels.raters"
+            f"one thing by two; leave one column a rater, and {ALL}"
         )
 
 
@@ -373,6 +413,32 @@ def _refuse_other_quantities(values: Mapping[str, pd.Series], path: Path) -> Non
         All values of a column lie more than the width of the others' scale beyond it, only this
         column, or some and not all, have decimals, or two columns have no scale in common.
     """
+    _refuse_beyond(values, path)
+    long = {rater: own for rater, own in values.items() if len(own) >= TELLING}
+    parted = [rater for rater, own in long.items() if (own % 1 != 0).mean() > NUMERIC]
+    whole = [rater for rater, own in long.items() if (own % 1 == 0).all() and own.nunique() > 2]
+    if parted and whole:
+        raise LabelError(
+            f"{path}: the column {parted[0]!r} has decimals, and {whole[0]!r} has none; {CLOSE_ONE}"
+        )
+    widths = {
+        rater: [_width(own.quantile([0.1, 0.9])), _width(own)]  # a slip makes no scale
+        for rater, own in long.items()
+        if own.nunique() > 1
+    }
+    if widths:
+        wide = max(widths, key=lambda rater: widths[rater][0])
+        narrow = min(widths, key=lambda rater: widths[rater][1])
+        if widths[wide][0] > APART * widths[narrow][1]:
+            raise LabelError(
+                f"{path}: the columns {wide!r} ({values[wide].min():g} to {values[wide].max():g}) "
+                f"and {narrow!r} ({values[narrow].min():g} to {values[narrow].max():g}) have no "
+                f"scale in common; {CLOSE_ONE}"
+            )
+
+
+def _refuse_beyond(values: Mapping[str, pd.Series], path: Path) -> None:
+    """Refuse raters all of whose numbers are beyond the scale of the others, or have decimals."""
     facts = pd.DataFrame(
         {
             "low": {rater: own.min() for rater, own in values.items()},
@@ -397,27 +463,6 @@ def _refuse_other_quantities(values: Mapping[str, pd.Series], path: Path) -> Non
                 f"{path}, column {rater}: {own.min():g} to {own.max():g}, where the other columns "
                 f"have {ends[0]:g} to {ends[1]:g}"
                 f"{' without decimals' if alone and not beyond else ''}; {CLOSE}"
-            )
-    long = {rater: own for rater, own in values.items() if len(own) >= TELLING}
-    parted = [rater for rater, own in long.items() if (own % 1 != 0).mean() > NUMERIC]
-    whole = [rater for rater, own in long.items() if (own % 1 == 0).all() and own.nunique() > 2]
-    if parted and whole:
-        raise LabelError(
-            f"{path}: the column {parted[0]!r} has decimals, and {whole[0]!r} has none; {CLOSE_ONE}"
-        )
-    widths = {
-        rater: [_width(own.quantile([0.1, 0.9])), _width(own)]  # a slip makes no scale
-        for rater, own in long.items()
-        if own.nunique() > 1
-    }
-    if widths:
-        wide = max(widths, key=lambda rater: widths[rater][0])
-        narrow = min(widths, key=lambda rater: widths[rater][1])
-        if widths[wide][0] > APART * widths[narrow][1]:
-            raise LabelError(
-                f"{path}: the columns {wide!r} ({values[wide].min():g} to {values[wide].max():g}) "
-                f"and {narrow!r} ({values[narrow].min():g} to {values[narrow].max():g}) have no "
-                f"scale in common; {CLOSE_ONE}"
             )
 
 

@@ -13,11 +13,13 @@ SUMMARY_WORD = re.compile(
     r"(mean|average|avg|median|sd|std|stdev|stddev|stderr|se|sem|ci|var|variance|n|count|sum|total"
     r"|rank|mittelwert|mw|durchschnitt|mode|modus|mdn|range|spread|iqr|spannweite|streuung"
     r"|trimmed|rounded|gerundet|overall|gesamt|mittel|all|rang|platz|ranking|diff|difference"
-    r"|differenz|agree|agreement|match"
+    r"|differenz|agree|agreement|match|mu|sigma|lower|upper"
     r"|summe|anzahl|stabw|stdabw|standardabweichung|moyenne|media|no|nr|number|id|index|row|line"
     r"|order|trial|lfd|lfdnr|rt|time|pos|position|latency|duration|seconds"
     r"|familiar|familiarity)"
 )
+# Parts of the headers of statistics beside other words.
+STATISTIC_PARTS = frozenset("m sd se sem n ci mean mu sigma".split())
 # Names of raters who are means of others.
 MEAN_RATER_NAMES = tuple(
     """
@@ -29,6 +31,7 @@ MEAN_RATER_NAMES = tuple(
 STATISTIC_NAMES = frozenset(
     """
     m md n sd se sem std stdev stdabw stabw standardabweichung ci iqr var variance varianz count
+    female male women men frauen männer weiblich männlich rating ratings
     anzahl max maximum min minimum range spread overall ø mw mdn mode modus spannweite streuung
     """.split()
 )

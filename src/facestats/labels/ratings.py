@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -24,7 +24,13 @@ from facestats.labels.chosen_raters import Chosen, chosen_lines, names_of
 from facestats.labels.columns import RATINGS, describe_columns, find_columns, is_marked, plain
 from facestats.labels.files import read_sheet
 from facestats.labels.name_index import NameIndex
-from facestats.labels.rater_columns import CLOSE, refuse_raters_beside, statistic_of
+from facestats.labels.rater_columns import (
+    CLOSE,
+    OTHER_TRAIT_HEADER,
+    refuse_mixed,
+    refuse_raters_beside,
+    statistic_of,
+)
 from facestats.labels.rater_names import (
     MEAN_RATER_NAMES,
     is_called_statistic,
@@ -32,7 +38,7 @@ from facestats.labels.rater_names import (
     may_be_name,
 )
 from facestats.labels.traits import read_trait, trait_column
-from facestats.labels.wide_ratings import photo_columns, wide_to_long
+from facestats.labels.wide_ratings import photo_columns, refuse_second_photos, wide_to_long
 
 REPEAT = "repeat"
 
@@ -45,6 +51,15 @@ TRAIT_COLUMN_NAMES = tuple(
     frage
     """.split()
 )
+
+
+# What was rated, in a column that may be called anything; a word or two.
+ATTRACTIVE = re.compile(r"\W*(\w+[\W_])?(attr|beaut|schön|hübsch)\w*\W*$", re.IGNORECASE)
+OTHER_TRAIT = re.compile(
+    rf"\W*(\w+[\W_])?({OTHER_TRAIT_HEADER.pattern}|vertrau|gesund|symm)\w*\W*$", re.IGNORECASE
+)
+MELTED = ("variable", "key", "name")  # what pandas and R call the columns of a table made long
+MOST_TRAITS = 60  # different values of such a column
 
 
 @dataclass
@@ -152,6 +167,7 @@ def read_ratings(
     trait, unread = trait_column(raw.columns), None
     if "image" in headers and not are_columns:
         refuse_raters_beside(raw, headers, path)
+        refuse_second_photos(raw, headers["image"], names.photos, path, numbered=True)
         of_traits = [trait] if trait else []
         unread = raw.drop(columns=[*headers.values(), *of_traits])
         cells = pd.DataFrame(
@@ -165,7 +181,8 @@ def read_ratings(
         notes.append(note)
     traits = pd.Series(dtype="str") if trait is None else read_trait(sheet.table[trait], path)
     cells["trait"] = "" if trait is None else traits.reindex(cells.index)
-    _refuse_statistics(cells, headers, names_of(raters), path)
+    if not names_of(raters):
+        _refuse_doubtful(raw, cells, headers, path)
     rated = cells["image"].ne("") & as_numbers(cells["rating"]).notna()
     judged = raw[rated.groupby(level=0).any().reindex(raw.index, fill_value=False)]
     _refuse_other_traits(judged.drop(columns=of_traits), path)
@@ -226,16 +243,32 @@ def _ratings_alone(
     return cells, warnings
 
 
-def _refuse_statistics(
-    cells: pd.DataFrame, headers: Mapping[str, str], chosen: Sequence[str], path: Path
+def _refuse_doubtful(
+    raw: pd.DataFrame, cells: pd.DataFrame, headers: Mapping[str, str], path: Path
 ) -> None:
+    """Raise `LabelError` where it is not clear who rated, or what; `labels.raters` tells."""
+    melted = [column for column in raw.columns if plain(column) in MELTED]
+    if {"image", "rating"} <= {*headers} and "rater" not in headers and melted:
+        raise LabelError(
+            f"{path}: the column {melted[0]!r} may be that of the raters; call it rater, or remove "
+            "it"
+        )
+    if {"image", "rating"} <= {*headers}:
+        _refuse_statistics(cells, path)
+    if "image" not in headers or "rater" in headers:
+        refuse_mixed(cells, path)
+    _refuse_traits_by_value(raw, path)
+
+
+def _refuse_statistics(cells: pd.DataFrame, path: Path) -> None:
     """Raise `LabelError` where a rater is called like a statistic of the others, and may be it."""
     called = [
         name
         for name in cells["rater"].unique()
         if plain(name) not in ("", *MEAN_RATER_NAMES) and is_called_statistic(name)
     ]
-    if chosen or not called or not {"image", "rating"} <= {*headers}:
+    nameless = [""] if (cells["rater"] == "").any() else []
+    if not called + nameless:
         return
     numbers = cells.assign(rating=as_numbers(cells["rating"]))
     by_rater = numbers.pivot_table(
@@ -243,9 +276,9 @@ def _refuse_statistics(
     )
     raters = by_rater.columns.difference(["", *called])
     kinds = [kind_of(rater) for rater in raters]
-    for name in by_rater.columns.intersection(called):
+    for name in by_rater.columns.intersection(called + nameless):
         how = statistic_of(by_rater[name].to_numpy(), by_rater[raters].to_numpy())
-        if how or not may_be_name(name, kinds):
+        if how or (name and not may_be_name(name, kinds)):
             what = f"is the {how} of the others" if how else "is called like a statistic"
             raise LabelError(f"{path}: the rater {name!r} {what}; {CLOSE}")
 
@@ -300,6 +333,26 @@ def _refuse_other_traits(raw: pd.DataFrame, path: Path) -> None:
             raise LabelError(
                 f"{path}: the column {column!r} has {', '.join(map(repr, several[:3]))}, so "
                 "several things were rated; leave only the lines on one"
+            )
+
+
+def _refuse_traits_by_value(raw: pd.DataFrame, path: Path) -> None:
+    """Raise `LabelError` for a column, however called, that names attractiveness and other traits.
+
+    Where each rater judges one trait, nothing else tells them apart.
+    """
+    for column in raw.columns:
+        values = without_empty(raw[column]).unique()
+        known = is_marked(column) or plain(column) in TRAIT_COLUMN_NAMES
+        if len(values) > MOST_TRAITS or known:
+            continue
+        own = [value for value in values if ATTRACTIVE.match(value)]
+        other = [value for value in values if OTHER_TRAIT.match(value)]
+        if own and other:
+            raise LabelError(
+                f"{path}: the column {column!r} has {own[0]!r} and {other[0]!r}, so several things "
+                "were rated; call it trait, or leave only the lines on one (labels.raters: "
+                '["*"] takes all)'
             )
 
 

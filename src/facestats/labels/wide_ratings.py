@@ -55,36 +55,47 @@ def wide_to_long(
     """
     if photos and "image" not in headers:
         rater = headers.get("rater")
-        _refuse_both_ways(None if rater is None else raw[rater], photos, names, path)
+        lines = raw[rater or raw.columns[0]]
+        _refuse_both_ways(lines, rater is not None, photos, names, path)
         if not chosen:
             _refuse_statistics(raw, rater, photos, path)
         return _photo_columns_to_long(raw, rater, photos, path)
     if "image" not in headers:
         raise LabelError(no_image_column(raw, path))
     raw = raw[(raw != raw.columns).any(axis=1)]  # of sheets put together, each with its header
-    _refuse_second_photos(raw, headers["image"], names, path)
+    refuse_second_photos(raw, headers["image"], names, path)
     if chosen:
-        columns, possible = raw.columns.drop(headers["image"]), possible_raters(raw, headers)
+        columns = raw.columns.drop(headers["image"])
+        possible = possible_raters(raw, {"image": headers["image"]})
         raters = named_raters(chosen, columns, path, unmatched=columns.difference(possible))
-        if everybody:
-            raters = [*dict.fromkeys([*raters, *possible])]
+        if everybody:  # who is called like those
+            kinds = {kind_of(rater) for rater in raters}
+            others = [column for column in possible if kind_of(column) in kinds]
+            raters = [*dict.fromkeys([*raters, *others])]
     else:
         raters = find_raters(raw, headers, names, path)
     return _rater_columns_to_long(raw, headers["image"], raters, path)
 
 
 def _refuse_both_ways(
-    raters: pd.Series | None, photos: Mapping[str, str], names: PhotoNames, path: Path
+    lines: pd.Series, are_raters: bool, photos: Mapping[str, str], names: PhotoNames, path: Path
 ) -> None:
-    """Raise `LabelError` where columns are called like photos, and could be raters as well."""
+    """Raise `LabelError` where columns are called like photos, and could be raters as well.
+
+    `lines` are the names of the raters, or the first column where none is called so.
+    """
+    are_photos = [names.read(cell).image is not None for cell in lines]
     bare = [column for column in photos if not has_extension(column) and names.read(column).image]
-    may_be_photos = raters is None or (
-        plain(str(raters.name)) != "rater" and any(names.read(cell).image for cell in raters)
-    )
+    may_be_photos = not are_raters or (plain(str(lines.name)) != "rater" and any(are_photos))
     if bare and may_be_photos:
         raise LabelError(
             f"{path}: the columns {listed(bare[:3])}, … may be photos or raters; if they are "
             "photos, call the column of the raters rater, and else that of the photos image"
+        )
+    if lines.name not in photos and sum(map(has_extension, lines[are_photos])) > len(lines) / 2:
+        raise LabelError(
+            f"{path}: its lines and its columns are of photos, but each judgement is of one photo, "
+            "by one rater"
         )
 
 
@@ -162,7 +173,7 @@ def _named_apart(names: list[str], called: set[int], means: set[int]) -> set[int
     """
     kinds = {i: kind_of(name) for i, name in enumerate(names) if i not in means}
     among = [kind for i, kind in kinds.items() if i not in called]
-    usual = max(dict.fromkeys(among), key=among.count, default=None)
+    usual = max(dict.fromkeys(among), key=among.count, default=())
     apart = {i for i, kind in kinds.items() if kind != usual or not names[i]}
     blocks = set()
     for order in (range(len(names)), range(len(names) - 1, -1, -1)):
@@ -175,18 +186,26 @@ def _named_apart(names: list[str], called: set[int], means: set[int]) -> set[int
     return outside | (called & apart if not scattered else set())
 
 
-def _refuse_second_photos(raw: pd.DataFrame, image: str, names: PhotoNames, path: Path) -> None:
-    """Raise `LabelError` where a further column names other photos, as in tables side by side."""
+def refuse_second_photos(
+    raw: pd.DataFrame, image: str, names: PhotoNames, path: Path, numbered: bool = False
+) -> None:
+    """Raise `LabelError` where a further column names other photos, as in tables side by side.
+
+    With `numbered`, only one that is called like the first, as `image2`.
+    """
     first = without_empty(raw[image])
-    for column in raw.columns.drop(image):
+    alike = [name for name in raw.columns if plain(name).rstrip("0123456789") == plain(image)]
+    for column in alike if numbered else raw.columns:
+        if column == image:
+            continue
         cells = without_empty(raw[column])
         cells = cells[(cells != "") & (first != "") & as_numbers(cells).isna()]
         pairs = [(names.read(cell).image, names.read(first[i]).image) for i, cell in cells.items()]
         others = [one for one, other in pairs if one is not None and one != other]
         if len(others) > len(raw) / 2:
             raise LabelError(
-                f"{path}: the columns {image!r} and {column!r} name different photos; put the "
-                "tables below each other, with one column of photos"
+                f"{path}: the columns {image!r} and {column!r} name different photos; put tables "
+                "below each other, with one column of photos"
             )
 
 
