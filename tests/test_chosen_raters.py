@@ -61,9 +61,11 @@ def test_a_name_that_is_no_raters_is_an_error(join, form):
 
 def test_a_pattern_chooses_no_known_column(join):
     table = pd.DataFrame({"image": IMAGES[:3], "R1": [1, 2, 3], "R2": [3, 3, 5], "RT": [5, 6, 7]})
-    text = table.assign(Race=[1, 2, 1], Rank=[1, 2, 3]).to_csv(index=False)
-    assert {*join(text, ["R*"]).judgements["rater"]} == {"R1", "R2"}
+    text = table.assign(Race=[1, 2, 1]).to_csv(index=False)
+    assert {*join(text.replace("RT", "ST"), ["R*"]).judgements["rater"]} == {"R1", "R2"}
     assert {*join(text, ["R*", "RT"]).judgements["rater"]} == {"R1", "R2", "RT"}
+    with pytest.raises(LabelError, match="chooses 'RT', too, which is called like a statistic; n"):
+        join(text, ["R*"])  # who may be one
 
 
 def test_names_need_a_column_of_raters(join):
@@ -379,6 +381,9 @@ def test_the_last_line_is_a_rater_who_is_named(join):
         ["5f3a2b9c", "60ab12ee", "5d1c", "set_1", "list_2"],
         ["5f3a2b9c", "60ab12ee", "5d1c", "AU06", "BMI2"],
         ["my_rating", "quality"],
+        ["S1Q1", "S1Q2", "S2Q1", "S2Q2"],
+        ["R1a", "R1b", "R2a", "R2b"],
+        ["Rater1Attr", "Rater1Symm", "Rater2Attr", "Rater2Symm"],
     ],
 )
 def test_columns_with_other_headers_than_most_are_asked_about(join, headers):
@@ -493,3 +498,33 @@ def test_tables_side_by_side_are_asked_about(join):
             join(table.to_csv(index=False), raters)
     table["image2"] = IMAGES[:8]
     assert {*join(table.to_csv(index=False), None).judgements["rater"]} == {"Anna", "Ben"}
+
+
+@pytest.mark.parametrize("further", ["", "N. Koch"])
+def test_a_table_without_a_photo_of_the_folder_is_an_error(join, further):
+    columns = {"Ann": ["x", "y"], "S. Ott": [1, 2], "A. Lee": [2, 3], further or "Cem": [3, 4]}
+    with pytest.raises(LabelError, match=r"ratings.csv"):
+        join(pd.DataFrame({"image": ["u.jpg", "v.jpg"], **columns}).to_csv(index=False), None)
+
+
+def test_a_mean_of_another_name_in_a_long_table_is_asked_about(join):
+    table = pd.DataFrame({"P1": ANNA, "P2": BEN, "P3": ANNA[::-1]}, IMAGES[:8])
+    table["Schnitt"] = table.mean(axis=1).round(2)
+    long = table.rename_axis("image").reset_index().melt("image", None, "rater", "rating")
+    with pytest.raises(LabelError, match="'Schnitt' has decimals, and no other has"):
+        join(long.to_csv(index=False), None)
+
+
+def test_numbers_of_other_questions_are_no_photos(tmp_path):
+    photos = [f"{i}.jpg" for i in range(1, 5)]
+    faces = pd.DataFrame({"image": photos, "filename": photos})
+    for headers in (["F[1]", "F[2]", "BFI[1]", "BFI[2]"], ["Foto 1", "Foto 2", "BFI[1]", "BFI[2]"]):
+        text = f"id,{','.join(headers)}\nx,3,4,5,1\ny,1,2,3,1\n"
+        (tmp_path / "ratings.csv").write_text(text)
+        with pytest.raises(
+            LabelError, match=r"may be of photos, or of other questions|about one photo"
+        ):
+            join_labels(faces, tmp_path, tmp_path / "none", "auto")
+    (tmp_path / "ratings.csv").write_text("id,Face [1],Face [2]\nx,3,4\ny,1,2\n")
+    joined = join_labels(faces, tmp_path, tmp_path / "none", "auto")
+    assert joined.table["rating"].tolist()[:2] == [2, 3]

@@ -24,6 +24,7 @@ from facestats.labels.rater_names import (
     is_name,
     kind_of,
     may_be_name,
+    parts_of,
     summarizes,
     words_of,
 )
@@ -43,7 +44,7 @@ COUNTED = 4  # lines that a column must number to be a counter, whatever its hea
 # those that never come again within twice their count, are hardly ratings.
 RISING, DENSE = 8, 12
 TELLING = 5  # ratings from which a column's numbers tell of their kind
-ALL = 'name the raters in labels.raters (["*"] if all are)'
+ALL = "name the raters in labels.raters"
 CLOSE_ONE = f"if one is no rater's, remove it, and else {ALL}"
 CLOSE = f"if it is no rater's, remove it, and else {ALL}"
 
@@ -82,7 +83,7 @@ def find_raters(
             f"{path}: the column {traits[0]!r} is no rater's and not about attractiveness; leave "
             "only the ratings that you mean, with a column a rater"
         )
-    others = raw.columns.difference([*headers.values(), *_known_columns(raw)], sort=False)
+    others = raw.columns.difference([*headers.values(), *known_columns(raw)], sort=False)
     _refuse_left_out(raw.loc[place.index, others], raters, values, path)
     _refuse_several_of_a_rater(raters, path)
     _refuse_other_quantities({rater: values[rater].dropna() for rater in raters}, path)
@@ -107,24 +108,35 @@ def refuse_mixed(cells: pd.DataFrame, path: Path) -> None:
         if plain(name) not in ("", *MEAN_RATER_NAMES)
     }
     by_words = {tuple(words_of(name)): name for name in values}
-    ends: dict[str, list[str]] = {}
+    added: dict[str, list[str]] = {}
     for words, name in by_words.items():
         if len(words) > 1 and words[:-1] in by_words:
-            ends.setdefault(words[-1], []).append(name)
-    for end, names in ends.items():
+            added.setdefault(words[-1], []).append(name)
+    for end, names in added.items():
         if len(names) > 1 and not end.isdigit():
             raise _doubtful(names[0], "may be of the same rater as another", path)
     telling = {name: own for name, own in values.items() if len(own) >= TELLING}
-    for name, own in telling.items():
-        others = pd.concat([telling[other] for other in telling if other != name] or [own])
+    if len(telling) < 2:
+        return
+    lows = np.array([own.min() for own in telling.values()])
+    highs = np.array([own.max() for own in telling.values()])
+    parted = [name for name, own in telling.items() if (own % 1 != 0).mean() > NUMERIC]
+    if len(parted) == 1 and all((telling[name] % 1 == 0).all() for name in {*telling} - {*parted}):
+        raise _doubtful(parted[0], "has decimals, and no other has", path)
+    for name, least, most in zip(telling, lows, highs, strict=True):
+        if lows.min() < least and most < highs.max():
+            continue  # within the others
+        others = pd.Series([np.delete(lows, [*telling].index(name)).min(), highs.max()])
+        if most == highs.max():
+            others[1] = np.delete(highs, [*telling].index(name)).max()
         low, high = _ends(others)
-        if own.min() > high + (high - low) or own.max() < low - (high - low):
-            raise _doubtful(name, f"has {own.min():g} to {own.max():g}, far from the others", path)
+        if least > high + (high - low) or most < low - (high - low):
+            raise _doubtful(name, f"has {least:g} to {most:g}, far from the others", path)
 
 
 def possible_raters(raw: pd.DataFrame, headers: Mapping[str, str]) -> list[str]:
     """The columns of numbers that are no known column, statistic or counter by their header."""
-    known = _known_columns(raw)
+    known = known_columns(raw)
     return [
         column
         for column in raw.columns
@@ -136,7 +148,7 @@ def possible_raters(raw: pd.DataFrame, headers: Mapping[str, str]) -> list[str]:
     ]
 
 
-def _known_columns(raw: pd.DataFrame) -> list[str]:
+def known_columns(raw: pd.DataFrame) -> list[str]:
     """The columns of labels."""
     return [
         header for header in raw.columns if any(plain(header) in LABELS[name] for name in LABELS)
@@ -162,7 +174,7 @@ def refuse_raters_beside(raw: pd.DataFrame, headers: Mapping[str, str], path: Pa
         name
         for name, numbers in others.items()
         if _without_number(name) == _without_number(headers["rating"])
-        or (is_one_each and _are_between(numbers.to_numpy(), np.array(_ends(own))))
+        or (is_one_each and _are_between(numbers.to_numpy(), _around(own)))
     ]
     if again:
         raise LabelError(
@@ -323,6 +335,8 @@ def _may_be_given(numbers: np.ndarray, others: np.ndarray) -> bool:
 def _are_between(numbers: np.ndarray, others: np.ndarray) -> bool:
     """Whether whole numbers are between those of others."""
     filled = numbers[~np.isnan(numbers)]
+    if np.isnan(others).all():
+        return False
     is_between = (filled >= np.nanmin(others)) & (filled <= np.nanmax(others))
     return bool(is_between.all() and (filled % 1 == 0).all())
 
@@ -340,8 +354,7 @@ def _refuse_left_out(
     """
     kinds = [kind_of(rater) for rater in raters]
     given = np.column_stack([values[rater] for rater in raters])
-    low, high = _ends(pd.Series(given[~np.isnan(given)]))
-    scale = np.array([2 * low - high, 2 * high - low])  # another rater may use more of it
+    scale = _around(pd.Series(given[~np.isnan(given)]))
     for column in raw.columns.difference(raters, sort=False):
         cells = without_empty(raw[column])
         numbers = as_numbers(cells).to_numpy()
@@ -361,8 +374,9 @@ def _refuse_several_of_a_rater(raters: list[str], path: Path) -> None:
 
     The columns of one rater can't all be ratings of the same thing.
     """
-    words = {rater: words_of(rater) for rater in raters}
-    for rater, own in words.items():
+    words = {rater: parts_of(rater) for rater in raters}
+    for rater in raters:
+        own = words_of(rater)
         if len(own) > 1 and STATISTIC_PARTS & {*own}:  # Attractiveness_M, SD1
             raise _doubtful(rater, "may be a statistic", path)
     ends: dict[tuple[str, ...], dict[str, str]] = {}
@@ -469,6 +483,12 @@ def _refuse_beyond(values: Mapping[str, pd.Series], path: Path) -> None:
 def _width(values: pd.Series) -> float:
     low, high = _ends(values)
     return float(high - low)
+
+
+def _around(values: pd.Series) -> np.ndarray:
+    """Ends of numbers that are not far from a scale: another rater may use more of it."""
+    low, high = _ends(values)
+    return np.array([2 * low - high, 2 * high - low])
 
 
 def _ends(values: pd.Series) -> tuple[float, float]:

@@ -87,3 +87,9 @@ def words_of(header: str) -> list[str]:
     """The words and numbers of a header in small letters; two of `annaRT` and of `r1`."""
     parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", header).casefold().replace("_", " ")
     return re.findall(r"[^\W_]+", re.sub(r"\b([^\W\d]+)(\d+)\b", r"\1 \2", parted))
+
+
+def parts_of(header: str) -> list[str]:
+    """The words and numbers of a header, however they are joined: `S1Q2`, `Rater1Attr`, `R1a`."""
+    parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", header).casefold()
+    return re.findall(r"[^\W\d_]+|\d+", parted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
@@ -20,10 +21,11 @@ from facestats.labels.rater_columns import (
     ALL,
     OTHER_TRAIT_HEADER,
     find_raters,
+    known_columns,
     possible_raters,
     statistic_of,
 )
-from facestats.labels.rater_names import MEAN_RATER_NAMES, is_called_statistic, kind_of
+from facestats.labels.rater_names import MEAN_RATER_NAMES, is_called_statistic, kind_of, summarizes
 
 # In headers of ratings of other things than attractiveness.
 OTHER_QUESTION = re.compile(
@@ -55,8 +57,7 @@ def wide_to_long(
     """
     if photos and "image" not in headers:
         rater = headers.get("rater")
-        lines = raw[rater or raw.columns[0]]
-        _refuse_both_ways(lines, rater is not None, photos, names, path)
+        _refuse_both_ways(raw, rater, photos, names, path)
         if not chosen:
             _refuse_statistics(raw, rater, photos, path)
         return _photo_columns_to_long(raw, rater, photos, path)
@@ -68,6 +69,7 @@ def wide_to_long(
         columns = raw.columns.drop(headers["image"])
         possible = possible_raters(raw, {"image": headers["image"]})
         raters = named_raters(chosen, columns, path, unmatched=columns.difference(possible))
+        _refuse_passed_over(raw, chosen, columns.drop([*raters]), path)
         if everybody:  # who is called like those
             kinds = {kind_of(rater) for rater in raters}
             others = [column for column in possible if kind_of(column) in kinds]
@@ -77,20 +79,50 @@ def wide_to_long(
     return _rater_columns_to_long(raw, headers["image"], raters, path)
 
 
-def _refuse_both_ways(
-    lines: pd.Series, are_raters: bool, photos: Mapping[str, str], names: PhotoNames, path: Path
+def _refuse_passed_over(
+    raw: pd.DataFrame, chosen: Sequence[str], columns: pd.Index, path: Path
 ) -> None:
-    """Raise `LabelError` where columns are called like photos, and could be raters as well.
+    """Raise `LabelError` where a pattern would choose a column that is called like a statistic."""
+    patterns = [name for name in chosen if "*" in name]
+    numeric = [
+        column
+        for column in columns.difference(known_columns(raw), sort=False)
+        if summarizes(column) and as_numbers(without_empty(raw[column])).notna().any()
+    ]
+    fits = named_raters(patterns, numeric, path, may_be_nobody=True)
+    if fits:
+        raise LabelError(
+            f"{path}: labels.raters chooses {fits[0]!r}, too, which is called like a statistic; "
+            "name the raters in full"
+        )
 
-    `lines` are the names of the raters, or the first column where none is called so.
-    """
+
+def _refuse_both_ways(
+    raw: pd.DataFrame,
+    rater: str | None,
+    photos: Mapping[str, str],
+    names: PhotoNames,
+    path: Path,
+) -> None:
+    """Raise `LabelError` where columns called like photos could be raters or other questions."""
+    lines = raw[rater or raw.columns[0]]
     are_photos = [names.read(cell).image is not None for cell in lines]
     bare = [column for column in photos if not has_extension(column) and names.read(column).image]
-    may_be_photos = not are_raters or (plain(str(lines.name)) != "rater" and any(are_photos))
+    may_be_photos = rater is None or (plain(str(lines.name)) != "rater" and any(are_photos))
     if bare and may_be_photos:
         raise LabelError(
             f"{path}: the columns {listed(bare[:3])}, … may be photos or raters; if they are "
             "photos, call the column of the raters rater, and else that of the photos image"
+        )
+    families = Counter(
+        re.sub(r"\d+", "#", column) for column in raw.columns if column != lines.name
+    )
+    named = [column for column in photos if not re.search(r"\.\w{3,4}\b", column)]
+    several = [family for family, n in families.items() if n > 1 and "#" in family]
+    if [column for column in named if not column.isdigit() and "[" in column] and len(several) > 1:
+        raise LabelError(
+            f"{path}: the columns {listed(named[:2])}, … may be of photos, or of other questions; "
+            "call those of photos by the names of their files"
         )
     if lines.name not in photos and sum(map(has_extension, lines[are_photos])) > len(lines) / 2:
         raise LabelError(
