@@ -122,7 +122,8 @@ def test_numbered_columns_of_ratings_are_not_one_rater(join, word, ends):
         return
     with pytest.raises(LabelError, match="may be of two raters; write one line a judgement, or n"):
         join(table.to_csv(index=False), None)
-    assert {*join(table.to_csv(index=False), names).judgements["rater"]} == {*names}
+    for chosen in (names, ["*"], [word + "*"]):
+        assert {*join(table.to_csv(index=False), chosen).judgements["rater"]} == {*names}
 
 
 @pytest.mark.parametrize(

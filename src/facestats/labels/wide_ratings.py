@@ -68,6 +68,7 @@ def wide_to_long(
     if chosen:
         columns = raw.columns.drop(headers["image"])
         possible = possible_raters(raw, {"image": headers["image"]})
+        possible += [column for column in columns if plain(column) in RATINGS["rating"]]
         raters = named_raters(chosen, columns, path, unmatched=columns.difference(possible))
         _refuse_passed_over(raw, chosen, columns.drop([*raters]), path)
         if everybody:  # who is called like those
