@@ -519,7 +519,11 @@ def test_a_mean_of_another_name_in_a_long_table_is_asked_about(join):
 def test_numbers_of_other_questions_are_no_photos(tmp_path):
     photos = [f"{i}.jpg" for i in range(1, 5)]
     faces = pd.DataFrame({"image": photos, "filename": photos})
-    for headers in (["F[1]", "F[2]", "BFI[1]", "BFI[2]"], ["Foto 1", "Foto 2", "BFI[1]", "BFI[2]"]):
+    for headers in (
+        ["F[1]", "F[2]", "BFI[1]", "BFI[2]"],
+        ["Foto 1", "Foto 2", "BFI[1]", "BFI[2]"],
+        ["Foto 1", "Foto 2", "How do you feel? - 1", "How do you feel? - 2"],
+    ):
         text = f"id,{','.join(headers)}\nx,3,4,5,1\ny,1,2,3,1\n"
         (tmp_path / "ratings.csv").write_text(text)
         with pytest.raises(

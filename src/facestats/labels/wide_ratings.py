@@ -120,7 +120,7 @@ def _refuse_both_ways(
     )
     named = [column for column in photos if not re.search(r"\.\w{3,4}\b", column)]
     several = [family for family, n in families.items() if n > 1 and "#" in family]
-    if [column for column in named if not column.isdigit() and "[" in column] and len(several) > 1:
+    if len(several) > 1 and any("[" in column or " - " in column for column in named):
         raise LabelError(
             f"{path}: the columns {listed(named[:2])}, … may be of photos, or of other questions; "
             "call those of photos by the names of their files"
