@@ -17,7 +17,7 @@ THREE = [["female", 30.0], ["male", 34.5], ["female", 28.0]]
 PLAIN = "image,gender,age\n00.jpg,female,30\n01.jpg,male,34.5\n02.jpg,female,28\n"
 
 
-def join_files(folder, **files):
+def join_files(folder, raters=None, **files):
     """Write files by name, text as bytes or rows of a workbook, and join them."""
     for name, content in files.items():
         path = folder / name.replace("__", ".")
@@ -25,7 +25,7 @@ def join_files(folder, **files):
             workbook({"Sheet1": content}).save(path)
         else:
             path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return join_labels(FACES, folder, folder / "manual.csv", "auto")
+    return join_labels(FACES, folder, folder / "manual.csv", "auto", None, raters)
 
 
 def workbook(sheets):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 
 import pandas as pd
@@ -11,13 +13,51 @@ import pandas as pd
 from facestats.errors import LabelError, suggestion
 from facestats.labels.cells import one_form, without_empty
 from facestats.labels.columns import listed
+from facestats.machine.output import one_line
 
 Chosen = Mapping[str, str | list[str]] | Sequence[str]
+
+SHOWN = 12  # raters in a warning
+# Ends of messages that ask who rated.
+ALL = "name the raters in labels.raters"
+CLOSE_ONE = f"if one is no rater's, remove it, and else {ALL}"
+CLOSE = f"if it is no rater's, remove it, and else {ALL}"
+
+
+def doubtful(column: str, what: str, path: Path) -> LabelError:
+    """The error for a column, or a rater, of which it is not clear whether it is a rater."""
+    return LabelError(f"{path}: the column {column!r} {what}; {CLOSE}")
 
 
 def names_of(chosen: Chosen | None) -> Sequence[str]:
     """The names of raters in `labels.raters`; none where it is a condition, or not set."""
     return () if chosen is None or isinstance(chosen, Mapping) else chosen
+
+
+def confirm_raters(raters: Sequence[str], columns: Iterable[str], path: Path) -> str:
+    """The warning that columns were read as raters', with the line of params.yaml that says so.
+
+    Parameters
+    ----------
+    raters : sequence of str
+        These columns.
+    columns : iterable of str
+        All others, but for the photos'.
+    path : Path
+        The file.
+    """
+    few = [*raters] if len(raters) <= SHOWN and not any("*" in rater for rater in raters) else []
+    alike = takewhile(lambda pair: pair[0] == pair[1], zip(min(raters), max(raters), strict=False))
+    start = "".join(letter for letter, _ in alike)
+    if not few and "*" not in start and not any(name.startswith(start) for name in columns):
+        few = [f"{start}*"]
+    names = json.dumps(few, ensure_ascii=False)
+    line = f"write `raters: {names}` below `labels:` in" if few else "name them in labels.raters of"
+    return one_line(
+        f"{path.name}: each of the columns {listed(raters[:SHOWN])}"
+        f"{', …' if len(raters) > SHOWN else ''} was taken for one rater's ratings; if that is so, "
+        f"{line} params.yaml, and else the raters alone"
+    )
 
 
 def chosen_lines(

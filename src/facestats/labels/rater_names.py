@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from facestats.labels.columns import LABELS, plain
+from facestats.labels.columns import LABELS, RATER, plain
 
 # Words in headers of statistics and counters, which are no raters: at a header's start or, from
 # three letters on, at its end.
@@ -35,7 +35,28 @@ STATISTIC_NAMES = frozenset(
     anzahl max maximum min minimum range spread overall ø mw mdn mode modus spannweite streuung
     """.split()
 )
+# In headers of ratings of other things than attractiveness.
+OTHER_TRAIT_HEADER = re.compile(
+    r"trust|domina|friendl|intellig|compet|masculin|feminin|likea?b|sympath|warmth|typical"
+    r"|distinctive|memorab|health|happi|aggress|confiden|sociab|smart"
+)
+# What was rated, in a column that may be called anything; a word or two.
+ATTRACTIVE = re.compile(r"\W*(\w+[\W_])?(attr|beaut|schön|hübsch)\w*\W*$", re.IGNORECASE)
+OTHER_TRAIT = re.compile(
+    rf"\W*(\w+[\W_])?({OTHER_TRAIT_HEADER.pattern}|vertrau|gesund|symm)\w*\W*$", re.IGNORECASE
+)
 PERSONAL = frozenset(word for name in ("age", "gender", "ethnicity") for word in LABELS[name])
+# Names of columns that are of groups of raters, or of answers, and not of one rater each.
+GROUPS = frozenset(
+    """
+    female females male males women woman men man girls boys frauen frau männer mann weiblich
+    männlich femmes hommes mujeres hombres
+    yes no ja nein oui non si like likes dislike dislikes up down win wins loss losses lost hot not
+    best worst pre post before after old young alt jung votes hits
+    """.split()
+)
+# Words of headers that number raters.
+RATER_WORDS = frozenset((*RATER, *"r p s vp coder student person".split()))
 EXTREMES = ("max", "maximum", "highest", "min", "minimum", "lowest")
 
 
@@ -93,3 +114,11 @@ def parts_of(header: str) -> list[str]:
     """The words and numbers of a header, however they are joined: `S1Q2`, `Rater1Attr`, `R1a`."""
     parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", header).casefold()
     return re.findall(r"[^\W\d_]+|\d+", parted)
+
+
+def parted_number(header: str) -> tuple[str, int | None]:
+    """The words of a header, and the number behind them; None without one."""
+    *start, end = words_of(header) or [""]
+    if end.isdecimal():
+        return " ".join(start), int(end)
+    return " ".join([*start, end]), None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -20,46 +20,23 @@ from facestats.labels.cells import (
     one_form,
     without_empty,
 )
-from facestats.labels.chosen_raters import Chosen, chosen_lines, names_of
-from facestats.labels.columns import RATINGS, describe_columns, find_columns, is_marked, plain
+from facestats.labels.chosen_raters import Chosen, chosen_lines, confirm_raters, names_of
+from facestats.labels.columns import RATINGS, describe_columns, find_columns, plain
 from facestats.labels.files import read_sheet
 from facestats.labels.name_index import NameIndex
-from facestats.labels.rater_columns import (
-    CLOSE,
-    OTHER_TRAIT_HEADER,
-    refuse_mixed,
+from facestats.labels.rater_lines import (
+    REPEAT,
+    refuse_doubtful,
     refuse_raters_beside,
-    statistic_of,
+    refuse_repeated,
+    refuse_several_traits,
 )
-from facestats.labels.rater_names import (
-    MEAN_RATER_NAMES,
-    is_called_statistic,
-    kind_of,
-    may_be_name,
-)
+from facestats.labels.rater_names import MEAN_RATER_NAMES, is_called_statistic
 from facestats.labels.traits import read_trait, trait_column
 from facestats.labels.wide_ratings import photo_columns, refuse_second_photos, wide_to_long
 
-REPEAT = "repeat"
-
 # PsychoPy's headers: `rating_slider.response`.
 ANSWER = re.compile(r"\.(response|rating|keys)$", re.IGNORECASE)
-# Headers of a column that names what was rated.
-TRAIT_COLUMN_NAMES = tuple(
-    """
-    trait question questiontext dimension attribute task scale construct adjective eigenschaft
-    frage
-    """.split()
-)
-
-
-# What was rated, in a column that may be called anything; a word or two.
-ATTRACTIVE = re.compile(r"\W*(\w+[\W_])?(attr|beaut|schön|hübsch)\w*\W*$", re.IGNORECASE)
-OTHER_TRAIT = re.compile(
-    rf"\W*(\w+[\W_])?({OTHER_TRAIT_HEADER.pattern}|vertrau|gesund|symm)\w*\W*$", re.IGNORECASE
-)
-MELTED = ("variable", "key", "name")  # what pandas and R call the columns of a table made long
-MOST_TRAITS = 60  # different values of such a column
 
 
 @dataclass
@@ -152,40 +129,38 @@ def read_ratings(
     if isinstance(raters, Mapping) and not everybody:
         raw = chosen_lines(raw, None, raters, path)
     photos = photo_columns(raw, sheet.questions, names)
-    candidates = _drop_redundant_rater_columns(raw).columns
-    headers = find_columns([column for column in candidates if column not in photos], RATINGS, path)
-    answers = [column for column in raw.columns if ANSWER.search(column)]
-    if "image" in headers and "rating" not in headers and len(answers) == 1:
-        headers["rating"] = answers[0]
+    headers = _find_headers(raw, photos, path)
     lacks = {"rating", "rater"} if names_of(raters) else {"rating"}
     are_columns = "image" in headers and not lacks <= {*headers}
-    if names_of(raters) and not everybody and not are_columns:
+    if names_of(raters) and everybody and photos and "rater" in headers:
+        raw = raw[~raw[headers["rater"]].map(is_called_statistic)]
+    elif names_of(raters) and not everybody and not are_columns:
         raw = chosen_lines(raw, headers.get("rater"), names_of(raters), path)
     notes = describe_columns(headers, path)
     if raters and len(raw) < everything:
         notes.append(f"{path.name}: labels.raters takes {len(raw)} of {everything} lines")
     trait, unread = trait_column(raw.columns), None
+    of_traits, to_confirm = [trait] if trait else [], []
+    if not are_columns and "rater" not in headers:
+        refuse_repeated(raw, path)
     if "image" in headers and not are_columns:
-        refuse_raters_beside(raw, headers, path)
-        refuse_second_photos(raw, headers["image"], names.photos, path, numbered=True)
-        of_traits = [trait] if trait else []
+        cells = _cells_of_lines(raw, headers, names, path)
         unread = raw.drop(columns=[*headers.values(), *of_traits])
-        cells = pd.DataFrame(
-            {name: without_empty(raw[headers[name]]) if name in headers else "" for name in RATINGS}
-        )
-        cells["column"] = headers["rating"]
     else:
-        of_traits, chosen = [], names_of(raters)
-        table = raw.drop(columns=[trait] if trait else [])
+        table, of_traits, chosen = raw.drop(columns=of_traits), [], names_of(raters)
         cells, note = wide_to_long(table, headers, photos, names.photos, path, chosen, everybody)
         notes.append(note)
+        if are_columns and not chosen:
+            found = [*cells["column"].unique()]
+            others = raw.columns.difference([*found, headers["image"]])
+            to_confirm = [confirm_raters(found, others, path)]
     traits = pd.Series(dtype="str") if trait is None else read_trait(sheet.table[trait], path)
     cells["trait"] = "" if trait is None else traits.reindex(cells.index)
     if not names_of(raters):
-        _refuse_doubtful(raw, cells, headers, path)
+        refuse_doubtful(raw, cells, headers, path)
     rated = cells["image"].ne("") & as_numbers(cells["rating"]).notna()
     judged = raw[rated.groupby(level=0).any().reindex(raw.index, fill_value=False)]
-    _refuse_other_traits(judged.drop(columns=of_traits), path)
+    refuse_several_traits(judged.drop(columns=of_traits), path)
     cells, guessed = _ratings_alone(cells, headers, path, mistakes)
     filenames = names.resolve(cells["image"].rename(headers.get("image", "image")), path, mistakes)
     # Survey tools write lines for greetings and questions, too.
@@ -197,12 +172,33 @@ def read_ratings(
     return Ratings(
         judgements=judgements,
         repeats=repeats,
-        guessed=[*sheet.notes, *guessed],
+        guessed=[*sheet.notes, *to_confirm, *guessed],
         notes=notes,
         unread=unread,
         order=[*dict.fromkeys(traits)],
         by_anybody=None if every is None else every.judgements,
     )
+
+
+def _find_headers(raw: pd.DataFrame, photos: Collection[str], path: Path) -> dict[str, str]:
+    """The header of each known column; columns of `photos` are none."""
+    candidates = _drop_redundant_rater_columns(raw).columns
+    headers = find_columns([column for column in candidates if column not in photos], RATINGS, path)
+    answers = [column for column in raw.columns if ANSWER.search(column)]
+    if "image" in headers and "rating" not in headers and len(answers) == 1:
+        headers["rating"] = answers[0]
+    return headers
+
+
+def _cells_of_lines(
+    raw: pd.DataFrame, headers: Mapping[str, str], names: NameIndex, path: Path
+) -> pd.DataFrame:
+    """The cells of a file with one line a judgement, by column."""
+    refuse_raters_beside(raw, headers, path)
+    refuse_second_photos(raw, headers["image"], names.photos, path, numbered=True)
+    columns = {name: without_empty(raw[headers[name]]) for name in RATINGS if name in headers}
+    cells = pd.DataFrame({name: columns.get(name, "") for name in RATINGS}, index=raw.index)
+    return cells.assign(column=headers["rating"])
 
 
 def _ratings_alone(
@@ -243,46 +239,6 @@ def _ratings_alone(
     return cells, warnings
 
 
-def _refuse_doubtful(
-    raw: pd.DataFrame, cells: pd.DataFrame, headers: Mapping[str, str], path: Path
-) -> None:
-    """Raise `LabelError` where it is not clear who rated, or what; `labels.raters` tells."""
-    melted = [column for column in raw.columns if plain(column) in MELTED]
-    if {"image", "rating"} <= {*headers} and "rater" not in headers and melted:
-        raise LabelError(
-            f"{path}: the column {melted[0]!r} may be that of the raters; call it rater, or remove "
-            "it"
-        )
-    if {"image", "rating"} <= {*headers}:
-        _refuse_statistics(cells, path)
-    if "image" not in headers or "rater" in headers:
-        refuse_mixed(cells, path)
-    _refuse_traits_by_value(raw, path)
-
-
-def _refuse_statistics(cells: pd.DataFrame, path: Path) -> None:
-    """Raise `LabelError` where a rater is called like a statistic of the others, and may be it."""
-    called = [
-        name
-        for name in cells["rater"].unique()
-        if plain(name) not in ("", *MEAN_RATER_NAMES) and is_called_statistic(name)
-    ]
-    nameless = [""] if (cells["rater"] == "").any() else []
-    if not called + nameless:
-        return
-    numbers = cells.assign(rating=as_numbers(cells["rating"]))
-    by_rater = numbers.pivot_table(
-        index=["image", "trait"], columns="rater", values="rating", aggfunc="first"
-    )
-    raters = by_rater.columns.difference(["", *called])
-    kinds = [kind_of(rater) for rater in raters]
-    for name in by_rater.columns.intersection(called + nameless):
-        how = statistic_of(by_rater[name].to_numpy(), by_rater[raters].to_numpy())
-        if how or (name and not may_be_name(name, kinds)):
-            what = f"is the {how} of the others" if how else "is called like a statistic"
-            raise LabelError(f"{path}: the rater {name!r} {what}; {CLOSE}")
-
-
 def _one_judgement_each(
     filenames: pd.Series, cells: pd.DataFrame, path: Path, mistakes: Mistakes
 ) -> tuple[pd.DataFrame, int]:
@@ -320,40 +276,6 @@ def _one_judgement_each(
     mistakes.count(path, max(0, int(differs.sum()) - SHOWN))
     again = frame.duplicated(["filename", "rater", "trait"]) & has_rater_and_face
     return frame[~again], int(repeats.sum())
-
-
-def _refuse_other_traits(raw: pd.DataFrame, path: Path) -> None:
-    """Raise a `LabelError` if a column says that several traits were rated."""
-    for column in raw.columns:
-        if plain(column) not in TRAIT_COLUMN_NAMES or is_marked(column):
-            continue
-        values = without_empty(raw[column])
-        several = list(dict.fromkeys(values[values != ""]))
-        if len(several) > 1:
-            raise LabelError(
-                f"{path}: the column {column!r} has {', '.join(map(repr, several[:3]))}, so "
-                "several things were rated; leave only the lines on one"
-            )
-
-
-def _refuse_traits_by_value(raw: pd.DataFrame, path: Path) -> None:
-    """Raise `LabelError` for a column, however called, that names attractiveness and other traits.
-
-    Where each rater judges one trait, nothing else tells them apart.
-    """
-    for column in raw.columns:
-        values = without_empty(raw[column]).unique()
-        known = is_marked(column) or plain(column) in TRAIT_COLUMN_NAMES
-        if len(values) > MOST_TRAITS or known:
-            continue
-        own = [value for value in values if ATTRACTIVE.match(value)]
-        other = [value for value in values if OTHER_TRAIT.match(value)]
-        if own and other:
-            raise LabelError(
-                f"{path}: the column {column!r} has {own[0]!r} and {other[0]!r}, so several things "
-                "were rated; call it trait, or leave only the lines on one (labels.raters: "
-                '["*"] takes all)'
-            )
 
 
 def _other_answers(cells: pd.DataFrame) -> pd.Series:

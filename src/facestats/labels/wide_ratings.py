@@ -13,25 +13,32 @@ import pandas as pd
 
 from facestats.errors import LabelError
 from facestats.labels.cells import as_numbers, without_empty
-from facestats.labels.chosen_raters import named_raters
+from facestats.labels.chosen_raters import ALL, named_raters
 from facestats.labels.columns import LABELS, RATINGS, listed, no_image_column, plain
 from facestats.labels.name_index import NameIndex
 from facestats.labels.names import PhotoNames, has_extension
 from facestats.labels.rater_columns import (
-    ALL,
-    OTHER_TRAIT_HEADER,
     find_raters,
     known_columns,
     possible_raters,
-    statistic_of,
 )
-from facestats.labels.rater_names import MEAN_RATER_NAMES, is_called_statistic, kind_of, summarizes
+from facestats.labels.rater_names import (
+    MEAN_RATER_NAMES,
+    OTHER_TRAIT_HEADER,
+    is_called_statistic,
+    kind_of,
+    summarizes,
+)
+from facestats.labels.rater_numbers import statistic_of
 
 # In headers of ratings of other things than attractiveness.
 OTHER_QUESTION = re.compile(
     rf"{OTHER_TRAIT_HEADER.pattern}|how old|\bage\b|attention|check|familiar"
 )
+# Headers of columns that may name who rated.
+NAMES = frozenset("name names code initials kürzel vorname firstname email nickname".split())
 ENDS = 8  # lines above or below that may be statistics
+HALF = 0.5
 SHOWN = 40  # raters in a note
 _LONG = 2000  # letters of a header or question that may hold a photo's name
 
@@ -148,6 +155,13 @@ def _photo_columns_to_long(
             f"{path}: the column {other[0]!r} is not about attractiveness; leave only the ratings "
             "that you mean"
         )
+    for column in raw.columns if rater_column is None else ():
+        names = without_empty(raw[column])
+        if plain(column) in NAMES and names[names != ""].duplicated().any():
+            raise LabelError(
+                f"{path}: the column {column!r} has {names[names.duplicated()].iloc[0]!r} twice; "
+                "if it names who rated, call it rater and leave one line each, and else remove it"
+            )
     if rater_column:
         rater = without_empty(raw[rater_column])
     else:  # the first column that is different in all lines
@@ -224,10 +238,14 @@ def refuse_second_photos(
 ) -> None:
     """Raise `LabelError` where a further column names other photos, as in tables side by side.
 
-    With `numbered`, only one that is called like the first, as `image2`.
+    With `numbered`, only one that is called like the first, as `image2`, or names files where the
+    first has numbers, as of trials.
     """
     first = without_empty(raw[image])
     alike = [name for name in raw.columns if plain(name).rstrip("0123456789") == plain(image)]
+    if numbered and as_numbers(first[first != ""]).notna().all():  # of trials, maybe
+        wordy = [name for name in raw.columns if as_numbers(raw[name]).isna().any()]
+        alike += [name for name in wordy if sum(map(has_extension, raw[name])) > len(raw) * HALF]
     for column in alike if numbered else raw.columns:
         if column == image:
             continue

@@ -1,0 +1,213 @@
+"""Single judgements, one a line, that may be no rater's, or of something else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from facestats.errors import LabelError
+from facestats.labels.cells import as_numbers, without_empty
+from facestats.labels.chosen_raters import CLOSE, doubtful
+from facestats.labels.columns import is_marked, plain
+from facestats.labels.rater_columns import NUMERIC, TELLING, possible_raters
+from facestats.labels.rater_names import (
+    ATTRACTIVE,
+    MEAN_RATER_NAMES,
+    OTHER_TRAIT,
+    is_called_statistic,
+    kind_of,
+    may_be_name,
+    words_of,
+)
+from facestats.labels.rater_numbers import are_between, around, ends_of, statistic_of
+
+# Headers of a column that names what was rated.
+TRAIT_COLUMN_NAMES = tuple(
+    """
+    trait question questiontext dimension attribute task scale construct adjective eigenschaft
+    frage
+    """.split()
+)
+MELTED = ("variable", "key", "name")  # what pandas and R call the columns of a table made long
+REPEAT = "repeat"  # the type of a rater's second judgement
+MOST_TRAITS = 60  # different values of such a column
+
+
+def refuse_doubtful(
+    raw: pd.DataFrame, cells: pd.DataFrame, headers: Mapping[str, str], path: Path
+) -> None:
+    """Raise `LabelError` where it is not clear who rated, or what; `labels.raters` tells."""
+    melted = [column for column in raw.columns if plain(column) in MELTED]
+    if {"image", "rating"} <= {*headers} and "rater" not in headers and melted:
+        raise LabelError(
+            f"{path}: the column {melted[0]!r} may be that of the raters; call it rater, or remove "
+            "it"
+        )
+    if {"image", "rating"} <= {*headers}:
+        _refuse_statistics(cells, path)
+        if "rater" not in headers:
+            _refuse_types_of_trials(cells, headers, path)
+    if "image" not in headers or "rater" in headers:
+        _refuse_mixed(cells, path)
+    _refuse_traits_by_value(raw, path)
+
+
+def refuse_repeated(raw: pd.DataFrame, path: Path) -> None:
+    """Raise `LabelError` where the lines of a file stand in it twice, and nobody's name tells."""
+    half = len(raw) // 2
+    if half >= TELLING and (raw[:half].to_numpy() == raw[-half:].to_numpy()).all():
+        raise LabelError(
+            f"{path}: its lines stand in it twice, from line {raw.index[-half]} on; remove the "
+            "second ones, or write who rated in a column `rater`"
+        )
+
+
+def _refuse_types_of_trials(cells: pd.DataFrame, headers: Mapping[str, str], path: Path) -> None:
+    """Raise `LabelError` where photos were shown in trials of several types, as jsPsych logs."""
+    is_rated = as_numbers(cells["rating"]).notna() & cells["image"].ne("")
+    types = cells.loc[is_rated & ~cells["rating_type"].isin(["", REPEAT]), "rating_type"].unique()
+    if len(types) > 1:
+        raise LabelError(
+            f"{path}: the column {headers['rating_type']!r} has {types[0]!r} and {types[1]!r}, so "
+            "several things may have been asked; leave only the lines on one"
+        )
+
+
+def _refuse_mixed(cells: pd.DataFrame, path: Path) -> None:
+    """Raise `LabelError` where lines are called like raters, and are none: `anna_rt`, `width`.
+
+    Parameters
+    ----------
+    cells : DataFrame of str
+        `rater` and `rating` of each judgement.
+    path : Path
+        The file, for messages.
+    """
+    numbers = as_numbers(cells["rating"])
+    values = {
+        name: own.dropna()
+        for name, own in numbers.groupby(cells["rater"])
+        if name and plain(name) not in MEAN_RATER_NAMES
+    }
+    by_words = {tuple(words_of(name)): name for name in values}
+    added: dict[str, list[str]] = {}
+    for words, name in by_words.items():
+        if len(words) > 1 and words[:-1] in by_words:
+            added.setdefault(words[-1], []).append(name)
+    for end, names in added.items():
+        if len(names) > 1 and not end.isdigit():
+            raise doubtful(names[0], "may be of the same rater as another", path)
+    telling = {name: own for name, own in values.items() if len(own) >= TELLING}
+    if len(telling) < 2:
+        return
+    lows = np.array([own.min() for own in telling.values()])
+    highs = np.array([own.max() for own in telling.values()])
+    parted = [name for name, own in telling.items() if (own % 1 != 0).mean() > NUMERIC]
+    if len(parted) == 1 and all((telling[name] % 1 == 0).all() for name in {*telling} - {*parted}):
+        raise doubtful(parted[0], "has decimals, and no other has", path)
+    for name, least, most in zip(telling, lows, highs, strict=True):
+        if lows.min() < least and most < highs.max():
+            continue  # within the others
+        others = pd.Series([np.delete(lows, [*telling].index(name)).min(), highs.max()])
+        if most == highs.max():
+            others[1] = np.delete(highs, [*telling].index(name)).max()
+        low, high = ends_of(others)
+        if least > high + (high - low) or most < low - (high - low):
+            raise doubtful(name, f"has {least:g} to {most:g}, far from the others", path)
+
+
+def _refuse_statistics(cells: pd.DataFrame, path: Path) -> None:
+    """Raise `LabelError` where a rater is called like a statistic of the others, and may be it."""
+    called = [
+        name
+        for name in cells["rater"].unique()
+        if name and plain(name) not in MEAN_RATER_NAMES and is_called_statistic(name)
+    ]
+    nameless = [""] if (cells["rater"] == "").any() else []
+    if not called + nameless:
+        return
+    numbers = cells.assign(rating=as_numbers(cells["rating"]))
+    by_rater = numbers.pivot_table(
+        index=["image", "trait"], columns="rater", values="rating", aggfunc="first"
+    )
+    raters = by_rater.columns.difference(["", *called])
+    kinds = [kind_of(rater) for rater in raters]
+    for name in by_rater.columns.intersection(called + nameless):
+        how = statistic_of(by_rater[name].to_numpy(), by_rater[raters].to_numpy())
+        if how or (name and not may_be_name(name, kinds)):
+            what = f"is the {how} of the others" if how else "is called like a statistic"
+            raise LabelError(f"{path}: the rater {name!r} {what}; {CLOSE}")
+
+
+def refuse_raters_beside(raw: pd.DataFrame, headers: Mapping[str, str], path: Path) -> None:
+    """Raise `LabelError` where ratings may be one of several raters' in a line, or a mean."""
+    others = {name: as_numbers(without_empty(raw[name])) for name in possible_raters(raw, headers)}
+    own = as_numbers(without_empty(raw[headers["rating"]]))
+    is_read, is_alone = own.notna(), "rater" not in headers
+    if len(others) > 1 and is_alone:
+        rounding = 0.51 if (own[is_read] % 1 == 0).all() else None
+        table = np.column_stack([*others.values()])[is_read]
+        if how := statistic_of(own[is_read].to_numpy(), table, rounding):
+            raise LabelError(
+                f"{path}: the column {headers['rating']!r} is the {how} of others, such as "
+                f"{next(iter(others))!r}; if these are raters', name them in labels.raters, and "
+                "else remove them"
+            )
+    if len(others) > 1 and not is_read.any():
+        raise LabelError(
+            f"{path}: the column {headers['rating']!r} has no rating, and others, such as "
+            f"{next(iter(others))!r}, may be raters'; remove it, or name them in labels.raters"
+        )
+    is_one_each = is_alone and without_empty(raw[headers["image"]]).is_unique and is_read.any()
+    again = [
+        name
+        for name, numbers in others.items()
+        if _without_number(name) == _without_number(headers["rating"])
+        or (is_one_each and are_between(numbers.to_numpy(), around(own)))
+    ]
+    if again:
+        raise LabelError(
+            f"{path}: the columns {headers['rating']!r} and {again[0]!r} may be of two raters; "
+            "write one line a judgement, or name the columns of all raters in labels.raters"
+        )
+
+
+def _without_number(header: str) -> str:
+    return plain(header).rstrip("0123456789")
+
+
+def refuse_several_traits(raw: pd.DataFrame, path: Path) -> None:
+    """Raise a `LabelError` if a column says that several traits were rated."""
+    for column in raw.columns:
+        if plain(column) not in TRAIT_COLUMN_NAMES or is_marked(column):
+            continue
+        values = without_empty(raw[column])
+        several = list(dict.fromkeys(values[values != ""]))
+        if len(several) > 1:
+            raise LabelError(
+                f"{path}: the column {column!r} has {', '.join(map(repr, several[:3]))}, so "
+                "several things were rated; leave only the lines on one"
+            )
+
+
+def _refuse_traits_by_value(raw: pd.DataFrame, path: Path) -> None:
+    """Raise `LabelError` for a column, however called, that names attractiveness and other traits.
+
+    Where each rater judges one trait, nothing else tells them apart.
+    """
+    for column in raw.columns:
+        values = without_empty(raw[column]).unique()
+        known = is_marked(column) or plain(column) in TRAIT_COLUMN_NAMES
+        if len(values) > MOST_TRAITS or known:
+            continue
+        own = [value for value in values if ATTRACTIVE.match(value)]
+        other = [value for value in values if OTHER_TRAIT.match(value)]
+        if own and other:
+            raise LabelError(
+                f"{path}: the column {column!r} has {own[0]!r} and {other[0]!r}, so several things "
+                "were rated; call it trait, or leave only the lines on one (labels.raters: "
+                '["*"] takes all)'
+            )

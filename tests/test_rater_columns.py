@@ -1,0 +1,250 @@
+"""Tables of ratings that may be of something else, and how one says that they are raters'."""
+
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from facestats.errors import LabelError
+from facestats.labels.joining import join_labels
+from label_files import IMAGES, join_files
+
+
+@pytest.fixture
+def join(tmp_path):
+    return partial(join_files, tmp_path)
+
+
+def table_of(headers, n=12, low=1, high=7, seed=0):
+    """Ratings by one column each."""
+    rng = np.random.default_rng(seed)
+    quality = rng.uniform(low, high, n)
+    columns = {}
+    for header in headers:
+        noisy = quality + rng.normal(0, (high - low) / 6, n)
+        columns[header] = np.clip(noisy.round(), low, high).astype(int)
+    return pd.DataFrame({"image": IMAGES[:n], **columns})
+
+
+def test_columns_that_were_taken_for_raters_are_named_in_a_warning(join):
+    text = table_of(["Anna", "Ben", "Condition"]).to_csv(index=False)
+    warnings = join(ratings__csv=text).warnings
+    assert warnings == [
+        "ratings.csv: each of the columns Anna, Ben, Condition was taken for one rater's ratings; "
+        'if that is so, write `raters: ["Anna", "Ben", "Condition"]` below `labels:` in '
+        "params.yaml, and else the raters alone"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("headers", "raters"),
+    [
+        (["Anna", 'Ben "B"'], None),
+        (["anna", "Ünal"], None),
+        ([f"R{i}" for i in range(20)], '["R*"]'),
+        ([f"{chr(65 + i)}{chr(90 - i)}" for i in range(20)], '["*"]'),
+    ],
+)
+def test_the_line_of_a_warning_ends_it(join, headers, raters):
+    text = table_of(headers).to_csv(index=False)
+    first = join(ratings__csv=text)
+    line = first.warnings[0].partition("`raters: ")[2].partition("`")[0]
+    assert raters in (None, line)
+    then = join(ratings__csv=text, raters=yaml.safe_load(line))
+    assert then.warnings == []
+    assert then.judgements.equals(first.judgements)
+
+
+def test_statistics_beside_many_raters_fit_no_line_of_a_warning(join):
+    headers = [f"{chr(65 + i)}{chr(90 - i)}" for i in range(20)]
+    table = table_of(headers)
+    text = table.assign(Mean=table[headers].mean(axis=1)).to_csv(index=False)
+    assert "if that is so, name them in labels.raters" in join(ratings__csv=text).warnings[0]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        ["R1a", "R2a", "R3a", "R4a", "R1b"],
+        ["R1", "R2", "R01"],
+        ["anna", "ben", "annab"],
+        ["anna", "ben", "anna*"],
+        ["AK", "JB", "AKRT"],
+        ["K7", "B2", "K7F22"],
+        ["P1_attr", "P2_attr", "P3_symm", "P4_symm"],
+        ["P1_attr", "P2_symm"],
+        ["1attr", "2attr", "3symm"],
+        ["Anna (attr)", "Ben (attr)", "Cem (symm)"],
+        ["Anna [attr]", "Ben [symm]"],
+        ["Anna attr", "Ben symm"],
+        ["Anna attr", "Ben attr", "Cem symm", "Dora symm"],
+        ["symm Anna", "symm Ben", "attr Cem"],
+        ["Rater 1 (attractive)", "Rater 2 (symmetry)"],
+        ["JK92", "AB71", "T1", "H1"],
+        ["9a", "9b"],
+    ],
+)
+def test_columns_of_one_rater_or_of_several_questions_are_asked_about(join, headers):
+    text = table_of(headers).to_csv(index=False)
+    with pytest.raises(LabelError, match=r"may be of one rater|different things|is called unlike"):
+        join(ratings__csv=text)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [f"r{i}" for i in range(1, 25)],
+        ["Ann", "Anna", "Zoe"],
+        ["P1_attr", "P2_attr", "P11_attr"],
+        ["Anna attr", "Ben attr"],
+        ["attr_1", "attr_2"],
+        ["a", "b"],
+        ["Rater 1 (attr)", "Rater 2 (attr)"],
+    ],
+)
+def test_plain_columns_of_raters_are_read(join, headers):
+    judged = join(ratings__csv=table_of(headers).to_csv(index=False)).judgements
+    assert {*judged["rater"]} == {*headers}
+
+
+def tallies(k, raters, n=12, seed=0):
+    """How many of the raters gave each of k answers, by photo."""
+    rng = np.random.default_rng(seed)
+    shares = rng.dirichlet(np.ones(k), n)
+    return np.array([rng.multinomial(number, own) for number, own in zip(raters, shares, strict=1)])
+
+
+@pytest.mark.parametrize("header", ["{}", "star{}", "Rating {}", "p{}", "n_{}", "{} stars"])
+@pytest.mark.parametrize("k", [5, 7])
+@pytest.mark.parametrize("how", ["counts", "shares", "percent", "rounded"])
+def test_counts_and_shares_of_answers_are_no_ratings(join, header, k, how):
+    counts = tallies(k, [30] * 12)
+    numbers = {
+        "counts": counts,
+        "shares": counts / 30,
+        "percent": (counts / 0.3).round(1),
+        "rounded": (counts / 0.3).round(),
+    }[how]
+    table = pd.DataFrame(numbers, columns=[header.format(i) for i in range(1, k + 1)])
+    with pytest.raises(LabelError):
+        join(ratings__csv=table.assign(image=IMAGES[:12]).to_csv(index=False))
+
+
+@pytest.mark.parametrize("header", ["{}", "star{}", "Rating {}", "answer {}"])
+def test_counts_of_answers_by_different_numbers_of_raters_are_no_ratings(join, header):
+    counts = tallies(5, [*range(20, 32)])
+    table = pd.DataFrame(counts, columns=[header.format(i) for i in range(1, 6)])
+    with pytest.raises(LabelError, match="may tell how many raters gave an answer"):
+        join(ratings__csv=table.assign(image=IMAGES[:12]).to_csv(index=False))
+    rated = table_of([header.format(i) for i in range(1, 6)])
+    assert join(ratings__csv=rated.to_csv(index=False)).judgements["rater"].nunique() == 5
+
+
+@pytest.mark.parametrize(
+    ("headers", "low", "high", "decimals"),
+    [
+        (["Männer", "Frauen"], 1, 7, 0),
+        (["likes", "dislikes"], 1, 7, 0),
+        (["w", "m"], 1, 7, 0),
+        (["Hamburg", "Berlin"], 1, 7, 2),
+        (["2023", "2024"], 1, 7, 2),
+        (["kids", "teens", "adults"], 1, 7, 1),
+        (["thumbs", "hearts"], 3, 60, 0),
+    ],
+)
+def test_means_and_counts_of_groups_are_no_ratings(join, headers, low, high, decimals):
+    table = table_of(headers, low=low, high=high)
+    if decimals:
+        table[headers] += np.random.default_rng(1).uniform(-0.4, 0.4, (12, len(headers)))
+    with pytest.raises(LabelError, match=r"may be of a group|as means have|as counts have"):
+        join(ratings__csv=table.round(decimals).to_csv(index=False))
+
+
+def test_a_line_that_tells_what_each_rater_judged_is_asked_about(join):
+    table = table_of(["Anna", "Ben", "Cem"])
+    told = pd.DataFrame([["trait", "attractive", "attractive", "trustworthy"]], columns=[*table])
+    text = pd.concat([told, table]).to_csv(index=False)
+    with pytest.raises(LabelError, match="line 2: 'attractive' and 'trustworthy' may tell what"):
+        join(ratings__csv=text)
+
+
+def numbered_photos(tmp_path, text):
+    """Labels of photos that are called by numbers."""
+    photos = [f"{i}.jpg" for i in range(1, 9)]
+    (tmp_path / "ratings.csv").write_text(text)
+    faces = pd.DataFrame({"image": photos, "filename": photos})
+    return join_labels(faces, tmp_path, tmp_path / "none", "auto")
+
+
+@pytest.mark.parametrize("other", ["stimulus", "target", "name of file"])
+def test_numbers_of_trials_are_no_photos(tmp_path, other):
+    """Each rating was that of another photo."""
+    lines = [f"{i},{9 - i}.jpg,{rater},{i % 5 + 1}" for i in range(1, 9) for rater in "ab"]
+    with pytest.raises(LabelError, match=r"name different photos|could both be"):
+        numbered_photos(tmp_path, "\n".join([f"image,{other},rater,rating", *lines]))
+    lines = [f"{i},{i}.jpg,{rater},{i % 5 + 1}" for i in range(1, 9) for rater in "ab"]
+    text = "\n".join(["image,name of file,rater,rating", *lines])
+    assert len(numbered_photos(tmp_path, text).judgements) == 16
+
+
+def test_trials_of_several_types_without_a_rater_are_asked_about(join):
+    """A click on "I know her" was a rating."""
+    lines = [
+        f"{name},{kind},{answer}"
+        for name in IMAGES[:6]
+        for kind, answer in (("image-slider-response", 5), ("image-button-response", 0))
+    ]
+    text = "\n".join(["stimulus,trial_type,response", *lines])
+    with pytest.raises(LabelError, match="so several things may have been asked"):
+        join(ratings__csv=text)
+    assert (
+        len(join(ratings__csv="\n".join([text[: text.index("\n")], *lines[::2]])).judgements) == 6
+    )
+
+
+@pytest.mark.parametrize("name", ["⌀", "Schnitt", "平均"])
+def test_means_by_whatever_sign_in_a_long_table_are_asked_about(join, name):
+    table = table_of(["P1", "P2", "P3"]).set_index("image")
+    table[name] = table.mean(axis=1).round(2)
+    long = table.reset_index().melt("image", None, "rater", "rating").to_csv(index=False)
+    with pytest.raises(LabelError, match=f"'{name}' has decimals, and no other has"):
+        join(ratings__csv=long)
+
+
+@pytest.mark.parametrize("header", ["image,rating", "Timestamp,00.jpg,01.jpg"])
+def test_a_file_that_stands_in_itself_twice_is_asked_about(join, header):
+    n = header.count(",")
+    lines = [
+        ",".join([IMAGES[i] if n == 1 else f"10:0{i}", *[str((i * k) % 5 + 1) for k in range(n)]])
+        for i in range(8)
+    ]
+    assert len(join(ratings__csv="\n".join([header, *lines])).judgements) == 8 * n
+    with pytest.raises(LabelError, match="its lines stand in it twice, from line 10 on"):
+        join(ratings__csv="\n".join([header, *lines, *lines]))
+
+
+def test_a_column_of_ratings_without_one_beside_raters_is_asked_about(join):
+    table = table_of(["Anna", "Ben"]).assign(rating="")
+    with pytest.raises(LabelError, match="the column 'rating' has no rating, and others, such as"):
+        join(ratings__csv=table.to_csv(index=False))
+
+
+@pytest.mark.parametrize("header", ["Name", "code", "Initials"])
+def test_somebody_who_rated_twice_is_asked_about(join, header):
+    text = f"{header},00.jpg,01.jpg\nann,3,5\nben,4,2\nann,5,1\n"
+    with pytest.raises(LabelError, match=f"the column '{header}' has 'ann' twice; if it names who"):
+        join(ratings__csv=text)
+    assert len(join(ratings__csv=text.replace("ann,5", "cem,2")).judgements) == 6
+
+
+def test_a_line_of_ages_takes_no_means_of_another_dataset(tmp_path):
+    ages = "Age,30,44,28\nanna,3,4,\nben,2,5,\n"
+    (tmp_path / "ratings.csv").write_text(f"rater,00.jpg,01.jpg,02.jpg\n{ages}")
+    labels = "image,dataset,rating\n00.jpg,one,2\n01.jpg,one,3\n02.jpg,other,4\n"
+    (tmp_path / "labels.csv").write_text(labels)
+    faces = pd.DataFrame({"image": IMAGES[:3], "filename": IMAGES[:3]})
+    for raters in (["anna", "ben"], ["anna"]):
+        joined = join_labels(faces, tmp_path, tmp_path / "none", "auto", None, raters)
+        assert joined.table["rating"].notna().all()
