@@ -61,7 +61,8 @@ def test_statistics_beside_many_raters_fit_no_line_of_a_warning(join):
     headers = [f"{chr(65 + i)}{chr(90 - i)}" for i in range(20)]
     table = table_of(headers)
     text = table.assign(Mean=table[headers].mean(axis=1)).to_csv(index=False)
-    assert "if that is so, name them in labels.raters" in join(ratings__csv=text).warnings[0]
+    expected = "ratings, and Mean for nobody's; if that is so, name them in labels.raters"
+    assert expected in join(ratings__csv=text).warnings[0]
 
 
 @pytest.mark.parametrize(
@@ -72,6 +73,11 @@ def test_statistics_beside_many_raters_fit_no_line_of_a_warning(join):
         ["anna", "ben", "annab"],
         ["anna", "ben", "anna*"],
         ["AK", "JB", "AKRT"],
+        ["S1Q1", "S2Q1", "S3Q1", "S1Q2"],
+        ["R1.1", "R2.1", "R1.2"],
+        ["Block1R1", "Block1R2", "Block2R1"],
+        ["anna", "ben", "banna", "bben"],
+        ["K7F2", "M3X9", "K7F22", "M3X92"],
         ["K7", "B2", "K7F22"],
         ["P1_attr", "P2_attr", "P3_symm", "P4_symm"],
         ["P1_attr", "P2_symm"],
@@ -150,6 +156,7 @@ def test_counts_of_answers_by_different_numbers_of_raters_are_no_ratings(join, h
         (["w", "m"], 1, 7, 0),
         (["Hamburg", "Berlin"], 1, 7, 2),
         (["2023", "2024"], 1, 7, 2),
+        (["Lab 1", "Lab 2"], 1, 7, 1),
         (["kids", "teens", "adults"], 1, 7, 1),
         (["thumbs", "hearts"], 3, 60, 0),
     ],
@@ -158,8 +165,32 @@ def test_means_and_counts_of_groups_are_no_ratings(join, headers, low, high, dec
     table = table_of(headers, low=low, high=high)
     if decimals:
         table[headers] += np.random.default_rng(1).uniform(-0.4, 0.4, (12, len(headers)))
-    with pytest.raises(LabelError, match=r"may be of a group|as means have|as counts have"):
+    with pytest.raises(LabelError, match=r"of a group|as means have|as counts have|thing by two"):
         join(ratings__csv=table.round(decimals).to_csv(index=False))
+
+
+@pytest.mark.parametrize("form", ["lines", "columns", "photos"])
+def test_rounded_means_by_whatever_name_are_asked_about(join, form):
+    table = table_of(["Anna", "Ben", "Cem", "Dora", "Eva"], n=20).set_index("image")
+    table["Schnitt"] = table.mean(axis=1).round().astype(int)
+    long = table.reset_index().melt("image", None, "rater", "rating")
+    texts = {
+        "lines": long.to_csv(index=False),
+        "columns": table.to_csv(),
+        "photos": table.T.rename_axis("rater").to_csv(),
+    }
+    with pytest.raises(LabelError, match=r"'Schnitt' is the mean of|found 'Schnitt', expected a r"):
+        join(ratings__csv=texts[form])
+    assert {*join(ratings__csv=texts[form], raters=["*"]).judgements["rater"]} == {*table}
+
+
+def test_raters_who_agree_with_the_only_other_are_read(join):
+    lines = [
+        f"{name},{rater},{i % 5 + 1}"
+        for i, name in enumerate(IMAGES[:40])
+        for rater in (f"P{i // 20}", f"P{2 + i // 20}")
+    ]
+    assert len(join(ratings__csv="\n".join(["image,rater,rating", *lines])).judgements) == 80
 
 
 def test_a_line_that_tells_what_each_rater_judged_is_asked_about(join):
@@ -209,7 +240,7 @@ def test_means_by_whatever_sign_in_a_long_table_are_asked_about(join, name):
     table = table_of(["P1", "P2", "P3"]).set_index("image")
     table[name] = table.mean(axis=1).round(2)
     long = table.reset_index().melt("image", None, "rater", "rating").to_csv(index=False)
-    with pytest.raises(LabelError, match=f"'{name}' has decimals, and no other has"):
+    with pytest.raises(LabelError, match=f"'{name}' is the mean of the others"):
         join(ratings__csv=long)
 
 

@@ -34,30 +34,34 @@ def names_of(chosen: Chosen | None) -> Sequence[str]:
     return () if chosen is None or isinstance(chosen, Mapping) else chosen
 
 
-def confirm_raters(raters: Sequence[str], columns: Iterable[str], path: Path) -> str:
+def confirm_raters(raters: Sequence[str], others: Sequence[str], path: Path) -> str:
     """The warning that columns were read as raters', with the line of params.yaml that says so.
 
     Parameters
     ----------
     raters : sequence of str
         These columns.
-    columns : iterable of str
-        All others, but for the photos'.
+    others : sequence of str
+        All others, but for the photos' and labels.
     path : Path
         The file.
     """
     few = [*raters] if len(raters) <= SHOWN and not any("*" in rater for rater in raters) else []
     alike = takewhile(lambda pair: pair[0] == pair[1], zip(min(raters), max(raters), strict=False))
     start = "".join(letter for letter, _ in alike)
-    if not few and "*" not in start and not any(name.startswith(start) for name in columns):
+    if not few and "*" not in start and not any(name.startswith(start) for name in others):
         few = [f"{start}*"]
     names = json.dumps(few, ensure_ascii=False)
     line = f"write `raters: {names}` below `labels:` in" if few else "name them in labels.raters of"
+    passed_over = f", and {_first(others)} for nobody's" if others else ""
     return one_line(
-        f"{path.name}: each of the columns {listed(raters[:SHOWN])}"
-        f"{', …' if len(raters) > SHOWN else ''} was taken for one rater's ratings; if that is so, "
-        f"{line} params.yaml, and else the raters alone"
+        f"{path.name}: each of the columns {_first(raters)} was taken for one rater's ratings"
+        f"{passed_over}; if that is so, {line} params.yaml, and else the raters alone"
     )
+
+
+def _first(columns: Sequence[str]) -> str:
+    return listed(columns[:SHOWN]) + (", …" if len(columns) > SHOWN else "")
 
 
 def chosen_lines(

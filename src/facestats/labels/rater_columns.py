@@ -332,7 +332,7 @@ def _refuse_group_means(values: Mapping[str, pd.Series], path: Path) -> None:
         start, number = parted_number(rater)
         if rater.casefold() in GROUPS or {*map(str.casefold, values)} in ({*"mf"}, {*"mw"}):
             raise doubtful(rater, "may be of a group, or of an answer", path)
-        if (start and number is not None) or kind_of(rater)[0] not in ("words", "numbered"):
+        if start in RATER_WORDS or kind_of(rater)[0] not in ("words", "numbered"):
             continue
         if (own % 1 != 0).mean() > NUMERIC:
             raise doubtful(rater, "has decimals, as means have", path)

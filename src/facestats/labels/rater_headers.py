@@ -99,18 +99,27 @@ def _pairs_of_a_rater(parts: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[st
         shared = [end for end in one if end in other]
         if len(shared) > 1:
             yield one[shared[0]], one[shared[1]]
+    forms: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
+    for own in by_parts:
+        forms.setdefault(tuple("#" if part.isdecimal() else part for part in own), []).append(own)
+    for alike in forms.values():  # S1Q1, S2Q1, S1Q2
+        varied = [{*numbers} for numbers in zip(*alike, strict=True) if len({*numbers}) > 1]
+        if len(varied) > 1:
+            yield by_parts[alike[0]], by_parts[alike[-1]]
 
 
 def _glued(raters: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Headers of which one is the other and letters behind it: `AK`, `AKRT`; not `Ann`, `Anna`."""
-    in_order = sorted(raters, key=str.casefold)
-    for at, one in enumerate(in_order):
-        for other in in_order[at + 1 :]:
-            if not other.casefold().startswith(one.casefold()):
-                break
-            behind = other.casefold()[len(one.casefold()) :]
-            if len(one) > 1 and behind[:1].isalpha() and not (is_name(one) and is_name(other)):
-                yield one, other
+    """Headers of which one is the other and more at an end: `AK`, `AKRT`; not `Ann`, `Anna`."""
+    for step in (1, -1):
+        in_order = sorted((rater.casefold()[::step], rater) for rater in raters)
+        for at, (start, one) in enumerate(in_order):
+            for longer, other in in_order[at + 1 :]:
+                if not longer.startswith(start):
+                    break
+                further = longer[len(start) :][:1]
+                is_more = further.isalpha() or (further.isdecimal() and kind_of(one)[0] == "code")
+                if len(one) > 1 and is_more and not (is_name(one) and is_name(other)):
+                    yield one, other
 
 
 def _pairs_of_questions(parts: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, str]]:

@@ -33,6 +33,8 @@ TRAIT_COLUMN_NAMES = tuple(
 )
 MELTED = ("variable", "key", "name")  # what pandas and R call the columns of a table made long
 REPEAT = "repeat"  # the type of a rater's second judgement
+# Raters among whom one who is called like a person may be the mean of others, and how many others.
+MOST_RATERS, ENOUGH = 100, 3
 MOST_TRAITS = 60  # different values of such a column
 
 
@@ -120,23 +122,21 @@ def _refuse_mixed(cells: pd.DataFrame, path: Path) -> None:
 
 
 def _refuse_statistics(cells: pd.DataFrame, path: Path) -> None:
-    """Raise `LabelError` where a rater is called like a statistic of the others, and may be it."""
-    called = [
-        name
-        for name in cells["rater"].unique()
-        if name and plain(name) not in MEAN_RATER_NAMES and is_called_statistic(name)
-    ]
-    nameless = [""] if (cells["rater"] == "").any() else []
-    if not called + nameless:
+    """Raise `LabelError` where a rater may be a statistic of the others, or is called like one."""
+    names = [name for name in cells["rater"].unique() if plain(name) not in MEAN_RATER_NAMES]
+    called = [name for name in names if not name or is_called_statistic(name)]
+    if not called and len(names) > MOST_RATERS:
         return
-    numbers = cells.assign(rating=as_numbers(cells["rating"]))
-    by_rater = numbers.pivot_table(
+    by_rater = cells.assign(rating=as_numbers(cells["rating"])).pivot_table(
         index=["image", "trait"], columns="rater", values="rating", aggfunc="first"
     )
-    raters = by_rater.columns.difference(["", *called])
+    raters = by_rater.columns.difference(called)
     kinds = [kind_of(rater) for rater in raters]
-    for name in by_rater.columns.intersection(called + nameless):
-        how = statistic_of(by_rater[name].to_numpy(), by_rater[raters].to_numpy())
+    for name in by_rater.columns.intersection(names if len(names) <= MOST_RATERS else called):
+        others = by_rater[raters.difference([name])]
+        how = statistic_of(by_rater[name].to_numpy(), others.to_numpy())
+        if name not in called and (how != "mean" or others.notna().sum(axis=1).min() < ENOUGH):
+            continue
         if how or (name and not may_be_name(name, kinds)):
             what = f"is the {how} of the others" if how else "is called like a statistic"
             raise LabelError(f"{path}: the rater {name!r} {what}; {CLOSE}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+
 import numpy as np
 import pandas as pd
 
@@ -9,6 +11,9 @@ from facestats.labels.scale import usual_scale
 
 STATISTICS = ("mean", "median", "sum", "std", "count", "min", "max")
 MATCHING = 0.99  # share of faces on which a column equals a statistic of others: no rater's
+# Lines, others in each, and different numbers from which whole numbers are hardly by chance the
+# rounded means of others.
+ROUNDED = (10, 3, 4)
 COUNTED = 4  # lines that a column must number to be a counter, whatever its header
 
 
@@ -24,22 +29,27 @@ def statistic_of(
     others : ndarray of float64 (n, m)
         A column each, of the same lines.
     rounding : float, optional
-        How far off it may be; by default by the decimals of the numbers, one or two.
+        How far off it may be; by default by the decimals of the numbers: one or two, or, for a mean
+        in a table that is not small, none.
     """
     is_rated = ~np.isnan(others).all(axis=1)  # a photo that nobody rated has no mean
     numbers, others = numbers[is_rated], others[is_rated]
     filled = numbers[~np.isnan(numbers)]
     if others.shape[1] < 2 or len(others) < COUNTED or len(np.unique(filled)) < 2:
         return None
+    off = dict.fromkeys(STATISTICS, rounding or 0.0)
     if rounding is None:
         has_one = np.isclose(10 * filled, np.round(10 * filled)).all() and (filled % 1).any()
-        rounding = 0.051 if has_one else 0.0051
+        off = dict.fromkeys(STATISTICS, 0.051 if has_one else 0.0051)
+        counts = (len(filled), (~np.isnan(others)).sum(axis=1).min(), len(np.unique(filled)))
+        if (filled % 1 == 0).all() and all(map(operator.ge, counts, ROUNDED)):
+            off["mean"] = 0.51
     most = len(numbers) - MATCHING * len(numbers)  # lines in which it may be another number
     first = slice(0, 2 * int(most) + 32)  # no other column gets further
     for how in STATISTICS:
         for part in (first, slice(None)):
             there = _statistic(how, others[part])
-            same = np.isclose(numbers[part], there, rtol=0, atol=rounding, equal_nan=True)
+            same = np.isclose(numbers[part], there, rtol=0, atol=off[how], equal_nan=True)
             if (~same).sum() > most:
                 break
         else:

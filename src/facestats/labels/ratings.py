@@ -24,6 +24,7 @@ from facestats.labels.chosen_raters import Chosen, chosen_lines, confirm_raters,
 from facestats.labels.columns import RATINGS, describe_columns, find_columns, plain
 from facestats.labels.files import read_sheet
 from facestats.labels.name_index import NameIndex
+from facestats.labels.rater_columns import known_columns
 from facestats.labels.rater_lines import (
     REPEAT,
     refuse_doubtful,
@@ -152,7 +153,8 @@ def read_ratings(
         notes.append(note)
         if are_columns and not chosen:
             found = [*cells["column"].unique()]
-            others = raw.columns.difference([*found, headers["image"]])
+            known = [*found, *headers.values(), *known_columns(raw)]
+            others = [*table.columns.difference(known, sort=False)]
             to_confirm = [confirm_raters(found, others, path)]
     traits = pd.Series(dtype="str") if trait is None else read_trait(sheet.table[trait], path)
     cells["trait"] = "" if trait is None else traits.reindex(cells.index)
