@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import zipfile
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -19,14 +20,29 @@ from facestats.labels.excel import without_rows
 from facestats.labels.files import STEMS, find_label_file, read_sheet
 from facestats.labels.manual import alone, replace_file
 from facestats.labels.wide_ratings import photo_parts
+from facestats.machine.output import one_line
 
+# Parts of a workbook that openpyxl loses, by what a user sees of them.
 _LOST = {
     "charts": "xl/charts/",
     "pictures": "xl/media/",
     "pivot tables": "xl/pivotTables/",
     "queries": "xl/queryTables/",
     "form controls": "xl/ctrlProps/",
+    "slicers": "xl/slicers/",
+    "answers to comments": "xl/threadedComments/",
 }
+# The parts that it keeps, or that hold nothing of the user's.
+_KEPT = re.compile(
+    r"(/|^)_rels/|^(\[Content_Types\]\.xml$|docProps/|docMetadata/|customXml/)"
+    r"|^xl/(workbook\.xml|sharedStrings\.xml|styles\.xml|calcChain\.xml|theme/|worksheets/|comments"
+    r"|drawings/(vml|comments)Drawing|tables/|externalLinks/|printerSettings/|persons/|vbaProject"
+    r"|slicerCaches/)",
+    re.IGNORECASE,
+)
+_DRAWING = re.compile(r"xl/drawings/drawing[^/]*$", re.IGNORECASE)
+_ANCHORED = b"Anchor>"  # each thing in a drawing is
+_LONGEST_DRAWING = 1 << 24  # bytes
 _TRIES = 5  # to write a file that others write
 SHOWN = 20  # mistakes named one by one
 
@@ -131,7 +147,7 @@ class LabelFile:
         path = self.path.resolve()
         if not os.access(path.parent, os.W_OK):
             return f"{path.parent} can't be written to, so no line of {self.path.name} was removed"
-        lost = lost_parts(path) if path.suffix.lower() in WORKBOOKS else ()
+        lost = lost_parts(path) if path.suffix.lower() in WORKBOOKS else []
         if lost:
             kind, places = (
                 ("columns", [i + 1 for i in self.lines(names)])
@@ -151,13 +167,17 @@ class LabelFile:
         return None
 
 
-def lost_parts(path: Path) -> tuple[str, ...]:
+def lost_parts(path: Path) -> list[str]:
     """What a workbook holds that openpyxl would lose."""
     with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
-    return tuple(
-        word for word, start in _LOST.items() if any(name.startswith(start) for name in names)
-    )
+        names = [name for name in archive.namelist() if not name.endswith("/")]
+        lost = [word for word, start in _LOST.items() if any(n.startswith(start) for n in names)]
+        drawings = [name for name in names if _DRAWING.match(name)]
+        drawn = any(_ANCHORED in archive.open(name).read(_LONGEST_DRAWING) for name in drawings)
+    if lost or drawn:
+        return lost or ["shapes or text boxes"]
+    others = [name for name in names if not _KEPT.search(name) and name not in drawings]
+    return [f"a part {one_line(name)}" for name in others[:1]]
 
 
 def read_label_files(folder: Path, *by_hand: Path) -> list[LabelFile]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
+import warnings
 import zipfile
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
@@ -17,6 +18,13 @@ from xml.parsers import expat
 from facestats.errors import LabelError, number_of
 from facestats.machine.faults import fault, is_fault, is_passing
 
+# What openpyxl says of what it does not keep, and what a user calls it.
+EXTENSIONS = {
+    "Conditional Formatting extension": "formats that depend on values",
+    "Data Validation extension": "lists of what cells may hold",
+    "Sparkline Group extension": "sparklines",
+    "Slicer List extension": "slicers",
+}
 MOST_BYTES = 500_000_000  # of a workbook unpacked; memory holds it many times over
 FREE_BYTES, MOST_PACKED = 10_000_000, 100  # above so many bytes, how often a file may unpack
 MOST_LETTERS = 100_000_000  # of all cells together, which may share a text
@@ -161,18 +169,28 @@ def without(
 ) -> bytes:
     """The workbook without these rows and columns of a sheet; see `excel.without_rows`."""
     title = choose(Workbook(data, path).sheets, path).title
-    book = _open(data, path, read_only=False, data_only=False)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        book = _open(data, path, read_only=False, data_only=False, rich_text=True)
     sheet, special = book[title], survey(data, path)
+    kind, places = ("rows", sorted(rows)) if rows else ("columns", sorted(columns))
+    shown = ", ".join(map(str, places[:PLACES])) + ", …" * (len(places) > PLACES)
+    instead = (
+        f"if {kind} were removed here; remove the {kind} {shown} in a spreadsheet, or save it as "
+        "CSV, then give the same command with --allow-missing"
+    )
+    messages = {str(warning.message) for warning in warned}
+    if lost := [what for sign, what in EXTENSIONS.items() if any(sign in m for m in messages)]:
+        raise LabelError(
+            f"{path} is a workbook with {' and '.join(lost)}, which would be lost {instead}"
+        )
     # openpyxl moves cells, and leaves what names them by their place.
     left = ["merged cells"] * bool(sheet.merged_cells.ranges) + ["formulas"] * special.formulas
     left += ["Excel tables"] * _moves_a_table(sheet, rows, columns)
     if left:
-        kind, places = ("rows", sorted(rows)) if rows else ("columns", sorted(columns))
-        shown = ", ".join(map(str, places[:PLACES])) + ", …" * (len(places) > PLACES)
         raise LabelError(
-            f"{path} is a workbook with {' and '.join(left)}, which would belong to other cells if "
-            f"{kind} were removed here; remove the {kind} {shown} in a spreadsheet, or save it as "
-            "CSV, then give the same command with --allow-missing"
+            f"{path} is a workbook with {' and '.join(left)}, which would belong to other cells "
+            f"{instead}"
         )
     for row in sorted(rows, reverse=True):
         sheet.delete_rows(row)
@@ -351,7 +369,9 @@ class _Survey:
         )
 
 
-def _open(data: bytes, path: Path, read_only: bool, data_only: bool) -> Any:
+def _open(
+    data: bytes, path: Path, read_only: bool, data_only: bool, rich_text: bool = False
+) -> Any:
     import openpyxl
 
     try:
@@ -359,6 +379,7 @@ def _open(data: bytes, path: Path, read_only: bool, data_only: bool) -> Any:
             io.BytesIO(data),
             read_only=read_only,
             data_only=data_only,
+            rich_text=rich_text,
             keep_vba=not read_only and path.suffix.lower() == ".xlsm",
         )
     except Exception as error:  # whatever the parser meets in a damaged part
