@@ -14,10 +14,11 @@ import yaml
 from PIL import Image
 
 from facestats.__main__ import main
-from facestats.core import shards
+from facestats.core import shard_removal, shards
 from facestats.core.files import temporary_name
 from facestats.core.photo_files import list_images
-from facestats.core.shards import drop_members, find_member, first_member, scan
+from facestats.core.shard_removal import drop_members
+from facestats.core.shards import find_member, first_member, scan
 from facestats.errors import FaultError, ImageError
 from facestats.faces.crop import PreprocessConfig
 from facestats.faces.preprocess import preprocess_folder
@@ -356,7 +357,7 @@ def test_what_others_wrote_into_a_shard_stays_as_it_is(tmp_path, jpegs, other):
 def test_a_shard_that_would_lose_other_photos_is_left(tmp_path, monkeypatch):
     shard = make(tmp_path / "a.tar", [(name, name.encode()) for name in ("a.jpg", "b.jpg")])
     before = shard.read_bytes()
-    monkeypatch.setattr(shards, "_kept", lambda *_: iter([(0, 512)]))
+    monkeypatch.setattr(shard_removal, "_kept", lambda *_: iter([(0, 512)]))
     with pytest.raises(OSError, match="others of its photos would be lost"):
         drop_members(shard, {"a.jpg"})
     assert shard.read_bytes() == before

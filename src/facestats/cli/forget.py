@@ -56,7 +56,8 @@ from facestats.cli.forget_targets import (
 from facestats.cli.indexes import forget_indexes
 from facestats.cli.labels import find_root
 from facestats.core.photo_files import face_filename, list_images, printable
-from facestats.core.shards import contents, drop_members, find_member, is_shard
+from facestats.core.shard_removal import drop_members
+from facestats.core.shards import contents, find_member, is_shard
 from facestats.dvc_files.cache import require_sound_cache
 from facestats.dvc_files.places import made_by_stages
 from facestats.errors import FaceStatsError, InputError, number_of

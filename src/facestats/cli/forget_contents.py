@@ -9,6 +9,7 @@ import lzma
 import os
 import re
 import stat
+import tarfile
 import unicodedata
 import zipfile
 import zlib
@@ -19,6 +20,9 @@ from typing import IO, Any
 
 from facestats.cli.forget_names import Finder, Found, folded, spellings
 from facestats.cli.forget_traces import LONGEST, SHOWN, TABLES, unread
+from facestats.core.shard_removal import staying_members
+from facestats.core.shards import SUFFIX as TAR
+from facestats.core.shards import is_shard
 from facestats.machine.child import Children
 from facestats.machine.limits import CrashError, Limits, OverLimitError
 
@@ -41,6 +45,7 @@ _MOST = 1 << 31  # bytes of a text, or of an archive's parts together
 _MOST_UNKNOWN = 1 << 28  # of a file of an unknown kind
 _CHUNK, _OVERLAP = 1 << 22, 1 << 14
 _WIDE = {"utf-16-le": 2, "utf-16-be": 2, "utf-32-le": 4}  # bytes of a character
+_SMALL = 1 << 16  # bytes of a member of a tar that is looked through with others
 _BREAK = re.compile(rb"[\x00-\x1f,;\"]")
 _SHORTEST_START = 3  # characters of a photo's name that pictures made of it begin with
 _UNPACKERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
@@ -144,7 +149,10 @@ def traces(
     ours = [*(root / name for name in _PROGRAM), *outs]
     few = {path for path in paths if any(path.is_relative_to(one) for one in ours)}
     wanted = [path for path in paths if _is_searched(path, path in few, photos)]
-    named, unsearched = files_that_name(wanted, Names(finder))
+    names, hidden = Names(finder), []
+    named, unsearched = files_that_name(wanted, names)
+    for shard in (path for path in paths if path.is_relative_to(photos) and is_shard(path)):
+        hidden += _look_through(shard, images, photos, names, named, unsearched)
     others = [path for path in paths if path not in few and path not in named]
     lines = [
         _line(path, name, path.parent == root and path.name in _SETTINGS)
@@ -156,7 +164,7 @@ def traces(
     known = {path for path, _ in vectors}
     lines += [
         f"{path} is called like {image}, and stays; look at it yourself"
-        for path, image in called_like(others, images, photos).items()
+        for path, image in called_like([*others, *hidden], images, photos).items()
         if path not in known
     ]
     by_reason: dict[str, list[Path]] = {}
@@ -217,7 +225,81 @@ def _is_searched(path: Path, few: bool, photos: Path) -> bool:
     kind = path.suffix.lower()
     if kind in TABLES:
         return True
-    return not (few or kind in PICTURES or (kind == ".tar" and path.is_relative_to(photos)))
+    return not (few or kind in PICTURES or (path.is_relative_to(photos) and is_shard(path)))
+
+
+def _look_through(
+    shard: Path,
+    images: Collection[str],
+    photos: Path,
+    names: Names,
+    named: dict[Path, Found],
+    unsearched: dict[Path, str],
+) -> list[Path]:
+    """Look through the members of a tar of photos that are none; gives hidden pictures in it."""
+    if shard.suffix != TAR:
+        return []
+    start = f"{shard.relative_to(photos).as_posix()}/"
+    going = {image.removeprefix(start) for image in images if image.startswith(start)}
+    hidden, small, read = [], {}, 0
+    try:
+        for name, file, size in staying_members(shard, going):
+            path = shard / name
+            if PurePosixPath(name).suffix.lower() in PICTURES:
+                hidden += [path] if _is_hidden(path, photos) else []
+            elif size <= _SMALL:
+                small[path], read = file.read(size), read + size
+                if read > _CHUNK:
+                    named |= _names_in(small, names)
+                    small, read = {}, 0
+            else:
+                _look_into(path, _Part(file, size), names, named, unsearched)
+    except tarfile.ReadError:
+        unsearched[shard] = "damaged"
+    except OSError as error:
+        unread(shard, error)
+    named |= _names_in(small, names)
+    return hidden
+
+
+def _names_in(parts: Mapping[Path, bytes], names: Names) -> dict[Path, Found]:
+    """The first name in each of many small files."""
+    if names.first_in(b"\n\n".join(parts.values())) is None:
+        return {}
+    found = {path: names.first_in(data) for path, data in parts.items()}
+    return {path: name for path, name in found.items() if name}
+
+
+def _look_into(
+    path: Path,
+    part: _Part,
+    names: Names,
+    named: dict[Path, Found],
+    unsearched: dict[Path, str],
+) -> None:
+    try:
+        if found := _in_stream(part, names, _MOST_UNKNOWN):
+            named[path] = found
+    except _UnsearchedError as error:
+        unsearched[path] = str(error)
+
+
+class _Part:
+    """So many bytes of an open file."""
+
+    def __init__(self, file: IO[bytes], size: int):
+        self._file, self._at, self._end = file, file.tell(), file.tell() + size
+
+    def read(self, size: int) -> bytes:
+        self._file.seek(self._at)
+        data = self._file.read(max(0, min(size, self._end - self._at)))
+        self._at += len(data)
+        return data
+
+
+def _is_hidden(path: Path, photos: Path) -> bool:
+    """Whether a file below the folder of photos is none, for it, or a folder, is hidden."""
+    return any(part.startswith(".") for part in path.relative_to(photos).parts)
 
 
 def files_that_name(
@@ -356,22 +438,23 @@ def _embeddings_beside(paths: Iterable[Path], named: Collection[Path]) -> list[t
 def called_like(paths: Collection[Path], images: Collection[str], photos: Path) -> dict[Path, str]:
     """Files that have the path of a photo below some folder, and pictures that have its name.
 
-    Those that have the path of a photo that stays are none. Photos are left to
-    `forget_traces.called_alike`.
+    Those that have the path of a photo that stays are none. Photos, which are not hidden, are left
+    to `forget_traces.called_alike`.
     """
     by_path = {_folded(str(PurePosixPath(image).with_suffix(""))): image for image in images}
     by_name = {path.rpartition("/")[2]: image for path, image in by_path.items()}
     staying = {
         _folded(path.relative_to(photos).with_suffix("").as_posix())
         for path in paths
-        if path.is_relative_to(photos)
+        if path.is_relative_to(photos) and not _is_hidden(path, photos)
     }
     found = {}
     for path in paths:
         is_picture = path.suffix.lower() in PICTURES
-        if is_picture and path.is_relative_to(photos):
+        if is_picture and path.is_relative_to(photos) and not _is_hidden(path, photos):
             continue
         name = _folded(path.name)
+        name = name.lstrip("._") if name.startswith(".") else name  # `._a.jpg` of a Mac
         ends = [*(match.start() for match in _SEPARATE.finditer(name)), len(name)]
         starts = [start for end in ends if (start := name[:end]) in by_name]
         exact = [one for one in starts if name == one or name[len(one)] == "."]

@@ -13,7 +13,7 @@ import io
 import os
 import re
 import tarfile
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,7 +24,7 @@ import numpy as np
 
 from facestats.core import parquet_shards
 from facestats.core.files import replacing
-from facestats.core.shard_members import SIDECARS, Contents, all_problems, opened, usable_name
+from facestats.core.shard_members import Contents, all_problems, opened, usable_name
 from facestats.errors import ImageError
 
 SUFFIX = ".tar"
@@ -37,9 +37,7 @@ _BESIDE = {
 _COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 LINK = "a link in a shard, which is not followed: put the photo itself into the shard"
 NO_FILE = "no regular file, but a device, a pipe or a file with holes in a shard"
-_GZIP, _BLOCK = b"\x1f\x8b", 512
-# Google Takeout's sidecars of `a(1).jpg`: `a.jpg(1).json`, `a.jpg.supplemental-metadata(1).json`.
-_NUMBERED = re.compile(r"(.+?)(\.\w+(?:\.[\w-]+)?)\((\d+)\)(\.json)$", re.IGNORECASE)
+_GZIP, BLOCK = b"\x1f\x8b", 512
 _LONGEST = 2**20  # bytes of a header: a name, or what PAX says of a member
 _BEFORE = 2**22  # bytes of all headers before one member
 _RECORDS = 1000  # that a PAX header holds, or that count for all members
@@ -125,7 +123,7 @@ def scan(path: Path) -> Contents:
         if file.read(len(_GZIP)) == _GZIP:
             return Contents(problem=_packed(path))
         problem = None
-        for found_next in _members(file, size):
+        for found_next in members_of(file, size):
             if isinstance(found_next, str):
                 problem = found_next
                 break
@@ -177,7 +175,7 @@ class _Headers:
 def _begins_pax(data: bytes) -> bool:
     """Whether this is a header of a tar after which PAX records follow."""
     return (
-        len(data) == _BLOCK
+        len(data) == BLOCK
         and data[_KIND] in (b"x", b"g", b"X")
         and tarfile.nti(data[_CHECKSUM])  # pyright: ignore[reportAttributeAccessIssue]
         in tarfile.calc_chksums(data)  # pyright: ignore[reportAttributeAccessIssue]
@@ -199,7 +197,7 @@ def _check_records(data: bytes) -> None:
     raise tarfile.ReadError(f"a PAX header of more than {_RECORDS:,} records")
 
 
-def _members(file: BinaryIO, size: int) -> Iterator[tuple[tarfile.TarInfo, int] | str]:
+def members_of(file: BinaryIO, size: int) -> Iterator[tuple[tarfile.TarInfo, int] | str]:
     """The headers of a tar, and where each member ends; at last, what is wrong, where anything is.
 
     A file with holes says in its header where they are, and `tarfile` may follow that beyond all
@@ -227,11 +225,11 @@ def _members(file: BinaryIO, size: int) -> Iterator[tuple[tarfile.TarInfo, int] 
                     return
             end = tar.offset
         file.seek(end)
-        mark = file.read(_BLOCK)
+        mark = file.read(BLOCK)
     except (tarfile.TarError, ValueError, OverflowError, RecursionError, IndexError) as error:
         yield f"no tar, or damaged after {number} members ({error}); copy or download it again"
         return
-    if len(mark) < _BLOCK:
+    if len(mark) < BLOCK:
         yield f"cut off after {number} members; copy or download it again"
     elif mark.strip(b"\0"):
         yield f"damaged after {number} members; copy or download it again"
@@ -375,7 +373,7 @@ def first_member(shard: Path, most: int = 2**28) -> tuple[str, bytes]:
         The shard can't be read.
     """
     with opened(shard) as file:
-        found = next(_members(file, os.fstat(file.fileno()).st_size), "no member")
+        found = next(members_of(file, os.fstat(file.fileno()).st_size), "no member")
         first = None if isinstance(found, str) else found[0]
         if first is None or not first.isreg() or first.size > most:
             return "", b""
@@ -400,98 +398,6 @@ def write_shard(path: Path, members: Iterable[tuple[str, bytes]]) -> None:
             member = tarfile.TarInfo(name)  # mode 0644, of nobody, of 1970
             member.size = len(data)
             tar.addfile(member, io.BytesIO(data))
-
-
-def drop_members(shard: Path, names: Collection[str]) -> None:
-    """Rewrite a shard without some members and their sidecars; one without photos is removed.
-
-    What is there is replaced, never written to: it may be a link into DVC's cache. All other bytes
-    are copied as they are, headers too, whatever wrote them. What img2dataset says of them in a
-    parquet file beside a tar goes, too.
-
-    Raises
-    ------
-    OSError
-        The shard can't be read or written, or would lose more; it stays as it is.
-    """
-    found = contents(shard)
-    about = shard.with_suffix(parquet_shards.SUFFIX)
-    if about != shard and about.is_file():
-        others = {_sample(name) for name in {*found.places, *found.reasons} - {*names}}
-        keys = {_sample(name) for name in names} - others
-        keys |= {name.rpartition(".")[0] for name in names}
-        parquet_shards.drop_keys(about, {key.removeprefix("/") for key in keys})
-    if not {*found.places, *found.reasons} - {*names}:
-        shard.unlink()
-        return
-    if shard.suffix == parquet_shards.SUFFIX:
-        parquet_shards.drop_rows(shard, names)
-        return
-    with opened(shard) as file, replacing(shard) as temporary:
-        with open(temporary, "wb") as new:
-            for start, end in _kept(file, names, {*found.places, *found.reasons}):
-                _copy(file, start, end, new)
-            new.write(bytes(2 * _BLOCK))  # ends a tar
-            new.write(bytes(-new.tell() % tarfile.RECORDSIZE))
-        left = scan(temporary)
-        if _sizes(left) != {k: v for k, v in _sizes(found).items() if k not in names}:
-            raise OSError(errno.EIO, "others of its photos would be lost", str(shard))
-
-
-def _sizes(found: Contents) -> dict[str, int | str]:
-    """Sizes of the members of a shard, or why they can't be used."""
-    return {name: size for name, (_, size) in found.places.items()} | found.reasons
-
-
-def _kept(
-    file: BinaryIO, names: Collection[str], photos: Collection[str]
-) -> Iterator[tuple[int, int]]:
-    """Where what stays of a shard begins and ends, without these members and their sidecars.
-
-    `10.47.01.jpeg.json`, or `10.47.01.json`, is no sidecar of `10.15.22.jpeg` beside that photo.
-    """
-    own, others = _called(names), _called({*photos} - {*names})
-    samples = {_sample(name) for name in names}
-    before = 0
-    for found in _members(file, os.fstat(file.fileno()).st_size):
-        if isinstance(found, str):
-            raise OSError(errno.EIO, found, file.name)
-        member, end = found
-        name = member.name.removeprefix("./")
-        about = _NUMBERED.sub(r"\1(\3)\2\4", name) if name.lower().endswith(SIDECARS) else ""
-        beside = about and _sample(about) in samples and _is_about(about, own, others)
-        # Between the member before and this one may stand a header that is of all that follow.
-        yield before, (member.offset if beside or name in names else end)
-        before = end
-
-
-def _is_about(sidecar: str, own: Collection[str], others: Collection[str]) -> bool:
-    """Whether a sidecar's name begins with that of a photo, and with no longer one of another."""
-    parts = sidecar.split(".")
-    starts = (".".join(parts[:end]) for end in range(len(parts) - 1, 0, -1))
-    return next((start in own for start in starts if start in own or start in others), True)
-
-
-def _called(photos: Iterable[str]) -> set[str]:
-    """What a sidecar of one of the photos is called before its last dot."""
-    return {stem for name in photos for stem in (name, name.rpartition(".")[0])}
-
-
-def _copy(file: BinaryIO, start: int, end: int, new: BinaryIO) -> None:
-    """Copy bytes of a shard, of which `_members` reads the headers meanwhile."""
-    file.seek(start)
-    while start < end:
-        data = file.read(min(end - start, 2**20))
-        if not data:  # some network disks end a file early if they fail
-            raise OSError(errno.EIO, os.strerror(errno.EIO), file.name)
-        new.write(data)
-        start += len(data)
-
-
-def _sample(name: str) -> str:
-    """What WebDataset joins members by: a name up to the first dot of its last part."""
-    folder, _, last = name.rpartition("/")
-    return f"{folder}/{last.partition('.')[0]}"
 
 
 def shard_number(name: str, shards: int) -> int:

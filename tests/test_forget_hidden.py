@@ -1,0 +1,89 @@
+"""`forget` names what it leaves among the photos: hidden pictures, and other members of tars."""
+
+import io
+import tarfile
+
+import pytest
+
+from facestats.cli import forget_contents
+from facestats.cli.forget_traces import Search, files_of_project
+
+
+@pytest.fixture
+def lines(tmp_path):
+    """Looks around in a project of photos that go; gives the lines."""
+
+    def look(*images: str) -> list[str]:
+        search = Search(
+            [*images], {*images, *(one.rpartition("/")[2] for one in images)}, set(), {}, set()
+        )
+        paths = [
+            path
+            for path in files_of_project(tmp_path, set())
+            if path.relative_to(tmp_path / "data/raw").as_posix() not in images
+        ]
+        finder = search.finder(["data/raw"], ())
+        found = forget_contents.traces(tmp_path, paths, finder, images, tmp_path / "data/raw", [])
+        return sorted(line.removeprefix(f"{tmp_path}/data/raw/") for line in found)
+
+    return look
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [".picasaoriginals/ds1_033.jpg", ".thumbnails/ds1_033.png", "._ds1_033.jpg", ".DS1_033.jpg"],
+)
+def test_hidden_pictures_of_the_name_are_named(tmp_path, lines, hidden):
+    for name in ("sub/ds1_033.jpg", "sub/ds1_034.jpg", f"sub/{hidden}", f"{hidden}"):
+        (tmp_path / "data/raw" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "data/raw" / name).write_bytes(name.encode())
+    called = "is called like sub/ds1_033.jpg, and stays; look at it yourself"
+    assert lines("sub/ds1_033.jpg") == sorted([f"{hidden} {called}", f"sub/{hidden} {called}"])
+    assert lines("sub/ds1_035.jpg") == []
+
+
+TEXT = b"file,name\nds1_004.jpg,Anna Smith\n"
+MEMBERS = {
+    "ds1_004.jpg": b"picture",
+    "ds1_004.json": b'{"title": "ds1_004.jpg"}',
+    "ds1_005.jpg": b"another",
+    "ds1_005.json": b'{"title": "ds1_005.jpg"}',
+}
+
+
+def write(path, members):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as tar:
+        for name, data in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "how"),
+    [
+        ("labels.csv", TEXT, "names ds1_004.jpg and"),
+        ("metadata.json", TEXT, "names ds1_004.jpg and"),
+        (".picasa.ini", TEXT, "names ds1_004.jpg and"),
+        ("ds1_006.json", TEXT, "names ds1_004.jpg and"),
+        ("notes/README.md", b"x" * (1 << 23) + TEXT, "names ds1_004.jpg and"),
+        ("._ds1_004.jpg", b"Mac OS X", "is called like 00000.tar/ds1_004.jpg"),
+        ("__MACOSX/._ds1_004.jpg", b"Mac OS X", "is called like 00000.tar/ds1_004.jpg"),
+        (".thumbnails/ds1_004.jpg", b"small", "is called like 00000.tar/ds1_004.jpg"),
+    ],
+)
+def test_members_of_a_tar_that_stay_are_looked_through(tmp_path, lines, name, data, how):
+    shard = tmp_path / "data/raw/00000.tar"
+    write(shard, MEMBERS)
+    assert lines("00000.tar/ds1_004.jpg") == []
+    write(shard, MEMBERS | {name: data})
+    (line,) = lines("00000.tar/ds1_004.jpg")
+    assert line.startswith(f"00000.tar/{name} {how}")
+
+
+def test_a_damaged_tar_is_said_to_be_unread(tmp_path, lines):
+    shard = tmp_path / "data/raw/00000.tar"
+    write(shard, MEMBERS)
+    shard.write_bytes(shard.read_bytes()[:3200])
+    assert lines("other.jpg") == [f"not looked through for names (damaged): {shard}"]
