@@ -201,40 +201,6 @@ def test_a_line_that_tells_what_each_rater_judged_is_asked_about(join):
         join(ratings__csv=text)
 
 
-def numbered_photos(tmp_path, text):
-    """Labels of photos that are called by numbers."""
-    photos = [f"{i}.jpg" for i in range(1, 9)]
-    (tmp_path / "ratings.csv").write_text(text)
-    faces = pd.DataFrame({"image": photos, "filename": photos})
-    return join_labels(faces, tmp_path, tmp_path / "none", "auto")
-
-
-@pytest.mark.parametrize("other", ["stimulus", "target", "name of file"])
-def test_numbers_of_trials_are_no_photos(tmp_path, other):
-    """Each rating was that of another photo."""
-    lines = [f"{i},{9 - i}.jpg,{rater},{i % 5 + 1}" for i in range(1, 9) for rater in "ab"]
-    with pytest.raises(LabelError, match=r"name different photos|could both be"):
-        numbered_photos(tmp_path, "\n".join([f"image,{other},rater,rating", *lines]))
-    lines = [f"{i},{i}.jpg,{rater},{i % 5 + 1}" for i in range(1, 9) for rater in "ab"]
-    text = "\n".join(["image,name of file,rater,rating", *lines])
-    assert len(numbered_photos(tmp_path, text).judgements) == 16
-
-
-def test_trials_of_several_types_without_a_rater_are_asked_about(join):
-    """A click on "I know her" was a rating."""
-    lines = [
-        f"{name},{kind},{answer}"
-        for name in IMAGES[:6]
-        for kind, answer in (("image-slider-response", 5), ("image-button-response", 0))
-    ]
-    text = "\n".join(["stimulus,trial_type,response", *lines])
-    with pytest.raises(LabelError, match="so several things may have been asked"):
-        join(ratings__csv=text)
-    assert (
-        len(join(ratings__csv="\n".join([text[: text.index("\n")], *lines[::2]])).judgements) == 6
-    )
-
-
 @pytest.mark.parametrize("name", ["⌀", "Schnitt", "平均"])
 def test_means_by_whatever_sign_in_a_long_table_are_asked_about(join, name):
     table = table_of(["P1", "P2", "P3"]).set_index("image")

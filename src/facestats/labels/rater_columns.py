@@ -343,8 +343,8 @@ def _refuse_group_means(values: Mapping[str, pd.Series], path: Path) -> None:
 def _refuse_second_header(lines: pd.DataFrame, path: Path) -> None:
     """Refuse a line of no photo that tells what each rater judged."""
     for line, cells in lines.iterrows():
-        own = [cell for cell in cells if ATTRACTIVE.match(cell)]
-        other = [cell for cell in cells if OTHER_TRAIT.match(cell)]
+        own = [cell for cell in cells if ATTRACTIVE.search(cell)]
+        other = [cell for cell in cells if OTHER_TRAIT.search(cell)]
         if own and other:
             raise LabelError(
                 f"{path}, line {line}: {own[0]!r} and {other[0]!r} may tell what each rater "

@@ -136,7 +136,7 @@ def _pairs_of_questions(parts: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[
         if len(own) > 1 and not any(map(str.isdecimal, own)):
             for words, word in zip(worded, (own[0], own[-1]), strict=True):
                 words.setdefault(word, []).append(rater)
-        named.setdefault(any(map(ATTRACTIVE.match, own)), rater)
+        named.setdefault(any(map(ATTRACTIVE.search, own)), rater)
     apart = [[*several.values()] for several in (in_brackets, named, *numbered.values())]
     for words in worded:
         if len(words) < sum(map(len, words.values())):

@@ -10,11 +10,13 @@ import pandas as pd
 
 from facestats.errors import LabelError
 from facestats.labels.cells import as_numbers, without_empty
-from facestats.labels.chosen_raters import CLOSE, doubtful
+from facestats.labels.chosen_raters import ALL, CLOSE, doubtful
 from facestats.labels.columns import is_marked, plain
+from facestats.labels.names import has_extension
 from facestats.labels.rater_columns import NUMERIC, TELLING, possible_raters
 from facestats.labels.rater_names import (
     ATTRACTIVE,
+    COUNTS,
     MEAN_RATER_NAMES,
     OTHER_TRAIT,
     is_called_statistic,
@@ -23,6 +25,7 @@ from facestats.labels.rater_names import (
     words_of,
 )
 from facestats.labels.rater_numbers import are_between, around, ends_of, statistic_of
+from facestats.labels.scale import NO_ANSWER, usual_scale
 
 # Headers of a column that names what was rated.
 TRAIT_COLUMN_NAMES = tuple(
@@ -35,14 +38,28 @@ MELTED = ("variable", "key", "name")  # what pandas and R call the columns of a 
 REPEAT = "repeat"  # the type of a rater's second judgement
 # Raters among whom one who is called like a person may be the mean of others, and how many others.
 MOST_RATERS, ENOUGH = 100, 3
-MOST_TRAITS = 60  # different values of such a column
+# Ratings from which a rater's scale is known, and the share of raters that makes another one.
+MANY, FEW = 10, 0.2
+MOST_TRAITS = 12  # different values of such a column
 
 
 def refuse_doubtful(
-    raw: pd.DataFrame, cells: pd.DataFrame, headers: Mapping[str, str], path: Path
+    judged: pd.DataFrame, cells: pd.DataFrame, headers: Mapping[str, str], path: Path
 ) -> None:
-    """Raise `LabelError` where it is not clear who rated, or what; `labels.raters` tells."""
-    melted = [column for column in raw.columns if plain(column) in MELTED]
+    """Raise `LabelError` where it is not clear who rated, or what; `labels.raters` tells.
+
+    Parameters
+    ----------
+    judged : DataFrame of str
+        The lines with ratings, as they are written.
+    cells : DataFrame of str
+        Each judgement; see `read_ratings`.
+    headers : mapping of str to str
+        The columns that are known.
+    path : Path
+        The file, for messages.
+    """
+    melted = [column for column in judged.columns if plain(column) in MELTED]
     if {"image", "rating"} <= {*headers} and "rater" not in headers and melted:
         raise LabelError(
             f"{path}: the column {melted[0]!r} may be that of the raters; call it rater, or remove "
@@ -50,11 +67,13 @@ def refuse_doubtful(
         )
     if {"image", "rating"} <= {*headers}:
         _refuse_statistics(cells, path)
-        if "rater" not in headers:
+        if cells["rater"].eq("").all():
             _refuse_types_of_trials(cells, headers, path)
+            _refuse_counts(judged, cells, headers, path)
     if "image" not in headers or "rater" in headers:
         _refuse_mixed(cells, path)
-    _refuse_traits_by_value(raw, path)
+        _refuse_scales(cells, path)
+    _refuse_traits_by_value(judged, path)
 
 
 def refuse_repeated(raw: pd.DataFrame, path: Path) -> None:
@@ -76,6 +95,60 @@ def _refuse_types_of_trials(cells: pd.DataFrame, headers: Mapping[str, str], pat
             f"{path}: the column {headers['rating_type']!r} has {types[0]!r} and {types[1]!r}, so "
             "several things may have been asked; leave only the lines on one"
         )
+
+
+def _refuse_counts(
+    judged: pd.DataFrame, cells: pd.DataFrame, headers: Mapping[str, str], path: Path
+) -> None:
+    """Raise `LabelError` where a line may be of several raters: how many gave it, or their mean."""
+    pair = [headers["image"], headers["rating"]]
+    for column in judged.columns.difference(pair):
+        if plain(column) in COUNTS and (as_numbers(without_empty(judged[column])) % 1 == 0).all():
+            raise LabelError(
+                f"{path}: the column {column!r} may tell how many raters a line is of; write one "
+                "line a judgement, or means in labels.csv, in a column `rating`"
+            )
+    of_images = judged[pair[0]].value_counts()
+    is_grid = of_images.nunique() == 1 and of_images.max() == judged[pair[1]].nunique() > 2
+    if len(of_images) >= TELLING and is_grid and not judged.duplicated(pair).any():
+        raise LabelError(
+            f"{path}: each image has each rating once, as where lines tell how many gave it; write "
+            "one line a judgement"
+        )
+    parted = (as_numbers(cells["rating"]).dropna() % 1 != 0).mean() > NUMERIC
+    groups = [
+        column
+        for column in judged.columns.difference(pair)
+        if parted
+        and of_images.min() > 1
+        and judged[column].nunique() < of_images.max() + 2
+        and not judged.duplicated([pair[0], column]).any()
+    ]
+    if groups:
+        raise LabelError(
+            f"{path}: the ratings may be means of groups of raters, by the column {groups[0]!r}; "
+            "call it rater if each is one, and else write one line a judgement, or means in "
+            "labels.csv, in a column `rating`"
+        )
+
+
+def _refuse_scales(cells: pd.DataFrame, path: Path) -> None:
+    """Raise `LabelError` where some raters used quite another scale than others did."""
+    ratings = cells.assign(rating=as_numbers(cells["rating"])).dropna(subset="rating")
+    for _, own in ratings[ratings["rater"] != ""].groupby("trait"):
+        widths: dict[float, list[str]] = {}
+        answers = own[~own["rating"].isin(NO_ANSWER)]
+        for rater, given in answers.groupby("rater")["rating"]:
+            ends = usual_scale(given)
+            if ends and len(given) >= MANY and given.nunique() > 1:
+                widths.setdefault(10.0 ** np.ceil(np.log10(ends[1] - ends[0])), []).append(rater)
+        least = max(1, FEW * sum(map(len, widths.values())))
+        scales = [raters for _, raters in sorted(widths.items()) if len(raters) >= least]
+        if len(scales) > 1:
+            raise LabelError(
+                f"{path}: the ratings of {scales[0][0]!r} and of {scales[-1][0]!r} are on "
+                f"different scales; bring them to one, and {ALL}"
+            )
 
 
 def _refuse_mixed(cells: pd.DataFrame, path: Path) -> None:
@@ -193,18 +266,25 @@ def refuse_several_traits(raw: pd.DataFrame, path: Path) -> None:
             )
 
 
-def _refuse_traits_by_value(raw: pd.DataFrame, path: Path) -> None:
+def _refuse_traits_by_value(judged: pd.DataFrame, path: Path) -> None:
     """Raise `LabelError` for a column, however called, that names attractiveness and other traits.
 
     Where each rater judges one trait, nothing else tells them apart.
     """
-    for column in raw.columns:
-        values = without_empty(raw[column]).unique()
-        known = is_marked(column) or plain(column) in TRAIT_COLUMN_NAMES
-        if len(values) > MOST_TRAITS or known:
+    for column in judged.columns:
+        if is_marked(column) or plain(column) in TRAIT_COLUMN_NAMES:
             continue
-        own = [value for value in values if ATTRACTIVE.match(value)]
-        other = [value for value in values if OTHER_TRAIT.match(value)]
+        cells = without_empty(judged[column])
+        counts = cells[(cells != "") & ~cells.map(has_extension)].value_counts()
+        if len(counts) > MOST_TRAITS:
+            continue
+        own = [value for value in counts.index if ATTRACTIVE.search(value)]
+        are_kinds = (counts > 1).all()  # no remarks
+        other = [
+            value
+            for value in counts.index
+            if value not in own and (are_kinds or OTHER_TRAIT.search(value))
+        ]
         if own and other:
             raise LabelError(
                 f"{path}: the column {column!r} has {own[0]!r} and {other[0]!r}, so several things "

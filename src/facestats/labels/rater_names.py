@@ -40,10 +40,19 @@ OTHER_TRAIT_HEADER = re.compile(
     r"trust|domina|friendl|intellig|compet|masculin|feminin|likea?b|sympath|warmth|typical"
     r"|distinctive|memorab|health|happi|aggress|confiden|sociab|smart"
 )
-# What was rated, in a column that may be called anything; a word or two.
-ATTRACTIVE = re.compile(r"\W*(\w+[\W_])?(attr|beaut|schön|hübsch)\w*\W*$", re.IGNORECASE)
-OTHER_TRAIT = re.compile(
-    rf"\W*(\w+[\W_])?({OTHER_TRAIT_HEADER.pattern}|vertrau|gesund|symm)\w*\W*$", re.IGNORECASE
+# What was rated: attractiveness, or something else, within a few words.
+ATTRACTIVE = re.compile(
+    r"attract|attrakt|\battr|[\W_]attr|atra[ck]t|attirant|attrat+|attraent|beaut|beauté|bellezza|schön"
+    r"|hübsch|pretty|handsome|guap|bonit|aantrekkel|привлекат|красив|魅力",
+    re.IGNORECASE,
+)
+OTHER_TRAIT = re.compile(rf"{OTHER_TRAIT_HEADER.pattern}|vertrau|gesund|symm", re.IGNORECASE)
+# Columns that tell how often something was answered, as `plain` writes them.
+COUNTS = frozenset(
+    """
+    n count counts freq frequency frequencies num number nraters nratings numraters numratings
+    raters votes responses total obs anzahl häufigkeit stimmen nombre effectif frecuencia aantal
+    """.split()
 )
 PERSONAL = frozenset(word for name in ("age", "gender", "ethnicity") for word in LABELS[name])
 # Names of columns that are of groups of raters, or of answers, and not of one rater each.

@@ -158,10 +158,10 @@ def read_ratings(
             to_confirm = [confirm_raters(found, others, path)]
     traits = pd.Series(dtype="str") if trait is None else read_trait(sheet.table[trait], path)
     cells["trait"] = "" if trait is None else traits.reindex(cells.index)
-    if not names_of(raters):
-        refuse_doubtful(raw, cells, headers, path)
     rated = cells["image"].ne("") & as_numbers(cells["rating"]).notna()
     judged = raw[rated.groupby(level=0).any().reindex(raw.index, fill_value=False)]
+    if not names_of(raters):
+        refuse_doubtful(judged, cells, headers, path)
     refuse_several_traits(judged.drop(columns=of_traits), path)
     cells, guessed = _ratings_alone(cells, headers, path, mistakes)
     filenames = names.resolve(cells["image"].rename(headers.get("image", "image")), path, mistakes)

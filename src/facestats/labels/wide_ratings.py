@@ -35,8 +35,10 @@ from facestats.labels.rater_numbers import statistic_of
 OTHER_QUESTION = re.compile(
     rf"{OTHER_TRAIT_HEADER.pattern}|how old|\bage\b|attention|check|familiar"
 )
-# Headers of columns that may name who rated.
-NAMES = frozenset("name names code initials kürzel vorname firstname email nickname".split())
+# In headers of columns that may name who rated.
+NAMES = re.compile(
+    r"name|mail|code|kürzel|initial|pseudonym|nick|matrikel|prolific|worker|student|\bids?\b|user"
+)
 ENDS = 8  # lines above or below that may be statistics
 HALF = 0.5
 SHOWN = 40  # raters in a note
@@ -157,7 +159,9 @@ def _photo_columns_to_long(
         )
     for column in raw.columns if rater_column is None else ():
         names = without_empty(raw[column])
-        if plain(column) in NAMES and names[names != ""].duplicated().any():
+        names = names[names != ""]
+        is_telling = column not in photos and NAMES.search(column.casefold())
+        if is_telling and names.nunique() > HALF * len(names) and names.duplicated().any():
             raise LabelError(
                 f"{path}: the column {column!r} has {names[names.duplicated()].iloc[0]!r} twice; "
                 "if it names who rated, call it rater and leave one line each, and else remove it"

@@ -1,0 +1,139 @@
+"""Single judgements that may be counts, means or of other things; a line each, or a rater."""
+
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from facestats.errors import LabelError
+from facestats.labels.joining import join_labels
+from label_files import IMAGES, join_files
+
+RATERS = [f"p{i}" for i in range(1, 7)]
+
+
+@pytest.fixture
+def join(tmp_path):
+    return partial(join_files, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def judged():
+    """Twelve photos by six raters, one line a judgement."""
+    rng = np.random.default_rng(0)
+    rows = [(image, rater, int(rng.integers(1, 8))) for image in IMAGES[:12] for rater in RATERS]
+    return pd.DataFrame(rows, columns=["image", "rater", "rating"])
+
+
+@pytest.mark.parametrize("header", ["n", "Freq", "count", "Anzahl", "n_raters"])
+def test_how_many_raters_gave_each_answer_is_asked_about(join, judged, header):
+    """Each answer counted once."""
+    counted = judged.groupby(["image", "rating"]).size().reset_index(name=header)
+    with pytest.raises(LabelError, match=f"'{header}' may tell how many raters a line is of; writ"):
+        join(ratings__csv=counted.to_csv(index=False))
+
+
+def test_each_answer_to_each_photo_once_is_asked_about(join, judged):
+    """As R writes a table of both, with zeros."""
+    table = pd.crosstab(judged["image"], judged["rating"]).stack().reset_index(name="x")
+    with pytest.raises(LabelError, match="each image has each rating once, as where lines tell"):
+        join(ratings__csv=table.to_csv(index=False))
+
+
+def test_means_of_groups_of_raters_are_asked_about(join, judged):
+    is_woman = judged["rater"].isin(RATERS[:2])
+    means = judged.assign(sex=is_woman.map({True: "f", False: "m"}))
+    means = means.groupby(["image", "sex"])["rating"].mean().round(2).reset_index()
+    with pytest.raises(LabelError, match="may be means of groups of raters, by the column 'sex'"):
+        join(ratings__csv=means.to_csv(index=False))
+
+
+@pytest.mark.parametrize(
+    ("header", "own", "other"),
+    [
+        ("Task Name", "Attractiveness Rating Task", "Trustworthiness Rating Task"),
+        ("prompt", "How attractive is this face?", "How kind is this face?"),
+        ("Experiment", "Attractiveness (Exp 1)", "Leader (Exp 2)"),
+        ("anchors", "very unattractive - very attractive", "cold - warm"),
+        ("condition", "atractivo", "confiable"),
+        ("Anweisung", "Wie attraktiv ist die Person?", "Wie alt ist die Person?"),
+    ],
+)
+def test_a_column_of_phrases_that_tells_what_was_judged_is_asked_about(
+    join, judged, header, own, other
+):
+    by_own = judged["rater"].isin(RATERS[:3])
+    table = judged.assign(**{header: by_own.map({True: own, False: other})})
+    with pytest.raises(LabelError, match=f"the column '{header}' has .* so several things were"):
+        join(ratings__csv=table.to_csv(index=False))
+    alone = table.assign(**{header: own})
+    assert len(join(ratings__csv=alone.to_csv(index=False)).judgements) == 72
+
+
+def test_tasks_without_a_rating_tell_nothing(join, judged):
+    """Gorilla names the consent and the questionnaire, too."""
+    table = judged.assign(**{"Task Name": "Attractiveness Rating"})
+    more = pd.DataFrame({"rater": RATERS * 2, "Task Name": ["Consent"] * 6 + ["Age"] * 6})
+    text = pd.concat([table, more]).to_csv(index=False)
+    assert len(join(ratings__csv=text).judgements) == 72
+
+
+@pytest.mark.parametrize("form", ["lines", "photos"])
+def test_raters_on_different_scales_are_asked_about(join, judged, form):
+    """1 to 7 counted as 0 to 100."""
+    wide = judged["rater"].isin(RATERS[3:])
+    table = judged.assign(rating=judged["rating"].where(~wide, (judged["rating"] - 1) * 16))
+    pivot = table.pivot(index="rater", columns="image", values="rating")
+    text = table.to_csv(index=False) if form == "lines" else pivot.to_csv()
+    with pytest.raises(LabelError, match="'p1' and of 'p4' are on different scales; bring them to"):
+        join(ratings__csv=text)
+
+
+def test_a_rater_who_uses_little_of_the_scale_is_read(join, judged):
+    rare = judged["rater"] == "p6"
+    table = judged.assign(rating=((judged["rating"] - 1) * 16).where(~rare, judged["rating"]))
+    assert len(join(ratings__csv=table.to_csv(index=False)).judgements) == 72
+
+
+@pytest.mark.parametrize("header", ["Email Address", "Your name", "Student ID", "Vp-Code"])
+def test_a_form_that_somebody_sent_twice_is_asked_about(join, header):
+    lines = [f"10:0{i},{'u' if i == 5 else i}@x,{i + 1},{7 - i}" for i in (0, 1, 2, 3, 4, 5)]
+    text = "\n".join([f"Timestamp,{header},00.jpg,01.jpg", *lines])
+    assert len(join(ratings__csv=text).judgements) == 12
+    with pytest.raises(LabelError, match=f"the column '{header}' has 'u@x' twice; if it names"):
+        join(ratings__csv=text.replace("4@x", "u@x"))
+
+
+def numbered_photos(tmp_path, text):
+    """Labels of photos that are called by numbers."""
+    photos = [f"{i}.jpg" for i in range(1, 9)]
+    (tmp_path / "ratings.csv").write_text(text)
+    faces = pd.DataFrame({"image": photos, "filename": photos})
+    return join_labels(faces, tmp_path, tmp_path / "none", "auto")
+
+
+@pytest.mark.parametrize("other", ["stimulus", "target", "name of file"])
+def test_numbers_of_trials_are_no_photos(tmp_path, other):
+    """Each rating was that of another photo."""
+    lines = [f"{i},{9 - i}.jpg,{rater},{i % 5 + 1}" for i in range(1, 9) for rater in "ab"]
+    with pytest.raises(LabelError, match=r"name different photos|could both be"):
+        numbered_photos(tmp_path, "\n".join([f"image,{other},rater,rating", *lines]))
+    lines = [f"{i},{i}.jpg,{rater},{i % 5 + 1}" for i in range(1, 9) for rater in "ab"]
+    text = "\n".join(["image,name of file,rater,rating", *lines])
+    assert len(numbered_photos(tmp_path, text).judgements) == 16
+
+
+def test_trials_of_several_types_without_a_rater_are_asked_about(join):
+    """A click on "I know her" was a rating."""
+    lines = [
+        f"{name},{kind},{answer}"
+        for name in IMAGES[:6]
+        for kind, answer in (("image-slider-response", 5), ("image-button-response", 0))
+    ]
+    text = "\n".join(["stimulus,trial_type,response", *lines])
+    with pytest.raises(LabelError, match="so several things may have been asked"):
+        join(ratings__csv=text)
+    assert (
+        len(join(ratings__csv="\n".join([text[: text.index("\n")], *lines[::2]])).judgements) == 6
+    )
