@@ -332,6 +332,11 @@ def test_ratings_by_hand_count_by_name_too(join):
     joined = join(LONG, ["anna"], by_hand)
     assert rating_of(joined) == 3
     assert "hand.csv does not count: labels.raters chooses others" in joined.notes
+    assert rating_of(join(LONG, ["anna", "zoe"], by_hand.replace("7", "5"))) == 4
+    with pytest.raises(LabelError, match=r"labels\.raters names nobody of this file"):
+        join(LONG, ["zoe"], by_hand)
+    with pytest.raises(LabelError, match=r"labels\.raters names 'zo', and the file has no such"):
+        join(LONG, ["anna", "zo"], by_hand)
 
 
 TABLES = {

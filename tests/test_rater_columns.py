@@ -9,7 +9,7 @@ import yaml
 
 from facestats.errors import LabelError
 from facestats.labels.joining import join_labels
-from label_files import IMAGES, join_files
+from label_files import FACES, IMAGES, join_files
 
 
 @pytest.fixture
@@ -33,36 +33,54 @@ def test_columns_that_were_taken_for_raters_are_named_in_a_warning(join):
     warnings = join(ratings__csv=text).warnings
     assert warnings == [
         "ratings.csv: each of the columns Anna, Ben, Condition was taken for one rater's ratings; "
-        'if that is so, write `raters: ["Anna", "Ben", "Condition"]` below `labels:` in '
-        "params.yaml, and else the raters alone"
+        'if that is so, write `raters: ["*"]` below `labels:` in params.yaml, and else the raters '
+        "alone"
     ]
 
 
-@pytest.mark.parametrize(
-    ("headers", "raters"),
-    [
-        (["Anna", 'Ben "B"'], None),
-        (["anna", "Ünal"], None),
-        ([f"R{i}" for i in range(20)], '["R*"]'),
-        ([f"{chr(65 + i)}{chr(90 - i)}" for i in range(20)], '["*"]'),
-    ],
-)
-def test_the_line_of_a_warning_ends_it(join, headers, raters):
-    text = table_of(headers).to_csv(index=False)
-    first = join(ratings__csv=text)
-    line = first.warnings[0].partition("`raters: ")[2].partition("`")[0]
-    assert raters in (None, line)
-    then = join(ratings__csv=text, raters=yaml.safe_load(line))
+@pytest.mark.parametrize("by_hand", ["", "zoe"])
+@pytest.mark.parametrize("others", [[], ["Mean"], ["Mean", "comment"]])
+@pytest.mark.parametrize("headers", [["Anna", 'Ben "B"'], ["anna", "Ünal"], ["R1", "R2", "R10"]])
+def test_the_line_of_a_warning_ends_it(tmp_path, headers, others, by_hand):
+    """It left out who rated by hand."""
+    table = table_of(headers)
+    table = table.assign(Mean=table[headers].mean(axis=1), comment="fine")
+    (tmp_path / "ratings.csv").write_text(table[["image", *headers, *others]].to_csv(index=False))
+    (tmp_path / "hand.csv").write_text(
+        f"rater,image,rating\n{by_hand},{IMAGES[20]},3\n" * bool(by_hand)
+    )
+
+    def join(raters=None):
+        hand = tmp_path / "hand.csv" if by_hand else None
+        return join_labels(
+            FACES, tmp_path, tmp_path / "none", "auto", None, raters, manual_ratings=hand
+        )
+
+    first = join()
+    line = first.warnings[0].partition("`raters: ")[2].partition("` below")[0]
+    assert line == '["*"]' or others
+    then = join(yaml.safe_load(line))
     assert then.warnings == []
     assert then.judgements.equals(first.judgements)
+    assert len(first.judgements) == 12 * len(headers) + bool(by_hand)
 
 
 def test_statistics_beside_many_raters_fit_no_line_of_a_warning(join):
     headers = [f"{chr(65 + i)}{chr(90 - i)}" for i in range(20)]
     table = table_of(headers)
     text = table.assign(Mean=table[headers].mean(axis=1)).to_csv(index=False)
-    expected = "ratings, and Mean for nobody's; if that is so, name them in labels.raters"
+    expected = "ratings, and Mean for nobody's; if that is so, name the raters in labels.raters of"
     assert expected in join(ratings__csv=text).warnings[0]
+
+
+def test_who_rated_by_hand_and_is_not_named_is_told(tmp_path):
+    (tmp_path / "ratings.csv").write_text(table_of(["Anna", "Ben"]).to_csv(index=False))
+    (tmp_path / "hand.csv").write_text("rater,image,rating\nzoe,00,3\nAnna,20,4\n")
+    joined = join_labels(
+        *(FACES, tmp_path, tmp_path / "none", "auto", None, ["Anna", "Ben"]),
+        manual_ratings=tmp_path / "hand.csv",
+    )
+    assert "hand.csv: labels.raters takes 1 of 2 lines" in joined.notes
 
 
 @pytest.mark.parametrize(

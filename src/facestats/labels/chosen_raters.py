@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import takewhile
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -34,34 +34,66 @@ def names_of(chosen: Chosen | None) -> Sequence[str]:
     return () if chosen is None or isinstance(chosen, Mapping) else chosen
 
 
-def confirm_raters(raters: Sequence[str], others: Sequence[str], path: Path) -> str:
-    """The warning that columns were read as raters', with the line of params.yaml that says so.
+@dataclass(frozen=True)
+class Taken:
+    """Columns that were taken for raters' where `labels.raters` does not name any.
 
-    Parameters
+    Attributes
     ----------
-    raters : sequence of str
+    raters : list of str
         These columns.
-    others : sequence of str
+    others : list of str
         All others, but for the photos' and labels.
     path : Path
         The file.
     """
-    few = [*raters] if len(raters) <= SHOWN and not any("*" in rater for rater in raters) else []
-    alike = takewhile(lambda pair: pair[0] == pair[1], zip(min(raters), max(raters), strict=False))
-    start = "".join(letter for letter, _ in alike)
-    if not few and "*" not in start and not any(name.startswith(start) for name in others):
-        few = [f"{start}*"]
-    names = json.dumps(few, ensure_ascii=False)
-    line = f"write `raters: {names}` below `labels:` in" if few else "name them in labels.raters of"
-    passed_over = f", and {_first(others)} for nobody's" if others else ""
-    return one_line(
-        f"{path.name}: each of the columns {_first(raters)} was taken for one rater's ratings"
-        f"{passed_over}; if that is so, {line} params.yaml, and else the raters alone"
-    )
+
+    raters: list[str]
+    others: list[str]
+    path: Path
+
+    def warning(self, further: Sequence[str]) -> str:
+        """What was taken for what, with the line of params.yaml that says so.
+
+        Raters of other files, `further`, count as they did.
+        """
+        passed_over = f", and {_first(self.others)} for nobody's" if self.others else ""
+        few = [*dict.fromkeys([*self.raters, *further])] if self.others else ["*"]
+        names = json.dumps(few, ensure_ascii=False)
+        is_line = len(few) <= SHOWN and not any("*" in name for name in self.raters)
+        line = f"write `raters: {names}` below `labels:` in" if is_line else f"{ALL} of"
+        return one_line(
+            f"{self.path.name}: each of the columns {_first(self.raters)} was taken for one "
+            f"rater's ratings{passed_over}; if that is so, {line} params.yaml, and else the raters "
+            "alone"
+        )
 
 
 def _first(columns: Sequence[str]) -> str:
     return listed(columns[:SHOWN]) + (", …" if len(columns) > SHOWN else "")
+
+
+def who_may_be_here(
+    chosen: Chosen | None,
+    elsewhere: Collection[str],
+    raw: pd.DataFrame,
+    rater: str | None,
+    path: Path,
+) -> Chosen | None:
+    """`labels.raters` without names of raters who are in another file alone.
+
+    Raises
+    ------
+    LabelError
+        All are.
+    """
+    if chosen is None or isinstance(chosen, Mapping) or not elsewhere:
+        return chosen
+    here = {*map(one_form, raw.columns), *(map(one_form, raw[rater]) if rater else ())}
+    left = [name for name in chosen if name not in elsewhere or one_form(name) in here]
+    if chosen and not left:
+        raise LabelError(f"{path}: labels.raters names nobody of this file; remove it, or add one")
+    return left
 
 
 def chosen_lines(

@@ -42,6 +42,7 @@ from facestats.labels.rated_by_hand import (
     RatedByHand,
     all_judgements,
     check_scale,
+    raters_by_hand,
     read_rated_by_hand,
 )
 from facestats.labels.rater_groups import group_columns
@@ -49,7 +50,7 @@ from facestats.labels.raters import rater_warnings, without_raters
 from facestats.labels.ratings import Ratings, read_ratings
 from facestats.labels.scale import find_scale
 from facestats.labels.tables import PREFIX
-from facestats.labels.trait_means import TraitMeans
+from facestats.labels.trait_means import TraitMeans, write_main_twice
 
 COLUMNS_OF_RATINGS = ["filename", "rater", "rating"]
 
@@ -173,7 +174,7 @@ def join_labels(
     paths = {stem: find_label_file(folder, stem) for stem in STEMS}
     labels = read_labels(paths["labels"], names, mistakes)
     dataset = read_dataset(folder)
-    from_file = _read_ratings(paths["ratings"], names, mistakes, raters, dataset)
+    from_file = _read_ratings(paths["ratings"], names, mistakes, raters, dataset, manual_ratings)
     # Corrections stay in place when the collection changes: their names need not match.
     corrections = read_labels(manual, names, mistakes, must_match=False)
     chosen, unnamed = _traits_asked(chosen, labels, from_file, dataset)
@@ -193,9 +194,8 @@ def join_labels(
     for_scale, of_traits = _in_order(from_file.judgements), means.counted(table, judgements)
     if alone := for_scale is None:
         for_scale, paths["ratings"] = judgements, paths["ratings"] or by_hand.path
-    for_scale = _without_named(for_scale, drop_raters)
     found_in = traits, paths, mistakes, from_labels, of_traits, alone
-    scale = find_scale(rating_scale, for_scale, table, *found_in)
+    scale = find_scale(rating_scale, _without_named(for_scale, drop_raters), table, *found_in)
     check_scale(by_hand, None if alone else scale, mistakes)
     means.check_scale(of_traits, scale, rating_scale, mistakes)
     mistakes.raise_any()
@@ -204,7 +204,7 @@ def join_labels(
     notes_on_means = [] if counted.main is None else means_without_judgements(table, from_labels)
     extras += [use_trait(table, trait, frame) for trait, frame in counted.by_trait.items()]
     shifts = _level_all(table, counted, traits, chosen, scale) if level else {}
-    _write_main_twice(table, traits)
+    write_main_twice(table, traits)
     summary = _summary(table, scale, names, dict.fromkeys(extras)) | {"raters": counted.raters}
     summary["rating"] |= _rating_details(shifts, counted.main, from_file, by_hand)
     groups, group_warnings = group_columns(from_file.unread, from_file.judgements)
@@ -217,6 +217,7 @@ def join_labels(
         summary=summary,
         warnings=[
             *(text for file in (*files, by_hand) for text in file.guessed),
+            *from_file.to_confirm(by_hand.judgements),
             *unread_files(folder, manual),
             *names.warnings(),
             *doubts,
@@ -246,18 +247,11 @@ def _read_ratings(
     mistakes: Mistakes,
     raters: Chosen | None,
     dataset: DatasetFacts | None,
+    by_hand: Path | None,
 ) -> Ratings:
     """Ratings of ratings.csv; the trait that the dataset was imported for is the first."""
-    file = read_ratings(path, names, mistakes, raters)
+    file = read_ratings(path, names, mistakes, raters, elsewhere=raters_by_hand(by_hand))
     return replace(file, order=[dataset.first_trait, *file.order]) if dataset else file
-
-
-def _write_main_twice(table: pd.DataFrame, traits: Sequence[str]) -> None:
-    """Make the column of the main trait, where it has one, the same as `rating`."""
-    for main in traits[:1]:
-        if main and PREFIX + main in table:
-            for end in ("", "_source"):
-                table[f"{PREFIX}{main}{end}"] = table[f"rating{end}"]
 
 
 def _traits_asked(

@@ -22,7 +22,7 @@ from facestats.core.files import csv_text, with_apostrophe
 from facestats.errors import InputError, LabelError
 from facestats.labels.cells import MAX_RATING, Mistakes, numbers, one_form, without_empty
 from facestats.labels.chosen_raters import Chosen, chosen_lines
-from facestats.labels.columns import RATINGS, describe_columns, find_columns
+from facestats.labels.columns import RATINGS, describe_columns, find_columns, plain
 from facestats.labels.csv_text import without_records
 from facestats.labels.files import read_sheet
 from facestats.labels.manual import read_own, replace_file
@@ -66,6 +66,15 @@ class RatedByHand:
     def agreement(self) -> dict[str, Any]:
         """What `metrics/labels.json` says of it, below `rating`."""
         return {"retest": self.retest} if self.retest else {}
+
+
+def raters_by_hand(path: Path | None) -> set[str]:
+    """Who rated on the page; nobody where the file is missing."""
+    sheet = None if path is None else read_sheet(path)
+    if sheet is None:
+        return set()
+    columns = [name for name in sheet.table if plain(name) == HEADER[0]]
+    return {one_form(cell) for name in columns for cell in sheet.table[name]}
 
 
 def read_rated_by_hand(
@@ -113,6 +122,9 @@ def read_rated_by_hand(
         raw = chosen_lines(raw, headers["rater"], raters, path, may_be_nobody=True)
         if raw.empty:
             return RatedByHand(notes=[others])
+    notes = describe_columns(headers, path)
+    if len(raw) < len(sheet.table):
+        notes.append(f"{path.name}: labels.raters takes {len(raw)} of {len(sheet.table)} lines")
     raw = raw[(without_empty(raw[headers["image"]]) != "")]
     text = {name: without_empty(raw[headers[name]]) for name in ("image", "rater", "rating")}
     trait = trait_column(raw.columns)
@@ -142,7 +154,7 @@ def read_rated_by_hand(
         len(frame) - len(first),
         _retest(first, frame[again]),
         sheet.notes,
-        describe_columns(headers, path),
+        notes,
         path,
     )
 

@@ -20,7 +20,7 @@ from facestats.labels.cells import (
     one_form,
     without_empty,
 )
-from facestats.labels.chosen_raters import Chosen, chosen_lines, confirm_raters, names_of
+from facestats.labels.chosen_raters import Chosen, Taken, chosen_lines, names_of, who_may_be_here
 from facestats.labels.columns import RATINGS, describe_columns, find_columns, plain
 from facestats.labels.files import read_sheet
 from facestats.labels.name_index import NameIndex
@@ -59,6 +59,8 @@ class Ratings:
         The traits in the order of the file, also of lines that do not count.
     by_anybody : DataFrame, optional
         `judgements` of all raters, where conditions choose among them.
+    taken : Taken, optional
+        Which columns were taken for raters'.
     """
 
     judgements: pd.DataFrame | None = None
@@ -68,6 +70,7 @@ class Ratings:
     unread: pd.DataFrame | None = None
     order: list[str] = field(default_factory=list)
     by_anybody: pd.DataFrame | None = None
+    taken: Taken | None = None
 
     def traits(self) -> list[str]:
         """The rated traits in the order of the file; '' if none is named."""
@@ -80,6 +83,14 @@ class Ratings:
         """What anybody judged of one trait; None without a file."""
         judged = self.judgements if self.by_anybody is None else self.by_anybody
         return None if judged is None else judged[judged["trait"] == trait]
+
+    def to_confirm(self, by_hand: pd.DataFrame | None) -> list[str]:
+        """The warning on columns that were taken for raters'; `by_hand` are judgements by others.
+
+        None where `labels.raters` names the columns.
+        """
+        raters = [] if by_hand is None else [name for name in by_hand["rater"].unique() if name]
+        return [self.taken.warning(raters)] if self.taken else []
 
     def named(self, trait: str) -> Ratings:
         """The same, all of one trait."""
@@ -94,6 +105,7 @@ def read_ratings(
     mistakes: Mistakes,
     raters: Chosen | None = None,
     everybody: bool = False,
+    elsewhere: Collection[str] = (),
 ) -> Ratings:
     """Read and check single judgements.
 
@@ -114,6 +126,8 @@ def read_ratings(
         Which raters count; see `chosen_raters.chosen_lines`. Names are also the columns of raters.
     everybody : bool
         Read the lines of all raters, whoever counts.
+    elsewhere : collection of str
+        Raters of another file, whom `raters` may name.
 
     Raises
     ------
@@ -131,6 +145,7 @@ def read_ratings(
         raw = chosen_lines(raw, None, raters, path)
     photos = photo_columns(raw, sheet.questions, names)
     headers = _find_headers(raw, photos, path)
+    raters = who_may_be_here(raters, elsewhere, raw, headers.get("rater"), path)
     lacks = {"rating", "rater"} if names_of(raters) else {"rating"}
     are_columns = "image" in headers and not lacks <= {*headers}
     if names_of(raters) and everybody and photos and "rater" in headers:
@@ -141,7 +156,7 @@ def read_ratings(
     if raters and len(raw) < everything:
         notes.append(f"{path.name}: labels.raters takes {len(raw)} of {everything} lines")
     trait, unread = trait_column(raw.columns), None
-    of_traits, to_confirm = [trait] if trait else [], []
+    of_traits, taken = [trait] if trait else [], None
     if not are_columns and "rater" not in headers:
         refuse_repeated(raw, path)
     if "image" in headers and not are_columns:
@@ -155,14 +170,10 @@ def read_ratings(
             found = [*cells["column"].unique()]
             known = [*found, *headers.values(), *known_columns(raw)]
             others = [*table.columns.difference(known, sort=False)]
-            to_confirm = [confirm_raters(found, others, path)]
+            taken = Taken(found, others, path)
     traits = pd.Series(dtype="str") if trait is None else read_trait(sheet.table[trait], path)
     cells["trait"] = "" if trait is None else traits.reindex(cells.index)
-    rated = cells["image"].ne("") & as_numbers(cells["rating"]).notna()
-    judged = raw[rated.groupby(level=0).any().reindex(raw.index, fill_value=False)]
-    if not names_of(raters):
-        refuse_doubtful(judged, cells, headers, path)
-    refuse_several_traits(judged.drop(columns=of_traits), path)
+    _refuse_what_is_unclear(raw, cells, headers, of_traits, bool(names_of(raters)), path)
     cells, guessed = _ratings_alone(cells, headers, path, mistakes)
     filenames = names.resolve(cells["image"].rename(headers.get("image", "image")), path, mistakes)
     # Survey tools write lines for greetings and questions, too.
@@ -170,16 +181,35 @@ def read_ratings(
     filenames, cells = filenames[~absent], cells[~absent]
     judgements, repeats = _one_judgement_each(filenames, cells, path, mistakes)
     apart = NameIndex(names.faces.reset_index()), Mistakes()
-    every = read_ratings(path, *apart, raters, True) if raters and not everybody else None
+    every = None
+    if raters and not everybody:
+        every = read_ratings(path, *apart, raters, True, elsewhere).judgements
     return Ratings(
         judgements=judgements,
         repeats=repeats,
-        guessed=[*sheet.notes, *to_confirm, *guessed],
+        guessed=[*sheet.notes, *guessed],
         notes=notes,
         unread=unread,
+        taken=taken,
         order=[*dict.fromkeys(traits)],
-        by_anybody=None if every is None else every.judgements,
+        by_anybody=every,
     )
+
+
+def _refuse_what_is_unclear(
+    raw: pd.DataFrame,
+    cells: pd.DataFrame,
+    headers: Mapping[str, str],
+    of_traits: list[str],
+    is_said: bool,
+    path: Path,
+) -> None:
+    """Raise `LabelError` where several things were rated or, unless it `is_said`, by whom."""
+    rated = cells["image"].ne("") & as_numbers(cells["rating"]).notna()
+    judged = raw[rated.groupby(level=0).any().reindex(raw.index, fill_value=False)]
+    if not is_said:
+        refuse_doubtful(judged, cells, headers, path)
+    refuse_several_traits(judged.drop(columns=of_traits), path)
 
 
 def _find_headers(raw: pd.DataFrame, photos: Collection[str], path: Path) -> dict[str, str]:

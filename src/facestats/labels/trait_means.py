@@ -5,7 +5,7 @@ Other columns of such names are the user's own, and stay text.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 import pandas as pd
 
@@ -167,3 +167,11 @@ def _read(file: FaceLabels, header: str, shown: str, mistakes: Mistakes) -> None
     if header in file.by_face:
         file.by_face[header] = file.cells.groupby("filename")[header].first()
         file.by_face = file.by_face.dropna(axis="columns", how="all")
+
+
+def write_main_twice(table: pd.DataFrame, traits: Sequence[str]) -> None:
+    """Make the column of the main trait, where it has one, the same as `rating`."""
+    for main in traits[:1]:
+        if main and PREFIX + main in table:
+            for end in ("", "_source"):
+                table[f"{PREFIX}{main}{end}"] = table[f"rating{end}"]
