@@ -1,6 +1,7 @@
 """Labels that `dvc exp apply` or `git checkout` took away are told of, and come back."""
 
 from dataclasses import asdict, replace
+from hashlib import sha256
 from json import dumps
 
 import pandas as pd
@@ -165,3 +166,28 @@ def test_what_a_commit_or_another_file_may_say_otherwise_is_not_brought_back(roo
     (root / LABELS).write_text(HEADER)
     assert main(["labels", "restore"]) == 0
     assert "or a commit of it has all labels of the page Label" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_labels_of_an_earlier_photo_of_the_name_do_not_come_back(root, capsys, again):
+    """A child got the age of the adult whose photo had its name."""
+    photos = root / load_params(root / "params.yaml").data.images
+    photos.mkdir(parents=True)
+    for name in ("a.jpg", "b.jpg"):
+        (photos / name).write_bytes(b"photo of " + name.encode())
+    hashes = {name: sha256((photos / name).read_bytes()).hexdigest() for name in ("a.jpg", "b.jpg")}
+    labelled = [entry("1", "a.jpg", "age", "35"), entry("2", "b.jpg", "age", "30")]
+    note(root, *(replace(one, photo=hashes[one.filename]) for one in labelled))
+    faces = pd.DataFrame({"image": [*hashes], "filename": [*hashes]})
+
+    def run():
+        table = faces.assign(sha256=[sha256((photos / n).read_bytes()).hexdigest() for n in hashes])
+        tables.write(table.reindex(columns=list(FACES.columns)), root / FACES_TABLE, FACES)
+
+    run()
+    (photos / "a.jpg").write_bytes(b"a child")
+    if again:
+        run()
+    assert "lacks 1 label of the page" in warnings_by_hand(root)[0]
+    assert main(["labels", "restore"]) == 0
+    assert (root / LABELS).read_text() == HEADER + "b.jpg,,,30,,\n"

@@ -280,3 +280,24 @@ def test_a_childs_age_by_hand_is_not_passed_over_where_the_photo_may_have_moved(
         assert joined().table["age"].isna().all()
     manual.write_text(f"filename,age\n{now},10\n")
     assert joined().table["age"].tolist()[0] == 10
+
+
+@pytest.mark.parametrize(
+    ("lines", "is_asked"),
+    [
+        ("album/a.jpg,9", True),
+        ("album/a.jpg,40", False),
+        ("album/a.jpg,9\nnew/a.jpg,30", False),
+        ("album/other.jpg,9", False),
+    ],
+)
+def test_a_child_of_labels_csv_whose_folder_was_renamed_is_asked_about(tmp_path, lines, is_asked):
+    """Such a child had no age, and a score."""
+    (tmp_path / "labels.csv").write_text(f"image,age\nnew/b.jpg,30\n{lines}\n")
+    images = ["new/a.jpg", "new/b.jpg"]
+    faces = pd.DataFrame({"image": images, "filename": [face_filename(name) for name in images]})
+    if is_asked:
+        with pytest.raises(LabelError, match=r"if new/a\.jpg is meant, write that, and if it was"):
+            join_labels(faces, tmp_path, tmp_path / "none", "auto")
+    else:
+        join_labels(faces, tmp_path, tmp_path / "none", "auto")

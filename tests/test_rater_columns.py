@@ -33,14 +33,17 @@ def test_columns_that_were_taken_for_raters_are_named_in_a_warning(join):
     warnings = join(ratings__csv=text).warnings
     assert warnings == [
         "ratings.csv: each of the columns Anna, Ben, Condition was taken for one rater's ratings; "
-        'if that is so, write `raters: ["*"]` below `labels:` in params.yaml, and else the raters '
-        "alone"
+        'if that is so, write `raters: ["Anna", "Ben", "Condition"]` below `labels:` in '
+        "params.yaml, and else the raters alone"
     ]
 
 
 @pytest.mark.parametrize("by_hand", ["", "zoe"])
 @pytest.mark.parametrize("others", [[], ["Mean"], ["Mean", "comment"]])
-@pytest.mark.parametrize("headers", [["Anna", 'Ben "B"'], ["anna", "Ünal"], ["R1", "R2", "R10"]])
+@pytest.mark.parametrize(
+    "headers",
+    [["Anna", 'Ben "B"'], ["anna", "Ünal"], ["R1", "R2", "R10"], [f"R{i}" for i in range(9)]],
+)
 def test_the_line_of_a_warning_ends_it(tmp_path, headers, others, by_hand):
     """It left out who rated by hand."""
     table = table_of(headers)
@@ -58,7 +61,6 @@ def test_the_line_of_a_warning_ends_it(tmp_path, headers, others, by_hand):
 
     first = join()
     line = first.warnings[0].partition("`raters: ")[2].partition("` below")[0]
-    assert line == '["*"]' or others
     then = join(yaml.safe_load(line))
     assert then.warnings == []
     assert then.judgements.equals(first.judgements)
@@ -66,7 +68,7 @@ def test_the_line_of_a_warning_ends_it(tmp_path, headers, others, by_hand):
 
 
 def test_statistics_beside_many_raters_fit_no_line_of_a_warning(join):
-    headers = [f"{chr(65 + i)}{chr(90 - i)}" for i in range(20)]
+    headers = [f"{chr(65 + i % 26)}{chr(65 + i // 2)}" for i in range(50)]
     table = table_of(headers)
     text = table.assign(Mean=table[headers].mean(axis=1)).to_csv(index=False)
     expected = "ratings, and Mean for nobody's; if that is so, name the raters in labels.raters of"

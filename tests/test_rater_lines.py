@@ -137,3 +137,35 @@ def test_trials_of_several_types_without_a_rater_are_asked_about(join):
     assert (
         len(join(ratings__csv="\n".join([text[: text.index("\n")], *lines[::2]])).judgements) == 6
     )
+
+
+@pytest.mark.parametrize("header", ["Initials", "id", "Email", "Player"])
+def test_raters_under_a_header_that_is_not_known_are_asked_about(join, judged, header):
+    """A second judgement was another rater's, and who answered at random was not named."""
+    text = judged.rename(columns={"rater": header}).to_csv(index=False)
+    with pytest.raises(LabelError, match=f"the column '{header}' may be that of the raters; call"):
+        join(ratings__csv=text)
+
+
+@pytest.mark.parametrize("header", ["annotator", "Coder", "subject_nr", "Rated by"])
+def test_more_words_for_raters_are_known(join, judged, header):
+    text = judged.rename(columns={"rater": header}).to_csv(index=False)
+    assert {*join(ratings__csv=text).judgements["rater"]} == {*RATERS}
+
+
+def test_columns_of_photos_and_of_trials_are_no_raters(join, judged):
+    trial = judged.groupby("rater").cumcount()
+    table = judged.assign(trial=trial, sex=np.arange(72) // 6 % 2, note="").drop(columns="rater")
+    assert len(join(ratings__csv=table.to_csv(index=False)).judgements) == 72
+
+
+@pytest.mark.parametrize(("last", "what"), [("", "is the mean"), ("SD", "is called like")])
+def test_a_mean_among_very_many_raters_is_asked_about(join, last, what):
+    """In memory that grows by photos and raters alone."""
+    rng = np.random.default_rng(0)
+    raters = [f"w{i}" for i in range(300)]
+    table = pd.DataFrame(rng.integers(1, 8, (12, 300)), IMAGES[:12], raters)
+    table[last] = (table.std(axis=1) if last else table.mean(axis=1)).round(2)
+    long = table.rename_axis("image").reset_index().melt("image", None, "rater", "rating")
+    with pytest.raises(LabelError, match=f"the rater '{last}' {what}"):
+        join(ratings__csv=long.to_csv(index=False))

@@ -40,6 +40,8 @@ class Entry:
         The entry that this one takes back; empty for all others.
     file : str
         The file of labels, below the project; empty where it is not known.
+    photo : str
+        The sha256 of the photo; empty where it is not known.
     """
 
     id: str
@@ -52,6 +54,7 @@ class Entry:
     browser: str
     undoes: str = ""
     file: str = ""
+    photo: str = ""
 
 
 class Journal:
@@ -149,6 +152,7 @@ def label_without(last: Entry, entries: list[Entry]) -> str:
         for entry in entries
         if (entry.filename, entry.column) == (last.filename, last.column)
         and (entry.old or entry.new)  # else somebody was unsure
+        and (entry.photo == last.photo or not entry.photo or not last.photo)
     ]
     undone = {entry.undoes for entry in about} | {last.id}
     label = in_file = about[0].old

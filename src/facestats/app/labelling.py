@@ -201,12 +201,12 @@ class Labelling:
         InputError, LabelError
             It is no label (or ethnicity, where it may not be shown), or the file can't be written.
         """
-        require_same_photo(self.root, shown, filename)
+        photo = require_same_photo(self.root, shown, filename)
         who = labeller(who)
         label = check_label(attribute.name, text, attribute.classes, new) if text else ""
         with self.journal.alone():
             old = self._write(shown, filename, attribute.name, label, before) if label else ""
-            entry = self._entry(filename, attribute.name, old, label, who, browser)
+            entry = self._entry(filename, photo, attribute.name, old, label, who, browser)
             self.journal.append(entry)
         return entry
 
@@ -219,12 +219,14 @@ class Labelling:
             (last,) = found
             if not self._may_show(last.column):
                 raise InputError("this server was started without --allow-ethnicity")
-            require_same_photo(self.root, shown, last.filename)
+            photo = require_same_photo(self.root, shown, last.filename)
+            if last.photo and photo not in ("", last.photo):
+                raise InputError("this label is of an earlier photo of this name")
             old = label_without(last, self.journal.entries())
             if old != last.new:
                 self._write(shown, last.filename, last.column, old, last.new)
             entry = self._entry(
-                last.filename, last.column, last.new, old, labeller(who), browser, last.id
+                last.filename, photo, last.column, last.new, old, labeller(who), browser, last.id
             )
             self.journal.append(entry)
         return entry
@@ -232,6 +234,7 @@ class Labelling:
     def _entry(
         self,
         filename: str,
+        photo: str,
         column: str,
         old: str,
         new: str,
@@ -241,7 +244,7 @@ class Labelling:
     ) -> Entry:
         file = params_of(self.root).data.manual_labels
         when, own = datetime.now(UTC).isoformat(timespec="seconds"), secrets.token_hex(8)
-        return Entry(own, filename, column, old, new, who, when, browser, undoes, file)
+        return Entry(own, filename, column, old, new, who, when, browser, undoes, file, photo)
 
     def _write(self, shown: Shown, filename: str, column: str, label: str, before: str) -> str:
         """Write a label; the file's own before."""
@@ -294,10 +297,11 @@ def is_replaced(root: Path, image: str) -> bool:
         known = _sha256(table, identity(table)).get(image)
     except FaceStatsError:  # no such table
         return False
-    return bool(known) and _is_another(root, image, known)
+    return bool(known) and is_another(root, image, known)
 
 
-def _is_another(root: Path, image: str, known: str) -> bool:
+def is_another(root: Path, image: str, known: str) -> bool:
+    """Whether the photo of this name has other bytes than those of this sha256."""
     photo = root / params_of(root).data.images / image
     try:
         return is_photo(photo) and hash_photo(photo) != known
@@ -310,8 +314,14 @@ def _sha256(table: Path, _: Identity) -> pd.Series:
     return tables.read(table, FACES, ["image", "sha256"]).set_index("image")["sha256"].dropna()
 
 
-def require_same_photo(root: Path, shown: Shown, face: str) -> None:
-    """Raise `InputError` for a photo that is not that which is shown: nothing is written of it."""
+def require_same_photo(root: Path, shown: Shown, face: str) -> str:
+    """The sha256 of the photo of a face; empty where it is not known.
+
+    Raises
+    ------
+    InputError
+        It is not that which is shown: nothing is written of it.
+    """
     image = shown.faces.images.get(face, face)
     if is_removed(root, image):
         raise InputError("this photo was removed from the project; reload the page")
@@ -320,9 +330,10 @@ def require_same_photo(root: Path, shown: Shown, face: str) -> None:
     except ModelError:
         if (root / FACES_TABLE).exists():
             raise InputError("a run is under way; reload the page when it has ended") from None
-        return  # a server without the photos' table
-    if known and _is_another(root, image, known):
+        return ""  # a server without the photos' table
+    if known and is_another(root, image, known):
         raise InputError("another photo has this name by now; `dvc repro`, then reload the page")
+    return known or ""
 
 
 def params_of(root: Path) -> Params:

@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from facestats.app.journal import Journal, standing
-from facestats.app.labelling import is_removed
+from facestats.app.labelling import is_another, is_removed, is_replaced
 from facestats.core import tables
 from facestats.core.layout import FACES_TABLE
 from facestats.errors import FaceStatsError, LabelError, number_of
@@ -135,8 +135,9 @@ def differs(root: Path, name: str) -> bool:
 def lost_labels(root: Path) -> dict[str, dict[str, str]]:
     """Labels of the journal, by face and column, where the file of labels by hand has none.
 
-    Not those that were taken back on the page, those of photos that are gone, and those of faces
-    that a later commit of the file labels, in the same column: somebody changed or removed these.
+    Not those that were taken back on the page, those of photos that are gone or that others of the
+    same name replace, and those of faces that a later commit of the file labels, in the same
+    column: somebody changed or removed these.
 
     Raises
     ------
@@ -162,7 +163,7 @@ def lost_labels(root: Path) -> dict[str, dict[str, str]]:
     gone = {
         key: _seconds(given[key].when)
         for key in given.keys() - labelled(own_file(root, "data.manual_labels", name))
-        if key[0] in images and not is_removed(root, images[key[0]])
+        if key[0] in images and _is_here(root, images[key[0]], given[key].photo)
     }
     for committed, content in _versions(root, name, min(gone.values(), default=inf)):
         with TemporaryDirectory(prefix="facestats-labels-") as folder, suppress(LabelError):
@@ -176,6 +177,12 @@ def lost_labels(root: Path) -> dict[str, dict[str, str]]:
         if (face, column) in gone:
             lost.setdefault(face, {})[column] = given[face, column].new
     return lost
+
+
+def _is_here(root: Path, image: str, photo: str) -> bool:
+    """Whether a photo is that which was labelled, as far as its sha256 then, and the run, tell."""
+    is_other = is_another(root, image, photo) if photo else False
+    return not (is_removed(root, image) or is_replaced(root, image) or is_other)
 
 
 def _versions(root: Path, name: str, since: float) -> Iterator[tuple[float, bytes]]:

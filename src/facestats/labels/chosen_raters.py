@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import pandas as pd
@@ -17,7 +18,8 @@ from facestats.machine.output import one_line
 
 Chosen = Mapping[str, str | list[str]] | Sequence[str]
 
-SHOWN = 12  # raters in a warning
+SHOWN = 40  # raters in a warning
+FEW = 6  # raters who are named one by one though one pattern chooses them
 # Ends of messages that ask who rated.
 ALL = "name the raters in labels.raters"
 CLOSE_ONE = f"if one is no rater's, remove it, and else {ALL}"
@@ -58,9 +60,12 @@ class Taken:
         Raters of other files, `further`, count as they did.
         """
         passed_over = f", and {_first(self.others)} for nobody's" if self.others else ""
-        few = [*dict.fromkeys([*self.raters, *further])] if self.others else ["*"]
-        names = json.dumps(few, ensure_ascii=False)
-        is_line = len(few) <= SHOWN and not any("*" in name for name in self.raters)
+        alike = zip(min(self.raters), max(self.raters), strict=False)
+        start = "".join(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], alike))
+        is_start = start and not any(name.startswith(start) for name in self.others)
+        own = [f"{start}*"] if is_start and len(self.raters) > FEW else self.raters
+        names = json.dumps([*dict.fromkeys([*own, *further])], ensure_ascii=False)
+        is_line = len(own) <= SHOWN and not any("*" in name for name in self.raters)
         line = f"write `raters: {names}` below `labels:` in" if is_line else f"{ALL} of"
         return one_line(
             f"{self.path.name}: each of the columns {_first(self.raters)} was taken for one "

@@ -53,7 +53,10 @@ RATER = tuple(
     participantprivateid participantpublicid subject subjectid subjid subj respondent
     respondentid responseid observer observerid worker workerid user userid username prolificpid
     prolificid pid vp ppt ppid vpn vpnr vpid proband probandid versuchsperson teilnehmer
-    bewerter juge participante
+    bewerter bewerterin beurteiler beurteilerin juge juez participante annotator annotatorid coder
+    coderid evaluator evaluatorid reviewer labeler labeller assessor scorer voter subjectnumber
+    subjectnr subid ratedby ratercode raterinitials judgename probandencode teilnehmercode
+    évaluateur evaluador valutatore
     """.split()
 )
 RATING = tuple(

@@ -77,18 +77,33 @@ class FaceLabels:
 
 
 def _refuse_moved_children(
-    by_line: pd.DataFrame, shown: pd.Series, names: NameIndex, path: Path, mistakes: Mistakes
+    by_line: pd.DataFrame,
+    shown: pd.Series,
+    names: NameIndex,
+    path: Path,
+    mistakes: Mistakes,
+    by_hand: bool,
 ) -> None:
-    """Add young ages by hand to `mistakes` whose photo may have moved: it would get a score."""
+    """Add young ages to `mistakes` whose photo may have moved: it would get a score.
+
+    In a file that is not by hand, a photo of which it tells the age is another one.
+    """
     young = shown[by_line["filename"].isna() & (by_line["age"] < YOUNG)]
-    alike = {name: names.photos.called_alike(name) for name in young.unique()}
-    moved = [name for name, images in alike.items() if images and not names.photos.read(name).image]
-    if moved:
+    alike = {
+        name: images
+        for name in young.unique()
+        if (images := names.photos.called_alike(name)) and not names.photos.read(name).image
+    }
+    if alike and not by_hand:
+        aged = names.photos.read_all([*shown[by_line["age"].notna()].unique()], explain=0)
+        known = {reading.image for reading in aged.values()}
+        alike = {name: left for name in alike if (left := [*{*alike[name]} - known])}
+    if alike:
         mistakes.add(
             path,
             str(shown.name),
-            young[young.isin(moved)],
-            lambda name: expected_of_a_moved(alike[name]),
+            young[young.isin([*alike])],
+            lambda name: expected_of_a_moved(sorted(alike[name])),
         )
 
 
@@ -152,8 +167,8 @@ def read_labels(
             columns[column] = words.mask(text == "")
             classes += [column] if column != "person" else []
     by_line = pd.DataFrame(columns, index=cells.index)
-    if not must_match and "age" in by_line:
-        _refuse_moved_children(by_line, shown, names, path, mistakes)
+    if "age" in by_line:
+        _refuse_moved_children(by_line, shown, names, path, mistakes, not must_match)
     by_line = by_line[by_line["filename"].notna()]
     refuse_contradictions(by_line, "filename", shown, path, mistakes)
     return FaceLabels(

@@ -13,7 +13,7 @@ from facestats.labels.cells import as_numbers, without_empty
 from facestats.labels.chosen_raters import ALL, CLOSE, doubtful
 from facestats.labels.columns import is_marked, plain
 from facestats.labels.names import has_extension
-from facestats.labels.rater_columns import NUMERIC, TELLING, possible_raters
+from facestats.labels.rater_columns import NUMERIC, TELLING, known_columns, possible_raters
 from facestats.labels.rater_names import (
     ATTRACTIVE,
     COUNTS,
@@ -22,6 +22,7 @@ from facestats.labels.rater_names import (
     is_called_statistic,
     kind_of,
     may_be_name,
+    summarizes,
     words_of,
 )
 from facestats.labels.rater_numbers import are_between, around, ends_of, statistic_of
@@ -38,6 +39,7 @@ MELTED = ("variable", "key", "name")  # what pandas and R call the columns of a 
 REPEAT = "repeat"  # the type of a rater's second judgement
 # Raters among whom one who is called like a person may be the mean of others, and how many others.
 MOST_RATERS, ENOUGH = 100, 3
+MEAN_ROUNDED, NEARLY_ALL = 0.051, 0.98  # how far off a mean may be, and in what share of lines
 # Ratings from which a rater's scale is known, and the share of raters that makes another one.
 MANY, FEW = 10, 0.2
 MOST_TRAITS = 12  # different values of such a column
@@ -70,6 +72,7 @@ def refuse_doubtful(
         if cells["rater"].eq("").all():
             _refuse_types_of_trials(cells, headers, path)
             _refuse_counts(judged, cells, headers, path)
+            _refuse_raters_by_another_name(judged, headers, path)
     if "image" not in headers or "rater" in headers:
         _refuse_mixed(cells, path)
         _refuse_scales(cells, path)
@@ -130,6 +133,25 @@ def _refuse_counts(
             "call it rater if each is one, and else write one line a judgement, or means in "
             "labels.csv, in a column `rating`"
         )
+
+
+def _refuse_raters_by_another_name(
+    judged: pd.DataFrame, headers: Mapping[str, str], path: Path
+) -> None:
+    """Raise `LabelError` for a column that no header tells to be the raters', and that may be."""
+    image = headers["image"]
+    if judged[image].value_counts().max() < 2:
+        return
+    for column in judged.columns.difference([*headers.values(), *known_columns(judged)]):
+        lines = without_empty(judged[column]).value_counts()
+        are_several = 1 < len(lines) <= len(judged) / 2 and lines.sum() == len(judged)
+        once = are_several and not judged.duplicated([image, column]).any()
+        counts = summarizes(column) and as_numbers(pd.Series(lines.index)).notna().all()
+        if once and lines.median() > 1 and not counts:
+            raise LabelError(
+                f"{path}: the column {column!r} may be that of the raters; call it rater, or "
+                "remove it"
+            )
 
 
 def _refuse_scales(cells: pd.DataFrame, path: Path) -> None:
@@ -198,14 +220,15 @@ def _refuse_statistics(cells: pd.DataFrame, path: Path) -> None:
     """Raise `LabelError` where a rater may be a statistic of the others, or is called like one."""
     names = [name for name in cells["rater"].unique() if plain(name) not in MEAN_RATER_NAMES]
     called = [name for name in names if not name or is_called_statistic(name)]
-    if not called and len(names) > MOST_RATERS:
+    if len(names) > MOST_RATERS:
+        _refuse_means(cells, called, path)
         return
     by_rater = cells.assign(rating=as_numbers(cells["rating"])).pivot_table(
         index=["image", "trait"], columns="rater", values="rating", aggfunc="first"
     )
     raters = by_rater.columns.difference(called)
     kinds = [kind_of(rater) for rater in raters]
-    for name in by_rater.columns.intersection(names if len(names) <= MOST_RATERS else called):
+    for name in by_rater.columns.intersection(names):
         others = by_rater[raters.difference([name])]
         how = statistic_of(by_rater[name].to_numpy(), others.to_numpy())
         if name not in called and (how != "mean" or others.notna().sum(axis=1).min() < ENOUGH):
@@ -213,6 +236,19 @@ def _refuse_statistics(cells: pd.DataFrame, path: Path) -> None:
         if how or (name and not may_be_name(name, kinds)):
             what = f"is the {how} of the others" if how else "is called like a statistic"
             raise LabelError(f"{path}: the rater {name!r} {what}; {CLOSE}")
+
+
+def _refuse_means(cells: pd.DataFrame, called: list[str], path: Path) -> None:
+    """Raise `LabelError` where one who may be no rater is the mean of very many others."""
+    numbers = cells.assign(rating=as_numbers(cells["rating"]))
+    others = numbers[~numbers["rater"].isin(called)].groupby(["image", "trait"])["rating"].mean()
+    for name in called:
+        own = numbers[numbers["rater"] == name].set_index(["image", "trait"])["rating"]
+        off = (own - others.reindex(own.index)).abs()
+        if len(own) >= TELLING and (off < MEAN_ROUNDED).mean() > NEARLY_ALL:
+            raise LabelError(f"{path}: the rater {name!r} is the mean of the others; {CLOSE}")
+        if name and not may_be_name(name, [kind_of(rater) for rater in numbers["rater"].unique()]):
+            raise LabelError(f"{path}: the rater {name!r} is called like a statistic; {CLOSE}")
 
 
 def refuse_raters_beside(raw: pd.DataFrame, headers: Mapping[str, str], path: Path) -> None:
