@@ -89,5 +89,23 @@ def test_an_earlier_export_half_removed_by_a_killed_one_is_removed(tmp_path, mon
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+def test_nor_is_a_folder_that_the_kill_had_emptied(tmp_path):
+    folder = tmp_path / "out"
+    with whole(folder) as place:
+        for name in ("img/a.png", "a"):
+            (place / name).parent.mkdir(exist_ok=True)
+            (place / name).write_text("1")
+        own = place.name.rpartition(".")[0]
+    old = tmp_path / f"{own}.999999999.old"
+    shutil.copytree(folder, old)
+    (old / "img/a.png").unlink()
+    (old / "mine").mkdir()
+    remove_half_written(folder)
+    assert (old / "a").exists()  # somebody made a folder there
+    (old / "mine").rmdir()
+    remove_half_written(folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
 def interrupt(*_, **__):
     raise KeyboardInterrupt

@@ -1,5 +1,6 @@
 """`forget` names what it leaves among the photos: hidden pictures, and other members of tars."""
 
+import hashlib
 import io
 import tarfile
 
@@ -87,3 +88,16 @@ def test_a_damaged_tar_is_said_to_be_unread(tmp_path, lines):
     write(shard, MEMBERS)
     shard.write_bytes(shard.read_bytes()[:3200])
     assert lines("other.jpg") == [f"not looked through for names (damaged): {shard}"]
+
+
+def test_hidden_copies_in_a_tar_are_found(tmp_path):
+    shard = tmp_path / "data/raw/00000.tar"
+    write(shard, MEMBERS | {".copy.jpg": b"picture", ".other.jpg": b"anythin"})
+    digest = hashlib.sha256(b"picture").hexdigest()
+    images = ["00000.tar/ds1_004.jpg"]
+    for sizes in ({7}, None):
+        search = Search(images, set(), set(), {digest: images[0]}, sizes)
+        found = forget_contents.same_members([shard], search, tmp_path / "data/raw")
+        assert found == {shard / ".copy.jpg": images[0]}
+    search = Search(images, set(), set(), {digest: images[0]}, {8})
+    assert forget_contents.same_members([shard], search, tmp_path / "data/raw") == {}

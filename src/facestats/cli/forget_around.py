@@ -50,6 +50,7 @@ def look_around(
         else {path for path in paths if any(path.is_relative_to(out) for out in place.outs)}
     )
     same = traces.same_bytes(paths, targets.search)
+    same |= forget_contents.same_members(paths, targets.search, place.photos)
     for path, image in same.items():
         if path not in made:
             print_line(

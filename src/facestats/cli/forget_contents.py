@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import hashlib
 import io
 import lzma
 import os
 import re
 import stat
 import tarfile
-import unicodedata
 import zipfile
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -18,8 +18,9 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from facestats.cli.forget_alike import PICTURES, called_like, is_hidden
 from facestats.cli.forget_names import Finder, Found, folded, spellings
-from facestats.cli.forget_traces import LONGEST, SHOWN, TABLES, unread
+from facestats.cli.forget_traces import LONGEST, SHOWN, TABLES, Search, unread
 from facestats.core.shard_removal import staying_members
 from facestats.core.shards import SUFFIX as TAR
 from facestats.core.shards import is_shard
@@ -29,13 +30,6 @@ from facestats.machine.limits import CrashError, Limits, OverLimitError
 LIMITS = Limits(120, 2 << 30)  # of one table
 _children = Children("facestats.cli.forget_tables_process", LIMITS, "a table")
 _READ_APART = {".parquet", ".feather", ".arrow", ".dta", ".sav", ".zsav"}
-# A million pictures take too long to read: their names alone are compared.
-PICTURES = frozenset(
-    """
-    .jpg .jpeg .jpe .jfif .png .apng .gif .bmp .tif .tiff .webp .avif .heic .heif .jxl .jp2 .psd
-    .dng .cr2 .cr3 .nef .arw .raf .orf .rw2 .mp4 .m4v .mov .avi .mkv .webm
-    """.split()
-)
 _TEXTS = TABLES | {".md", ".html", ".htm", ".xml", ".tps", ".tem", ".log", ".yaml", ".yml"}
 _NUMBERS = {".npy", ".safetensors", ".onnx", ".pt"}  # texts stand at their beginning
 _CLOSED = {".pdf", ".7z", ".rar", ".zst", ".gpg", ".age"}  # no text to the naked eye
@@ -47,7 +41,6 @@ _CHUNK, _OVERLAP = 1 << 22, 1 << 14
 _WIDE = {"utf-16-le": 2, "utf-16-be": 2, "utf-32-le": 4}  # bytes of a character
 _SMALL = 1 << 16  # bytes of a member of a tar that is looked through with others
 _BREAK = re.compile(rb"[\x00-\x1f,;\"]")
-_SHORTEST_START = 3  # characters of a photo's name that pictures made of it begin with
 _UNPACKERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 _OF_ARCHIVE = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, gzip.BadGzipFile),
@@ -55,7 +48,6 @@ _OF_ARCHIVE = (
 )
 _PROGRAM = ("src", "tests")  # folders of the project that are ours
 _SETTINGS = ("params.yaml", "dvc.yaml", "dvc.lock")
-_SEPARATE = re.compile(r"[^\w]|_")
 
 
 class _UnsearchedError(Exception):
@@ -239,14 +231,12 @@ def _look_through(
     """Look through the members of a tar of photos that are none; gives hidden pictures in it."""
     if shard.suffix != TAR:
         return []
-    start = f"{shard.relative_to(photos).as_posix()}/"
-    going = {image.removeprefix(start) for image in images if image.startswith(start)}
     hidden, small, read = [], {}, 0
     try:
-        for name, file, size in staying_members(shard, going):
+        for name, file, size in staying_members(shard, _going(shard, images, photos)):
             path = shard / name
             if PurePosixPath(name).suffix.lower() in PICTURES:
-                hidden += [path] if _is_hidden(path, photos) else []
+                hidden += [path] if is_hidden(path, photos) else []
             elif size <= _SMALL:
                 small[path], read = file.read(size), read + size
                 if read > _CHUNK:
@@ -260,6 +250,30 @@ def _look_through(
         unread(shard, error)
     named |= _names_in(small, names)
     return hidden
+
+
+def _going(shard: Path, images: Collection[str], photos: Path) -> set[str]:
+    """The members of a shard that are photos that go."""
+    start = f"{shard.relative_to(photos).as_posix()}/"
+    return {image.removeprefix(start) for image in images if image.startswith(start)}
+
+
+def same_members(paths: Iterable[Path], search: Search, photos: Path) -> dict[Path, str]:
+    """Find hidden members of tars of photos with the bytes of one; the photo's path for each."""
+    copies = {}
+    for shard in (path for path in paths if path.suffix == TAR and path.is_relative_to(photos)):
+        try:
+            members = staying_members(shard, _going(shard, search.images, photos))
+            for name, file, size in members if is_shard(shard) else ():
+                if is_hidden(shard / name, photos) and search.may_be(size):
+                    digest = hashlib.sha256(file.read(size)).hexdigest()
+                    if image := search.sha256.get(digest):
+                        copies[shard / name] = image
+        except tarfile.ReadError:
+            continue  # said where names are looked for
+        except OSError as error:
+            unread(shard, error)
+    return copies
 
 
 def _names_in(parts: Mapping[Path, bytes], names: Names) -> dict[Path, Found]:
@@ -295,11 +309,6 @@ class _Part:
         data = self._file.read(max(0, min(size, self._end - self._at)))
         self._at += len(data)
         return data
-
-
-def _is_hidden(path: Path, photos: Path) -> bool:
-    """Whether a file below the folder of photos is none, for it, or a folder, is hidden."""
-    return any(part.startswith(".") for part in path.relative_to(photos).parts)
 
 
 def files_that_name(
@@ -433,47 +442,3 @@ def _embeddings_beside(paths: Iterable[Path], named: Collection[Path]) -> list[t
             own = own or next((exports[one] for one in path.parents if one in exports), None)
             found += [(path, own)] if own else []
     return found
-
-
-def called_like(paths: Collection[Path], images: Collection[str], photos: Path) -> dict[Path, str]:
-    """Files that have the path of a photo below some folder, and pictures that have its name.
-
-    Those that have the path of a photo that stays are none. Photos, which are not hidden, are left
-    to `forget_traces.called_alike`.
-    """
-    by_path = {_folded(str(PurePosixPath(image).with_suffix(""))): image for image in images}
-    by_name = {path.rpartition("/")[2]: image for path, image in by_path.items()}
-    staying = {
-        _folded(path.relative_to(photos).with_suffix("").as_posix())
-        for path in paths
-        if path.is_relative_to(photos) and not _is_hidden(path, photos)
-    }
-    found = {}
-    for path in paths:
-        is_picture = path.suffix.lower() in PICTURES
-        if is_picture and path.is_relative_to(photos) and not _is_hidden(path, photos):
-            continue
-        name = _folded(path.name)
-        name = name.lstrip("._") if name.startswith(".") else name  # `._a.jpg` of a Mac
-        ends = [*(match.start() for match in _SEPARATE.finditer(name)), len(name)]
-        starts = [start for end in ends if (start := name[:end]) in by_name]
-        exact = [one for one in starts if name == one or name[len(one)] == "."]
-        above = [*map(_folded, path.parent.parts)]
-        for start in starts if is_picture else exact:
-            tails = ["/".join([*above[at:], start]) for at in range(len(above) + 1)]
-            of_path = next((by_path[tail] for tail in tails if tail in by_path), None)
-            of_name = by_name[start] if is_picture and _is_telling(start, exact) else None
-            image = of_path or of_name
-            if image and not any(tail in staying and "/" in tail for tail in tails[:-1]):
-                found[path] = image
-                break
-    return found
-
-
-def _is_telling(start: str, exact: list[str]) -> bool:
-    """Whether a picture of this beginning is one of the photo: `1_a.png` may be of any."""
-    return start in exact or len(start) >= _SHORTEST_START
-
-
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()

@@ -57,6 +57,10 @@ class Search:
     sizes: set[int] | None
     git_objects: dict[str, str] = field(default_factory=dict)
 
+    def may_be(self, size: int) -> bool:
+        """Whether a file of so many bytes may be one of the photos or crops."""
+        return size > 0 and (size in self.sizes if self.sizes is not None else size <= LONGEST)
+
     def finder(self, folders: Iterable[str], staying: Collection[str]) -> Finder:
         """What finds the names and people; folders and staying photos as of `Finder.of`."""
         return Finder.of(self.images, self.names, self.persons, folders, staying)
@@ -113,11 +117,7 @@ def same_bytes(paths: Iterable[Path], search: Search) -> dict[Path, str]:
     for path in paths:
         try:
             size = path.stat().st_size
-            if (
-                size
-                and (size in search.sizes if search.sizes is not None else size <= LONGEST)
-                and (image := search.sha256.get(sha256_of(path)))
-            ):
+            if search.may_be(size) and (image := search.sha256.get(sha256_of(path))):
                 copies[path] = image
         except OSError as error:
             unread(path, error)

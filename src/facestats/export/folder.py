@@ -7,7 +7,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import psutil
 
@@ -125,12 +125,8 @@ def _foreign(folder: Path) -> list[str]:
     record = read_json(folder / RECORD) if RECORD in there else None
     files = record.get("files") if isinstance(record, dict) else None
     known = [name for name in files if isinstance(name, str)] if isinstance(files, list) else []
-    return sorted(there - {*known, RECORD})
-
-
-def _is_file(path: Path) -> bool:
-    """Whether it is a file or a link, no empty folder that a kill left."""
-    return path.is_symlink() or not path.is_dir()
+    emptied = {str(above) for name in known for above in PurePosixPath(name).parents}
+    return sorted(there - {*known, *emptied, RECORD})
 
 
 def _files(folder: Path) -> set[str]:
@@ -140,5 +136,5 @@ def _files(folder: Path) -> set[str]:
     return {
         path.relative_to(folder).as_posix()
         for path in folder.rglob("*")
-        if _is_file(path) or not any(path.iterdir())
+        if path.is_symlink() or not path.is_dir() or not any(path.iterdir())
     }
