@@ -90,7 +90,7 @@ def test_who_rated_by_hand_and_is_not_named_is_told(tmp_path):
     [
         ["R1a", "R2a", "R3a", "R4a", "R1b"],
         ["R1", "R2", "R01"],
-        ["anna", "ben", "annab"],
+        ["anna", "ben", "annab", "benb"],
         ["anna", "ben", "anna*"],
         ["AK", "JB", "AKRT"],
         ["S1Q1", "S2Q1", "S3Q1", "S1Q2"],
@@ -123,6 +123,13 @@ def test_columns_of_one_rater_or_of_several_questions_are_asked_about(join, head
     [
         [f"r{i}" for i in range(1, 25)],
         ["Ann", "Anna", "Zoe"],
+        ["ann", "anna", "zoe", "leo", "leonie"],
+        ["Ann Lee", "Bob Lee", "Cem Can", "Dora Day", "Bob Ray"],
+        ["A. Silva", "A. Koch", "B. Ott", "S. Lee", "S. Ray"],
+        ["Anna M.", "Ben N.", "Cem S."],
+        ["R_1a2b3c", "R_abcdef", "R_99xk1z", "R_k2k2k2"],
+        ["x7Ka2b", "Qwerty", "a1b2c3", "zz91ab"],
+        ["Mu\u0308ller", "Schu\u0308tz", "Koch"],
         ["P1_attr", "P2_attr", "P11_attr"],
         ["Anna attr", "Ben attr"],
         ["attr_1", "attr_2"],

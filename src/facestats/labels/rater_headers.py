@@ -17,9 +17,12 @@ from facestats.labels.rater_names import (
     is_name,
     kind_of,
     parts_of,
+    summarizes,
     words_of,
 )
 
+INITIAL = re.compile(r"[^\W\d_]\.? ?[^\W\d_]{2,}|[^\W\d_]{2,} [^\W\d_]\.?")  # N. Koch, Anna M.
+LONG_CODE = 6  # signs; codes of one length are alike, whichever of them are digits
 BRACKETS = re.compile(r"\(([^()]*)\)|\[([^][]*)\]")
 
 
@@ -49,9 +52,14 @@ def refuse_pairs(raters: Sequence[str], path: Path) -> None:
         A header may be a statistic's (`Attractiveness_M`), or two of one rater (`anna`, `anna_rt`)
         or of different questions (`P1_attr`, `P2_symm`).
     """
+    words = Counter(word for rater in raters for word in {*words_of(rater)})
     for rater in raters:
         own = words_of(rater)
-        if len(own) > 1 and STATISTIC_PARTS & {*own}:  # Attractiveness_M, SD1
+        others = [word for word in own if word not in STATISTIC_PARTS]
+        is_person = (
+            len(raters) > 2 and INITIAL.fullmatch(rater) and all(words[w] < 2 for w in others)
+        )
+        if len(own) > 1 and len(others) < len(own) and not is_person:  # Attractiveness_M, SD1
             raise doubtful(rater, "may be a statistic", path)
     parts = {rater: _parts(rater) for rater in raters}
     pair = next(_pairs_of_a_rater(parts), None)
@@ -66,6 +74,10 @@ def refuse_pairs(raters: Sequence[str], path: Path) -> None:
             f"{path}: the columns {pair[0]!r} and {pair[1]!r} may be about different things; leave "
             f"only the ratings that you mean, and {ALL}"
         )
+
+
+def _has_digit(header: str) -> bool:
+    return any(map(str.isdecimal, header))
 
 
 def _parts(header: str) -> tuple[str, ...]:
@@ -109,17 +121,25 @@ def _pairs_of_a_rater(parts: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[st
 
 
 def _glued(raters: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Headers of which one is the other and more at an end: `AK`, `AKRT`; not `Ann`, `Anna`."""
+    """Headers of which one is the other and more at an end: `AK`, `AKRT`; not `ann`, `anna`."""
+    names: dict[tuple[int, str], list[tuple[str, str]]] = {}
     for step in (1, -1):
         in_order = sorted((rater.casefold()[::step], rater) for rater in raters)
         for at, (start, one) in enumerate(in_order):
             for longer, other in in_order[at + 1 :]:
                 if not longer.startswith(start):
                     break
-                further = longer[len(start) :][:1]
-                is_more = further.isalpha() or (further.isdecimal() and kind_of(one)[0] == "code")
-                if len(one) > 1 and is_more and not (is_name(one) and is_name(other)):
+                further = longer[len(start) :]
+                is_more = further[0].isalpha() or (
+                    further[0].isdecimal() and kind_of(one)[0] == "code"
+                )
+                if len(one) > 1 and is_more and other.isalpha() and not summarizes(further):
+                    names.setdefault((step, further), []).append((one, other))
+                elif len(one) > 1 and is_more:
                     yield one, other
+    for pairs in names.values():
+        if len(pairs) > 1:
+            yield pairs[0]
 
 
 def _pairs_of_questions(parts: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, str]]:
@@ -139,7 +159,7 @@ def _pairs_of_questions(parts: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[
         named.setdefault(any(map(ATTRACTIVE.search, own)), rater)
     apart = [[*several.values()] for several in (in_brackets, named, *numbered.values())]
     for words in worded:
-        if len(words) < sum(map(len, words.values())):
+        if 2 * len(words) <= sum(map(len, words.values())) + 1:
             apart.append([own[0] for own in words.values()])
     for one, other, *_ in (several for several in apart if len(several) > 1):
         yield one, other
@@ -147,6 +167,9 @@ def _pairs_of_questions(parts: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[
 
 def refuse_unlike(raters: Sequence[str], path: Path) -> None:
     """Raise `LabelError` where a column is called unlike the others: `rater 1, rater 2, smile`."""
+    lengths, with_digits = {*map(len, raters)}, sum(map(_has_digit, raters))
+    if len(lengths) == 1 and min(lengths) >= LONG_CODE and 2 * with_digits > len(raters):
+        return
     alike: dict[tuple, list[str]] = {}
     for rater in raters:
         alike.setdefault(kind_of(rater), []).append(rater)

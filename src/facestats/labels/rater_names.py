@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
 from facestats.labels.columns import LABELS, RATER, plain
@@ -65,13 +66,13 @@ GROUPS = frozenset(
     """.split()
 )
 # Words of headers that number raters.
-RATER_WORDS = frozenset((*RATER, *"r p s vp coder student person".split()))
+RATER_WORDS = frozenset((*RATER, *"r p s vp sub coder student person".split()))
 EXTREMES = ("max", "maximum", "highest", "min", "minimum", "lowest")
 
 
 def summarizes(header: str) -> bool:
     """Whether a header names a statistic, a counter or a quality of somebody, as `age of rater`."""
-    words = [word for word in re.split(r"[\W_]+", header.casefold()) if word]
+    words = [word for word in re.split(r"[\W_]+", _composed(header).casefold()) if word]
     numbered = len(words) == 2 and words[1].isdigit()  # `No 4` may be a rater
     return "%" in header or (
         not numbered
@@ -100,7 +101,8 @@ def is_name(header: str) -> bool:
 
 def kind_of(header: str) -> tuple:
     """What a name is: numbered, with its words; a code of letters and digits; or words."""
-    name = re.sub(r"\b[-'’.](\w)", lambda found: found[1].lower(), header)  # Anna-Lena
+    composed = _composed(header)
+    name = re.sub(r"\b[-'’.](\w)", lambda found: found[1].lower(), composed)  # Anna-Lena
     *start, end = words_of(name) or [""]
     if end.isdigit():
         return ("numbered", *start)
@@ -115,13 +117,13 @@ def kind_of(header: str) -> tuple:
 
 def words_of(header: str) -> list[str]:
     """The words and numbers of a header in small letters; two of `annaRT` and of `r1`."""
-    parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", header).casefold().replace("_", " ")
+    parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", _composed(header)).casefold().replace("_", " ")
     return re.findall(r"[^\W_]+", re.sub(r"\b([^\W\d]+)(\d+)\b", r"\1 \2", parted))
 
 
 def parts_of(header: str) -> list[str]:
     """The words and numbers of a header, however they are joined: `S1Q2`, `Rater1Attr`, `R1a`."""
-    parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", header).casefold()
+    parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", _composed(header)).casefold()
     return re.findall(r"[^\W\d_]+|\d+", parted)
 
 
@@ -131,3 +133,8 @@ def parted_number(header: str) -> tuple[str, int | None]:
     if end.isdecimal():
         return " ".join(start), int(end)
     return " ".join([*start, end]), None
+
+
+def _composed(header: str) -> str:
+    """A header as most programs write it; those of a Mac take `ü` apart."""
+    return unicodedata.normalize("NFC", header)
