@@ -1,5 +1,6 @@
 """Tables of ratings that may be of something else, and how one says that they are raters'."""
 
+import unicodedata
 from functools import partial
 
 import numpy as np
@@ -139,7 +140,7 @@ def test_columns_of_one_rater_or_of_several_questions_are_asked_about(join, head
 )
 def test_plain_columns_of_raters_are_read(join, headers):
     judged = join(ratings__csv=table_of(headers).to_csv(index=False)).judgements
-    assert {*judged["rater"]} == {*headers}
+    assert {*judged["rater"]} == {unicodedata.normalize("NFC", header) for header in headers}
 
 
 def tallies(k, raters, n=12, seed=0):

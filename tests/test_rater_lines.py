@@ -169,3 +169,10 @@ def test_a_mean_among_very_many_raters_is_asked_about(join, last, what):
     long = table.rename_axis("image").reset_index().melt("image", None, "rater", "rating")
     with pytest.raises(LabelError, match=f"the rater '{last}' {what}"):
         join(ratings__csv=long.to_csv(index=False))
+
+
+def test_kinds_of_ratings_that_an_importer_writes_are_read(join, judged):
+    """OMI has some that were filled in, and second ones."""
+    table = judged.drop(columns="rater").assign(rating_type=["normal", "fill-in", "repeat"] * 24)
+    joined = join(ratings__csv=table.to_csv(index=False))
+    assert len(joined.judgements) == 48

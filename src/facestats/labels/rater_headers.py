@@ -155,7 +155,8 @@ def _pairs_of_questions(parts: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[
             numbered.setdefault(own[:-2], {}).setdefault(own[-1], rater)
         if len(own) > 1 and not any(map(str.isdecimal, own)):
             for words, word in zip(worded, (own[0], own[-1]), strict=True):
-                words.setdefault(word, []).append(rater)
+                if len(word) > 1:  # no initial
+                    words.setdefault(word, []).append(rater)
         named.setdefault(any(map(ATTRACTIVE.search, own)), rater)
     apart = [[*several.values()] for several in (in_brackets, named, *numbered.values())]
     for words in worded:

@@ -36,6 +36,7 @@ TRAIT_COLUMN_NAMES = tuple(
     """.split()
 )
 MELTED = ("variable", "key", "name")  # what pandas and R call the columns of a table made long
+TRIAL_TYPE = "trialtype"  # the header of jsPsych's plugins, as `plain` writes it
 REPEAT = "repeat"  # the type of a rater's second judgement
 # Raters among whom one who is called like a person may be the mean of others, and how many others.
 MOST_RATERS, ENOUGH = 100, 3
@@ -93,7 +94,7 @@ def _refuse_types_of_trials(cells: pd.DataFrame, headers: Mapping[str, str], pat
     """Raise `LabelError` where photos were shown in trials of several types, as jsPsych logs."""
     is_rated = as_numbers(cells["rating"]).notna() & cells["image"].ne("")
     types = cells.loc[is_rated & ~cells["rating_type"].isin(["", REPEAT]), "rating_type"].unique()
-    if len(types) > 1:
+    if len(types) > 1 and plain(headers["rating_type"]) == TRIAL_TYPE:
         raise LabelError(
             f"{path}: the column {headers['rating_type']!r} has {types[0]!r} and {types[1]!r}, so "
             "several things may have been asked; leave only the lines on one"
