@@ -1,9 +1,13 @@
 """`forget` names what it leaves among the photos: hidden pictures, and other members of tars."""
 
+import bz2
+import gzip
 import hashlib
 import io
 import tarfile
+import zipfile
 
+import pandas as pd
 import pytest
 
 from facestats.cli import forget_contents
@@ -18,11 +22,8 @@ def lines(tmp_path):
         search = Search(
             [*images], {*images, *(one.rpartition("/")[2] for one in images)}, set(), {}, set()
         )
-        paths = [
-            path
-            for path in files_of_project(tmp_path, set())
-            if path.relative_to(tmp_path / "data/raw").as_posix() not in images
-        ]
+        gone = {tmp_path / "data/raw" / image for image in images}
+        paths = [path for path in files_of_project(tmp_path, set()) if path not in gone]
         finder = search.finder(["data/raw"], ())
         found = forget_contents.traces(tmp_path, paths, finder, images, tmp_path / "data/raw", [])
         return sorted(line.removeprefix(f"{tmp_path}/data/raw/") for line in found)
@@ -43,7 +44,34 @@ def test_hidden_pictures_of_the_name_are_named(tmp_path, lines, hidden):
     assert lines("sub/ds1_035.jpg") == []
 
 
+@pytest.mark.parametrize("kind", [".json", ".txt", ".xmp", ".AAE", ".MOV"])
+def test_a_sidecar_hides_no_picture_of_the_photo(tmp_path, lines, kind):
+    """It was taken for a photo of that name that stays."""
+    others = ["data/backup/img/ds1_004.jpg", "data/raw/img/._ds1_004.jpg"]
+    vectors = ["data/vectors/img/ds1_004.npy"]
+    for name in ["data/raw/img/ds1_004.jpg", f"data/raw/img/ds1_004{kind}", *others, *vectors]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    found = "\n".join(lines("img/ds1_004.jpg"))
+    for name in others + vectors:
+        assert name.removeprefix("data/raw/") in found
+
+
 TEXT = b"file,name\nds1_004.jpg,Anna Smith\n"
+TABLE = pd.DataFrame([["ds1_004.jpg", "Anna Smith"]], columns=["file", "name"])
+
+
+def written(write, *arguments):
+    out = io.BytesIO()
+    write(out, *arguments)
+    return out.getvalue()
+
+
+def zipped(out):
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("notes.txt", TEXT)
+
+
 MEMBERS = {
     "ds1_004.jpg": b"picture",
     "ds1_004.json": b'{"title": "ds1_004.jpg"}',
@@ -69,6 +97,11 @@ def write(path, members):
         (".picasa.ini", TEXT, "names ds1_004.jpg and"),
         ("ds1_006.json", TEXT, "names ds1_004.jpg and"),
         ("notes/README.md", b"x" * (1 << 23) + TEXT, "names ds1_004.jpg and"),
+        ("norms.xlsx", written(lambda out: TABLE.to_excel(out, index=False)), "names ds1_004"),
+        ("norms.parquet", written(TABLE.to_parquet), "names ds1_004"),
+        ("labels.csv.gz", gzip.compress(TEXT), "names ds1_004.jpg and"),
+        ("labels.bz2", bz2.compress(TEXT * 99999), "names ds1_004.jpg and"),
+        ("notes.zip", written(zipped), "names ds1_004.jpg and"),
         ("._ds1_004.jpg", b"Mac OS X", "is called like 00000.tar/ds1_004.jpg"),
         ("__MACOSX/._ds1_004.jpg", b"Mac OS X", "is called like 00000.tar/ds1_004.jpg"),
         (".thumbnails/ds1_004.jpg", b"small", "is called like 00000.tar/ds1_004.jpg"),

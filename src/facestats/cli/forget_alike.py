@@ -29,8 +29,10 @@ def called_like(paths: Collection[Path], images: Collection[str], photos: Path) 
     staying = {
         _folded(path.relative_to(photos).with_suffix("").as_posix())
         for path in paths
-        if path.is_relative_to(photos) and not is_hidden(path, photos)
-    }
+        if path.suffix.lower() in PICTURES
+        and path.is_relative_to(photos)
+        and not is_hidden(path, photos)
+    } - by_path.keys()
     found = {}
     for path in paths:
         is_picture = path.suffix.lower() in PICTURES

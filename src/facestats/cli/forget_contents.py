@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from tempfile import NamedTemporaryFile
 from typing import IO, Any
 
 from facestats.cli.forget_alike import PICTURES, called_like, is_hidden
@@ -237,13 +238,19 @@ def _look_through(
             path = shard / name
             if PurePosixPath(name).suffix.lower() in PICTURES:
                 hidden += [path] if is_hidden(path, photos) else []
-            elif size <= _SMALL:
-                small[path], read = file.read(size), read + size
+                continue
+            start = file.read(min(size, _SMALL))
+            if size <= _SMALL and _is_text(path, start):
+                small[path], read = start, read + size
                 if read > _CHUNK:
                     named |= _names_in(small, names)
                     small, read = {}, 0
-            else:
-                _look_into(path, _Part(file, size), names, named, unsearched)
+                continue
+            try:
+                if found := _in_member(path, start, file, size, names):
+                    named[path] = found
+            except _UnsearchedError as error:
+                unsearched[path] = str(error)
     except tarfile.ReadError:
         unsearched[shard] = "damaged"
     except OSError as error:
@@ -284,31 +291,23 @@ def _names_in(parts: Mapping[Path, bytes], names: Names) -> dict[Path, Found]:
     return {path: name for path, name in found.items() if name}
 
 
-def _look_into(
-    path: Path,
-    part: _Part,
-    names: Names,
-    named: dict[Path, Found],
-    unsearched: dict[Path, str],
-) -> None:
-    try:
-        if found := _in_stream(part, names, _MOST_UNKNOWN):
-            named[path] = found
-    except _UnsearchedError as error:
-        unsearched[path] = str(error)
+def _is_text(path: Path, start: bytes) -> bool:
+    """Whether a file is no archive, table or other kind that its bytes alone do not show."""
+    kind = path.suffix.lower()
+    is_packed = start.startswith((b"PK\x03\x04", *_UNPACKERS))
+    return not is_packed and kind not in _READ_APART | _NUMBERS | _CLOSED
 
 
-class _Part:
-    """So many bytes of an open file."""
-
-    def __init__(self, file: IO[bytes], size: int):
-        self._file, self._at, self._end = file, file.tell(), file.tell() + size
-
-    def read(self, size: int) -> bytes:
-        self._file.seek(self._at)
-        data = self._file.read(max(0, min(size, self._end - self._at)))
-        self._at += len(data)
-        return data
+def _in_member(path: Path, start: bytes, file: IO[bytes], size: int, names: Names) -> Found | None:
+    """The first name in a member of a tar, of which the first bytes are read."""
+    if size > _MOST_UNKNOWN:
+        raise _UnsearchedError("too large")
+    with NamedTemporaryFile(suffix=path.suffix) as copy:
+        copy.write(start)
+        while left := size - copy.tell():
+            copy.write(file.read(min(left, _CHUNK)) or bytes(left))
+        copy.flush()
+        return _first_name(Path(copy.name), names)
 
 
 def files_that_name(
