@@ -26,7 +26,9 @@ def judged():
     return pd.DataFrame(rows, columns=["image", "rater", "rating"])
 
 
-@pytest.mark.parametrize("header", ["n", "Freq", "count", "Anzahl", "n_raters"])
+@pytest.mark.parametrize(
+    "header", ["n", "Freq", "Anzahl", "0", "N_BREAK", "COUNTA of rating", "num_votes", "share"]
+)
 def test_how_many_raters_gave_each_answer_is_asked_about(join, judged, header):
     """Each answer counted once."""
     counted = judged.groupby(["image", "rating"]).size().reset_index(name=header)
@@ -37,8 +39,17 @@ def test_how_many_raters_gave_each_answer_is_asked_about(join, judged, header):
 def test_each_answer_to_each_photo_once_is_asked_about(join, judged):
     """As R writes a table of both, with zeros."""
     table = pd.crosstab(judged["image"], judged["rating"]).stack().reset_index(name="x")
-    with pytest.raises(LabelError, match="each image has each rating once, as where lines tell"):
+    with pytest.raises(LabelError, match=r"no image has a rating twice|may tell how many raters"):
         join(ratings__csv=table.to_csv(index=False))
+
+
+def test_a_few_ratings_of_nobody_that_differ_are_read(join):
+    lines = [f"{image},{i % 5 + 1}\n{image},{i % 5 + 2}" for i, image in enumerate(IMAGES[:12])]
+    assert len(join(ratings__csv="\n".join(["image,rating", *lines])).judgements) == 24
+    lines = [
+        f"{image},{(i * 37 + k * 31) % 101}" for i, image in enumerate(IMAGES) for k in range(3)
+    ]
+    assert len(join(ratings__csv="\n".join(["image,rating", *lines])).judgements) == 180
 
 
 def test_means_of_groups_of_raters_are_asked_about(join, judged):
@@ -57,6 +68,8 @@ def test_means_of_groups_of_raters_are_asked_about(join, judged):
         ("Experiment", "Attractiveness (Exp 1)", "Leader (Exp 2)"),
         ("anchors", "very unattractive - very attractive", "cold - warm"),
         ("condition", "atractivo", "confiable"),
+        ("prompt", "Would you date this person?", "How trustworthy is this face?"),
+        ("part", "att", "dom"),
         ("Anweisung", "Wie attraktiv ist die Person?", "Wie alt ist die Person?"),
     ],
 )
@@ -69,6 +82,33 @@ def test_a_column_of_phrases_that_tells_what_was_judged_is_asked_about(
         join(ratings__csv=table.to_csv(index=False))
     alone = table.assign(**{header: own})
     assert len(join(ratings__csv=alone.to_csv(index=False)).judgements) == 72
+
+
+@pytest.mark.parametrize(
+    ("header", "kinds", "is_told"),
+    [
+        ("device", ("Smartphone", "Desktop"), True),
+        ("condition", ("physical", "social"), True),
+        ("Q", ("1", "2"), True),
+        ("rater_country", ("de", "at"), False),
+        ("sex", ("f", "m"), False),
+        ("block", ("1", "1"), False),
+    ],
+)
+def test_other_kinds_of_lines_are_read_and_told(join, judged, header, kinds, is_told):
+    """They may be of two traits, under words that nothing knows."""
+    by_own = judged["rater"].isin(RATERS[:3])
+    table = judged.assign(**{header: by_own.map({True: kinds[0], False: kinds[1]})})
+    joined = join(ratings__csv=table.to_csv(index=False))
+    assert len(joined.judgements) == 72
+    expected = f"ratings.csv: the column '{header}' ({kinds[0]}, {kinds[1]}) is not read; if it"
+    assert any(text.startswith(expected) for text in joined.warnings) == is_told
+
+
+def test_qualities_of_photos_are_no_traits(join, judged):
+    is_first = judged["image"].isin(IMAGES[:6])
+    table = judged.assign(group=is_first.map({True: "attractive", False: "average"}))
+    assert len(join(ratings__csv=table.to_csv(index=False)).judgements) == 72
 
 
 def test_tasks_without_a_rating_tell_nothing(join, judged):
@@ -139,10 +179,12 @@ def test_trials_of_several_types_without_a_rater_are_asked_about(join):
     )
 
 
+@pytest.mark.parametrize("again", [False, True])
 @pytest.mark.parametrize("header", ["Initials", "id", "Email", "Player"])
-def test_raters_under_a_header_that_is_not_known_are_asked_about(join, judged, header):
+def test_raters_under_a_header_that_is_not_known_are_asked_about(join, judged, header, again):
     """A second judgement was another rater's, and who answered at random was not named."""
-    text = judged.rename(columns={"rater": header}).to_csv(index=False)
+    lines = pd.concat([judged, judged[:1].assign(rating=4)]) if again else judged
+    text = lines.rename(columns={"rater": header}).to_csv(index=False)
     with pytest.raises(LabelError, match=f"the column '{header}' may be that of the raters; call"):
         join(ratings__csv=text)
 

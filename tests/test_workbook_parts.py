@@ -72,6 +72,7 @@ def test_what_every_program_writes_is_no_obstacle(tmp_path):
         "customXml/item1.xml": "<a/>",
         "docMetadata/LabelInfo.xml": "<a/>",
         "xl/calcChain.xml": "<a/>",
+        "xl/metadata.xml": "<a/>",
         "xl/externalLinks/_rels/externalLink1.xml.rels": "<a/>",
     }
     assert write(tmp_path / "labels.xlsx", parts).obstacle(["b.jpg"]) is None
@@ -83,3 +84,14 @@ def test_formats_within_a_cell_are_kept(tmp_path):
     sheet = openpyxl.load_workbook(path, rich_text=True).active
     assert [row[0] for row in sheet.values] == ["image", "a.jpg", "c.jpg"]
     assert sheet["B3"].value == CellRichText("fe", TextBlock(InlineFont(b=True), "male"))
+
+
+def test_numbers_that_a_date_can_not_show_are_an_obstacle(tmp_path):
+    """They became a text."""
+    book = openpyxl.Workbook()
+    for row in (["image", "taken"], ["a.jpg", 20240102], ["b.jpg", 20240103]):
+        book.active.append(row)
+    book.active["B2"].number_format = "yyyy-mm-dd"
+    book.save(tmp_path / "labels.xlsx")
+    obstacle = read_label_file(tmp_path / "labels.xlsx").obstacle(["b.jpg"])
+    assert "numbers that their format, of a date, can't show, which would be lost" in obstacle

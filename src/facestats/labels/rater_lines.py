@@ -16,9 +16,11 @@ from facestats.labels.names import has_extension
 from facestats.labels.rater_columns import NUMERIC, TELLING, known_columns, possible_raters
 from facestats.labels.rater_names import (
     ATTRACTIVE,
-    COUNTS,
+    COUNT,
     MEAN_RATER_NAMES,
     OTHER_TRAIT,
+    PERSONAL,
+    RATER_WORDS,
     is_called_statistic,
     kind_of,
     may_be_name,
@@ -27,6 +29,7 @@ from facestats.labels.rater_names import (
 )
 from facestats.labels.rater_numbers import are_between, around, ends_of, statistic_of
 from facestats.labels.scale import NO_ANSWER, usual_scale
+from facestats.machine.output import one_line
 
 # Headers of a column that names what was rated.
 TRAIT_COLUMN_NAMES = tuple(
@@ -36,6 +39,9 @@ TRAIT_COLUMN_NAMES = tuple(
     """.split()
 )
 MELTED = ("variable", "key", "name")  # what pandas and R call the columns of a table made long
+LONGEST = 40  # letters of a value in a warning
+SECOND = 0.05  # share of lines that may be a rater's second of a photo
+RARE = 1e-3  # chance below which ratings are hardly single ones
 TRIAL_TYPE = "trialtype"  # the header of jsPsych's plugins, as `plain` writes it
 REPEAT = "repeat"  # the type of a rater's second judgement
 # Raters among whom one who is called like a person may be the mean of others, and how many others.
@@ -77,7 +83,7 @@ def refuse_doubtful(
     if "image" not in headers or "rater" in headers:
         _refuse_mixed(cells, path)
         _refuse_scales(cells, path)
-    _refuse_traits_by_value(judged, path)
+    _refuse_traits_by_value(judged, headers, path)
 
 
 def refuse_repeated(raw: pd.DataFrame, path: Path) -> None:
@@ -106,18 +112,21 @@ def _refuse_counts(
 ) -> None:
     """Raise `LabelError` where a line may be of several raters: how many gave it, or their mean."""
     pair = [headers["image"], headers["rating"]]
-    for column in judged.columns.difference(pair):
-        if plain(column) in COUNTS and (as_numbers(without_empty(judged[column])) % 1 == 0).all():
+    of_images, is_once = judged[pair[0]].value_counts(), not judged.duplicated(pair).any()
+    for column in judged.columns.difference([*headers.values(), *known_columns(judged)]):
+        numbers = as_numbers(without_empty(judged[column]))
+        counts = is_once and (numbers % 1 == 0).all() and not summarizes(column)
+        varies = judged.groupby(pair[0])[column].nunique().max() > 1
+        is_called = COUNT.search(column.casefold())
+        if varies and (numbers >= 0).all() and (is_called or counts):
             raise LabelError(
                 f"{path}: the column {column!r} may tell how many raters a line is of; write one "
                 "line a judgement, or means in labels.csv, in a column `rating`"
             )
-    of_images = judged[pair[0]].value_counts()
-    is_grid = of_images.nunique() == 1 and of_images.max() == judged[pair[1]].nunique() > 2
-    if len(of_images) >= TELLING and is_grid and not judged.duplicated(pair).any():
+    if is_once and _chance_of_no_repeat(of_images, judged[pair[1]]) < RARE:
         raise LabelError(
-            f"{path}: each image has each rating once, as where lines tell how many gave it; write "
-            "one line a judgement"
+            f"{path}: no image has a rating twice, as where each line tells how many gave it; "
+            "write one line a judgement and, in a column `rater`, who judged"
         )
     parted = (as_numbers(cells["rating"]).dropna() % 1 != 0).mean() > NUMERIC
     groups = [
@@ -136,6 +145,18 @@ def _refuse_counts(
         )
 
 
+def _chance_of_no_repeat(of_images: pd.Series, ratings: pd.Series) -> float:
+    """How likely no image has a rating twice, at most, if each line is of one rater.
+
+    By the number of lines of each image, and of different ratings: if all are as frequent.
+    """
+    different = ratings.nunique()
+    if of_images.max() > different:
+        return 0.0
+    taken = [count / different for lines in of_images for count in range(1, lines)]
+    return float(np.exp(np.log1p(-np.array(taken)).sum()))
+
+
 def _refuse_raters_by_another_name(
     judged: pd.DataFrame, headers: Mapping[str, str], path: Path
 ) -> None:
@@ -146,7 +167,7 @@ def _refuse_raters_by_another_name(
     for column in judged.columns.difference([*headers.values(), *known_columns(judged)]):
         lines = without_empty(judged[column]).value_counts()
         are_several = 1 < len(lines) <= len(judged) / 2 and lines.sum() == len(judged)
-        once = are_several and not judged.duplicated([image, column]).any()
+        once = are_several and judged.duplicated([image, column]).mean() < SECOND
         counts = summarizes(column) and as_numbers(pd.Series(lines.index)).notna().all()
         if once and lines.median() > 1 and not counts:
             raise LabelError(
@@ -303,28 +324,54 @@ def refuse_several_traits(raw: pd.DataFrame, path: Path) -> None:
             )
 
 
-def _refuse_traits_by_value(judged: pd.DataFrame, path: Path) -> None:
+def _refuse_traits_by_value(judged: pd.DataFrame, headers: Mapping[str, str], path: Path) -> None:
     """Raise `LabelError` for a column, however called, that names attractiveness and other traits.
 
     Where each rater judges one trait, nothing else tells them apart.
     """
-    for column in judged.columns:
+    of_images = judged[headers["image"]] if "image" in headers else judged.index
+    for column in judged.columns.difference([*headers.values()], sort=False):
         if is_marked(column) or plain(column) in TRAIT_COLUMN_NAMES:
             continue
         cells = without_empty(judged[column])
         counts = cells[(cells != "") & ~cells.map(has_extension)].value_counts()
-        if len(counts) > MOST_TRAITS:
+        is_of_photos = "image" in headers and cells.groupby(of_images).nunique().max() < 2
+        if is_of_photos or len(counts) > MOST_TRAITS:
             continue
         own = [value for value in counts.index if ATTRACTIVE.search(value)]
-        are_kinds = (counts > 1).all()  # no remarks
-        other = [
-            value
-            for value in counts.index
-            if value not in own and (are_kinds or OTHER_TRAIT.search(value))
-        ]
+        other = [value for value in counts.index if OTHER_TRAIT.search(value) and value not in own]
+        if (counts > 1).all():  # no remarks
+            rest = [value for value in counts.index if value not in own + other]
+            own, other = (own or rest, other) if other else (own, rest)
         if own and other:
             raise LabelError(
                 f"{path}: the column {column!r} has {own[0]!r} and {other[0]!r}, so several things "
                 "were rated; call it trait, or leave only the lines on one (labels.raters: "
                 '["*"] takes all)'
             )
+
+
+def kinds_not_read(judged: pd.DataFrame, headers: Mapping[str, str], path: Path) -> list[str]:
+    """Warnings on columns that are not read and may tell what was rated.
+
+    They have a few values, several for one photo, and are called neither like a quality of the
+    raters nor like a counter.
+    """
+    warnings = []
+    for column in judged.columns.difference([*headers.values(), *known_columns(judged)]):
+        words = {*words_of(column)}
+        if summarizes(column) or words & (PERSONAL | RATER_WORDS) or "rater" in column.casefold():
+            continue
+        counts = without_empty(judged[column]).value_counts()
+        counts = counts[counts.index != ""]
+        of_photos = judged.groupby(headers["image"])[column].nunique()
+        if 1 < len(counts) <= MOST_TRAITS and (counts > 1).all() and of_photos.max() > 1:
+            first, second = (value[:LONGEST] for value in counts.index[:2])
+            warnings.append(
+                one_line(
+                    f"{path.name}: the column {column!r} ({first}, {second}"
+                    f"{', …' if len(counts) > 2 else ''}) is not read; if it tells what was rated, "
+                    "call it trait"
+                )
+            )
+    return warnings

@@ -39,21 +39,20 @@ STATISTIC_NAMES = frozenset(
 # In headers of ratings of other things than attractiveness.
 OTHER_TRAIT_HEADER = re.compile(
     r"trust|domina|friendl|intellig|compet|masculin|feminin|likea?b|sympath|warmth|typical"
-    r"|distinctive|memorab|health|happi|aggress|confiden|sociab|smart"
+    r"|distinctive|memorab|health|happi|aggress|confiden|sociab|smart(?!phone)"
 )
 # What was rated: attractiveness, or something else, within a few words.
 ATTRACTIVE = re.compile(
-    r"attract|attrakt|\battr|[\W_]attr|atra[ck]t|attirant|attrat+|attraent|beaut|beauté|bellezza|schön"
-    r"|hübsch|pretty|handsome|guap|bonit|aantrekkel|привлекат|красив|魅力",
+    r"attract|attrakt|\battr|[\W_]attr|(\b|_)att(\b|_)|atra[ck]t|attirant|attrat+|attraent|beaut"
+    r"|bellezza|schön|hübsch|looks|good.?looking|sexy|\bhot\b|appeal|pretty|handsome|guap|bonit|aantrekkel|привлекат|красив|魅力",
     re.IGNORECASE,
 )
 OTHER_TRAIT = re.compile(rf"{OTHER_TRAIT_HEADER.pattern}|vertrau|gesund|symm", re.IGNORECASE)
-# Columns that tell how often something was answered, as `plain` writes them.
-COUNTS = frozenset(
-    """
-    n count counts freq frequency frequencies num number nraters nratings numraters numratings
-    raters votes responses total obs anzahl häufigkeit stimmen nombre effectif frecuencia aantal
-    """.split()
+# In headers of columns that tell how often something was answered.
+COUNT = re.compile(
+    r"count|freq|num(ber)?[ _]?of|nummer|\bno\.? of|anzahl|häufig|nennung|stimmen|tally"
+    r"|votes?\b|records|raters|occurr|\bcnt\b|\bprop|percent|\bpct|share|weight|nombre|effectif|frecuencia"
+    r"|aantal|^(0|n|size|len|num|number|obs|total|responses|n_\w+)$"
 )
 PERSONAL = frozenset(word for name in ("age", "gender", "ethnicity") for word in LABELS[name])
 # Names of columns that are of groups of raters, or of answers, and not of one rater each.

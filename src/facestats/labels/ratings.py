@@ -27,6 +27,7 @@ from facestats.labels.name_index import NameIndex
 from facestats.labels.rater_columns import known_columns
 from facestats.labels.rater_lines import (
     REPEAT,
+    kinds_not_read,
     refuse_doubtful,
     refuse_raters_beside,
     refuse_repeated,
@@ -173,7 +174,7 @@ def read_ratings(
             taken = Taken(found, others, path)
     traits = pd.Series(dtype="str") if trait is None else read_trait(sheet.table[trait], path)
     cells["trait"] = "" if trait is None else traits.reindex(cells.index)
-    _refuse_what_is_unclear(raw, cells, headers, of_traits, bool(names_of(raters)), path)
+    unclear = _check_what_is_unclear(raw, cells, headers, of_traits, bool(names_of(raters)), path)
     cells, guessed = _ratings_alone(cells, headers, path, mistakes)
     filenames = names.resolve(cells["image"].rename(headers.get("image", "image")), path, mistakes)
     # Survey tools write lines for greetings and questions, too.
@@ -187,7 +188,7 @@ def read_ratings(
     return Ratings(
         judgements=judgements,
         repeats=repeats,
-        guessed=[*sheet.notes, *guessed],
+        guessed=[*sheet.notes, *unclear, *guessed],
         notes=notes,
         unread=unread,
         taken=taken,
@@ -196,20 +197,29 @@ def read_ratings(
     )
 
 
-def _refuse_what_is_unclear(
+def _check_what_is_unclear(
     raw: pd.DataFrame,
     cells: pd.DataFrame,
     headers: Mapping[str, str],
     of_traits: list[str],
     is_said: bool,
     path: Path,
-) -> None:
-    """Raise `LabelError` where several things were rated or, unless it `is_said`, by whom."""
+) -> list[str]:
+    """Warnings on what several things may have been rated or, unless it `is_said`, by whom.
+
+    Raises
+    ------
+    LabelError
+        They were.
+    """
     rated = cells["image"].ne("") & as_numbers(cells["rating"]).notna()
     judged = raw[rated.groupby(level=0).any().reindex(raw.index, fill_value=False)]
     if not is_said:
         refuse_doubtful(judged, cells, headers, path)
-    refuse_several_traits(judged.drop(columns=of_traits), path)
+    judged = judged.drop(columns=of_traits)
+    refuse_several_traits(judged, path)
+    are_lines = {"image", "rating"} <= {*headers}
+    return kinds_not_read(judged, headers, path) if are_lines and not is_said else []
 
 
 def _find_headers(raw: pd.DataFrame, photos: Collection[str], path: Path) -> dict[str, str]:

@@ -37,7 +37,7 @@ _KEPT = re.compile(
     r"(/|^)_rels/|^(\[Content_Types\]\.xml$|docProps/|docMetadata/|customXml/)"
     r"|^xl/(workbook\.xml|sharedStrings\.xml|styles\.xml|calcChain\.xml|theme/|worksheets/|comments"
     r"|drawings/(vml|comments)Drawing|tables/|externalLinks/|printerSettings/|persons/|vbaProject"
-    r"|slicerCaches/)",
+    r"|slicerCaches/|metadata)",
     re.IGNORECASE,
 )
 _DRAWING = re.compile(r"xl/drawings/drawing[^/]*$", re.IGNORECASE)

@@ -24,6 +24,7 @@ EXTENSIONS = {
     "Data Validation extension": "lists of what cells may hold",
     "Sparkline Group extension": "sparklines",
     "Slicer List extension": "slicers",
+    "is marked as a date": "numbers that their format, of a date, can't show",
 }
 MOST_BYTES = 500_000_000  # of a workbook unpacked; memory holds it many times over
 FREE_BYTES, MOST_PACKED = 10_000_000, 100  # above so many bytes, how often a file may unpack
