@@ -44,6 +44,9 @@ def test_hidden_pictures_of_the_name_are_named(tmp_path, lines, hidden):
     assert lines("sub/ds1_035.jpg") == []
 
 
+TABLE = pd.DataFrame([["ds1_004.jpg", "Anna Smith"]], columns=["file", "name"])
+
+
 @pytest.mark.parametrize("kind", [".json", ".txt", ".xmp", ".AAE", ".MOV"])
 def test_a_sidecar_hides_no_picture_of_the_photo(tmp_path, lines, kind):
     """It was taken for a photo of that name that stays."""
@@ -57,8 +60,18 @@ def test_a_sidecar_hides_no_picture_of_the_photo(tmp_path, lines, kind):
         assert name.removeprefix("data/raw/") in found
 
 
+def test_tables_and_numbered_sidecars_beside_photos_are_named(tmp_path, lines):
+    raw = tmp_path / "data/raw"
+    (raw / "img").mkdir(parents=True)
+    for name in ("a(1).jpg", "a.jpg", "a.jpg(1).json", "a.jpg.json"):
+        (raw / "img" / name).write_bytes(b"x")
+    TABLE.assign(file="img/a(1).jpg").to_parquet(raw / "metadata.parquet")
+    called, named = lines("img/a(1).jpg")
+    assert called.startswith("img/a.jpg(1).json is called like img/a(1).jpg")
+    assert named.startswith("metadata.parquet names img/a(1).jpg")
+
+
 TEXT = b"file,name\nds1_004.jpg,Anna Smith\n"
-TABLE = pd.DataFrame([["ds1_004.jpg", "Anna Smith"]], columns=["file", "name"])
 
 
 def written(write, *arguments):

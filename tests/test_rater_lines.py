@@ -111,6 +111,22 @@ def test_qualities_of_photos_are_no_traits(join, judged):
     assert len(join(ratings__csv=table.to_csv(index=False)).judgements) == 72
 
 
+def test_words_for_the_rating_beside_it_are_no_traits(join, judged):
+    words = judged["rating"].map(lambda rating: "attractive" if rating > 4 else "plain")
+    table = judged.assign(answer_label=words)
+    assert len(join(ratings__csv=table.to_csv(index=False)).judgements) == 72
+
+
+def test_raters_who_say_yes_or_no_are_read(join):
+    lines = [
+        "rater,00.jpg,01.jpg,02.jpg,03.jpg,04.jpg",
+        "a,1,0,0,1,0",
+        "b,0,0,1,1,0",
+        "c,1,0,1,1,0",
+    ]
+    assert len(join(ratings__csv="\n".join(lines)).judgements) == 15
+
+
 def test_tasks_without_a_rating_tell_nothing(join, judged):
     """Gorilla names the consent and the questionnaire, too."""
     table = judged.assign(**{"Task Name": "Attractiveness Rating"})
@@ -126,7 +142,33 @@ def test_raters_on_different_scales_are_asked_about(join, judged, form):
     table = judged.assign(rating=judged["rating"].where(~wide, (judged["rating"] - 1) * 16))
     pivot = table.pivot(index="rater", columns="image", values="rating")
     text = table.to_csv(index=False) if form == "lines" else pivot.to_csv()
-    with pytest.raises(LabelError, match="'p1' and of 'p4' are on different scales; bring them to"):
+    with pytest.raises(LabelError, match="'p1' and 'p4' are on different scales; bring them to"):
+        join(ratings__csv=text)
+
+
+@pytest.mark.parametrize("wide", [["p1"], ["p1", "p2", "p3"]])
+@pytest.mark.parametrize("photos", [3, 8])
+def test_nor_are_few_ratings_each_or_few_raters(join, judged, wide, photos):
+    table = judged[judged["image"].isin(IMAGES[:photos])]
+    above = (table["rating"] - 1) * 16
+    table = table.assign(rating=above.where(table["rater"].isin(wide), table["rating"]))
+    with pytest.raises(LabelError, match="are on different scales; bring them to"):
+        join(ratings__csv=table.to_csv(index=False))
+
+
+@pytest.mark.parametrize("form", ["lines", "columns", "photos", "nobody"])
+def test_photos_on_different_scales_are_asked_about(join, judged, form):
+    """One dataset was brought to the level of the other."""
+    wide = judged["image"].isin(IMAGES[:6])
+    table = judged.assign(rating=judged["rating"].where(~wide, 30 + 8 * judged["rating"]))
+    pivot = table.pivot(index="image", columns="rater", values="rating")
+    texts = {
+        "columns": pivot.to_csv(),
+        "photos": pivot.T.to_csv(),
+        "lines": table.to_csv(index=False),
+    }
+    text = texts.get(form, table.drop(columns="rater").to_csv(index=False))
+    with pytest.raises(LabelError, match=r"the images .* are on different scales"):
         join(ratings__csv=text)
 
 

@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
+from facestats.core.shard_removal import sidecar_of
+
 # A million pictures take too long to read: their names alone are compared.
 PICTURES = frozenset(
     """
@@ -38,7 +40,7 @@ def called_like(paths: Collection[Path], images: Collection[str], photos: Path) 
         is_picture = path.suffix.lower() in PICTURES
         if is_picture and path.is_relative_to(photos) and not is_hidden(path, photos):
             continue
-        name = _folded(path.name)
+        name = _folded(sidecar_of(path.name))
         name = name.lstrip("._") if name.startswith(".") else name  # `._a.jpg` of a Mac
         ends = [*(match.start() for match in _SEPARATE.finditer(name)), len(name)]
         starts = [start for end in ends if (start := name[:end]) in by_name]

@@ -218,7 +218,8 @@ def _is_searched(path: Path, few: bool, photos: Path) -> bool:
     kind = path.suffix.lower()
     if kind in TABLES:
         return True
-    return not (few or kind in PICTURES or (path.is_relative_to(photos) and is_shard(path)))
+    is_tar = path.suffix == TAR and path.is_relative_to(photos) and is_shard(path)
+    return not (few or kind in PICTURES or is_tar)
 
 
 def _look_through(

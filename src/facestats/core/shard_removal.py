@@ -116,12 +116,17 @@ class _Going:
         name = member.removeprefix("./")
         if name in self._names:
             return True
-        about = _NUMBERED.sub(r"\1(\3)\2\4", name) if name.lower().endswith(SIDECARS) else ""
+        about = sidecar_of(name) if name.lower().endswith(SIDECARS) else ""
         return (
             bool(about)
             and _sample(about) in self._samples
             and _is_about(about, self._own, self._others)
         )
+
+
+def sidecar_of(name: str) -> str:
+    """A sidecar's name with a number where the photo has it: `a(1).jpg.json` of `a.jpg(1).json`."""
+    return _NUMBERED.sub(r"\1(\3)\2\4", name)
 
 
 def _is_about(sidecar: str, own: Collection[str], others: Collection[str]) -> bool:

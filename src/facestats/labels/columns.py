@@ -56,7 +56,7 @@ RATER = tuple(
     bewerter bewerterin beurteiler beurteilerin juge juez participante annotator annotatorid coder
     coderid evaluator evaluatorid reviewer labeler labeller assessor scorer voter subjectnumber
     subjectnr subid ratedby ratercode raterinitials judgename probandencode teilnehmercode
-    évaluateur evaluador valutatore
+    évaluateur evaluador valutatore runid
     """.split()
 )
 RATING = tuple(

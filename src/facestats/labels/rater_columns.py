@@ -44,9 +44,10 @@ APART = 2.5  # a harsh rater may use no more than 1 to 5 of 1 to 10
 # Lines from which whole numbers that rise with each, or are 1, 2, 3 … in any order, and from which
 # those that never come again within twice their count, are hardly ratings.
 RISING, DENSE = 8, 12
-# Answers of a scale that may be tallied, and how much the sums of shares of a line differ.
-MOST_ANSWERS, FEWEST_ANSWERS, ROUNDING = 11, 4, 0.04
+# Answers of a scale that may be tallied.
+MOST_ANSWERS, FEWEST_ANSWERS = 11, 4
 TINY = 1e-6
+FEW_GROUPS = 3  # columns of words that may be means of groups
 HIGHEST = 10  # of the usual scales of answers
 TELLING = 5  # ratings from which a column's numbers tell of their kind
 
@@ -307,8 +308,8 @@ def _refuse_tallies(values: Mapping[str, pd.Series], path: Path) -> None:
     table = np.column_stack([*values.values()])
     table = table[~np.isnan(table).all(axis=1)]
     sums, first = np.nansum(table, axis=1), next(iter(values))
-    rounding = ROUNDING if len(values) <= MOST_ANSWERS else 0
-    if len(sums) >= COUNTED and np.ptp(sums) <= rounding * abs(sums.mean()) + TINY:
+    are_shares = len(values) <= MOST_ANSWERS and np.isclose(sums, [[1], [100]], 0.03).all(1).any()
+    if len(sums) >= COUNTED and (are_shares or np.ptp(sums) <= TINY):
         raise doubtful(first, "and the others have the same sum in each line, as shares do", path)
     starts, numbers = zip(*(parted_number(rater) for rater in values), strict=True)
     answers = {*range(min(numbers), max(numbers) + 1)} if None not in numbers else set()
@@ -334,7 +335,7 @@ def _refuse_group_means(values: Mapping[str, pd.Series], path: Path) -> None:
             raise doubtful(rater, "may be of a group, or of an answer", path)
         if start in RATER_WORDS or kind_of(rater)[0] not in ("words", "numbered"):
             continue
-        if (own % 1 != 0).mean() > NUMERIC:
+        if len(values) <= FEW_GROUPS and (own % 1 != 0).mean() > NUMERIC:
             raise doubtful(rater, "has decimals, as means have", path)
         if len(values) == 2 and number is None and own.max() > HIGHEST:
             raise doubtful(rater, "has numbers as counts have", path)

@@ -13,7 +13,7 @@ from facestats.labels.cells import as_numbers, without_empty
 from facestats.labels.chosen_raters import ALL, CLOSE, doubtful
 from facestats.labels.columns import is_marked, plain
 from facestats.labels.names import has_extension
-from facestats.labels.rater_columns import NUMERIC, TELLING, known_columns, possible_raters
+from facestats.labels.rater_columns import HIGHEST, NUMERIC, TELLING, known_columns, possible_raters
 from facestats.labels.rater_names import (
     ATTRACTIVE,
     COUNT,
@@ -28,7 +28,7 @@ from facestats.labels.rater_names import (
     words_of,
 )
 from facestats.labels.rater_numbers import are_between, around, ends_of, statistic_of
-from facestats.labels.scale import NO_ANSWER, usual_scale
+from facestats.labels.scale import NO_ANSWER
 from facestats.machine.output import one_line
 
 # Headers of a column that names what was rated.
@@ -47,8 +47,9 @@ REPEAT = "repeat"  # the type of a rater's second judgement
 # Raters among whom one who is called like a person may be the mean of others, and how many others.
 MOST_RATERS, ENOUGH = 100, 3
 MEAN_ROUNDED, NEARLY_ALL = 0.051, 0.98  # how far off a mean may be, and in what share of lines
-# Ratings from which a rater's scale is known, and the share of raters that makes another one.
-MANY, FEW = 10, 0.2
+# Ratings from which a scale is known, the share beyond 10 that makes it wide, and the share of
+# raters or photos on another one.
+SEVERAL, WIDE, FEW = 3, 0.3, 0.2
 MOST_TRAITS = 12  # different values of such a column
 
 
@@ -82,7 +83,7 @@ def refuse_doubtful(
             _refuse_raters_by_another_name(judged, headers, path)
     if "image" not in headers or "rater" in headers:
         _refuse_mixed(cells, path)
-        _refuse_scales(cells, path)
+    _refuse_scales(cells, path)
     _refuse_traits_by_value(judged, headers, path)
 
 
@@ -177,22 +178,38 @@ def _refuse_raters_by_another_name(
 
 
 def _refuse_scales(cells: pd.DataFrame, path: Path) -> None:
-    """Raise `LabelError` where some raters used quite another scale than others did."""
-    ratings = cells.assign(rating=as_numbers(cells["rating"])).dropna(subset="rating")
-    for _, own in ratings[ratings["rater"] != ""].groupby("trait"):
-        widths: dict[float, list[str]] = {}
-        answers = own[~own["rating"].isin(NO_ANSWER)]
-        for rater, given in answers.groupby("rater")["rating"]:
-            ends = usual_scale(given)
-            if ends and len(given) >= MANY and given.nunique() > 1:
-                widths.setdefault(10.0 ** np.ceil(np.log10(ends[1] - ends[0])), []).append(rater)
-        least = max(1, FEW * sum(map(len, widths.values())))
-        scales = [raters for _, raters in sorted(widths.items()) if len(raters) >= least]
-        if len(scales) > 1:
-            raise LabelError(
-                f"{path}: the ratings of {scales[0][0]!r} and of {scales[-1][0]!r} are on "
-                f"different scales; bring them to one, and {ALL}"
-            )
+    """Raise `LabelError` where some raters, or photos, have quite another scale than others.
+
+    One with a few ratings from 0 to 100 has some above 10, so that hardly a fifth has none.
+    """
+    numbers = as_numbers(cells["rating"])
+    is_answer = numbers.notna() & ~numbers.isin(NO_ANSWER) & cells["image"].ne("")
+    answers = cells.assign(rating=numbers)[is_answer]
+    for by in ("rater", "image"):
+        for _, own in answers[(answers["rater"] != "") | (by == "image")].groupby("trait"):
+            if by == "image" and _are_ranks(own):
+                continue
+            facts = own.groupby(by)["rating"].agg(["count", "min", "max"])
+            facts["above"] = (own["rating"] > HIGHEST).groupby(own[by]).mean()
+            facts = facts[facts["count"] >= SEVERAL]
+            is_wide = facts["above"] > WIDE
+            is_unit = (facts["max"] <= 1) & (facts["min"] == 0)
+            is_narrow = facts["max"].between(1, HIGHEST, inclusive="right")
+            scales = [facts.index[kind] for kind in (is_unit, is_narrow, is_wide)]
+            scales = [names for names in scales if len(names)]
+            if len(scales) > 1 and len(scales[0]) >= FEW * len(facts):
+                what = "ratings of" if by == "rater" else "images"
+                raise LabelError(
+                    f"{path}: the {what} {scales[0][0]!r} and {scales[-1][0]!r} are on different "
+                    f"scales; bring them to one, and {ALL}"
+                )
+
+
+def _are_ranks(answers: pd.DataFrame) -> bool:
+    """Whether each rater gave each whole number up to that of the images once."""
+    numbers = answers["rating"]
+    are_places = (numbers % 1 == 0).all() and numbers.max() <= answers["image"].nunique()
+    return bool(are_places and not answers.duplicated(["rater", "rating"]).any())
 
 
 def _refuse_mixed(cells: pd.DataFrame, path: Path) -> None:
@@ -334,9 +351,11 @@ def _refuse_traits_by_value(judged: pd.DataFrame, headers: Mapping[str, str], pa
         if is_marked(column) or plain(column) in TRAIT_COLUMN_NAMES:
             continue
         cells = without_empty(judged[column])
-        counts = cells[(cells != "") & ~cells.map(has_extension)].value_counts()
+        counts = cells[cells != ""].value_counts()
+        if len(counts) > MOST_TRAITS or any(map(has_extension, counts.index)):
+            continue
         is_of_photos = "image" in headers and cells.groupby(of_images).nunique().max() < 2
-        if is_of_photos or len(counts) > MOST_TRAITS:
+        if is_of_photos or ("rating" in headers and _is_label(cells, judged[headers["rating"]])):
             continue
         own = [value for value in counts.index if ATTRACTIVE.search(value)]
         other = [value for value in counts.index if OTHER_TRAIT.search(value) and value not in own]
@@ -349,6 +368,13 @@ def _refuse_traits_by_value(judged: pd.DataFrame, headers: Mapping[str, str], pa
                 "were rated; call it trait, or leave only the lines on one (labels.raters: "
                 '["*"] takes all)'
             )
+
+
+def _is_label(cells: pd.Series, ratings: pd.Series) -> bool:
+    """Whether a column says in words what the rating beside it says."""
+    return bool(
+        cells.groupby(ratings).nunique().max() < 2 and ratings.nunique() > cells.nunique() / 2
+    )
 
 
 def kinds_not_read(judged: pd.DataFrame, headers: Mapping[str, str], path: Path) -> list[str]:

@@ -13,7 +13,7 @@ STATISTICS = ("mean", "median", "sum", "std", "count", "min", "max")
 MATCHING = 0.99  # share of faces on which a column equals a statistic of others: no rater's
 # Lines, others in each, and different numbers from which whole numbers are hardly by chance the
 # rounded means of others.
-ROUNDED = (10, 3, 3)
+ROUNDED = (20, 3, 3)
 COUNTED = 4  # lines that a column must number to be a counter, whatever its header
 
 

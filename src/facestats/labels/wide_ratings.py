@@ -41,6 +41,7 @@ NAMES = re.compile(
 )
 ENDS = 8  # lines above or below that may be statistics
 HALF = 0.5
+COUNTING = ("sum", "count")  # what a rater's yes and no are by no chance
 SHOWN = 40  # raters in a note
 _LONG = 2000  # letters of a header or question that may hold a photo's name
 
@@ -213,8 +214,11 @@ def _refuse_statistics(
 
 def _is_statistic(own: np.ndarray, others: np.ndarray) -> bool:
     """Whether a line is a statistic, or the number, of others."""
-    is_count = bool((own == (~np.isnan(others)).sum(axis=0)).all())
-    return is_count or statistic_of(own, others.T) is not None
+    if (own == (~np.isnan(others)).sum(axis=0)).all():
+        return True
+    how = statistic_of(own, others.T)
+    is_yes_or_no = np.isin(np.vstack([own, others]), [0, 1, np.nan]).all() and how not in COUNTING
+    return how is not None and not is_yes_or_no
 
 
 def _named_apart(names: list[str], called: set[int], means: set[int]) -> set[int]:
