@@ -372,9 +372,8 @@ def _refuse_traits_by_value(judged: pd.DataFrame, headers: Mapping[str, str], pa
 
 def _is_label(cells: pd.Series, ratings: pd.Series) -> bool:
     """Whether a column says in words what the rating beside it says."""
-    return bool(
-        cells.groupby(ratings).nunique().max() < 2 and ratings.nunique() > cells.nunique() / 2
-    )
+    are_many = len(cells) > 3 * ratings.nunique()  # lines of each rating
+    return bool(are_many and cells.groupby(ratings).nunique().max() < 2)
 
 
 def kinds_not_read(judged: pd.DataFrame, headers: Mapping[str, str], path: Path) -> list[str]:
