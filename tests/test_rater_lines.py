@@ -172,6 +172,11 @@ def test_photos_on_different_scales_are_asked_about(join, judged, form):
         join(ratings__csv=text)
 
 
+def test_photos_at_the_middle_of_a_scale_around_zero_are_on_it(join, judged):
+    table = judged.assign(rating=(judged["rating"] - 4).where(judged["image"] > "03.jpg", 0))
+    assert len(join(ratings__csv=table.to_csv(index=False)).judgements) == 72
+
+
 def test_a_rater_who_uses_little_of_the_scale_is_read(join, judged):
     rare = judged["rater"] == "p6"
     table = judged.assign(rating=((judged["rating"] - 1) * 16).where(~rare, judged["rating"]))
@@ -222,7 +227,7 @@ def test_trials_of_several_types_without_a_rater_are_asked_about(join):
 
 
 @pytest.mark.parametrize("again", [False, True])
-@pytest.mark.parametrize("header", ["Initials", "id", "Email", "Player"])
+@pytest.mark.parametrize("header", ["Initials", "id", "Email", "Player", "Who"])
 def test_raters_under_a_header_that_is_not_known_are_asked_about(join, judged, header, again):
     """A second judgement was another rater's, and who answered at random was not named."""
     lines = pd.concat([judged, judged[:1].assign(rating=4)]) if again else judged

@@ -11,7 +11,7 @@ import pandas as pd
 from facestats.errors import LabelError
 from facestats.labels.cells import as_numbers, without_empty
 from facestats.labels.chosen_raters import ALL, CLOSE, doubtful
-from facestats.labels.columns import is_marked, plain
+from facestats.labels.columns import LABELS, is_marked, plain
 from facestats.labels.names import has_extension
 from facestats.labels.rater_columns import HIGHEST, NUMERIC, TELLING, known_columns, possible_raters
 from facestats.labels.rater_names import (
@@ -165,7 +165,9 @@ def _refuse_raters_by_another_name(
     image = headers["image"]
     if judged[image].value_counts().max() < 2:
         return
-    for column in judged.columns.difference([*headers.values(), *known_columns(judged)]):
+    known = [*headers.values(), *known_columns(judged)]
+    persons = [column for column in known if plain(column) in LABELS["person"]]
+    for column in judged.columns.difference({*known} - {*persons}):
         lines = without_empty(judged[column]).value_counts()
         are_several = 1 < len(lines) <= len(judged) / 2 and lines.sum() == len(judged)
         once = are_several and judged.duplicated([image, column]).mean() < SECOND
@@ -193,7 +195,8 @@ def _refuse_scales(cells: pd.DataFrame, path: Path) -> None:
             facts["above"] = (own["rating"] > HIGHEST).groupby(own[by]).mean()
             facts = facts[facts["count"] >= SEVERAL]
             is_wide = facts["above"] > WIDE
-            is_unit = (facts["max"] <= 1) & (facts["min"] == 0)
+            of_raters = by == "rater" and (answers["rating"] >= 0).all()
+            is_unit = (facts["max"] <= 1) & (facts["min"] == 0) & of_raters
             is_narrow = facts["max"].between(1, HIGHEST, inclusive="right")
             scales = [facts.index[kind] for kind in (is_unit, is_narrow, is_wide)]
             scales = [names for names in scales if len(names)]
