@@ -138,7 +138,7 @@ def test_a_damaged_tar_is_said_to_be_unread(tmp_path, lines):
 
 def test_hidden_copies_in_a_tar_are_found(tmp_path):
     shard = tmp_path / "data/raw/00000.tar"
-    write(shard, MEMBERS | {".copy.jpg": b"picture", ".other.jpg": b"anythin"})
+    write(shard, MEMBERS | {".copy.jpg": b"picture", ".other.jpg": b"another"})
     digest = hashlib.sha256(b"picture").hexdigest()
     images = ["00000.tar/ds1_004.jpg"]
     for sizes in ({7}, None):

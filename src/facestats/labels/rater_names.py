@@ -51,7 +51,7 @@ OTHER_TRAIT = re.compile(rf"{OTHER_TRAIT_HEADER.pattern}|vertrau|gesund|symm", r
 # In headers of columns that tell how often something was answered.
 COUNT = re.compile(
     r"count|freq|num(ber)?[ _]?of|nummer|\bno\.? of|anzahl|häufig|nennung|stimmen|tally"
-    r"|votes?\b|records|raters|occurr|\bcnt\b|\bprop|percent|\bpct|share|weight|nombre|effectif|frecuencia"
+    r"|votes?\b|records|raters|occur|\bcnt\b|\bprop|percent|\bpct|share|weight|nombre|effectif|frecuencia"
     r"|aantal|^(0|n|size|len|num|number|obs|total|responses|n_\w+)$"
 )
 PERSONAL = frozenset(word for name in ("age", "gender", "ethnicity") for word in LABELS[name])
