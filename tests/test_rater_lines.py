@@ -70,7 +70,7 @@ def test_means_of_groups_of_raters_are_asked_about(join, judged):
         ("condition", "atractivo", "confiable"),
         ("prompt", "Would you date this person?", "How trustworthy is this face?"),
         ("part", "att", "dom"),
-        ("Anweisung", "Wie attraktiv wirkt sie?", "Wie alt wirkt sie?"),
+        ("Anweisung", "Wie attraktiv?", "Wie alt?"),
     ],
 )
 def test_a_column_of_phrases_that_tells_what_was_judged_is_asked_about(
