@@ -122,7 +122,8 @@ def _refuse_counts(
         if varies and (numbers >= 0).all() and (is_called or counts):
             raise LabelError(
                 f"{path}: the column {column!r} may tell how many raters a line is of; write one "
-                "line a judgement, or means in labels.csv, in a column `rating`"
+                "line a judgement, or means in labels.csv, in a column `rating`; if it does not, "
+                "remove it"
             )
     if is_once and _chance_of_no_repeat(of_images, judged[pair[1]]) < RARE:
         raise LabelError(
