@@ -70,6 +70,17 @@ WRITERS = {
 }
 
 
+@pytest.mark.parametrize("columns", [("id", "name", "mail"), ("code", "name"), ("name", "age")])
+def test_a_person_is_found_between_other_cells_of_a_database(tmp_path, lines, columns):
+    """SQLite writes the cells of a row without anything between them."""
+    cells = {"id": 50, "mail": "a@x.org", "code": "x1", "age": 50}
+    for person in ("Anna", PERSON):
+        database(tmp_path / "people.db", pd.DataFrame([cells | {"name": person}])[[*columns]])
+        named = [f"people.db names {PERSON} and is read by no stage; look through it yourself"]
+        assert lines() == (named if person == PERSON else [])
+        (tmp_path / "people.db").unlink()
+
+
 @pytest.mark.parametrize("name", WRITERS)
 def test_a_file_of_any_kind_that_names_the_photo_is_named(tmp_path, lines, name):
     if not name.startswith(("faces.db", "names.npy")):  # whose cells may touch each other

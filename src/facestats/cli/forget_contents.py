@@ -47,6 +47,7 @@ _OF_ARCHIVE = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, gzip.BadGzipFile),
     *(EOFError, ValueError, RuntimeError, NotImplementedError),
 )
+_SQLITE = b"SQLite format 3\0"
 _PROGRAM = ("src", "tests")  # folders of the project that are ours
 _SETTINGS = ("params.yaml", "dvc.yaml", "dvc.lock")
 
@@ -295,7 +296,7 @@ def _names_in(parts: Mapping[Path, bytes], names: Names) -> dict[Path, Found]:
 def _is_text(path: Path, start: bytes) -> bool:
     """Whether a file is no archive, table or other kind that its bytes alone do not show."""
     kind = path.suffix.lower()
-    is_packed = start.startswith((b"PK\x03\x04", *_UNPACKERS))
+    is_packed = start.startswith((b"PK\x03\x04", _SQLITE, *_UNPACKERS))
     return not is_packed and kind not in _READ_APART | _NUMBERS | _CLOSED
 
 
@@ -329,14 +330,18 @@ def files_that_name(
 
 def _first_name(path: Path, names: Names) -> Found | None:
     kind, why = path.suffix.lower(), None
-    if kind in _READ_APART:
-        try:
-            return _in_table(path, names)
-        except _UnsearchedError as error:
-            why = str(error)
     with open(path, "rb", opener=_open_itself) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             return None
+        is_base = file.read(len(_SQLITE)) == _SQLITE
+        file.seek(0)
+        if is_base or kind in _READ_APART:
+            try:
+                found = _in_table(path, names)
+            except _UnsearchedError as error:
+                found, why = None, str(error)
+            if found or not (why or is_base):  # a database keeps rows that were deleted
+                return found
         return _in_file(file, kind, names, why)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from facestats.core.shard_members import opened
 from facestats.machine.child import Message, answer_calls
 from facestats.machine.limits import is_own_limit
 
+SQLITE = b"SQLite format 3\0"
 _ROWS = 10_000  # that are read at once
 
 
@@ -46,6 +49,9 @@ def _first_found(path: Path, finder: Finder) -> Found | None:
     with opened(path) as file:
         kind = path.suffix.lower()
         columns = {".parquet": _parquet, ".dta": _stata}.get(kind, _arrow)(file)
+        if file.read(len(SQLITE)) == SQLITE:
+            columns = _sqlite(path)
+        file.seek(0)
         for values in _spss(path) if kind in (".sav", ".zsav") else columns:
             text = "\n".join(str(value) for value in values if value is not None)
             for found in finder.all_in(text.encode(errors="surrogateescape")):
@@ -80,6 +86,20 @@ def _stata(file: Any) -> Iterator[Iterable[Any]]:
         for frame in reader:
             yield from (frame[name] for name in frame.select_dtypes(["object", "string"]))
         yield from (labels.values() for labels in reader.value_labels().values())
+
+
+def _sqlite(path: Path) -> Iterator[Iterable[Any]]:
+    uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    with closing(sqlite3.connect(uri, uri=True)) as base:
+        base.text_factory = lambda data: data.decode(errors="surrogateescape")
+        tables = base.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'").fetchall()
+        for name, made_by in tables:
+            if not str(made_by).upper().startswith("CREATE VIRTUAL"):
+                yield [name, made_by]
+                quoted = name.replace('"', '""')
+                rows = base.execute(f'SELECT * FROM "{quoted}"')
+                while some := rows.fetchmany(_ROWS):
+                    yield (cell for row in some for cell in row if isinstance(cell, str))
 
 
 def _spss(path: Path) -> Iterator[Iterable[Any]]:
