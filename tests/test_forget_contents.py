@@ -5,6 +5,7 @@ import io
 import json
 import os
 import sqlite3
+import tarfile
 import zipfile
 
 import numpy as np
@@ -68,6 +69,36 @@ WRITERS = {
     "report.html": lambda path, table: path.write_text(table.to_html()),
     "UTF-16.txt": lambda path, table: table.to_csv(path, sep="\t", encoding="utf-16"),
 }
+
+
+def packed(path, form, name, data):
+    """A file in an archive."""
+    if form == ".zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("readme.txt", "of a study")
+            archive.writestr(name, data)
+    elif form == ".gz":
+        path.write_bytes(gzip.compress(data))
+    else:
+        with tarfile.open(path, "w:gz" if form == ".tgz" else "w") as archive:
+            for own, text in (("readme.txt", b"of a study"), (name, data)):
+                member = tarfile.TarInfo(own)
+                member.size = len(text)
+                archive.addfile(member, io.BytesIO(text))
+
+
+@pytest.mark.parametrize("form", [".zip", ".tar", ".tgz", ".gz"])
+def test_archives_within_archives_are_said_to_be_unread(tmp_path, lines, form):
+    TABLE.to_excel(tmp_path / "norms.xlsx", index=False)
+    data = (tmp_path / "norms.xlsx").read_bytes()
+    (tmp_path / "norms.xlsx").unlink()
+    path = tmp_path / f"base{form}"
+    packed(path, form, "norms.xlsx", data)
+    assert lines() == [f"not looked through for names (archives within archives): {path}"]
+    packed(path, form, "norms.csv", TABLE.to_csv().encode())
+    assert lines()[0].startswith(f"base{form} names {IMAGES[0]}")
+    packed(path, form, "norms.csv", WITHOUT.to_csv().encode())
+    assert lines() == []
 
 
 @pytest.mark.parametrize("columns", [("id", "name", "mail"), ("code", "name"), ("name", "age")])

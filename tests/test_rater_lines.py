@@ -265,3 +265,16 @@ def test_kinds_of_ratings_that_an_importer_writes_are_read(join, judged):
     table = judged.drop(columns="rater").assign(rating_type=["normal", "fill-in", "repeat"] * 24)
     joined = join(ratings__csv=table.to_csv(index=False))
     assert len(joined.judgements) == 48
+
+
+@pytest.mark.parametrize("form", ["lines", "photos"])
+def test_lines_of_nobody_that_stand_in_a_file_twice_are_asked_about(join, judged, form):
+    """A survey was downloaded twice, and one file put below the other."""
+    table = judged.drop(columns="rater").assign(rt=[f"{400 + 7 * i}" for i in range(72)])
+    if form == "photos":
+        pivot = judged.pivot(index="rater", columns="image", values="rating").reset_index(drop=True)
+        table = pivot.assign(Timestamp=[f"10:0{i}:11" for i in range(6)])
+    assert len(join(ratings__csv=table.to_csv(index=False)).judgements) == 72
+    again = pd.concat([table[:3], table]).to_csv(index=False)
+    with pytest.raises(LabelError, match=r"line 5: stands in it twice, (rt|Timestamp) included"):
+        join(ratings__csv=again)

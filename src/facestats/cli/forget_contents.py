@@ -33,7 +33,9 @@ _children = Children("facestats.cli.forget_tables_process", LIMITS, "a table")
 _READ_APART = {".parquet", ".feather", ".arrow", ".dta", ".sav", ".zsav"}
 _TEXTS = TABLES | {".md", ".html", ".htm", ".xml", ".tps", ".tem", ".log", ".yaml", ".yml"}
 _NUMBERS = {".npy", ".safetensors", ".onnx", ".pt"}  # texts stand at their beginning
-_CLOSED = {".pdf", ".7z", ".rar", ".zst", ".gpg", ".age"}  # no text to the naked eye
+# No text to the naked eye.
+_CLOSED = {*".pdf .7z .rar .zst .gpg .age .mat .numbers .pages .lzma".split()}
+_UNKNOWN, _WITHIN = "of a kind that can't be read", "archives within archives"
 _TAGGED = (".xml", ".html", ".htm")
 _TAG = re.compile(rb"<[^<>]*>")
 _MOST = 1 << 31  # bytes of a text, or of an archive's parts together
@@ -43,6 +45,8 @@ _WIDE = {"utf-16-le": 2, "utf-16-be": 2, "utf-32-le": 4}  # bytes of a character
 _SMALL = 1 << 16  # bytes of a member of a tar that is looked through with others
 _BREAK = re.compile(rb"[\x00-\x1f,;\"]")
 _UNPACKERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+_PACKED = (b"PK\x03\x04", *_UNPACKERS)  # what archives begin with
+_LONGEST_SIGN, _TAR_SIGN, _BLOCK = 6, slice(257, 262), 512
 _OF_ARCHIVE = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, gzip.BadGzipFile),
     *(EOFError, ValueError, RuntimeError, NotImplementedError),
@@ -296,7 +300,7 @@ def _names_in(parts: Mapping[Path, bytes], names: Names) -> dict[Path, Found]:
 def _is_text(path: Path, start: bytes) -> bool:
     """Whether a file is no archive, table or other kind that its bytes alone do not show."""
     kind = path.suffix.lower()
-    is_packed = start.startswith((b"PK\x03\x04", _SQLITE, *_UNPACKERS))
+    is_packed = start.startswith((_SQLITE, *_PACKED))
     return not is_packed and kind not in _READ_APART | _NUMBERS | _CLOSED
 
 
@@ -354,9 +358,13 @@ def _in_file(file: IO[bytes], kind: str, names: Names, why: str | None = None) -
     if start.startswith(b"PK\x03\x04") or unpack:
         try:
             if unpack is None:
-                return _in_archive(file, names)
-            with unpack(file) as unpacked:
-                return _in_stream(unpacked, names, most)
+                name = _in_archive(file, names)
+            else:
+                with unpack(file) as unpacked:
+                    name = _in_stream(unpacked, names, most)
+            if name is None and kind in _CLOSED:
+                raise _UnsearchedError(_UNKNOWN)
+            return name
         except _OF_ARCHIVE:
             why = "damaged, locked or packed in an unknown way"
         file.seek(0)
@@ -364,7 +372,7 @@ def _in_file(file: IO[bytes], kind: str, names: Names, why: str | None = None) -
         return names.first_in(file.read(LONGEST))
     name = _in_stream(file, names, most, kind in _TAGGED)
     if name is None and kind in _CLOSED:
-        why = "of a kind that can't be read"
+        why = _UNKNOWN
     if name is None and why:
         raise _UnsearchedError(why)
     return name
@@ -393,10 +401,15 @@ def _in_archive(file: IO[bytes], names: Names) -> Found | None:
         listed = "\n".join(archive.namelist()).encode(errors="replace")
         if (name := names.first_in(listed)) and name.is_sure:
             return name
-        unsure = name
+        unsure, has_archives = name, False
         for part in archive.infolist():
             kind = PurePosixPath(part.filename).suffix.lower()
             if part.is_dir() or kind in PICTURES:
+                continue
+            with archive.open(part) as unpacked:
+                is_packed = unpacked.read(_LONGEST_SIGN).startswith(_PACKED)
+            if is_packed:
+                has_archives = True
                 continue
             with archive.open(part) as unpacked:
                 name = _in_stream(unpacked, names, left, kind in _TAGGED)
@@ -404,12 +417,14 @@ def _in_archive(file: IO[bytes], names: Names) -> Found | None:
                     return name
                 unsure = unsure or name
             left -= part.file_size
+    if unsure is None and has_archives:
+        raise _UnsearchedError(_WITHIN)
     return unsure
 
 
 def _in_stream(file: Any, names: Names, most: int, tagged: bool = False) -> Found | None:
     """The first name in a file that is read part by part."""
-    before, taken, unsure = b"", 0, None
+    before, taken, unsure, is_tar, has_archives = b"", 0, None, False, False
     while True:
         part = file.read(_CHUNK)
         is_last = len(part) < _CHUNK
@@ -419,7 +434,12 @@ def _in_stream(file: Any, names: Names, most: int, tagged: bool = False) -> Foun
             if name and name.is_sure:
                 return name
             unsure = unsure or name
+        is_tar = is_tar or (taken == 0 and part[_TAR_SIGN] == b"ustar")
+        places = range(0, len(part), _BLOCK) if is_tar else range(0 if taken else 1)
+        has_archives = has_archives or any(part.startswith(_PACKED, place) for place in places)
         taken += len(part)
+        if is_last and unsure is None and has_archives:
+            raise _UnsearchedError(_WITHIN)
         if is_last:
             return unsure
         if taken >= most:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +40,7 @@ TRAIT_COLUMN_NAMES = tuple(
 )
 MELTED = ("variable", "key", "name")  # what pandas and R call the columns of a table made long
 LONGEST = 40  # letters of a value in a warning
+DIFFERENT = 0.95  # share of different values in a column that tells lines apart
 SECOND = 0.05  # share of lines that may be a rater's second of a photo
 RARE = 1e-3  # chance below which ratings are hardly single ones
 TRIAL_TYPE = "trialtype"  # the header of jsPsych's plugins, as `plain` writes it
@@ -87,14 +88,28 @@ def refuse_doubtful(
     _refuse_traits_by_value(judged, headers, path)
 
 
-def refuse_repeated(raw: pd.DataFrame, path: Path) -> None:
-    """Raise `LabelError` where the lines of a file stand in it twice, and nobody's name tells."""
+def refuse_repeated(raw: pd.DataFrame, known: Collection[str], path: Path) -> None:
+    """Raise `LabelError` where lines of a file stand in it twice, and nobody's name tells.
+
+    That is so where a column that is not `known`, such as a time, differs in all other lines.
+    """
     half = len(raw) // 2
     if half >= TELLING and (raw[:half].to_numpy() == raw[-half:].to_numpy()).all():
         raise LabelError(
             f"{path}: its lines stand in it twice, from line {raw.index[-half]} on; remove the "
             "second ones, or write who rated in a column `rater`"
         )
+    once, again = raw.drop_duplicates(), raw[raw.duplicated()]
+    for column in raw.columns.difference([*known]) if len(again) else ():
+        values = without_empty(once[column])
+        values = values[values != ""]
+        is_own = len(values) >= TELLING and values.nunique() > DIFFERENT * len(values)
+        lines = again.index[again[column].isin(values)] if is_own else []
+        if len(lines):
+            raise LabelError(
+                f"{path}, line {lines[0]}: stands in it twice, {column} included; remove the lines "
+                "that do, or write who rated in a column `rater`"
+            )
 
 
 def _refuse_types_of_trials(cells: pd.DataFrame, headers: Mapping[str, str], path: Path) -> None:

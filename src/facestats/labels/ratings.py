@@ -159,7 +159,7 @@ def read_ratings(
     trait, unread = trait_column(raw.columns), None
     of_traits, taken = [trait] if trait else [], None
     if not are_columns and "rater" not in headers:
-        refuse_repeated(raw, path)
+        refuse_repeated(raw, [*headers.values(), *photos], path)
     if "image" in headers and not are_columns:
         cells = _cells_of_lines(raw, headers, names, path)
         unread = raw.drop(columns=[*headers.values(), *of_traits])
