@@ -301,3 +301,14 @@ def test_a_child_of_labels_csv_whose_folder_was_renamed_is_asked_about(tmp_path,
             join_labels(faces, tmp_path, tmp_path / "none", "auto")
     else:
         join_labels(faces, tmp_path, tmp_path / "none", "auto")
+
+
+@pytest.mark.parametrize(("by_hand", "is_told"), [(35, True), (12, False)])
+def test_an_age_by_hand_that_makes_a_child_an_adult_is_told(tmp_path, by_hand, is_told):
+    """The child's photo had got the name of an adult's."""
+    (tmp_path / "labels.csv").write_text("image,age\na.jpg,8\nb.jpg,40\n")
+    (tmp_path / "hand.csv").write_text(f"filename,age\na.jpg,{by_hand}\n")
+    faces = pd.DataFrame({"image": ["a.jpg", "b.jpg"], "filename": ["a.jpg", "b.jpg"]})
+    joined = join_labels(faces, tmp_path, tmp_path / "hand.csv", "auto")
+    expected = "hand.csv gives 1 face another age than labels.csv, and counts, for example 35 inst"
+    assert [text.startswith(expected) for text in joined.warnings] == [True] * is_told

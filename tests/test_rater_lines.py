@@ -278,3 +278,17 @@ def test_lines_of_nobody_that_stand_in_a_file_twice_are_asked_about(join, judged
     again = pd.concat([table[:3], table]).to_csv(index=False)
     with pytest.raises(LabelError, match=r"line 5: stands in it twice, (rt|Timestamp) included"):
         join(ratings__csv=again)
+
+
+@pytest.mark.parametrize("raters", [RATERS[:5], ["p*"]])
+def test_who_counts_says_not_what_was_rated(join, judged, raters):
+    """To leave one rater out let two traits, or two scales, be averaged."""
+    is_first = judged["rater"].isin(RATERS[:3])
+    traits = judged.assign(part=is_first.map({True: "attractive", False: "kind"}))
+    scales = judged.assign(rating=judged["rating"].where(is_first, judged["rating"] * 14))
+    for table in (traits, scales):
+        text = table.to_csv(index=False)
+        with pytest.raises(LabelError, match=r"several things were|on different scales"):
+            join(ratings__csv=text, raters=raters)
+        assert len(join(ratings__csv=text, raters=RATERS[:3]).judgements) == 36
+        assert len(join(ratings__csv=text, raters=["*"]).judgements) == 72

@@ -21,7 +21,13 @@ from facestats.labels.chosen_raters import Chosen
 from facestats.labels.corrections import merged
 from facestats.labels.dataset import DatasetFacts, read_dataset, scale_asked
 from facestats.labels.files import STEMS, find_label_file, unread_files
-from facestats.labels.label_file import CLASSES, COLUMNS, FaceLabels, read_labels
+from facestats.labels.label_file import (
+    CLASSES,
+    COLUMNS,
+    FaceLabels,
+    read_labels,
+    young_otherwise,
+)
 from facestats.labels.levels import level_judgements, level_ratings
 from facestats.labels.main_trait import (
     combine,
@@ -430,6 +436,7 @@ def _doubtful_labels(
     return [
         *check_classes(classes, CLASSES, mistakes),
         *_coded_ages(files),
+        *young_otherwise(*files),
         *spelt_alike("person", persons),
         *spelt_alike("rater", [] if judgements is None else judgements["rater"]),
     ]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from facestats.errors import LabelError
+from facestats.errors import LabelError, number_of
 from facestats.labels.cells import (
     MAX_AGE,
     MAX_RATING,
@@ -223,3 +223,20 @@ def _columns_by_header(raw: pd.DataFrame, headers: dict[str, str], path: Path) -
                 f"{path}: the pipeline itself writes a column {header}; give yours another name"
             )
     return columns
+
+
+def young_otherwise(labels: FaceLabels, corrections: FaceLabels) -> list[str]:
+    """A warning on faces that a file makes young, and labels by hand, which count, do not."""
+    if "age" not in labels.by_face or "age" not in corrections.by_face:
+        return []
+    ages = labels.by_face[["age"]].join(corrections.by_face["age"], rsuffix="_by_hand").dropna()
+    differ = ages[(ages["age"] < YOUNG) & (ages["age_by_hand"] >= YOUNG)]
+    if differ.empty or labels.path is None or corrections.path is None:
+        return []
+    first = differ.iloc[0]
+    return [
+        f"{corrections.path.name} gives {number_of(len(differ), 'face')} another age than "
+        f"{labels.path.name}, and counts, for example {first['age_by_hand']:g} instead of "
+        f"{first['age']:g} for {differ.index[0]}: see whether its photo is still the one that was "
+        "labelled"
+    ]

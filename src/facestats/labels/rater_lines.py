@@ -55,9 +55,13 @@ MOST_TRAITS = 12  # different values of such a column
 
 
 def refuse_doubtful(
-    judged: pd.DataFrame, cells: pd.DataFrame, headers: Mapping[str, str], path: Path
+    judged: pd.DataFrame,
+    cells: pd.DataFrame,
+    headers: Mapping[str, str],
+    are_named: bool,
+    path: Path,
 ) -> None:
-    """Raise `LabelError` where it is not clear who rated, or what; `labels.raters` tells.
+    """Raise `LabelError` where it is not clear what was rated or, unless they `are_named`, by whom.
 
     Parameters
     ----------
@@ -67,9 +71,21 @@ def refuse_doubtful(
         Each judgement; see `read_ratings`.
     headers : mapping of str to str
         The columns that are known.
+    are_named : bool
+        Whether `labels.raters` names those of `cells`.
     path : Path
         The file, for messages.
     """
+    if not are_named:
+        _refuse_others_than_raters(judged, cells, headers, path)
+    _refuse_scales(cells, path)
+    _refuse_traits_by_value(judged, headers, path)
+
+
+def _refuse_others_than_raters(
+    judged: pd.DataFrame, cells: pd.DataFrame, headers: Mapping[str, str], path: Path
+) -> None:
+    """Raise `LabelError` where it is not clear who rated."""
     melted = [column for column in judged.columns if plain(column) in MELTED]
     if {"image", "rating"} <= {*headers} and "rater" not in headers and melted:
         raise LabelError(
@@ -84,8 +100,6 @@ def refuse_doubtful(
             _refuse_raters_by_another_name(judged, headers, path)
     if "image" not in headers or "rater" in headers:
         _refuse_mixed(cells, path)
-    _refuse_scales(cells, path)
-    _refuse_traits_by_value(judged, headers, path)
 
 
 def refuse_repeated(raw: pd.DataFrame, known: Collection[str], path: Path) -> None:

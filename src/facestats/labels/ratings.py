@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -174,7 +174,8 @@ def read_ratings(
             taken = Taken(found, others, path)
     traits = pd.Series(dtype="str") if trait is None else read_trait(sheet.table[trait], path)
     cells["trait"] = "" if trait is None else traits.reindex(cells.index)
-    unclear = _check_what_is_unclear(raw, cells, headers, of_traits, bool(names_of(raters)), path)
+    said = None if everybody or (are_columns and names_of(raters)) else names_of(raters)
+    unclear = _check_what_is_unclear(raw, cells, headers, of_traits, said, path)
     cells, guessed = _ratings_alone(cells, headers, path, mistakes)
     filenames = names.resolve(cells["image"].rename(headers.get("image", "image")), path, mistakes)
     # Survey tools write lines for greetings and questions, too.
@@ -202,24 +203,26 @@ def _check_what_is_unclear(
     cells: pd.DataFrame,
     headers: Mapping[str, str],
     of_traits: list[str],
-    is_said: bool,
+    said: Sequence[str] | None,
     path: Path,
 ) -> list[str]:
-    """Warnings on what several things may have been rated or, unless it `is_said`, by whom.
+    """Warnings on what several things may have been rated; `said` are names of `labels.raters`.
+
+    With `*` among these, or None, they are all.
 
     Raises
     ------
     LabelError
-        They were.
+        They were or, unless some are named, it is not clear by whom.
     """
     rated = cells["image"].ne("") & as_numbers(cells["rating"]).notna()
     judged = raw[rated.groupby(level=0).any().reindex(raw.index, fill_value=False)]
-    if not is_said:
-        refuse_doubtful(judged, cells, headers, path)
+    if said is not None and "*" not in said:
+        refuse_doubtful(judged, cells, headers, bool(said), path)
     judged = judged.drop(columns=of_traits)
     refuse_several_traits(judged, path)
-    are_lines = {"image", "rating"} <= {*headers}
-    return kinds_not_read(judged, headers, path) if are_lines and not is_said else []
+    are_lines = {"image", "rating"} <= {*headers} and said is not None and "*" not in said
+    return kinds_not_read(judged, headers, path) if are_lines else []
 
 
 def _find_headers(raw: pd.DataFrame, photos: Collection[str], path: Path) -> dict[str, str]:
