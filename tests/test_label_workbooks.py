@@ -131,6 +131,9 @@ def test_a_merged_title_above_one_column_a_rater_is_no_header(tmp_path):
     assert joined.warnings == [
         "ratings.xlsx: the value of merged cells counts for each cell that they cover: B4:C4",
         "ratings.xlsx: the lines above Photo, VP1, VP2, … are taken for a title",
+        "ratings.xlsx: each of the columns VP1, VP2 was taken for one rater's ratings; if that is "
+        'so, write `raters: ["VP1", "VP2"]` below `labels:` in params.yaml, and else the raters '
+        "alone",
     ]
 
 

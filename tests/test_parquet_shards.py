@@ -13,7 +13,8 @@ import yaml
 from facestats.__main__ import main
 from facestats.core import parquet_shards, shards
 from facestats.core.photo_files import list_images
-from facestats.core.shards import drop_members, find_member, open_each, read_member, scan
+from facestats.core.shard_removal import drop_members
+from facestats.core.shards import find_member, open_each, read_member, scan
 from facestats.errors import FaultError, ImageError
 from facestats.faces.crop import PreprocessConfig
 from facestats.faces.preprocess import preprocess_folder

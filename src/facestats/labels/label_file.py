@@ -86,7 +86,8 @@ def _refuse_moved_children(
 ) -> None:
     """Add young ages to `mistakes` whose photo may have moved: it would get a score.
 
-    In a file that is not by hand, a photo of which it tells the age is another one.
+    In a file that is not by hand, that is said where one photo alone is called so in another
+    folder, of which the file does not tell the age.
     """
     young = shown[by_line["filename"].isna() & (by_line["age"] < YOUNG)]
     alike = {
@@ -97,7 +98,8 @@ def _refuse_moved_children(
     if alike and not by_hand:
         aged = names.photos.read_all([*shown[by_line["age"].notna()].unique()], explain=0)
         known = {reading.image for reading in aged.values()}
-        alike = {name: left for name in alike if (left := [*{*alike[name]} - known])}
+        alike = {name: {*images} - known for name, images in alike.items() if len(images) == 1}
+        alike = {name: [*images] for name, images in alike.items() if images}
     if alike:
         mistakes.add(
             path,
